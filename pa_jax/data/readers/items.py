@@ -1,0 +1,103 @@
+"""Items out of JSON and JSONL files, and their fields, checked."""
+
+import json
+import pathlib
+from collections.abc import Iterator
+
+from pa_jax.data import quarantine as quarantine_lib
+
+
+def find_files(path: str, pattern: str) -> list[pathlib.Path]:
+    """The file itself, or a folder's files of that pattern in order of name."""
+    if not path:
+        raise quarantine_lib.DataError(
+            "data.path is empty; this source reads files. Set --config.data.path=FILE_OR_FOLDER."
+        )
+    place = pathlib.Path(path).expanduser()
+    if place.is_file():
+        return [place]
+    found = sorted(place.glob(pattern)) if place.is_dir() else []
+    if not found:
+        what = f"a folder without {pattern}" if place.is_dir() else "not there"
+        raise quarantine_lib.DataError(
+            f"data.path={path!r} is {what}; give a file, or a folder that holds {pattern}."
+        )
+    return found
+
+
+def read_bytes(path: pathlib.Path) -> bytes:
+    """The file's bytes, or a DataError that names it."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def read_lines(
+    path: pathlib.Path, quarantine: quarantine_lib.Quarantine
+) -> Iterator[tuple[int, object]]:
+    """Number (from 1) and value of each line that is JSON; blank lines are passed over.
+
+    The caller accepts or rejects each value it is given; lines that are no JSON are rejected here.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, start=1):
+                if raw.strip():
+                    try:
+                        value = json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
+                    except (ValueError, RecursionError) as error:
+                        text = raw.decode("utf-8", errors="replace").rstrip("\n")
+                        quarantine.reject(path, number, f"not JSON: {error}", text)
+                        continue
+                    yield number, value
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def read_list(path: pathlib.Path) -> list[object]:
+    """The list that a JSON file holds."""
+    try:
+        value = json.loads(read_bytes(path).decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise quarantine_lib.DataError(
+            f"{path} is not JSON ({error}); it must hold one JSON list. Fetch it again."
+        ) from error
+    if not isinstance(value, list):
+        raise quarantine_lib.DataError(
+            f"{path} holds a {type(value).__name__}; it must hold one JSON list."
+        )
+    return value
+
+
+def as_dict(value: object) -> dict:
+    """The value, which must be a JSON object."""
+    if not isinstance(value, dict):
+        raise quarantine_lib.BadItem(f"a {type(value).__name__} where an object belongs")
+    return value
+
+
+def text_of(item: dict, key: str) -> str:
+    """A string field that holds more than blanks."""
+    if key not in item:
+        raise quarantine_lib.BadItem(f"no field {key!r}; it has {sorted(item)}")
+    return as_text(item[key], key)
+
+
+def as_text(value: object, name: str) -> str:
+    """The value, which must be a string of valid Unicode that holds more than blanks."""
+    if not isinstance(value, str):
+        raise quarantine_lib.BadItem(f"{name!r} is a {type(value).__name__}, not a string")
+    if not value.strip():
+        raise quarantine_lib.BadItem(f"{name!r} is blank")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise quarantine_lib.BadItem(f"{name!r} holds half a character pair: {error}") from error
+    return value
+
+
+def _unreadable(path: pathlib.Path, error: OSError) -> quarantine_lib.DataError:
+    return quarantine_lib.DataError(
+        f"{path} cannot be read: {error.strerror}; data.path must name a readable file or folder."
+    )

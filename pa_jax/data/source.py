@@ -1,0 +1,169 @@
+"""Where episodes come from: built-in synthetic dialogues, or files in one of three formats."""
+
+import dataclasses
+import hashlib
+import operator
+import os
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from pa_jax.data import episodes as episodes_lib
+from pa_jax.data import quarantine as quarantine_lib
+from pa_jax.data import synth
+from pa_jax.data.readers import aloe, messages, prefeval
+from pa_jax.dialogue import schema, snippet
+
+SPLITS = ("train", "heldout", "all")
+HELDOUT_SHARE = 0.2  # of the users of aloe and messages
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Which dialogues, and which of their turns.
+
+    source         synthetic | prefeval | aloe | messages
+    path           file or folder of the last three
+    form           prefeval's form: explicit | choice | persona | all
+    users, heldout_users, seed    of synthetic dialogues
+    keep_empty     whether turns that show no preference (gold is snippet.NOTHING) stay in
+    """
+
+    source: str
+    path: str
+    form: str
+    users: int
+    heldout_users: int
+    seed: int
+    keep_empty: bool
+
+
+class SyntheticDialogues(Sequence[schema.Dialogue]):
+    """Synthetic users, made anew at each access: nothing is held."""
+
+    def __init__(self, seed: int, users: int, split: str):
+        self._seed, self._users, self._split = seed, users, split
+
+    def __len__(self) -> int:
+        return self._users
+
+    def __getitem__(self, index: int) -> schema.Dialogue:
+        return synth.dialogue(self._seed, range(self._users)[index], split=self._split)
+
+
+class Episodes(Sequence[schema.Episode]):
+    """The episodes of many dialogues by number, decomposed when asked for."""
+
+    def __init__(self, dialogues: Sequence[Sequence[schema.Dialogue]], *, keep_empty: bool):
+        """`dialogues` are parts that follow each other."""
+        self._parts = dialogues
+        places = []
+        for part, of_part in enumerate(dialogues):
+            for number in range(len(of_part)):
+                for turn, what in enumerate(of_part[number].turns):
+                    if keep_empty or what.gold != snippet.NOTHING:
+                        places.append((part, number, turn))
+        self._places = np.array(places, np.int32).reshape(-1, 3)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> schema.Episode:
+        part, number, turn = self._places[operator.index(index)].tolist()
+        return episodes_lib.decompose(self._parts[part][number])[turn]
+
+
+def open_episodes(
+    cfg: DataConfig, *, split: str, quarantine_path: str | os.PathLike | None
+) -> Sequence[schema.Episode]:
+    """The episodes of `train`, `heldout` or `all`, in a fixed order, with random access.
+
+    Held out are four topics of prefeval, a fifth of the users of aloe (by profile) and messages by
+    hash, and synthetic users of their own. Bad items go to `quarantine_path` (see quarantine.py).
+    """
+    if cfg.source not in SOURCES:
+        raise ValueError(f"data.source={cfg.source!r}: choose one of {sorted(SOURCES)}.")
+    if split not in SPLITS:
+        raise ValueError(f"split={split!r}: choose one of {list(SPLITS)}.")
+    with quarantine_lib.Quarantine(quarantine_path) as quarantine:
+        dialogues = SOURCES[cfg.source](cfg, split, quarantine)
+    found = Episodes(dialogues, keep_empty=cfg.keep_empty)
+    if not found:
+        raise quarantine_lib.DataError(
+            f"data.source={cfg.source!r}, path={cfg.path!r} has no episode in split {split!r}; at "
+            "least one is needed. Give more users or dialogues"
+            + ("." if cfg.keep_empty else ", or set data.keep_empty=True.")
+        )
+    return found
+
+
+def _synthetic(
+    cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine
+) -> list[Sequence[schema.Dialogue]]:
+    del quarantine  # nothing is read
+    users = {"train": cfg.users, "heldout": cfg.heldout_users}
+    wanted = users if split == "all" else [split]
+    for part in wanted:
+        if users[part] < 1:
+            raise ValueError(
+                f"data.users={cfg.users}, data.heldout_users={cfg.heldout_users}: both must be at "
+                "least 1."
+            )
+    return [SyntheticDialogues(cfg.seed, users[part], part) for part in wanted]
+
+
+def _prefeval(
+    cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine
+) -> list[Sequence[schema.Dialogue]]:
+    forms = list(prefeval.FOLDERS) if cfg.form == "all" else [cfg.form]
+    if not set(forms) <= set(prefeval.FOLDERS):
+        allowed = [*prefeval.FOLDERS, "all"]
+        raise ValueError(f"data.form={cfg.form!r}: choose one of {allowed}.")
+    return [
+        list(
+            prefeval.read(
+                cfg.path,
+                form,
+                [
+                    topic
+                    for topic in prefeval.topics(cfg.path, form)
+                    if _wanted(split, topic in prefeval.HELDOUT_TOPICS)
+                ],
+                quarantine,
+            )
+        )
+        for form in forms
+    ]
+
+
+def _aloe(
+    cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine
+) -> list[Sequence[schema.Dialogue]]:
+    # One profile speaks with several personalities: all of them fall on the same side.
+    found = aloe.read(cfg.path, quarantine)
+    return [[d for d in found if _wanted(split, held_out(d.user_id.rpartition("/")[0]))]]
+
+
+def _messages(
+    cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine
+) -> list[Sequence[schema.Dialogue]]:
+    found = messages.read(cfg.path, quarantine)
+    return [[d for d in found if _wanted(split, held_out(d.user_id))]]
+
+
+Opener = Callable[[DataConfig, str, quarantine_lib.Quarantine], list[Sequence[schema.Dialogue]]]
+SOURCES: dict[str, Opener] = {
+    "synthetic": _synthetic,
+    "prefeval": _prefeval,
+    "aloe": _aloe,
+    "messages": _messages,
+}
+
+
+def held_out(key: str) -> bool:
+    """Whether a user is held out: by a hash, so the same on every machine and in every file."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) < HELDOUT_SHARE * 2**64
+
+
+def _wanted(split: str, is_held_out: bool) -> bool:
+    return split == "all" or is_held_out == (split == "heldout")

@@ -1,0 +1,247 @@
+"""Rollouts on trees: each prompt is prefilled once, its branches decode against one shared KV."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from pa_jax.core import keys
+from pa_jax.core.typing import Array, Float, Int, Key
+from pa_jax.infer import buckets, sampling
+from pa_jax.models import attention, decoder, tree
+
+
+@dataclasses.dataclass(frozen=True)
+class Completions:
+    """Sampled branches. ids [n, g, c] (0 past the lengths), lengths [n, g] with the end token.
+
+    logprobs [n, g, c] are float32, of the model that sampled; finished is False where the
+    completion was cut at max_new_tokens; texts leave the end token out.
+    """
+
+    ids: np.ndarray
+    lengths: np.ndarray
+    logprobs: np.ndarray
+    finished: np.ndarray
+    texts: list[list[str]]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Decoded:
+    """Completions on device."""
+
+    ids: Int[Array, "n g c"]
+    lengths: Int[Array, "n g"]
+    logprobs: Float[Array, "n g c"]
+    finished: Array
+
+
+def prefill(
+    model: decoder.Decoder, ids_np: Int[Array, "n p"], length_n: Int[Array, " n"]
+) -> tuple[Float[Array, "n v"], tuple[Array, Array]]:
+    """Logits after each prompt's last token, and its keys and values [l, n, p, k, z]."""
+    spec, lens = tree.TreeSpec(ids_np.shape[1]), tree.lengths(length_n)
+
+    def attend(q, k, v, layer, carry):
+        o = attention.tree_attention(q, k, v, spec=spec, lens=lens, impl=model.attention)
+        return o, (k, v), carry
+
+    hidden, kv, _ = model.hidden(ids_np, tree.positions(spec, lens), attend)
+    last = jnp.take_along_axis(hidden, tree.trunk_end(lens)[:, None, None], axis=1)
+    return model.logits(last[:, 0]), kv
+
+
+def _decode_step(model, token_ng, kv, branch_kv, length_n, step):
+    """Logits [n, g, v] after one more token a branch, and the branches' grown keys and values."""
+    n, g = token_ng.shape
+    layers = jnp.arange(model.cfg.layers)
+
+    def attend(q, k, v, this, grown):
+        (k_p, v_p), layer = this
+        shape = (1, n, g, 1, *k.shape[2:])
+        at = (layer, 0, 0, step, 0, 0)
+        grown = tuple(
+            jax.lax.dynamic_update_slice(old, new.reshape(shape), at)
+            for old, new in zip(grown, (k, v), strict=True)
+        )
+        own = tuple(jax.lax.dynamic_index_in_dim(x, layer, keepdims=False) for x in grown)
+        o = attention.decode_attention(q, (k_p, v_p), own, trunk_len=length_n, step=step)
+        return o, None, grown
+
+    position_ng = jnp.broadcast_to((length_n + step)[:, None], (n, g))
+    hidden, _, branch_kv = model.hidden(
+        token_ng, position_ng, attend, per_layer=(kv, layers), carry=branch_kv
+    )
+    return model.logits(hidden), branch_kv
+
+
+@functools.partial(jax.jit, static_argnames=("graph", "branches", "slots"))
+def rollout(
+    graph: nnx.GraphDef,
+    state: nnx.State,
+    prompts: tuple[Int[Array, "n p"], Int[Array, " n"]],
+    key_n: Key[Array, " n"],
+    how: sampling.Sampling,
+    limits: tuple[Int[Array, ""], Int[Array, " k"]],
+    *,
+    branches: int,
+    slots: int,
+) -> Decoded:
+    """`branches` completions a prompt, at most `slots` long; stops when every branch has ended.
+
+    `prompts` are ids and lengths, `key_n` one key a prompt, `limits` (tokens allowed, end tokens).
+    A row of length 0 is padding: its branches count as ended.
+    """
+    model = nnx.merge(graph, state)
+    (ids_np, length_n), (allowed, end) = prompts, limits
+    n, g, cfg = ids_np.shape[0], branches, model.cfg
+    logits_nv, kv = prefill(model, ids_np, length_n)
+    key_ng = jax.vmap(lambda key: jax.vmap(lambda b: jax.random.fold_in(key, b))(jnp.arange(g)))(
+        key_n
+    )
+
+    def pick(logits_ngv, step):
+        step_keys = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, step)))(key_ng)
+        token, logp = sampling.sample(
+            logits_ngv.reshape(n * g, cfg.vocab), step_keys.reshape(n * g), how
+        )
+        return token.reshape(n, g), logp.reshape(n, g)
+
+    def write(out: Decoded, token, logp, step):
+        alive = ~out.finished & (step < allowed)
+        at = (0, 0, step)
+        ended = (token[..., None] == end).any(axis=-1)
+        return Decoded(
+            jax.lax.dynamic_update_slice(out.ids, jnp.where(alive, token, 0)[..., None], at),
+            out.lengths + alive,
+            jax.lax.dynamic_update_slice(out.logprobs, jnp.where(alive, logp, 0.0)[..., None], at),
+            out.finished | (alive & ended),
+        )
+
+    def body(carry):
+        step, token, branch_kv, out = carry
+        logits, branch_kv = _decode_step(model, token, kv, branch_kv, length_n, step)
+        token, logp = pick(logits, step + 1)
+        return step + 1, token, branch_kv, write(out, token, logp, step + 1)
+
+    def more(carry):
+        step, _, _, out = carry
+        return (step + 1 < jnp.minimum(allowed, slots)) & ~out.finished.all()
+
+    absent = jnp.broadcast_to((length_n == 0)[:, None], (n, g))
+    out = Decoded(
+        jnp.zeros((n, g, slots), jnp.int32),
+        jnp.zeros((n, g), jnp.int32),
+        jnp.zeros((n, g, slots), jnp.float32),
+        absent,
+    )
+    shape = (cfg.layers, n, g, slots, cfg.kv_heads, cfg.head_dim)
+    branch_kv = tuple(jnp.zeros(shape, kv[0].dtype) for _ in range(2))
+    token, logp = pick(jnp.broadcast_to(logits_nv[:, None], (n, g, cfg.vocab)), 0)
+    first = (jnp.int32(0), token, branch_kv, write(out, token, logp, 0))
+    return jax.lax.while_loop(more, body, first)[-1]
+
+
+class Engine:
+    """Samples from a model; `rows` prompts a call, prompt and completion shapes from buckets."""
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        mesh: jax.sharding.Mesh | None = None,
+        rows: int = 8,
+        trunks: Sequence[int] = (128, 256, 512, 1024, 2048, 4096),
+    ) -> None:
+        """`model` is a LoadedModel (module, config, tokenizer)."""
+        self.model, self.mesh, self.rows, self.trunks = model, mesh, rows, tuple(trunks)
+        self.graph, self.state = nnx.split(model.module)
+
+    def update(self, state: nnx.State) -> None:
+        """Sample from these parameters from now on (no copy)."""
+        self.state = state
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        n: int,
+        max_new_tokens: int,
+        temperature: float,
+        seed: int,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        stream: keys.Stream = keys.Stream.ROLLOUT,
+        step: int = 0,
+    ) -> Completions:
+        """`n` completions of every prompt; prompt i draws from the key (seed, stream, step, i).
+
+        Raises ValueError on an empty prompt or one longer than the largest bucket.
+        """
+        for i, prompt in enumerate(prompts):
+            if not len(prompt):
+                raise ValueError(f"prompt {i} is empty; a prompt needs at least one token.")
+        how = sampling.settings(temperature, top_k, top_p)
+        base = keys.stream_key(seed, stream, step)
+        buckets_of = [buckets.fit(len(p), self.trunks, what=f"prompt {i}") for i, p in enumerate(prompts)]
+        order = sorted(range(len(prompts)), key=lambda i: buckets_of[i])
+        slots = buckets.fit(max_new_tokens, SLOTS, what="max_new_tokens")
+        shape = (len(prompts), n, max_new_tokens)
+        ids, logp = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
+        length, finished = np.zeros(shape[:2], np.int32), np.zeros(shape[:2], bool)
+        while order:
+            chosen = [i for i in order[: self.rows] if buckets_of[i] == buckets_of[order[0]]]
+            order = order[len(chosen) :]
+            trunk, trunk_len = buckets.pad_rows(
+                [*(prompts[i] for i in chosen), *([[]] * (self.rows - len(chosen)))],
+                buckets_of[chosen[0]],
+            )
+            rows = np.array(chosen + [0] * (self.rows - len(chosen)), np.int32)
+            out = self.decode(
+                (trunk, trunk_len), keys.row_keys(base, rows), how, (max_new_tokens, slots), n
+            )
+            out = jax.device_get(out)
+            real = slice(0, len(chosen))
+            ids[chosen] = out.ids[real, :, :max_new_tokens]
+            logp[chosen] = out.logprobs[real, :, :max_new_tokens]
+            length[chosen], finished[chosen] = out.lengths[real], out.finished[real]
+        return Completions(ids, length, logp, finished, self.texts(ids, length))
+
+    def decode(self, prompts, key_n, how, limits: tuple[int, int], n: int) -> Decoded:
+        """One batch on device: `prompts` (ids [n, p], lengths [n]), `limits` (tokens, slots)."""
+        tokenizer = self.model.tokenizer
+        end = tuple(tokenizer.eos_ids) if tokenizer is not None else ()
+        allowed, slots = limits
+        return rollout(
+            self.graph,
+            self.state,
+            tuple(map(jnp.asarray, prompts)),
+            key_n,
+            how,
+            (jnp.int32(allowed), jnp.asarray(end, jnp.int32)),
+            branches=n,
+            slots=slots,
+        )
+
+    def texts(self, ids_ngc: np.ndarray, length_ng: np.ndarray) -> list[list[str]]:
+        """Texts of completions without their end token; empty where there is no tokenizer."""
+        tokenizer = self.model.tokenizer
+        if tokenizer is None:
+            return [["" for _ in row] for row in length_ng]
+        ends = set(tokenizer.eos_ids)
+        return [
+            [
+                tokenizer.decode([int(t) for t in ids[:count] if int(t) not in ends])
+                for ids, count in zip(row, counts, strict=True)
+            ]
+            for row, counts in zip(ids_ngc, length_ng, strict=True)
+        ]
+
+
+SLOTS = (8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 2048)

@@ -1,0 +1,57 @@
+"""Logits to a token and its log-prob; temperature, top-k and top-p are traced numbers."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from pa_jax.core.typing import Array, Float, Int, Key
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """temperature 0 is greedy; top_k 0 and top_p 1 cut nothing."""
+
+    temperature: Float[Array, ""]
+    top_k: Int[Array, ""]
+    top_p: Float[Array, ""]
+
+
+def settings(temperature: float, top_k: int = 0, top_p: float = 1.0) -> Sampling:
+    """Checked Sampling; raises ValueError on a value outside its range."""
+    if temperature < 0 or top_k < 0 or not 0 < top_p <= 1:
+        raise ValueError(
+            f"temperature={temperature}, top_k={top_k}, top_p={top_p}: allowed are temperature >= 0,"
+            " top_k >= 0 (0 is off) and 0 < top_p <= 1 (1 is off)."
+        )
+    return Sampling(jnp.float32(temperature), jnp.int32(top_k), jnp.float32(top_p))
+
+
+def sample(
+    logits_bv: Float[Array, "b v"], key_b: Key[Array, " b"], how: Sampling
+) -> tuple[Int[Array, " b"], Float[Array, " b"]]:
+    """One token a row and its log-prob under softmax(logits / temperature), top-k/p not applied.
+
+    That is the log-prob the trainer computes for the same token; greedy rows report temperature 1.
+    """
+    greedy = how.temperature == 0
+    scaled = logits_bv.astype(jnp.float32) / jnp.where(greedy, 1.0, how.temperature)
+    cut = (how.top_k > 0) | (how.top_p < 1)
+    kept = jax.lax.cond(cut, lambda x: _cut(x, how), lambda x: x, scaled)
+    noise_bv = jax.vmap(lambda key: jax.random.gumbel(key, scaled.shape[1:]))(key_b)
+    token_b = jnp.argmax(kept + jnp.where(greedy, 0.0, noise_bv), axis=-1).astype(jnp.int32)
+    chosen = jnp.take_along_axis(scaled, token_b[:, None], axis=-1)[:, 0]
+    return token_b, chosen - jax.nn.logsumexp(scaled, axis=-1)
+
+
+def _cut(scaled_bv: Array, how: Sampling) -> Array:
+    """Logits outside the top-k or outside the smallest set of mass top_p become -inf."""
+    v = scaled_bv.shape[-1]
+    down = -jnp.sort(-scaled_bv, axis=-1)
+    mass = jnp.cumsum(jax.nn.softmax(down, axis=-1), axis=-1)
+    by_mass = jnp.sum(mass - jax.nn.softmax(down, axis=-1) < how.top_p, axis=-1)
+    by_count = jnp.where(how.top_k > 0, how.top_k, v)
+    keep = jnp.clip(jnp.minimum(by_mass, by_count), 1, v)
+    threshold = jnp.take_along_axis(down, keep[:, None] - 1, axis=-1)
+    return jnp.where(scaled_bv >= threshold, scaled_bv, -jnp.inf)

@@ -1,0 +1,206 @@
+"""Log-probs of given tokens on trees, and label probabilities at leaves.
+
+[tokens, vocabulary] is never materialised beyond a chunk: hidden states are gathered at the
+predicting slots first, then go through the output projection CHUNK tokens at a time, in float32.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from pa_jax.core.typing import Array, Bool, Float, Int
+from pa_jax.infer import buckets
+from pa_jax.models import decoder, tree
+
+CHUNK = 512
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class TreeIds:
+    """Token ids of trees node by node, padding anywhere past the lengths."""
+
+    trunk: Int[Array, "n p"]
+    branch: Int[Array, "n g c"]
+    leaf: Int[Array, "n g j q"]
+    lens: tree.TreeLengths
+
+    @property
+    def spec(self) -> tree.TreeSpec:
+        (_, g, c), (_, _, j, q) = self.branch.shape, self.leaf.shape
+        return tree.TreeSpec(self.trunk.shape[1], g, c, j, q)
+
+    def flat(self) -> Int[Array, "n t"]:
+        return tree.join(self.spec, self.trunk, self.branch, self.leaf)
+
+    def branch_real(self) -> Bool[Array, "n g c"]:
+        return jnp.arange(self.branch.shape[2]) < self.lens.branch[..., None]
+
+    def leaf_real(self) -> Bool[Array, "n g j q"]:
+        return jnp.arange(self.leaf.shape[3]) < self.lens.leaf[..., None]
+
+
+def token_logprobs(
+    model: decoder.Decoder,
+    hidden_bd: Float[Array, "b d"],
+    token_b: Int[Array, " b"],
+    real_b: Bool[Array, " b"],
+    temperature: Float[Array, ""],
+) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+    """Log-prob of each token and entropy of its distribution, float32; 0 where not real.
+
+    Real tokens are moved to the front and chunks without any are skipped, so padding costs no
+    output projection. The backward pass recomputes each chunk's logits.
+    """
+    b, d = hidden_bd.shape
+    chunk = min(CHUNK, b)
+    chunks = -(-b // chunk)
+    order = jnp.argsort(~real_b, stable=True)
+    pad = chunks * chunk - b
+    hidden = jnp.pad(hidden_bd[order], ((0, pad), (0, 0))).reshape(chunks, chunk, d)
+    token = jnp.pad(token_b[order], (0, pad)).reshape(chunks, chunk)
+    any_real = jnp.pad(real_b[order], (0, pad)).reshape(chunks, chunk).any(axis=-1)
+
+    @jax.checkpoint
+    def project(hidden, token):
+        logits = model.logits(hidden) / temperature
+        total = jax.nn.logsumexp(logits, axis=-1)
+        logp = jnp.take_along_axis(logits, token[:, None], axis=-1)[:, 0] - total
+        share = jax.lax.stop_gradient(jnp.exp(logits - total[:, None]))
+        entropy = jax.lax.stop_gradient(total - jnp.sum(share * logits, axis=-1))
+        return logp, entropy
+
+    def one(_, this):
+        hidden, token, some = this
+        nothing = jnp.zeros(chunk), jnp.zeros(chunk)
+        return None, jax.lax.cond(some, project, lambda *_: nothing, hidden, token)
+
+    _, (logp, entropy) = jax.lax.scan(one, None, (hidden, token, any_real))
+    back = jnp.argsort(order)
+    logp, entropy = logp.reshape(-1)[:b][back], entropy.reshape(-1)[:b][back]
+    return jnp.where(real_b, logp, 0.0), jnp.where(real_b, entropy, 0.0)
+
+
+def branch_logprobs(
+    model: decoder.Decoder, trees: TreeIds, temperature: Float[Array, ""], *, remat: str = "none"
+) -> tuple[Float[Array, "n g c"], Float[Array, "n g c"]]:
+    """Log-probs and entropies of branch tokens given their trunk: 0 on padding."""
+    spec = trees.spec
+    hidden_ntd = model.on_tree(trees.flat(), spec, trees.lens, remat=remat)
+    at_ngc = tree.branch_predictors(spec, trees.lens)
+    return _gathered(model, hidden_ntd, at_ngc, trees.branch, trees.branch_real(), temperature)
+
+
+def leaf_logprobs(
+    model: decoder.Decoder, trees: TreeIds, temperature: Float[Array, ""]
+) -> Float[Array, "n g j q"]:
+    """Log-probs of leaf tokens given their trunk and branch: 0 on padding."""
+    spec = trees.spec
+    hidden_ntd = model.on_tree(trees.flat(), spec, trees.lens)
+    at = tree.leaf_predictors(spec, trees.lens)
+    return _gathered(model, hidden_ntd, at, trees.leaf, trees.leaf_real(), temperature)[0]
+
+
+def leaf_labels(
+    model: decoder.Decoder, trees: TreeIds, label: Int[Array, " k"]
+) -> Float[Array, "n g j k"]:
+    """Log-probs of each label token right after every leaf."""
+    hidden_ntd = model.on_tree(trees.flat(), trees.spec, trees.lens)
+    at_ngj = tree.leaf_end(trees.spec, trees.lens)
+    n, shape = at_ngj.shape[0], at_ngj.shape
+    last = jnp.take_along_axis(hidden_ntd, at_ngj.reshape(n, -1)[..., None], axis=1)
+    logp = jax.nn.log_softmax(model.logits(last), axis=-1)
+    return logp[..., label].reshape(*shape, -1)
+
+
+def _gathered(model, hidden_ntd, at, token, real, temperature):
+    n, d = hidden_ntd.shape[0], hidden_ntd.shape[-1]
+    hidden = jnp.take_along_axis(hidden_ntd, at.reshape(n, -1)[..., None], axis=1).reshape(-1, d)
+    logp, entropy = token_logprobs(
+        model, hidden, token.reshape(-1), real.reshape(-1), temperature
+    )
+    return logp.reshape(token.shape), entropy.reshape(token.shape)
+
+
+@functools.partial(jax.jit, static_argnames=("graph", "at"))
+def scored(graph: nnx.GraphDef, state: nnx.State, trees: TreeIds, at: str) -> Array:
+    """Jitted branch or leaf log-probs (`at`) of a model split into graph and state."""
+    model = nnx.merge(graph, state)
+    if at == "branch":
+        return branch_logprobs(model, trees, jnp.float32(1.0))[0]
+    return leaf_logprobs(model, trees, jnp.float32(1.0))
+
+
+@functools.partial(jax.jit, static_argnames=("graph",))
+def labelled(graph: nnx.GraphDef, state: nnx.State, trees: TreeIds, label: Array) -> Array:
+    """Jitted `leaf_labels` of a model split into graph and state."""
+    return leaf_labels(nnx.merge(graph, state), trees, label)
+
+
+TRUNKS = (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
+NODES = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024)
+
+
+def pack(
+    prompts: Sequence[Sequence[int]],
+    branches: Sequence[Sequence[Sequence[int]]],
+    leaves: Sequence[Sequence[Sequence[Sequence[int]]]] | None = None,
+    *,
+    rows: int | None = None,
+) -> TreeIds:
+    """Trees of token-id lists, padded to the smallest buckets, and to `rows` rows where given.
+
+    branches[i] are prompt i's; leaves[i][g] are branch g's. Missing nodes have length 0.
+    """
+    if any(len(prompt) == 0 for prompt in prompts):
+        raise ValueError("an empty prompt: a trunk needs at least one token (a BOS or a newline).")
+    n = rows or len(prompts)
+    g = max(len(row) for row in branches)
+    p = buckets.fit(max(map(len, prompts)), TRUNKS, what="prompt")
+    c = buckets.fit(max((len(b) for row in branches for b in row), default=1), NODES, what="branch")
+    trunk, trunk_len = buckets.pad_rows([*prompts, *[[0]] * (n - len(prompts))], p)
+    branch, branch_len = np.zeros((n, g, c), np.int32), np.zeros((n, g), np.int32)
+    for i, row in enumerate(branches):
+        branch[i, : len(row)], branch_len[i, : len(row)] = buckets.pad_rows(row, c)
+    j = max((len(b) for row in leaves for b in row), default=0) if leaves else 0
+    q = 0
+    if j:
+        longest = max(len(leaf) for row in leaves for b in row for leaf in b)
+        q = buckets.fit(longest, NODES, what="leaf")
+    leaf, leaf_len = np.zeros((n, g, j, q), np.int32), np.zeros((n, g, j), np.int32)
+    for i, row in enumerate(leaves or ()):
+        for k, b in enumerate(row):
+            if b:
+                leaf[i, k, : len(b)], leaf_len[i, k, : len(b)] = buckets.pad_rows(b, q)
+    lens = tree.TreeLengths(*map(jnp.asarray, (trunk_len, branch_len, leaf_len)))
+    return TreeIds(jnp.asarray(trunk), jnp.asarray(branch), jnp.asarray(leaf), lens)
+
+
+def logprobs(
+    model,
+    prompts: Sequence[Sequence[int]],
+    completions: Sequence[Sequence[Sequence[int]]],
+    *,
+    rows: int = 4,
+) -> list[list[np.ndarray]]:
+    """One float32 log-prob a completion token; a prompt's completions share its computation.
+
+    `model` is a LoadedModel. Prompts go `rows` at a time, those of like lengths together.
+    """
+    graph, state = nnx.split(model.module)
+    out: list[list[np.ndarray]] = [[] for _ in prompts]
+    longest = [max(map(len, row), default=0) for row in completions]
+    order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), longest[i]))
+    order = [i for i in order if completions[i]]
+    for start in range(0, len(order), rows):
+        chosen = order[start : start + rows]
+        trees = pack([prompts[i] for i in chosen], [completions[i] for i in chosen], rows=rows)
+        logp = np.asarray(jax.device_get(scored(graph, state, trees, "branch")))
+        for row, i in enumerate(chosen):
+            out[i] = [logp[row, g, : len(ids)] for g, ids in enumerate(completions[i])]
+    return out
