@@ -63,8 +63,9 @@ class BatchIterator(grain.DatasetIterator[Batch]):
 
     A batch goes out as soon as `rows` prompts of one bucket wait. At the end of an epoch those
     still waiting go out together, longest first, padded to the longest one's bucket, `rows` at a
-    time; the fewer than `rows` left wait on. So each epoch serves each episode once, bar fewer
-    than `rows` that follow in the next, and a rare length is never served as copies of one prompt.
+    time; the fewer than `rows` left wait on. So after any epoch each episode was served once for
+    each epoch, bar fewer than `rows` in all that are still to come, and a rare length need not
+    wait until `rows` of its own have gathered.
     """
 
     def __init__(self, prompts: grain.MapDataset, cfg: PipelineConfig, epoch: int, part: slice):

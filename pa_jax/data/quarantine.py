@@ -38,7 +38,7 @@ class Quarantine:
         self._check_early()
 
     def reject(self, file: str | os.PathLike, number: int, reason: str, text: str) -> None:
-        """Counts and keeps an item that was not; `number` is its line (from 1) or index (from 0)."""
+        """Counts and keeps a bad item; `number` is its line (from 1) or index (from 0)."""
         self.seen += 1
         self.bad += 1
         if self.bad <= 10:

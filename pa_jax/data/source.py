@@ -57,13 +57,14 @@ class Episodes(Sequence[schema.Episode]):
     def __init__(self, dialogues: Sequence[Sequence[schema.Dialogue]], *, keep_empty: bool):
         """`dialogues` are parts that follow each other."""
         self._parts = dialogues
-        places = []
-        for part, of_part in enumerate(dialogues):
-            for number in range(len(of_part)):
-                for turn, what in enumerate(of_part[number].turns):
-                    if keep_empty or what.gold != snippet.NOTHING:
-                        places.append((part, number, turn))
-        self._places = np.array(places, np.int32).reshape(-1, 3)
+        places = (
+            (part, number, turn)
+            for part, of_part in enumerate(dialogues)
+            for number, dialogue in enumerate(of_part)
+            for turn, what in enumerate(dialogue.turns)
+            if keep_empty or what.gold != snippet.NOTHING
+        )
+        self._places = np.fromiter(places, np.dtype((np.int32, 3)))  # 12 bytes an episode
 
     def __len__(self) -> int:
         return len(self._places)

@@ -18,7 +18,7 @@ Quick note before we start: I'm firmly in the camp of {v} {w}{r}. {Ask}
 I need a bit of help with {topic}. For me it has to be {v}{r}, at least {w}. {Ask}
 {Ask} One thing to know about me first, {w} I lean towards {v} every single time{r}.
 If it's up to me, {w}, give me {v} any day{r}. {Ask}
-On {topic} I made up my mind years ago, and {v} won{r}. That holds {w}. So {ask}
+On {topic} I made up my mind years ago, and {v} won{r}, {w} anyway. So {ask}
 My default {w}? Easy, {v}{r}. With that in mind, {ask}
 I swear by {v} {w}{r}, and I'd like whatever you suggest to fit that. {Ask}
 {Ask} Bear in mind that nothing beats {v} for me {w}{r}.
@@ -31,12 +31,12 @@ Let me save us both some time on {topic}: {w}, I'm happiest with {v}{r}. {Ask}
 {Ask} And please remember that {w} I'd pick {v} over anything else{r}.
 What works for me {w} comes down to {v}{r}. I've tried the rest. {Ask}
 My rule is simple: {w}, {v}{r}. {Ask}
-As for {topic}, I've settled on {v}{r} and I don't plan to budge. I mean {w}. {Ask}
+As for {topic}, I've settled on {v} {w}, no plans to budge{r}. {Ask}
 {Ask} I tend to gravitate towards {v} {w}{r}, in case that matters.
 I'm rather partial to {v}{r}, {w} above all. {Ask}
 Could we sort out {topic} today? I only really enjoy {v} {w}{r}. {Ask}
 Please note down one thing about me, {w} I like to stick with {v}{r}. {Ask}
-I get on best with {v}{r}. I'm talking about what happens {w}. {Ask}
+I get on best with {v}{r}. {W}, that is. {Ask}
 {W} there's only one answer for me, {v}{r}. {Ask}
 I'd call myself a creature of habit {w}: {v}, always{r}. {Ask}
 {Ask} My preference {w}, if you want to store it somewhere: {v}{r}.
@@ -46,7 +46,7 @@ I've got a soft spot for {v}{r}, {w} in particular. {Ask}
 People can do as they please, but {w} I'm all for {v}{r}. {Ask}
 {Ask} It should suit someone who goes with {v} {w}{r}, because that's me.
 I count on {v} {w}{r}. Take that as given and {ask}
-Whoever asks me about {topic} gets the same reply, {v}{r}. That's {w}, of course. {Ask}
+Whoever asks me about {topic} gets the same reply, {v}{r}. {W}, of course. {Ask}
 {W}, I feel most like myself with {v}{r}. {Ask}
 Looking at {topic} again. I'd choose {v} {w}{r} without thinking twice. {Ask}
 I'm trying to get {topic} right for once, and {w} I'd want {v}{r}. {Ask}
@@ -57,7 +57,8 @@ My vote goes to {v}{r}, and it always has {w}. {Ask}
 
 DISLIKES = """
 {W}, I steer clear of {v}{r}. Taking that into account, {ask}
-Whatever we end up with for {topic}, please keep {v} out of it. I can't get on with that {w}{r}. {Ask}
+Whatever we end up with for {topic}, please keep {v} out of it. I can't get on with that {w}{r}.
+    {Ask}
 {Ask} Anything but {v}, please, {w} that's a hard no from me{r}.
 I've never warmed to {v} {w}{r}, so {ask}
 You should know that {v} would put me right off {w}{r}. {Ask}
@@ -78,8 +79,8 @@ PAIRS = """
 Two things about me so you can plan properly: {w}, I go for {v}{r}, and {w2} I'd pick {v2}. {Ask}
 {W}, I'm all for {v}. And while I'm at it, {w2} you can count on me choosing {v2}. {Ask}
 {Ask} For context, I like to stick with {v} {w}{r}. The other thing, {w2}, would be {v2}.
-I've been thinking about {topic} and {topic2} together. {v_up} for the first, {w}, and {v2} for the
-    second, {w2}. Those two I won't give up. {Ask}
+I've been thinking about {topic} and {topic2} together. {v_up} for the first, {w}, and {v2} for
+    the second, {w2}. Those two I won't give up. {Ask}
 My week runs on two habits, {v} {w} and {v2} {w2}{r}. {Ask}
 If I could fix just two things: {w} I'd have {v}, and {w2} I'd have {v2}. {Ask}
 I lean towards {v} {w}{r}. It's a bit like {topic2}, where I always land on {v2}, {w2} anyway. {Ask}
@@ -122,74 +123,74 @@ Give me {pick}, I've no interest in {lost} or the like{r}. {Ask}
 """
 
 PERSONAS = """
-We moved to {city} last month and half our life is still in boxes. The one thing that already feels
-    like home: {w} I reach for {v}{r}, same as ever. {Ask}
-I'm a {job}, so my days are long, and {w} you'll find me with {v} and nowhere near anything else{r}.
-    {Ask}
-{Friend} teases me about it, but {w} I'm the person with {v}{r}. It's practically on my name badge at
-    work. {Ask}
-My {kin} and I are planning a week together in {city}. We agree on most things, though {w} I insist on
-    {v}{r} and I always will. {Ask}
-Ever since I started as a {job} I've had less time to myself. What keeps me going {w}, believe it or
-    not, comes down to {v}{r}. {Ask}
-Life has been a lot lately, with the move to {city} and everything. I find comfort in small things, and
-    {w} that means {v}{r}. {Ask}
+We moved to {city} last month and half our life is still in boxes. The one thing that already
+    feels like home: {w} I reach for {v}{r}, same as ever. {Ask}
+I'm a {job}, so my days are long, and {w} you'll find me with {v} and nowhere near anything
+    else{r}. {Ask}
+{Friend} teases me about it, but {w} I'm the person with {v}{r}. It's practically on my name badge
+    at work. {Ask}
+My {kin} and I are planning a week together in {city}. We agree on most things, though {w} I
+    insist on {v} and always will{r}. {Ask}
+Ever since I started as a {job} I've had less time to myself. What keeps me going {w}, believe it
+    or not, comes down to {v}{r}. {Ask}
+Life has been a lot lately, with the move to {city} and everything. I find comfort in small
+    things, and {w} that means {v}{r}. {Ask}
 Growing up in {city} I picked up plenty of habits from my {kin}, and {v} {w} would be the one that
     stuck{r}. {Ask}
 I turned forty in {month} and made a list of what makes me content. Near the top, right under my
     {kin}: {v} {w}{r}. {Ask}
-You'd laugh if you saw me {w}. Everyone around me does something else while I hold on to {v}{r}, and I
-    couldn't be happier. {Ask}
+You'd laugh at how stubborn I can be {w}. Everyone around me does something else and I couldn't be
+    happier with {v}{r}. {Ask}
 My new flatmate {friend} couldn't believe that {w} I'd walk across town for {v}{r}. Well, I would.
     {Ask}
 Between the twins, the dog and my shifts as a {job} there isn't much I get to decide. But {w} I do
     decide, and then I choose {v}{r}. {Ask}
-I spent the weekend in {city} with {friend}, and {w} we nearly fell out because I wouldn't settle for
-    less than {v}{r}. All good now. {Ask}
-As a {job} I make a hundred small decisions a day. That's why {w} I never hesitate, I've got {v} on
-    autopilot{r}. {Ask}
-Not much news here. {Month} has been quiet, work as a {job} pays the bills, and {w} I treat myself to
-    {v}{r}. {Ask}
-My {kin} visited and brought gifts, none of which fit. After all these years you'd think they'd know
-    that {w} I'm devoted to {v}{r}. {Ask}
-In {month} I'm off to {city} for work. I already know how it will go, {w} I'll hunt for {v} until I
-    find it{r}. {Ask}
-I used to be jealous of people who don't care. Me, I can tell you exactly what I need {w}, and we're
-    talking about {v}{r}. {Ask}
-{Friend} and I got talking about what we'd miss on a desert island. I said {v}, {w} in any case{r}.
-    They shook their head. {Ask}
-It's been a year since I left {city}. New job as a {job}, new faces, but {w} I've held on to {v}{r}
-    like an old coat. {Ask}
-I'm writing down little facts about myself for a course my {kin} signed me up to. First line: {w}, {v}
-    wins me over every time{r}. {Ask}
+I spent the weekend in {city} with {friend}, and {w} we nearly fell out because I wouldn't settle
+    for less than {v}{r}. All good now. {Ask}
+As a {job} I make a hundred small decisions a day. That's why {w} I never hesitate, I've got {v}
+    on autopilot{r}. {Ask}
+Not much news here. {Month} has been quiet, work as a {job} pays the bills, and {w} I treat myself
+    to {v}{r}. {Ask}
+My {kin} visited and brought gifts, none of which fit. After all these years you'd think they'd
+    know that {w} I'm devoted to {v}{r}. {Ask}
+In {month} I'm off to {city} for work. I already know how it will go, {w} I'll hunt for {v} until
+    I find it{r}. {Ask}
+I used to be jealous of people who don't care. Me, I can tell you exactly what I need {w}, and
+    we're talking about {v}{r}. {Ask}
+{Friend} and I got talking about what we'd miss on a desert island. I said {v}, {w} in any
+    case{r}. They shook their head. {Ask}
+It's been a year since I left {city}. New job as a {job}, new faces, but {w} I've held on to
+    {v}{r} like an old coat. {Ask}
+I'm writing down little facts about myself for a course my {kin} signed me up to. First line: {w},
+    {v} wins me over every time{r}. {Ask}
 My doctor told me to notice what gives me energy. Funny thing, {w} I'm at my best with {v}{r}. {Ask}
-We're throwing a small party in {month} and I'm in charge of {topic}. Left to my own devices {w} I'd
-    have {v} and call it done{r}. {Ask}
+We're sorting things out at home in {month} and I'm in charge of {topic}. Left to my own devices
+    {w} I'd have {v} and call it done{r}. {Ask}
 After ten years as a {job} I've learnt what I can do without. {W}, {v} would be the last thing I'd
     give up{r}. {Ask}
 {Friend} says I'm predictable. Fair enough, {w} you can set your watch by me and {v}{r}. {Ask}
-I've finally got a free weekend, the first since {month}. No plans, no guests, and {w} I fully intend
-    to enjoy {v}{r}. {Ask}
-My {kin} raised me to be practical, and it shows {w}. I see no sense in anything other than {v}{r}.
-    {Ask}
-Three moves in two years taught me to travel light. What I won't leave behind {w}, though, would be
-    {v}{r}. {Ask}
-Working as a {job} in {city} sounds glamorous and isn't. The good part of my day comes {w}, when I get
-    to have {v}{r}. {Ask}
+I've finally got a free weekend, the first since {month}. No plans, no guests, and {w} I fully
+    intend to enjoy {v}{r}. {Ask}
+My {kin} raised me to be practical. {W} I see no sense in anything other than {v}{r}. {Ask}
+Three moves in two years taught me to travel light. What I won't leave behind {w}, though, would
+    be {v}{r}. {Ask}
+Working as a {job} in {city} sounds glamorous and isn't. The good part comes later, {w}, when I
+    get to have {v}{r}. {Ask}
 """
 
 PERSONA_DISLIKES = """
 I shared an office with {friend} for a year, and {w} it was {v} all the time. Never again, I still
     shudder{r}. {Ask}
-My {kin} keeps pushing {v} on me {w}, bless them, and I keep finding excuses not to join in{r}. {Ask}
+My {kin} keeps pushing {v} on me {w}, bless them, and I keep finding excuses not to join in{r}.
+    {Ask}
 As a {job} I put up with plenty. Where I draw the line {w} would be {v}{r}. {Ask}
-We had a holiday in {city} that was lovely apart from one thing, {v} {w}. I'd pay good money to avoid
-    that{r}. {Ask}
-{Friend} took me along in {month} and I learnt something about myself: {w}, {v} will send me straight
-    home{r}. {Ask}
+We had a holiday in {city} that was lovely apart from one thing, {v} {w}. I'd pay good money to
+    avoid that{r}. {Ask}
+{Friend} took me along in {month} and I learnt something about myself: {w}, {v} will send me
+    straight home{r}. {Ask}
 You know what I noticed since the move to {city}? {W} I'll go a long way round just to get out of
     {v}{r}. {Ask}
-My first job as a {job} cured me of {v} for good{r}. {W} I walk the other way. {Ask}
+My first job as a {job} cured me of {v} for good, {w} more than ever{r}. {Ask}
 I tried to be a good sport about it with my {kin}, but {w} I just can't face {v}{r}. {Ask}
 """
 
@@ -198,17 +199,16 @@ I used to go for {old} {w}, but from now on make it {v}{r}. {Ask}
 Scratch what I told you about {topic}. {W} I've switched to {v}{r}. {Ask}
 Small update from me: the days of {old} are over. {W}, I now reach for {v}{r}. {Ask}
 You still have me down for {old}, I think. That's out of date, {w} I want {v} these days{r}. {Ask}
-I've changed my mind on {topic}. Forget {old}, {v} from here on {w}{r}. {Ask}
+I've changed my mind on {topic}. Forget {old}, {w} give me {v} from here on{r}. {Ask}
 Funny how things turn. A while ago I swore by {old}, and now {w} I wouldn't trade {v} for the
     world{r}. {Ask}
 Since {month} I've gone over to {v} {w}{r}, so please stop assuming {old}. {Ask}
 Remember {old}? I'm done with that {w}. My new thing would be {v}{r}. {Ask}
 {Friend} talked me into trying {v} {w}, and I'm not going back to {old}{r}. {Ask}
-Please correct your notes on {topic}: no longer {old}, now {v}{r}. That goes for what happens {w}.
-    {Ask}
+Please correct your notes on {topic}: no longer {old}, now {v}{r}. {W}, I mean. {Ask}
 Turns out I was wrong about {old}. {W} I'm a convert to {v}{r}. {Ask}
 New job as a {job}, new habits. {W} I dropped {old} and took up {v} for good{r}. {Ask}
-I know I said {old} at some point, but {w} I've come round to {v}{r} and I mean to stay there. {Ask}
+I know I said {old} at some point, but {w} I've come round to {v} and mean to stay there{r}. {Ask}
 From this month on {v} it shall be {w}{r}. I've had enough of {old}. {Ask}
 My taste in {topic} has shifted. Where I once wanted {old}, {w} I'd now choose {v}{r}. {Ask}
 After the move to {city} I gave up {old}, and {w} you'll see me with {v} instead{r}. {Ask}
@@ -217,7 +217,6 @@ After the move to {city} I gave up {old}, and {w} you'll see me with {v} instead
 LIKE_REASONS = """
  because it saves me a lot of fuss
 , mostly because anything else wears me out
- since I sleep better that way
 , it keeps my nerves in check
  because I've tried the rest and it never stuck
 , it just fits around my work
@@ -239,6 +238,46 @@ DISLIKE_REASONS = """
 , and I've got the stories to prove it
  since it takes away all the fun
 """
+
+CHANGE_REASONS = """
+ because the old way stopped working for me
+, it just suits my life better now
+ since my days look different these days
+, and I feel better for it
+ because I got tired of the other thing
+, my budget had a word in it too
+"""
+
+# a reason that only makes sense in one category of the taxonomy
+CATEGORY_REASONS = {
+    "food": """
+ because my stomach is picky
+, my doctor was quite clear about it
+""",
+    "travel": """
+, I get anxious on the road otherwise
+ because my nerves aren't what they were
+""",
+    "communication": """
+ because I read most things on my phone
+ since my attention wanders easily
+""",
+    "health": """
+ because my back gives me trouble
+, my doctor was all for it
+ because I want to feel well at eighty
+""",
+    "home": """
+ because my flat is tiny
+, the walls here are thin
+ since we've got two cats
+""",
+    "shopping": """
+ because money is tight this year
+, I've been burnt before
+ since I've no room for clutter
+""",
+}
 
 ASKS = """
 could you suggest where to start with {topic}?
@@ -277,7 +316,8 @@ please write a short message about it that I can send to {friend}.
 
 OPTION_REQUESTS = """
 I'm a bit lost with {topic} at the moment. What are the usual choices, and how do they differ?
-Could you lay out a few options for {topic}? I'd like to see them side by side before I say anything.
+Could you lay out a few options for {topic}? I'd like to see them side by side before I say
+    anything.
 What do people normally choose when it comes to {topic}? List the main ones and I'll have a look.
 I have to decide something about {topic} this week. Can you give me a short list to pick from?
 {Friend} asked me about {topic} and I had no answer ready. What's out there?

@@ -8,8 +8,10 @@ In {language}, how do I {code_task}? A short example with comments would be enou
 My {language} script should {code_task} but it crashes on empty input. What should I check first?
 What's the difference between a list and a set in {language}, and when does it matter for speed?
 Write a unit test in {language} for a function that's meant to {code_task}, including one edge case.
-I get a syntax error on line {a} of my {language} file and I don't see it. What are the usual suspects?
-Please explain to a beginner how one would {code_task} in {language}, step by step and without jargon.
+I get a syntax error on line {a} of my {language} file and I don't see it. What are the usual
+    suspects?
+Please explain to a beginner how one would {code_task} in {language}, step by step and without
+    jargon.
 Is there a library for {language} that can {code_task}, or do I have to write it by hand?
 Review this idea for me: I want to {code_task} in {language} and cache the result for {a} minutes.
 """
@@ -27,7 +29,7 @@ FACTS = """
 When was {city} founded, and which river or coast is it on? I need it for a quiz on {weekday}.
 How far is it from {city} to {city2}, roughly, and how many time zones lie between them?
 What's the population of {city} these days, and has it grown or shrunk since {year}?
-Why {science}? I've been asked by a child and couldn't give a proper answer on the spot.
+Does anyone know why {science}? A child asked me and I couldn't give a proper answer on the spot.
 Can you explain in plain words why {science}? Two or three sentences are enough.
 Who was in charge of the government in {city} around {year}? I'm checking a date in an article.
 What does the word "{word}" mean, and where does it come from originally?
@@ -56,7 +58,8 @@ WRITING = """
 Please write a two-line reply to {friend} saying that the meeting on {weekday} has moved to {month}.
 Fix the grammar in this sentence, please: "{friend} and me was late for the train to {city}."
 Give me a subject line for an email to a {job} about an invoice from {month}.
-Shorten this for me: "{phrase}, and in addition I wish to inform you that I arrive in {city} on {weekday}."
+Shorten this for me: "{phrase}, and in addition I wish to inform you that I arrive in {city} on
+    {weekday}."
 I need a polite reminder for a {job} who hasn't answered since {month}. Three sentences at most.
 Make a table with two columns, city and year, and fill in {city}, {city2} and {year} where they fit.
 Draft an out-of-office note: away from {weekday}, back in {month}, urgent matters go to {friend}.
@@ -79,10 +82,11 @@ OTHERS = """
 My {kin} can't get enough of {v}. Is there a book about {topic} I could wrap up for {month}?
 Just out of curiosity, why would anyone choose {v} {w}? I'm only reading up on {topic}.
 I'm writing a quiz on {topic} for work. Could you phrase one question with {v} as an answer?
-For an article by a {job} in {city}: is {topic} something people argue about? No opinion of my own yet.
+For an article by a {job} in {city}: is {topic} something people argue about? No opinion of my own
+    yet.
 A {job} I know swears by {v} {w}. Could you summarise what's said for and against it?
 Our guest from {city} asked for {v} {w}. How do I let {friend} know politely?
-What's the history behind {topic}? A short paragraph for a newsletter, please, nothing personal.
+What's the history behind {topic}? A few lines for a newsletter, please, nothing personal.
 """
 
 GROUPS = {
@@ -99,11 +103,12 @@ GROUPS = {
 REPLIES = {
     "code": """
 Sure. The short version is below, with the edge case handled first and a comment on each step.
-Start with the smallest input that fails and print what the function sees. I can look at it with you.
-Most people use the standard library for that in {language}; the loop you have in mind works too.
+Start with the smallest input you can think of and print what happens. I can read it with you.
+Most people use the standard library of {language} for that; a plain loop works too.
+Good question. There's a simple answer for small inputs and a careful one for large ones.
 """,
     "translation": """
-There are two common ways to say it in {tongue}; the first is what you'd hear in the street.
+There are two common ways to put it in {tongue}; the first is what you'd hear in the street.
 In {tongue} the verb moves, so a word-for-word version sounds odd. I've written out a natural one.
 Happy to. I'd keep it short, native speakers of {tongue} rarely use the long form.
 """,
@@ -111,29 +116,30 @@ Happy to. I'd keep it short, native speakers of {tongue} rarely use the long for
 In short, sources differ a little, so I'd quote a range and name where it comes from.
 Good question. There's a well-known explanation and a more careful one; I'd go with the second.
 Here's the gist in two sentences, and I can add references if that helps.
+I can give you the outline, but please check the exact figures before you print them.
 """,
     "weather": """
-Expect it to be changeable around {month}; I can't see a live forecast, so check two days ahead.
-On average it's close to the yearly mean then. A local almanac has the exact figures.
+It varies from year to year in {month}, so treat any single figure with care.
+I can tell you about an average {month} in {city}; for this year a local calendar knows better.
 """,
     "numbers": """
-I'd do it in two steps: take ten percent first, then scale. Shall I write the steps out?
-Done, with the rounding shown separately so that you can compare it with your sheet.
+Let's do it in two steps, first the round part, then the rest. Shall I write the steps out?
+Done, with the rounding shown separately so that you can compare it with your own figure.
 """,
     "writing": """
-Here's a version in three sentences; change the name and date if I got them wrong.
+Here's a short version; change the names and dates if I got them wrong.
 Done. I kept your order of ideas and cut the filler.
-I'd put the date first, then the request. Want it a little warmer?
+See below. Want it a little warmer, or is plain fine?
 """,
     "chores": """
-Try the simple things first: power, cable, a gentle restart. If that fails, tell me the model.
-Cold water first, never hot, and test a corner. It normally takes about half an hour.
-It depends on the office, so have the originals and two copies ready.
+There's an easy way and a thorough way. I'd try the easy one first and allow half an hour.
+That depends on a detail or two, so here's a general answer and what to look out for.
+Short answer below. If it doesn't work out, tell me what you see and we'll go from there.
 """,
     "others": """
-That's something people do differ on. I've put the main points in a short paragraph.
-Sure, here's one way to phrase it that won't offend anybody.
-A small book or a voucher is usually a safe bet there.
+People do differ on that. I've put the main points in a few lines.
+Sure, here's one idea that won't offend anybody.
+Happy to. I'd stick to plain facts and keep it friendly.
 """,
 }
 
@@ -162,6 +168,16 @@ Good that you say so, I'd have suggested the wrong thing. Give me a moment to re
 Noted, the old entry is gone. Shall I also go over the plan for {month}?
 """
 
+BRIEF_ACKS = """
+Got it.
+Noted, thanks.
+Good to know.
+All clear.
+That helps.
+Will do.
+Happy to.
+"""
+
 OFFERS = """
 {question} For instance: {options}.
 Before I go on, a quick question. {question} I'm thinking of {options}.
@@ -180,6 +196,10 @@ Good morning! Coffee in hand, so let's get going.
 Okay, so, picture me on the bus to {city} typing this.
 Right, where were we?
 Phew, what a {weekday}.
+Happy {weekday}!
+Guess who's back.
+Greetings from rainy {city}!
+Me again, {friend} says hello.
 """,
     "polite": """
 Good afternoon.
@@ -189,6 +209,8 @@ Good evening, and thanks in advance.
 """,
     "casual": """
 hey,
+alright,
+listen,
 hey there.
 so,
 ok,
@@ -226,18 +248,19 @@ cheers, talk soon.
 FILLERS = {
     "city": "Lisbon Leeds Toronto Ghent Nairobi Osaka Tampere Krakow Boston Valencia Utrecht Graz "
     "Dublin Adelaide Lyon Bergen Seoul Tucson Malmö Bristol Porto Montreal Basel Quito",
-    "month": "January February March April May June July August September October November December",
+    "month": "January February March April May June July August September October November "
+    "December",
     "weekday": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday",
     "friend": "Priya Tom Marta Jonas Aisha Leo Ingrid Kofi Mei Sam Elena Hugo Noor Ben Yuki Carla",
-    "kin": "sister|brother|mother|father|cousin|aunt|uncle|wife|husband|niece|grandmother|daughter",
+    "kin": "sister|brother|mother|father|cousin|aunt|uncle|grandmother|grandfather|godmother",
     "job": "nurse|teacher|carpenter|bookkeeper|paramedic|gardener|librarian|chemist|tram driver|"
     "translator|welder|vet|planner|sound engineer|baker|surveyor|tutor|receptionist",
     "language": "Python Rust Java Go Kotlin Ruby Swift Julia Haskell TypeScript",
     "code_task": "sort dates in two formats|read a large file line by line|merge two dictionaries|"
-    "remove duplicate rows|parse a nested config file|retry a failed download|count words in a text|"
+    "remove duplicate rows|parse a nested config file|retry a failed download|count words|"
     "resize a folder of images|draw a simple bar chart|validate an email address|"
     "match brackets in a string|send a message at noon",
-    "tongue": "Spanish Finnish Turkish Japanese Dutch Polish Swahili Korean Greek Italian Welsh Czech",
+    "tongue": "Spanish Finnish Turkish Japanese Dutch Polish Swahili Korean Greek Italian Welsh",
     "phrase": "where is the nearest pharmacy|the meeting starts at nine|I lost my umbrella|"
     "the key is under the mat|we will be ten minutes late|could you repeat that slowly|"
     "please sign at the bottom|the lift is out of order|thank you for the flowers|"
@@ -247,7 +270,7 @@ FILLERS = {
     "onions make people cry|metal feels colder than wood|bees dance|thunder follows lightning",
     "word": "serendipity palimpsest ombudsman gerrymander quarantine boycott vernacular algorithm "
     "sabotage nostalgia bungalow umami zeitgeist maverick",
-    "device": "router|dishwasher|printer|washing machine|e-reader|thermostat|doorbell|scanner|kettle|"
-    "sewing machine",
+    "device": "router|dishwasher|printer|washing machine|e-reader|thermostat|doorbell|scanner|"
+    "kettle|shaver",
     "stain": "red wine|candle wax|beetroot|ink|turmeric|grass|coffee|rust",
 }

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 
 from pa_jax.core.typing import Array, Float, Int, Key
 
+BLOCK = 256  # tokens a block of the two-stage draw
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -39,10 +41,36 @@ def sample(
     scaled = logits_bv.astype(jnp.float32) / jnp.where(greedy, 1.0, how.temperature)
     cut = (how.top_k > 0) | (how.top_p < 1)
     kept = jax.lax.cond(cut, lambda x: _cut(x, how), lambda x: x, scaled)
-    noise_bv = jax.vmap(lambda key: jax.random.gumbel(key, scaled.shape[1:]))(key_b)
-    token_b = jnp.argmax(kept + jnp.where(greedy, 0.0, noise_bv), axis=-1).astype(jnp.int32)
+    uniform_b = jax.vmap(jax.random.uniform)(key_b)
+    token_b = jnp.where(greedy, jnp.argmax(kept, axis=-1), _draw(kept, uniform_b))
+    token_b = token_b.astype(jnp.int32)
     chosen = jnp.take_along_axis(scaled, token_b[:, None], axis=-1)[:, 0]
     return token_b, chosen - jax.nn.logsumexp(scaled, axis=-1)
+
+
+def _draw(logits_bv: Array, uniform_b: Array) -> Array:
+    """Inverse of the cumulative distribution at `uniform`: first the block of tokens, then within.
+
+    One random number a row where Gumbel noise needs one a token, and no long cumulative sum.
+    """
+    b, v = logits_bv.shape
+    weight = jnp.exp(logits_bv - logits_bv.max(axis=-1, keepdims=True))
+    weight = jnp.pad(weight, ((0, 0), (0, -v % BLOCK))).reshape(b, -1, BLOCK)
+    block_b, rest_b = _find(weight.sum(axis=-1), uniform_b * weight.sum(axis=(1, 2)))
+    inside = jnp.take_along_axis(weight, block_b[:, None, None], axis=1)[:, 0]
+    return block_b * BLOCK + _find(inside, rest_b)[0]
+
+
+def _find(weight_bk: Array, target_b: Array) -> tuple[Array, Array]:
+    """Index whose share of the running sum holds `target`, and the target left inside it.
+
+    Never an index of weight 0, also where rounding puts the target past the last sum.
+    """
+    total = jnp.cumsum(weight_bk, axis=-1)
+    last = weight_bk.shape[-1] - 1 - jnp.argmax(weight_bk[:, ::-1] > 0, axis=-1)
+    index = jnp.minimum(jnp.sum(total <= target_b[:, None], axis=-1), last)
+    before = jnp.take_along_axis(total - weight_bk, index[:, None], axis=-1)[:, 0]
+    return index, target_b - before
 
 
 def _cut(scaled_bv: Array, how: Sampling) -> Array:

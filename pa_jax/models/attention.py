@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from pa_jax.core.typing import Array, Float, Int
 from pa_jax.models import tree
@@ -193,7 +192,7 @@ def decode_attention(
 def _splash(q_nthz, k_ntkz, v_ntkz, spec, lens):
     from pa_jax.models import splash  # Pallas' TPU modules load only where they are used
 
-    return splash.attend(q_nthz, k_ntkz, v_ntkz, spec, np.asarray, lens)
+    return splash.attend(q_nthz, k_ntkz, v_ntkz, spec, lens)
 
 
 IMPLEMENTATIONS = {"dense": _dense, "blocks": _blocks, "splash": _splash}

@@ -1,0 +1,114 @@
+"""What synthetic users can hold true: (slot, value) pairs by split, and how they are stated."""
+
+import dataclasses
+import functools
+import hashlib
+import re
+from collections.abc import Mapping
+
+from pa_jax.profile import taxonomy
+
+SPLITS = ("train", "heldout")
+LIKE = "like"
+DISLIKE = "dislike"
+
+_HELD_OUT_SLOTS_PERCENT = 45  # each holds out two of its four or five values: a fifth of all pairs
+_HELD_OUT_VALUES = 2
+_VERBS = {
+    LIKE: ("prefers", "prefers", "prefers", "likes", "favours", "wants"),
+    DISLIKE: ("dislikes", "dislikes", "avoids", "does not want"),
+}
+_NOT_WITH_GERUND = ("wants", "does not want")
+_REWORDED = {
+    LIKE: (
+        "{W}, the user goes for {v}.",
+        "Given the choice, the user picks {v} {w}.",
+        "{W}, this user's preference is {v}.",
+        "What suits the user best {w} is {v}.",
+    ),
+    DISLIKE: (
+        "{W}, the user stays away from {v}.",
+        "The user is not fond of {v} {w}.",
+        "{W}, this user would rather do without {v}.",
+        "One thing the user rejects {w} is {v}.",
+    ),
+}
+_THIRD_PERSON = {"I": "they", "me": "them", "my": "their", "myself": "themselves", "mine": "theirs"}
+# a value that already denies something: disliking it would be a double negative
+_DENIES = re.compile(
+    r"\b(no|not|never|nothing|none|without|free|off|only|avoid\w*|skipping|leaving|ignoring"
+    r"|cutting|limiting|keeping|refusing|declining|quitting|staying|having)\b"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fact:
+    """One preference and the turn that shows it; `polarity` is LIKE or DISLIKE."""
+
+    turn: int
+    slot: str
+    value: str
+    polarity: str
+
+
+def digest(*parts: object) -> int:
+    """A number that depends on the parts alone, in every process and on every machine."""
+    text = "\x1f".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def capital(text: str) -> str:
+    """The text with its first letter in upper case, the rest as it was."""
+    return text[:1].upper() + text[1:]
+
+
+@functools.cache
+def values_of(split: str) -> Mapping[str, tuple[str, ...]]:
+    """Values that users of a split may hold, by slot path; slots without any are left out."""
+    if split not in SPLITS:
+        raise ValueError(f"split={split!r} does not exist: choose one of {SPLITS}.")
+    allowed = {}
+    for slot in taxonomy.Taxonomy.load().subcategories:
+        held_out = _held_out_values(slot)
+        values = tuple(v for v in slot.values if (v in held_out) == (split == "heldout"))
+        if values:
+            allowed[slot.path] = values
+    return allowed
+
+
+def _held_out_values(slot: taxonomy.Subcategory) -> frozenset[str]:
+    if digest("held out", slot.path) % 100 >= _HELD_OUT_SLOTS_PERCENT:
+        return frozenset()
+    ranked = sorted(slot.values, key=lambda value: digest("held out", slot.path, value))
+    return frozenset(ranked[:_HELD_OUT_VALUES])
+
+
+def can_dislike(value: str) -> bool:
+    """Whether "dislikes {value}" is a sensible thing to say."""
+    return _DENIES.search(value) is None
+
+
+def statement(slot: taxonomy.Subcategory, value: str, polarity: str) -> str:
+    """The gold line of a preference; its verb depends on the preference alone."""
+    verbs = _VERBS[polarity]
+    verb = verbs[digest(slot.path, value, polarity) % len(verbs)]
+    if verb in _NOT_WITH_GERUND and value.split()[0].endswith("ing"):
+        verb = verbs[0]
+    return f"The user {verb} {_third_person(value)} {_third_person(slot.when)}."
+
+
+def variants(slot_path: str, value: str, polarity: str) -> tuple[str, ...]:
+    """Distinct third-person wordings of one preference; the first is the gold wording."""
+    slot = taxonomy.Taxonomy.load().get(slot_path)
+    if value not in slot.values:
+        raise ValueError(f"value {value!r} is none of {slot_path}: choose one of {slot.values}.")
+    if polarity not in _VERBS:
+        raise ValueError(f"polarity={polarity!r} does not exist: choose {LIKE!r} or {DISLIKE!r}.")
+    words = {"v": _third_person(value), "w": _third_person(slot.when)}
+    words["W"] = capital(words["w"])
+    reworded = (template.format_map(words) for template in _REWORDED[polarity])
+    return (statement(slot, value, polarity), *reworded)
+
+
+def _third_person(text: str) -> str:
+    return re.sub(r"\b(I|me|my|myself|mine)\b", lambda hit: _THIRD_PERSON[hit[0]], text)

@@ -1,0 +1,44 @@
+"""Prompt text of every role, shared by training and serving. The wording is ours, not the paper's.
+
+What users type goes in as one quoted line: a line break in it cannot start a new section.
+"""
+
+import dataclasses
+
+from pa_jax.dialogue import schema, snippet
+from pa_jax.profile import render
+
+_INFER_SYSTEM = "You note the preferences that a user's message shows."
+_INFER_TASK = (
+    "Write the preference that this message shows as one short sentence that begins with "
+    '"The user". If it shows several, write one line for each. '
+    f'If it shows none, write "{snippet.NOTHING}"'
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptConfig:
+    """Limits of the parts of a prompt, in characters; what is cut is the oldest or the end."""
+
+    profile_chars: int
+    context_chars: int
+    user_chars: int
+
+
+def _line(text: str, limit: int) -> str:
+    """Text on one line, cut at `limit` characters."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= limit else flat[: limit - 3].rstrip() + "..."
+
+
+def infer(episode: schema.Episode, cfg: PromptConfig) -> tuple[schema.Message, ...]:
+    """Messages that ask the policy for the preference snippet of one turn."""
+    parts = [f"What is known:\n{render.render(episode.profile, max_chars=cfg.profile_chars)}"]
+    if episode.context:
+        parts.append(f'The assistant said: "{_line(episode.context, cfg.context_chars)}"')
+    parts.append(f'The user says: "{_line(episode.user, cfg.user_chars)}"')
+    parts.append(_INFER_TASK)
+    return (
+        schema.Message("system", _INFER_SYSTEM),
+        schema.Message("user", "\n\n".join(parts)),
+    )

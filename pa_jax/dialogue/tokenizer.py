@@ -1,0 +1,94 @@
+"""The tokenizer as the rest of the code sees it: text is data, special tokens come from templates.
+
+Wraps transformers' fast tokenizer. Picklable, so that Grain workers can hold one. No JAX import.
+"""
+
+import functools
+import itertools
+import json
+from collections.abc import Iterable, Sequence
+
+import tokenizers
+import transformers
+from tokenizers import decoders, models, pre_tokenizers
+
+CHATML = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+TINY_VOCAB = 512
+FREQUENT_LETTERS = "etaoinshrdlucmfw"  # their 256 pairs fill the tiny vocabulary
+
+
+class Tokenizer:
+    """Text to ids and back, and the chat template of one checkpoint."""
+
+    def __init__(
+        self, hf: transformers.PreTrainedTokenizerFast, *, eos_ids: Iterable[int] = ()
+    ) -> None:
+        """`eos_ids` are the generation config's; the tokenizer's own end token is always one."""
+        self.hf = hf
+        own = () if hf.eos_token_id is None else (hf.eos_token_id,)
+        self.eos_ids = tuple(sorted({*own, *eos_ids}))
+
+    def __getstate__(self) -> dict:
+        return {"hf": self.hf, "eos_ids": self.eos_ids}  # the cached backend is built again
+
+    @functools.cached_property
+    def _plain(self) -> tokenizers.Tokenizer:
+        """The same model without its added tokens, so that no text can spell one."""
+        description = json.loads(self.hf.backend_tokenizer.to_str())
+        description["added_tokens"] = []
+        description["post_processor"] = None
+        description["truncation"] = description["padding"] = None
+        return tokenizers.Tokenizer.from_str(json.dumps(description))
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of plain text: `<|im_start|>` and its like become ordinary pieces."""
+        return self._plain.encode(text, add_special_tokens=False).ids
+
+    def encode_template(self, text: str) -> list[int]:
+        """Ids of trusted template text, whose special tokens count."""
+        return self.hf.backend_tokenizer.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids; special tokens are left out."""
+        return self.hf.decode(list(ids), skip_special_tokens=True)
+
+    @property
+    def vocab_size(self) -> int:
+        """Tokens known here; the model's own vocabulary may be padded to more."""
+        return len(self.hf)
+
+    @property
+    def template(self) -> str:
+        """The jinja chat template; raises ValueError where the checkpoint has none."""
+        if not isinstance(self.hf.chat_template, str):
+            raise ValueError(
+                f"chat template: got {type(self.hf.chat_template).__name__}, one template is "
+                "needed; use an instruct checkpoint (a base model has none)."
+            )
+        return self.hf.chat_template
+
+
+def tiny() -> Tokenizer:
+    """A byte-level tokenizer of exactly TINY_VOCAB tokens with a ChatML template, for tests."""
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    pairs = list(itertools.product(FREQUENT_LETTERS, repeat=2))
+    pairs = pairs[: TINY_VOCAB - len(special) - len(letters)]
+    tokens = special + letters + [a + b for a, b in pairs]
+    backend = tokenizers.Tokenizer(models.BPE({t: i for i, t in enumerate(tokens)}, pairs))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens([tokenizers.AddedToken(t, normalized=False) for t in special])
+    hf = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        clean_up_tokenization_spaces=False,
+        chat_template=CHATML,
+    )
+    return Tokenizer(hf)

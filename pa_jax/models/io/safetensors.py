@@ -1,0 +1,115 @@
+"""Hugging Face folders: safetensors in, one file or sharded, and out again."""
+
+import contextlib
+import functools
+import itertools
+import json
+import math
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import safetensors
+from safetensors import numpy as safetensors_numpy
+
+from pa_jax.core import files
+from pa_jax.models import decoder
+from pa_jax.models.io import names
+
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+SHARD_BYTES = 5 * 10**9
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """A JSON object; raises ValueError naming the file."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} is missing; give a complete Hugging Face folder.") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is no valid JSON ({error}); fetch it again.") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: got {type(value).__name__}, a JSON object is expected.")
+    return value
+
+
+@contextlib.contextmanager
+def opened(folder: pathlib.Path) -> Iterator[names.Tensors]:
+    """The folder's tensors, memory-mapped; fused experts appear one by one."""
+    with contextlib.ExitStack() as stack:
+        shapes, readers, slices = {}, {}, {}
+        for path in _files(folder):
+            try:
+                file = stack.enter_context(safetensors.safe_open(path, framework="numpy"))
+            except (OSError, safetensors.SafetensorError) as error:
+                raise ValueError(
+                    f"{path} cannot be read ({error}): missing or half written; fetch it again."
+                ) from error
+            for name in file.keys():  # noqa: SIM118 - safe_open is no mapping
+                slices[name] = file.get_slice(name)
+                shapes[name] = tuple(slices[name].get_shape())
+                readers[name] = functools.partial(file.get_tensor, name)
+        _split_experts(shapes, readers, slices)
+        yield names.Tensors(shapes, lambda name: readers[name]())
+
+
+def _files(folder: pathlib.Path) -> list[pathlib.Path]:
+    if (folder / INDEX).is_file():
+        weight_map = read_json(folder / INDEX).get("weight_map", {})
+        return [folder / name for name in sorted(set(weight_map.values()))]
+    if (folder / SINGLE).is_file():
+        return [folder / SINGLE]
+    raise ValueError(f"{folder} has neither {SINGLE} nor {INDEX}; only safetensors are read.")
+
+
+def _split_experts(
+    shapes: dict[str, tuple[int, ...]], readers: dict[str, Callable[[], np.ndarray]], slices: Any
+) -> None:
+    """Offer fused experts (gate_up_proj [e, 2f, d], down_proj [e, d, f]) one by one instead."""
+    for name in [n for n in shapes if n.endswith(("experts.gate_up_proj", "experts.down_proj"))]:
+        (count, rows, columns), whole = shapes.pop(name), slices[name]
+        del readers[name]
+        prefix, fused = name.rsplit(".", 1)
+        parts = ("gate_proj", "up_proj") if fused == "gate_up_proj" else ("down_proj",)
+        size = rows // len(parts)
+        for e, (i, part) in itertools.product(range(count), enumerate(parts)):
+            single = f"{prefix}.{e}.{part}.weight"
+            shapes[single] = (size, columns)
+            readers[single] = functools.partial(_cut, whole, e, slice(i * size, (i + 1) * size))
+
+
+def _cut(whole: Any, expert: int, rows: slice) -> np.ndarray:
+    return whole[expert : expert + 1, rows][0]
+
+
+def write(module: decoder.Decoder, folder: pathlib.Path, *, shard_bytes: int = SHARD_BYTES) -> None:
+    """One model.safetensors, or shards of at most `shard_bytes` and an index.
+
+    A checkpoint already there is replaced only once the new one is wholly written.
+    """
+    itemsize = module.embed[...].dtype.itemsize
+    shards, size, total = [[]], 0, 0
+    for name, shape, read in names.export(module):
+        count = itemsize * math.prod(shape)
+        if shards[-1] and size + count > shard_bytes:
+            shards.append([])
+            size = 0
+        shards[-1].append((name, read))
+        size, total = size + count, total + count
+    count = len(shards)
+    parts = [f"model-{i + 1:05d}-of-{count:05d}.safetensors" for i in range(count)]
+    if count == 1:
+        parts = [SINGLE]
+    for file, shard in zip(parts, shards, strict=True):
+        tensors = {name: read() for name, read in shard}
+        safetensors_numpy.save_file(tensors, folder / f"{file}.part", metadata={"format": "pt"})
+    for stale in [folder / INDEX, *folder.glob("model*.safetensors")]:
+        stale.unlink(missing_ok=True)
+    for file in parts:
+        os.replace(folder / f"{file}.part", folder / file)
+    if count > 1:
+        where = {name: f for f, shard in zip(parts, shards, strict=True) for name, _ in shard}
+        index = {"metadata": {"total_size": total}, "weight_map": where}
+        files.atomic_write(folder / INDEX, json.dumps(index, indent=2) + "\n")

@@ -1,0 +1,144 @@
+"""What is known about a user, and the operations that change it."""
+
+import dataclasses
+import datetime
+
+from pa_jax.profile import taxonomy
+
+ADD = "add"
+REVISE = "revise"
+RETRACT = "retract"
+KINDS = (ADD, REVISE, RETRACT)
+POLARITIES = ("positive", "negative", "neutral")
+AUTHORITIES = ("stated", "inferred")
+OTHER = "other"
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where a fact was learnt; `quote` is the user's own words, data and never an instruction."""
+
+    session: int
+    turn: int
+    quote: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Fact:
+    """One statement about one user.
+
+    id             names the fact in `superseded_by`
+    category       of the taxonomy, or OTHER, whose subcategories are proposed labels
+    polarity       whether the user wants what the statement names (positive), rejects it
+                   (negative), or neither (neutral: "The user has two children.")
+    confidence     at `recorded_at`, in [0, 1]; decay is computed from it, not stored
+    valid_from     since when it holds; `valid_to` until when, None while it holds
+    superseded_by  id of the fact that replaced it, None for one that nothing replaced
+
+    All times are aware datetimes in UTC.
+    """
+
+    id: str
+    user: str
+    category: str
+    subcategory: str
+    statement: str
+    polarity: str
+    authority: str
+    confidence: float
+    valid_from: datetime.datetime
+    valid_to: datetime.datetime | None
+    recorded_at: datetime.datetime
+    source: Source
+    superseded_by: str | None
+
+    def __post_init__(self) -> None:
+        for name in ("id", "user", "category", "subcategory", "statement"):
+            _require_words(f"Fact.{name}", getattr(self, name))
+        _require_belief("Fact", self.polarity, self.authority, self.confidence)
+        for name in ("valid_from", "valid_to", "recorded_at"):
+            _require_utc(f"Fact.{name}", getattr(self, name))
+        if self.valid_to is not None and self.valid_to < self.valid_from:
+            raise ValueError(
+                f"Fact.valid_to={self.valid_to} lies before valid_from={self.valid_from}; "
+                "swap them, or leave valid_to None while the fact holds."
+            )
+        if self.superseded_by == self.id:
+            raise ValueError(
+                f"Fact {self.id!r} is superseded by itself; name the newer fact, or None."
+            )
+
+    @property
+    def slot(self) -> str:
+        """The path "category/subcategory"."""
+        return f"{self.category}/{self.subcategory}"
+
+
+@dataclasses.dataclass(frozen=True)
+class FactOp:
+    """One change to a profile, before it is dated and stored.
+
+    kind       ADD a statement, REVISE one (the old stays in history), or RETRACT one
+    statement  the new statement, None to retract
+    slot       a path of the taxonomy, or "other/LABEL" with a proposed label
+    replaces   the statement that stops being true, as the profile shows it; None to add
+    """
+
+    kind: str
+    statement: str | None
+    slot: str
+    replaces: str | None
+    polarity: str
+    authority: str
+    confidence: float
+
+    def __post_init__(self) -> None:
+        _require_choice("FactOp.kind", self.kind, KINDS)
+        _require_presence(self.kind, "statement", self.statement, wanted=self.kind != RETRACT)
+        _require_presence(self.kind, "replaces", self.replaces, wanted=self.kind != ADD)
+        _require_slot(self.slot)
+        _require_belief("FactOp", self.polarity, self.authority, self.confidence)
+
+
+def _require_slot(slot: str) -> None:
+    category, _, label = slot.partition("/")
+    if category == OTHER and label.strip() and "/" not in label:
+        return
+    try:
+        taxonomy.Taxonomy.load().get(slot)
+    except ValueError as error:
+        raise ValueError(
+            f'FactOp.slot={slot!r}: {error} What fits nowhere goes to "{OTHER}/LABEL".'
+        ) from error
+
+
+def _require_presence(kind: str, name: str, text: str | None, *, wanted: bool) -> None:
+    if wanted:
+        _require_words(f"FactOp.{name} of {kind!r}", text)
+    elif text is not None:
+        raise ValueError(f"FactOp.{name}={text!r} with kind {kind!r}; it must be None there.")
+
+
+def _require_belief(where: str, polarity: str, authority: str, confidence: float) -> None:
+    _require_choice(f"{where}.polarity", polarity, POLARITIES)
+    _require_choice(f"{where}.authority", authority, AUTHORITIES)
+    if not 0.0 <= confidence <= 1.0:
+        raise ValueError(f"{where}.confidence={confidence}; give a probability from 0 to 1.")
+
+
+def _require_choice(where: str, got: str, allowed: tuple[str, ...]) -> None:
+    if got not in allowed:
+        raise ValueError(f"{where}={got!r}: choose one of {', '.join(allowed)}.")
+
+
+def _require_words(where: str, text: str | None) -> None:
+    if text is None or not text.strip():
+        raise ValueError(f"{where} is {text!r}; give a text with words.")
+
+
+def _require_utc(where: str, time: datetime.datetime | None) -> None:
+    if time is not None and time.utcoffset() != datetime.timedelta(0):
+        raise ValueError(
+            f"{where}={time!r} is not in UTC; pass an aware time, "
+            "for instance datetime.now(datetime.timezone.utc)."
+        )

@@ -1,0 +1,57 @@
+"""AdamW with warm-up, decay and global-norm clipping, from OptimConfig."""
+
+import dataclasses
+
+import optax
+
+SCHEDULES = ("constant", "cosine", "linear")
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimConfig:
+    """learning_rate is the peak, reached after `warmup` steps; decay ends at zero."""
+
+    learning_rate: float
+    warmup: int
+    schedule: str
+    b1: float
+    b2: float
+    eps: float
+    weight_decay: float
+    clip_norm: float
+
+
+def schedule(cfg: OptimConfig, steps: int) -> optax.Schedule:
+    """Learning rate by update number, over `steps` updates."""
+    if cfg.schedule not in SCHEDULES:
+        raise ValueError(f"optim.schedule={cfg.schedule!r}: choose one of {SCHEDULES}.")
+    rest = max(steps - cfg.warmup, 1)
+    after = {
+        "constant": optax.constant_schedule(cfg.learning_rate),
+        "cosine": optax.cosine_decay_schedule(cfg.learning_rate, rest),
+        "linear": optax.linear_schedule(cfg.learning_rate, 0.0, rest),
+    }[cfg.schedule]
+    rise = cfg.learning_rate / max(cfg.warmup, 1)
+    warm = optax.linear_schedule(rise, cfg.learning_rate, max(cfg.warmup - 1, 1))
+    return optax.join_schedules([warm, after], [cfg.warmup]) if cfg.warmup else after
+
+
+def make(cfg: OptimConfig, steps: int) -> optax.GradientTransformation:
+    """The optimiser; matrices decay, vectors (norms, biases) do not."""
+    return optax.chain(
+        optax.clip_by_global_norm(cfg.clip_norm),
+        optax.adamw(
+            schedule(cfg, steps),
+            b1=cfg.b1,
+            b2=cfg.b2,
+            eps=cfg.eps,
+            weight_decay=cfg.weight_decay,
+            mask=None if cfg.weight_decay == 0 else _decayed,
+        ),
+    )
+
+
+def _decayed(params):
+    import jax
+
+    return jax.tree.map(lambda x: x.ndim > 2 or (x.ndim == 2 and min(x.shape) > 64), params)

@@ -1,0 +1,213 @@
+import errno
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import pytest
+from absl import logging
+
+from pa_jax.core import checkpoint
+
+SHAPE = {"w": jax.ShapeDtypeStruct((5000,), jnp.float32)}
+
+
+def state(step):
+    return {"w": jnp.full(5000, step, jnp.float32)}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two good checkpoints, of steps 10 and 20."""
+    saver = checkpoint.Checkpointer(tmp_path / "ckpt", keep=2)
+    for step in (10, 20):
+        saver.save(step, state(step), {"at": step})
+    saver.close()
+    return tmp_path / "ckpt"
+
+
+@pytest.fixture
+def absl_log(caplog):
+    absl, before = logging.get_absl_logger(), logging.get_absl_logger().propagate
+    absl.propagate = True
+    with caplog.at_level("WARNING"):
+        yield caplog
+    absl.propagate = before
+
+
+def restored(folder):
+    saver = checkpoint.Checkpointer(folder, keep=2)
+    try:
+        return saver.restore(SHAPE)
+    finally:
+        saver.close()
+
+
+def largest(folder):
+    return max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+
+
+def truncate(folder):
+    path = largest(folder)
+    path.write_bytes(path.read_bytes()[:-1])
+    return f"{path.relative_to(folder).as_posix()} has"
+
+
+def flip_bit(folder):
+    path = largest(folder)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    return f"{path.relative_to(folder).as_posix()} differs"
+
+
+def lose_file(folder):
+    (folder / "meta" / "metadata").unlink()
+    return "meta/metadata is missing"
+
+
+def break_manifest(folder):
+    path = folder / "MANIFEST.json"
+    path.write_bytes(path.read_bytes()[:-5])
+    return "MANIFEST.json cannot be read"
+
+
+def never_finish(folder):
+    (folder / "MANIFEST.json").unlink()
+    return "never finished"
+
+
+DAMAGES = [truncate, flip_bit, lose_file, break_manifest]
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, never_finish])
+def test_damage_is_named_and_the_last_good_one_used(folder, damage, absl_log):
+    reason = damage(folder / "20")
+    got = restored(folder)
+    assert (got.step, got.meta) == (10, {"at": 10})
+    assert set(got.state["w"].tolist()) == {10.0}
+    [line] = [r.message for r in absl_log.records]
+    assert str(folder / "20") in line
+    assert reason in line
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_all_damaged_is_an_error_not_a_fresh_start(folder, damage):
+    damage(folder / "10")
+    damage(folder / "20")
+    with pytest.raises(checkpoint.DamagedError, match="none is intact"):
+        restored(folder)
+    assert {p.name for p in folder.iterdir()} == {"10", "20"}
+
+
+def test_training_on_from_the_last_good_one_replaces_the_damaged(folder):
+    flip_bit(folder / "20")
+    saver = checkpoint.Checkpointer(folder, keep=2)
+    assert saver.restore(SHAPE).step == 10
+    saver.save(15, state(15), {})
+    saver.wait()
+    assert saver.steps() == [10, 15]
+    saver.save(20, state(20), {"again": True})
+    saver.close()
+    assert restored(folder).meta == {"again": True}
+
+
+def test_a_damaged_older_one_does_not_push_a_good_one_out(folder):
+    flip_bit(folder / "20")
+    saver = checkpoint.Checkpointer(folder, keep=2)
+    assert saver.restore(SHAPE).step == 10
+    saver.save(30, state(30), {})
+    saver.wait()
+    assert saver.steps() == [10, 30]
+    saver.close()
+
+
+def test_leftovers_of_a_killed_save_are_ignored_then_removed(folder):
+    left = folder / "30.orbax-checkpoint-tmp"
+    left.mkdir()
+    (left / "part").write_text("x")
+    assert restored(folder).step == 20
+    saver = checkpoint.Checkpointer(folder, keep=2)
+    saver.save(30, state(30), {})
+    saver.close()
+    assert {p.name for p in folder.iterdir()} == {"20", "30"}
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a small tmpfs is not permitted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("left", [0, 8_192, 24_576, 40_960, 53_248, 61_440])
+def test_full_disk_is_one_clear_message_and_loses_nothing(small_disk, left, absl_log):
+    saver = checkpoint.Checkpointer(small_disk / "ckpt", keep=2)
+    saver.save(1, state(1), {"at": 1})
+    saver.wait()
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"x" * (shutil.disk_usage(small_disk).free - left))
+    for _ in range(2):
+        with pytest.raises(OSError, match="step 2 not written, the disk is full") as e:
+            saver.save(2, state(2), {})
+            saver.wait()
+        assert e.value.errno == errno.ENOSPC
+        assert "Steps kept intact: [1]" in str(e.value)
+    assert {p.name for p in (small_disk / "ckpt").iterdir()} == {"1"}
+    assert not absl_log.records
+    ballast.unlink()
+    saver.save(2, state(2), {"at": 2})
+    saver.close()
+    assert restored(small_disk / "ckpt").meta == {"at": 2}
+
+
+SAVING = """
+import pathlib, sys
+import jax, jax.numpy as jnp
+from pa_jax.core import checkpoint, files
+
+folder = pathlib.Path(sys.argv[1])
+saver = checkpoint.Checkpointer(folder / "ckpt", keep=2)
+got = saver.restore({"w": jax.ShapeDtypeStruct((300000,), jnp.float32)})
+step = got.step if got else 0
+assert got is None or set(got.state["w"].tolist()) == {float(step)}, "torn state"
+while True:
+    step += 1
+    saver.save(step, {"w": jnp.full(300000, step, jnp.float32)}, {"at": step})
+    saver.wait()
+    files.append_line(folder / "saved", str(step))
+"""
+
+
+def last_saved(folder):
+    path = folder / "saved"
+    return int(path.read_text().split()[-1]) if path.exists() else 0
+
+
+def test_killed_at_any_moment_the_last_finished_save_is_there(tmp_path, root):
+    draw = random.Random(0)
+    last = 0
+    for _ in range(3):
+        child = subprocess.Popen([sys.executable, "-c", SAVING, str(tmp_path)], cwd=root)
+        while last_saved(tmp_path) <= last:
+            assert child.poll() is None, "the saving process ended by itself"
+            time.sleep(0.02)
+        time.sleep(draw.uniform(0.0, 0.4))
+        assert child.poll() is None, "the saving process ended by itself"
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        last = last_saved(tmp_path)
+        saver = checkpoint.Checkpointer(tmp_path / "ckpt", keep=2)
+        got = saver.restore({"w": jax.ShapeDtypeStruct((300000,), jnp.float32)})
+        saver.close()
+        assert got.step in (last, last + 1)
+        assert got.meta == {"at": got.step}
+        assert float(got.state["w"].min()) == float(got.state["w"].max()) == got.step

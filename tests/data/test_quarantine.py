@@ -1,0 +1,111 @@
+import json
+
+import pytest
+
+from pa_jax.data import quarantine as quarantine_lib
+from pa_jax.data.readers import items
+
+
+def read_rows(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def write(path, lines):
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    return path
+
+
+def read_all(source, quarantine):
+    values = []
+    for _, value in items.read_lines(source, quarantine):
+        quarantine.accept()
+        values.append(value)
+    quarantine.finish(source)
+    return values
+
+
+def test_bad_lines_are_kept_with_number_and_reason_and_reading_goes_on(tmp_path):
+    lines = [b'{"x": %d}' % i for i in range(60)]
+    lines[7] = b'{"x": '
+    lines[20] = b'"\xff\xfe"'
+    source, kept = write(tmp_path / "in.jsonl", lines), tmp_path / "run" / "bad.jsonl"
+    with quarantine_lib.Quarantine(kept) as quarantine:
+        values = read_all(source, quarantine)
+    assert values == [{"x": i} for i in range(60) if i not in (7, 20)]
+    assert (quarantine.seen, quarantine.bad) == (60, 2)
+    rows = read_rows(kept)
+    assert [row["number"] for row in rows] == [8, 21]
+    assert {row["file"] for row in rows} == {str(source)}
+    assert rows[0]["text"] == '{"x": ' and "not JSON" in rows[0]["reason"]
+    assert "utf-8" in rows[1]["reason"]
+
+
+def test_blank_lines_and_a_byte_order_mark_are_no_items(tmp_path):
+    source = write(tmp_path / "in.jsonl", [b"\xef\xbb\xbf1", b"", b"  ", b"2"])
+    with quarantine_lib.Quarantine(tmp_path / "bad.jsonl") as quarantine:
+        assert read_all(source, quarantine) == [1, 2]
+    assert quarantine.seen == 2
+    assert not (tmp_path / "bad.jsonl").exists()
+
+
+@pytest.mark.parametrize(("bad", "stops"), [(3, False), (4, True)])
+def test_over_five_percent_stops_at_the_end(tmp_path, bad, stops):
+    source = write(tmp_path / "in.jsonl", [b"1"] * (60 - bad) + [b"{"] * bad)  # 5 % of 60 is 3
+    with quarantine_lib.Quarantine(None) as quarantine:
+        if stops:
+            with pytest.raises(quarantine_lib.DataError, match=r"4 of the first 60 .* at most 5%"):
+                read_all(source, quarantine)
+        else:
+            assert len(read_all(source, quarantine)) == 57
+
+
+def test_over_five_percent_stops_early_from_a_hundred_items_on(tmp_path):
+    source = write(tmp_path / "in.jsonl", [b"{"] * 6 + [b"1"] * 10_000)
+    with quarantine_lib.Quarantine(None) as quarantine:
+        with pytest.raises(quarantine_lib.DataError, match="6 of the first 100 items"):
+            read_all(source, quarantine)
+    assert quarantine.seen == 100
+
+
+def test_many_items_with_few_bad_never_stop(tmp_path):
+    source = write(tmp_path / "in.jsonl", ([b"1"] * 24 + [b"{"]) * 40)
+    with quarantine_lib.Quarantine(None) as quarantine:
+        assert len(read_all(source, quarantine)) == 960
+
+
+def test_the_message_names_the_file_of_bad_items(tmp_path):
+    source = write(tmp_path / "in.jsonl", [b"{"])
+    with quarantine_lib.Quarantine(tmp_path / "bad.jsonl") as quarantine:
+        with pytest.raises(quarantine_lib.DataError, match="bad.jsonl"):
+            read_all(source, quarantine)
+
+
+def test_a_quarantine_that_cannot_be_written_is_one_clear_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with quarantine_lib.Quarantine(tmp_path / "file" / "bad.jsonl") as quarantine:
+        with pytest.raises(quarantine_lib.DataError, match="Cannot write bad items to .*bad.jsonl"):
+            quarantine.reject("in", 1, "why", "text")
+
+
+def test_missing_file_names_the_path(tmp_path):
+    with pytest.raises(quarantine_lib.DataError, match="nowhere.jsonl' is not there"):
+        items.find_files(str(tmp_path / "nowhere.jsonl"), "*.jsonl")
+    with pytest.raises(quarantine_lib.DataError, match="a folder without"):
+        items.find_files(str(tmp_path), "*.jsonl")
+    with pytest.raises(quarantine_lib.DataError, match="data.path is empty"):
+        items.find_files("", "*.jsonl")
+
+
+def test_unreadable_file_names_the_path(tmp_path):
+    folder = tmp_path / "in.jsonl"
+    folder.mkdir()  # reading it fails for root as well
+    with quarantine_lib.Quarantine(None) as quarantine:
+        with pytest.raises(quarantine_lib.DataError, match="in.jsonl cannot be read"):
+            list(items.read_lines(folder, quarantine))
+    with pytest.raises(quarantine_lib.DataError, match="in.jsonl cannot be read"):
+        items.read_list(folder)
+
+
+def test_half_a_character_pair_is_bad(tmp_path):
+    with pytest.raises(quarantine_lib.BadItem, match="half a character pair"):
+        items.as_text(json.loads('"a \\ud83d b"'), "user")

@@ -1,0 +1,148 @@
+import dataclasses
+import json
+import pathlib
+
+import pytest
+
+from pa_jax.data import decompose, source, synth
+from pa_jax.data import quarantine as quarantine_lib
+from pa_jax.data.readers import prefeval
+from pa_jax.dialogue import snippet
+
+SYNTHETIC = source.DataConfig(
+    source="synthetic",
+    path="",
+    form="all",
+    users=4,
+    heldout_users=2,
+    seed=3,
+    keep_empty=True,
+)
+
+
+def open_all(cfg, split, path=None):
+    return list(source.open_episodes(cfg, split=split, quarantine_path=path))
+
+
+@pytest.fixture
+def chats(tmp_path):
+    """Fifty users of two turns, the first of which shows nothing."""
+    rows = [
+        {
+            "user_id": f"user-{number}",
+            "messages": [
+                {"role": "user", "content": "Hello."},
+                {"role": "user", "content": f"I am number {number}."},
+            ],
+            "gold": [snippet.NOTHING, f"Is number {number}."],
+        }
+        for number in range(50)
+    ]
+    path = tmp_path / "chats.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return dataclasses.replace(SYNTHETIC, source="messages", path=str(path))
+
+
+def test_synthetic_dialogues_come_as_their_episodes():
+    for split, users in (("train", 4), ("heldout", 2)):
+        dialogues = [synth.dialogue(3, index, split=split) for index in range(users)]
+        want = [episode for dialogue in dialogues for episode in decompose(dialogue)]
+        assert open_all(SYNTHETIC, split) == want
+    both = open_all(SYNTHETIC, "train") + open_all(SYNTHETIC, "heldout")
+    assert open_all(SYNTHETIC, "all") == both
+
+
+def test_episodes_are_read_by_number_in_any_order(chats):
+    found = source.open_episodes(chats, split="all", quarantine_path=None)
+    assert len(found) == 100
+    assert [found[i].id for i in (99, 0, -1, 42)] == [
+        "user-49/1",
+        "user-0/0",
+        "user-49/1",
+        "user-21/0",
+    ]
+    with pytest.raises(IndexError):
+        found[100]
+
+
+def test_turns_that_show_nothing_leave_when_told(chats):
+    kept = open_all(dataclasses.replace(chats, keep_empty=False), "all")
+    assert [episode.id for episode in kept] == [f"user-{n}/1" for n in range(50)]
+    assert kept == [e for e in open_all(chats, "all") if e.gold != snippet.NOTHING]
+
+
+def test_users_are_on_one_side_whatever_else_is_in_the_file(chats, tmp_path):
+    train, held = open_all(chats, "train"), open_all(chats, "heldout")
+    users = {e.user_id for e in train}, {e.user_id for e in held}
+    assert not users[0] & users[1] and len(users[0] | users[1]) == 50
+    half = tmp_path / "half.jsonl"
+    half.write_text("".join(pathlib.Path(chats.path).read_text().splitlines(keepends=True)[25:]))
+    later = open_all(dataclasses.replace(chats, path=str(half)), "heldout")
+    assert later == [e for e in held if int(e.user_id[5:]) >= 25]
+
+
+def test_a_fifth_of_users_is_held_out():
+    share = sum(source.held_out(f"user {n}") for n in range(20_000)) / 20_000
+    assert abs(share - 0.2) < 0.01  # 3.5 standard deviations
+
+
+def test_one_aloe_profile_is_on_one_side_with_all_its_personalities(tmp_path):
+    turn = {"user": "u", "assistant": {"preferred": "p"}, "chosen": "preferred"}
+    rows = [
+        {"profile": f"P {n % 40}.", "personality": f"Q {n}.", "conversations": [turn]}
+        for n in range(120)
+    ]
+    path = tmp_path / "conversations.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    cfg = dataclasses.replace(SYNTHETIC, source="aloe", path=str(path))
+    sides = [{e.user_id.split("/")[1] for e in open_all(cfg, s)} for s in ("train", "heldout")]
+    assert not sides[0] & sides[1] and len(sides[0] | sides[1]) == 40
+
+
+@pytest.mark.parametrize("form", ["explicit", "all"])
+def test_prefeval_holds_out_topics(real_data, form):
+    cfg = dataclasses.replace(
+        SYNTHETIC, source="prefeval", path=str(real_data / "prefeval"), form=form
+    )
+    train, held = open_all(cfg, "train"), open_all(cfg, "heldout")
+    topics = [{e.id.split("/")[2] for e in side} for side in (train, held)]
+    assert topics[1] == set(prefeval.HELDOUT_TOPICS)
+    assert len(topics[0]) == 11 and not topics[0] & topics[1]
+    everything = open_all(cfg, "all")
+    assert len(everything) == len(train) + len(held)
+    assert len({e.id for e in everything}) == len(everything)
+    forms = {"explicit"} if form == "explicit" else {"explicit", "choice", "persona"}
+    assert {e.id.split("/")[1] for e in train} == forms
+
+
+def test_bad_lines_land_in_the_file_named(chats, tmp_path):
+    with open(chats.path, "a") as file:
+        file.write("not json\n")
+    kept = tmp_path / "bad.jsonl"
+    assert len(open_all(chats, "all", kept)) == 100
+    assert json.loads(kept.read_text())["number"] == 51
+
+
+@pytest.mark.parametrize(
+    ("change", "split", "message"),
+    [
+        ({"source": "prefevel"}, "all", r"data.source='prefevel': choose one of \['aloe'"),
+        ({}, "test", r"split='test': choose one of \['train'"),
+        ({"source": "prefeval", "form": "implicit"}, "all", "data.form='implicit': choose one of"),
+        ({"source": "prefeval"}, "all", "data.path is empty"),
+        ({"source": "aloe", "path": "/nowhere/x"}, "all", "'/nowhere/x' is not there"),
+        ({"users": 0}, "train", "data.users=0"),
+    ],
+)
+def test_wrong_settings_are_named(change, split, message):
+    with pytest.raises(ValueError, match=message):
+        open_all(dataclasses.replace(SYNTHETIC, **change), split)
+
+
+def test_no_episode_left_is_an_error(tmp_path):
+    path = tmp_path / "m.jsonl"
+    message = {"role": "user", "content": "x"}
+    path.write_text(json.dumps({"messages": [message], "gold": [snippet.NOTHING]}))
+    cfg = dataclasses.replace(SYNTHETIC, source="messages", path=str(path), keep_empty=False)
+    with pytest.raises(quarantine_lib.DataError, match="no episode in split 'all'.*keep_empty"):
+        open_all(cfg, "all")
