@@ -25,6 +25,7 @@ from pa_jax.core import files, manifest
 
 _TMP = ".orbax-checkpoint-tmp"
 _GROUP_BYTES = 128 * 2**20
+_ROOM, _ROOM_PER_ARRAY = 2**20, 2**12  # for Orbax's own files
 _SHOWN = 5
 _NONE, _ALL_DAMAGED = -1, -2
 
@@ -70,7 +71,8 @@ class Checkpointer:
         # a second copy of the state in memory.
         arrays = ocp.PyTreeCheckpointHandler(use_compression=False)
         self._orbax = ocp.AsyncCheckpointer(
-            ocp.CompositeCheckpointHandler(state=arrays, meta=ocp.JsonCheckpointHandler())
+            ocp.CompositeCheckpointHandler(state=arrays, meta=ocp.JsonCheckpointHandler()),
+            async_options=ocp.options.AsyncOptions(create_directories_asynchronously=False),
         )
 
     def save(self, step: int, state: Any, meta: dict[str, Any]) -> None:
@@ -93,9 +95,10 @@ class Checkpointer:
             state=ocp.args.PyTreeSave(item),
             meta=ocp.args.JsonSave({"step": step, "state": described, "meta": meta}),
         )
-        size = sum(x.nbytes for x in item.values())
+        size = sum(x.nbytes + _ROOM_PER_ARRAY for x in item.values()) + _ROOM
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._check_room(step, size)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             self._orbax.save(self.folder / str(step), args=args, force=True)
         except (OSError, ValueError, RuntimeError) as e:
             self._give_up(step, size, e)
@@ -171,7 +174,7 @@ class Checkpointer:
 
     def _remove_leftovers(self) -> None:
         for path in self.folder.glob(f"*{_TMP}*"):
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)  # a failed save's threads may still be writing
 
     def _folders(self) -> list[int]:
         if not self.folder.is_dir():
@@ -232,14 +235,25 @@ class Checkpointer:
             if not manifest.finished(self.folder / str(step)):
                 shutil.rmtree(self.folder / str(step), ignore_errors=True)
         if _disk_full(e):
-            free = shutil.disk_usage(self.folder).free
-            raise OSError(
-                errno.ENOSPC,
-                f"checkpoint of step {step} not written, the disk is full: {free / 2**20:.1f} MiB "
-                f"free, about {size / 2**20:.1f} MiB needed; free space or lower checkpoint.keep, "
-                f"then resume. Steps kept intact: {self.steps()}",
-                str(self.folder),
-            ) from e
+            raise self._full_disk(step, size) from e
+
+    def _check_room(self, step: int, size: int) -> None:
+        """Refuse before anything is written; Orbax halfway into a full disk leaves loose ends."""
+        fits = shutil.disk_usage(self.folder).free >= size
+        if jax.process_count() > 1:
+            fits = bool(multihost_utils.broadcast_one_to_all(np.bool_(fits)))
+        if not fits:
+            raise self._full_disk(step, size)
+
+    def _full_disk(self, step: int, size: int) -> OSError:
+        free = shutil.disk_usage(self.folder).free
+        return OSError(
+            errno.ENOSPC,
+            f"checkpoint of step {step} not written, the disk is full: {free / 2**20:.1f} MiB free, "
+            f"{size / 2**20:.1f} MiB needed; free space or lower checkpoint.keep, then resume. "
+            f"Steps kept intact: {self.steps()}",
+            str(self.folder),
+        )
 
 
 class _OnlyWarningsOfOrbax(std_logging.Filter):

@@ -1,7 +1,7 @@
 """One JSON row a step in metrics.jsonl, and the same figures for TensorBoard.
 
-Keys that start with "seconds/" or "rate/" are timings: they differ from run to run. Everything
-else is bit-identical after a resume; compare rows by `without_timing`.
+Keys that start with "seconds/", "rate/" or "process/" (compiles, memory) differ from run to run.
+Everything else is bit-identical after a resume; compare rows by `without_timing`.
 """
 
 import json
@@ -17,7 +17,7 @@ from absl import logging
 
 from pa_jax.core import files
 
-TIMING = ("seconds/", "rate/")
+TIMING = ("seconds/", "rate/", "process/")
 NONFINITE = "metrics/nonfinite"
 
 

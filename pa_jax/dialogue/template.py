@@ -38,10 +38,25 @@ def encode_chat(
             f"the chat template renders messages {order} of {len(messages)}: every message must "
             "appear once and in order; change the roles or use another template."
         )
-    ids = []
+    return _encode(tokenizer, parts, [message.content for message in messages])
+
+
+def _encode(tokenizer: tokenizer.Tokenizer, parts: list[str], contents: list[str]) -> list[int]:
+    """Ids of template text and, at odd places, contents: added tokens count in the template only.
+
+    Text between two added tokens is encoded in one go, as the tokenizer itself would cut it.
+    """
+    longest_first = sorted(tokenizer.added, key=len, reverse=True)
+    added = re.compile(f"({'|'.join(map(re.escape, longest_first))})") if longest_first else None
+    ids, run = [], ""
     for position, part in enumerate(parts):
         if position % 2:
-            ids += tokenizer.encode(messages[int(part)].content)
-        elif part:
-            ids += tokenizer.encode_template(part)
-    return ids
+            run += contents[int(part)]
+            continue
+        for piece in added.split(part) if added else [part]:
+            if piece in tokenizer.added:
+                ids += [*tokenizer.encode(run), tokenizer.added[piece]]
+                run = ""
+            else:
+                run += piece
+    return ids + tokenizer.encode(run)

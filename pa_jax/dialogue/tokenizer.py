@@ -49,9 +49,10 @@ class Tokenizer:
         """Ids of plain text: `<|im_start|>` and its like become ordinary pieces."""
         return self._plain.encode(text, add_special_tokens=False).ids
 
-    def encode_template(self, text: str) -> list[int]:
-        """Ids of trusted template text, whose special tokens count."""
-        return self.hf.backend_tokenizer.encode(text, add_special_tokens=False).ids
+    @functools.cached_property
+    def added(self) -> dict[str, int]:
+        """Ids of the tokens that only templates may write: special ones, and the likes of <think>."""
+        return self.hf.get_added_vocab()
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids; special tokens are left out."""

@@ -95,7 +95,7 @@ def _token_ids(words: tokenizer.Tokenizer | None) -> dict[str, Any]:
     return {key: value for key, value in ids.items() if value is not None}
 
 
-def _shardings(cfg: config.DecoderConfig, dtype: str, mesh: jax.sharding.Mesh) -> nnx.State:
+def _shardings(cfg: config.DecoderConfig, dtype: str, mesh: jax.sharding.Mesh) -> Any:
     state = nnx.state(decoder.abstract(cfg, dtype=dtype))
     return sharding.shardings(state, mesh, sharding.TRAIN_RULES)
 
@@ -119,7 +119,7 @@ def _random(
     """A decoder with the draws of key 0, made where they lie."""
     graph = nnx.graphdef(decoder.abstract(cfg, dtype=dtype, attention=attention))
 
-    def make() -> nnx.State:
+    def make() -> Any:
         key = jax.random.key(0)
         return nnx.state(decoder.Decoder(cfg, key=key, dtype=dtype, attention=attention))
 

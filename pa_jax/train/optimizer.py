@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import optax
 
 SCHEDULES = ("constant", "cosine", "linear")
@@ -52,6 +53,4 @@ def make(cfg: OptimConfig, steps: int) -> optax.GradientTransformation:
 
 
 def _decayed(params):
-    import jax
-
-    return jax.tree.map(lambda x: x.ndim > 2 or (x.ndim == 2 and min(x.shape) > 64), params)
+    return jax.tree.map(lambda x: x.ndim > 2 or x.shape[0] > 1000, params)

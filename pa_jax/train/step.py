@@ -31,18 +31,19 @@ def create(params: nnx.State, tx: optax.GradientTransformation) -> TrainState:
 
 
 def make_update(
-    graph: nnx.GraphDef, loss_fn: LossFn, tx: optax.GradientTransformation, *, micro: int
+    graph: nnx.GraphDef, loss_fn: LossFn, tx: optax.GradientTransformation, *, micro: int, compute: str
 ) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, Array]]]:
     """Jitted (state, batch) -> (state, metrics); the state is donated.
 
     `loss_fn(model, batch)` returns this batch's share of the whole mean loss and metrics, so that
     accumulating over microbatches of `micro` rows equals one batch. Metrics named "max/..." take
     the maximum. An update with a non-finite loss or gradient changes nothing and counts in
-    metrics["skipped"].
+    metrics["skipped"]. The forward pass runs on a copy of the parameters in dtype `compute`.
     """
 
     def loss(params, batch):
-        return loss_fn(nnx.merge(graph, params), batch)
+        cast = jax.tree.map(lambda x: x.astype(compute), params)
+        return loss_fn(nnx.merge(graph, cast), batch)
 
     grad_fn = jax.value_and_grad(loss, has_aux=True)
 

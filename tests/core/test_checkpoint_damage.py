@@ -148,17 +148,14 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(disk)], check=True)
 
 
-@pytest.mark.parametrize("left", [0, 8_192, 24_576, 40_960, 53_248, 61_440])
-def test_full_disk_is_one_clear_message_and_loses_nothing(small_disk, left, absl_log):
+def test_full_disk_is_one_clear_message_and_loses_nothing(small_disk, absl_log):
     saver = checkpoint.Checkpointer(small_disk / "ckpt", keep=2)
     saver.save(1, state(1), {"at": 1})
-    saver.wait()
     ballast = small_disk / "ballast"
-    ballast.write_bytes(b"x" * (shutil.disk_usage(small_disk).free - left))
+    ballast.write_bytes(b"x" * (shutil.disk_usage(small_disk).free - 2**15))
     for _ in range(2):
         with pytest.raises(OSError, match="step 2 not written, the disk is full") as e:
             saver.save(2, state(2), {})
-            saver.wait()
         assert e.value.errno == errno.ENOSPC
         assert "Steps kept intact: [1]" in str(e.value)
     assert {p.name for p in (small_disk / "ckpt").iterdir()} == {"1"}
@@ -167,6 +164,42 @@ def test_full_disk_is_one_clear_message_and_loses_nothing(small_disk, left, absl
     saver.save(2, state(2), {"at": 2})
     saver.close()
     assert restored(small_disk / "ckpt").meta == {"at": 2}
+
+
+FILLING = """
+import pathlib, shutil, sys
+import jax.numpy as jnp
+from pa_jax.core import checkpoint
+
+disk = pathlib.Path(sys.argv[1])
+free = shutil.disk_usage(disk).free
+saver = checkpoint.Checkpointer(disk / "ckpt", keep=2)
+saver.save(1, {"w": jnp.full(5000, 1, jnp.float32)}, {"at": 1})
+# Others fill the disk after the check for room: the check is told of the room before.
+disk_usage = shutil.disk_usage
+shutil.disk_usage = lambda path: disk_usage(path)._replace(free=free)
+for left in (0, 8192, 24576, 40960, 53248, 61440):
+    ballast = disk / "ballast"
+    ballast.unlink(missing_ok=True)
+    ballast.write_bytes(b"x" * (disk_usage(disk).free - left))
+    try:
+        saver.save(2, {"w": jnp.full(5000, 2, jnp.float32)}, {})
+    except OSError as e:
+        assert "disk is full" in str(e), e
+        print("refused", saver.steps())
+ballast.unlink()
+saver.save(2, {"w": jnp.full(5000, 2, jnp.float32)}, {"at": 2})
+saver.close()
+"""
+
+
+def test_disk_that_fills_while_writing(small_disk, root):
+    run = [sys.executable, "-c", FILLING, str(small_disk)]
+    out = subprocess.run(run, cwd=root, check=True, capture_output=True, text=True, timeout=120)
+    assert out.stdout.splitlines() == ["refused [1]"] * 6
+    assert {p.name for p in (small_disk / "ckpt").iterdir()} == {"1", "2"}
+    got = restored(small_disk / "ckpt")
+    assert (got.meta, set(got.state["w"].tolist())) == ({"at": 2}, {2.0})
 
 
 SAVING = """
@@ -211,3 +244,10 @@ def test_killed_at_any_moment_the_last_finished_save_is_there(tmp_path, root):
         assert got.step in (last, last + 1)
         assert got.meta == {"at": got.step}
         assert float(got.state["w"].min()) == float(got.state["w"].max()) == got.step
+
+
+def test_killed_in_the_first_save_is_a_fresh_start_with_a_warning(folder, absl_log):
+    for step in ("10", "20"):
+        never_finish(folder / step)
+    assert restored(folder) is None
+    assert len([r for r in absl_log.records if "never finished" in r.message]) == 2

@@ -23,8 +23,8 @@ SIZES = {
 }
 MODELS = {
     "llama": ("Llama", {"hidden_size": 48, "head_dim": 16, "rope_theta": 1e5}),
-    "llama_untied": ("Llama", {"hidden_size": 64, "tie_word_embeddings": False}),
-    "qwen2": ("Qwen2", {"hidden_size": 64, "rope_theta": 1e6, "rms_norm_eps": 1e-6}),
+    "llama_untied": ("Llama", {"hidden_size": 32, "tie_word_embeddings": False}),
+    "qwen2": ("Qwen2", {"hidden_size": 48, "rope_theta": 1e6, "rms_norm_eps": 1e-6}),
     "qwen2_untied": ("Qwen2", {"hidden_size": 32, "tie_word_embeddings": False}),
     "qwen3": ("Qwen3", {"hidden_size": 48, "head_dim": 16, "rope_theta": 5e6}),
     "qwen3_untied": ("Qwen3", {"hidden_size": 32, "head_dim": 16, "tie_word_embeddings": False}),
@@ -57,7 +57,7 @@ MODELS = {
 def build(family: str, options: dict, seed: int) -> torch.nn.Module:
     """A random float32 model; no norm weight stays 1 and no bias stays 0."""
     torch.manual_seed(seed)
-    options = {"intermediate_size": 80, "tie_word_embeddings": True} | SIZES | options
+    options = {"intermediate_size": 56, "tie_word_embeddings": True} | SIZES | options
     rope = {"rope_type": "default", "rope_theta": options.pop("rope_theta", 1e4)}
     config = getattr(transformers, f"{family}Config")(**options, rope_parameters=rope)
     model = getattr(transformers, f"{family}ForCausalLM")(config).float().eval()
@@ -86,7 +86,9 @@ def main() -> None:
         ids = rng.integers(0, SIZES["vocab_size"], (len(LENGTHS), 12))
         lengths = np.array(LENGTHS)
         # one sharded checkpoint, to read an index
-        model.save_pretrained(FOLDER / name, max_shard_size="60KB" if name == "llama_untied" else "5GB")
+        model.save_pretrained(
+            FOLDER / name, max_shard_size="30KB" if name == "llama_untied" else "5GB"
+        )
         expected = {"ids": ids, "lengths": lengths, "logits": logits(model, ids, lengths)}
         save_file(expected, FOLDER / name / "expected.st")
 

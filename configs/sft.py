@@ -1,0 +1,38 @@
+"""Supervised warm start and baseline: the next-token loss on gold snippets.
+
+python -m pa_jax.main --config=configs/sft.py
+python -m pa_jax.main --config=configs/sft.py:tiny
+"""
+
+import ml_collections
+
+from configs import common
+
+
+def get_config(preset: str = "") -> ml_collections.ConfigDict:
+    preset = common.check(preset, ("smollm2", "tiny", "qwen3-0.6b", "qwen3-4b"))
+    small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    c = ml_collections.ConfigDict()
+    c.job = "sft"
+    c.seed = 0
+    c.model = common.model(preset)
+    c.data = common.data(preset)
+    c.prompt = common.prompt()
+    c.rows = 8 if laptop else 64  # episodes an update
+    c.micro = 2 if laptop else 16  # episodes a forward and backward pass
+    c.buckets = (256, 512) if small else (128, 192, 256, 384) if laptop else (256, 512, 1024)
+    c.slots = (64, 128)  # allowed padded lengths of gold snippets
+    c.judge = {"kind": "likelihood", "source": "", "rows": 4}
+    c.optim = common.optim(2e-5 if laptop else 5e-6)
+    c.train = {
+        "steps": 6 if small else 60 if laptop else 500,
+        "save_every": 2 if small else 20 if laptop else 100,
+        "keep": 2,
+        "max_skipped": 5,
+    }
+    c.eval = {
+        "episodes": 8 if small else 96 if laptop else 256,
+        "rows": 8 if small else 16,
+        "max_new_tokens": 12 if small else 40 if laptop else 64,
+    }
+    return c

@@ -1,0 +1,1 @@
+"""One module a config.job: the wiring that `main` dispatches to."""

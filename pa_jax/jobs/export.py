@@ -1,0 +1,41 @@
+"""The newest good checkpoint of a training run as a folder that transformers loads."""
+
+import dataclasses
+import pathlib
+
+import ml_collections
+import tqdm
+from flax import nnx
+
+from pa_jax import models
+from pa_jax.core import checkpoint
+from pa_jax.jobs import setup
+
+
+def trained(run_folder: pathlib.Path) -> tuple[models.LoadedModel, int]:
+    """The model of a work directory at its newest good checkpoint, and that checkpoint's step."""
+    path = run_folder / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is not there; give the work directory of a grpo or sft run."
+        )
+    config = ml_collections.ConfigDict(setup.read_json(path))
+    model = setup.load_model(config)
+    graph, params = nnx.split(model.module)
+    saver = checkpoint.Checkpointer(run_folder / "checkpoints", keep=config.train.keep)
+    restored = saver.restore({"params": params}, partial=True)
+    saver.close()
+    if restored is None:
+        raise FileNotFoundError(f"{run_folder} has no finished checkpoint yet; let it train on.")
+    module = nnx.merge(graph, restored.state["params"])
+    return dataclasses.replace(model, module=module), restored.step
+
+
+def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """The `export` job: writes workdir/hf."""
+    if not config.run:
+        raise ValueError("config.run is empty; give --config.run=DIR, a training work directory.")
+    model, number = trained(pathlib.Path(config.run))
+    setup.open_workdir(config, workdir)
+    models.save_hf(model, workdir / "hf")
+    tqdm.tqdm.write(f"Step {number} of {config.run} is in {workdir / 'hf'}: transformers loads it.")

@@ -1,0 +1,169 @@
+"""What jobs share before their first step: work directory, episodes, prompts, model, train state."""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import ml_collections
+import optax
+from absl import logging
+from flax import nnx
+
+from pa_jax import models
+from pa_jax.core import checkpoint, files, metrics
+from pa_jax.data import pipeline, source
+from pa_jax.dialogue import prompts, schema, template, tokenizer
+from pa_jax.train import loop, step
+
+MAY_CHANGE = ("train.steps", "train.save_every", "train.keep", "train.max_skipped")
+
+
+def open_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """Make the folder and write config.json; a folder of another run is refused.
+
+    Going on with a longer or shorter `train` is allowed; any other difference is named.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(f"workdir {workdir} is a file; give a folder.") from error
+    path, new = workdir / "config.json", json.loads(config.to_json())
+    if path.exists():
+        old = _flat(read_json(path))
+        now = _flat(new)
+        differ = [k for k in sorted({*old, *now}) if old.get(k) != now.get(k)]
+        differ = [k for k in differ if k not in MAY_CHANGE]
+        if differ:
+            shown = "; ".join(f"{k}: {old.get(k)!r} there, {now.get(k)!r} now" for k in differ[:4])
+            raise ValueError(
+                f"{workdir} holds a run with another config ({shown}). Go on with the same config, "
+                "or give a new --workdir."
+            )
+    if jax.process_index() == 0:
+        files.atomic_write(path, json.dumps(new, indent=2, sort_keys=True) + "\n")
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """The object of a JSON file; ValueError names a file that is not one."""
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON ({error}); restore it, or take a new --workdir.") from error
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def section(kind: Callable[..., Any], values: ml_collections.ConfigDict) -> Any:
+    """A component's dataclass from a config section; tuples where the config holds lists."""
+    made = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in values.items()}
+    try:
+        return kind(**made)
+    except TypeError as error:
+        raise ValueError(f"config section for {kind.__name__}: {error}.") from error
+
+
+def open_episodes(
+    config: ml_collections.ConfigDict, workdir: pathlib.Path, split: str
+) -> Sequence[schema.Episode]:
+    """Episodes of a split; malformed items go to quarantine-SPLIT.jsonl in the work directory."""
+    first = jax.process_index() == 0
+    path = workdir / f"quarantine-{split}.jsonl" if first else None
+    return source.open_episodes(
+        section(source.DataConfig, config.data), split=split, quarantine_path=path
+    )
+
+
+def encoder(
+    config: ml_collections.ConfigDict, words: tokenizer.Tokenizer
+) -> Callable[[schema.Episode], list[int]]:
+    """Episode -> prompt ids of the inferencer, as in serving."""
+    limits = section(prompts.PromptConfig, config.prompt)
+
+    def encode(episode: schema.Episode) -> list[int]:
+        messages = prompts.infer(episode, limits)
+        return template.encode_chat(words, messages, add_generation_prompt=True)
+
+    return encode
+
+
+def heldout(
+    episodes: Sequence[schema.Episode],
+    encode: Callable[[schema.Episode], list[int]],
+    count: int,
+    longest: int,
+) -> tuple[list[schema.Episode], list[list[int]]]:
+    """`count` labelled episodes spread evenly over the held-out ones, and their prompts."""
+    chosen, ids = [], []
+    stride = max(len(episodes) // max(count, 1), 1)
+    for i in [*range(0, len(episodes), stride)]:
+        if len(chosen) == count:
+            break
+        prompt = encode(episodes[i])
+        if episodes[i].gold is not None and len(prompt) <= longest:
+            chosen.append(episodes[i])
+            ids.append(prompt)
+    if not chosen:
+        raise ValueError(
+            f"none of {len(episodes)} held-out episodes has a gold snippet and a prompt of at most "
+            f"{longest} tokens; add larger buckets or labelled data."
+        )
+    return chosen, ids
+
+
+def load_model(config: ml_collections.ConfigDict) -> models.LoadedModel:
+    """config.model's weights; trained models need a tokenizer."""
+    logging.info("loading %s", config.model.source)
+    model = models.load(config.model.source, dtype=config.model.dtype)
+    if model.tokenizer is None:
+        raise ValueError(
+            f"model.source={config.model.source!r} has no tokenizer; use a checkpoint with one "
+            "(random:tiny has a small built-in one)."
+        )
+    return model
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """A train state to go on from, and the files a training job writes."""
+
+    state: step.TrainState
+    batches: pipeline.BatchIterator
+    saver: checkpoint.Checkpointer
+    writer: metrics.MetricWriter
+    start: int
+
+
+def open_training(
+    config: ml_collections.ConfigDict,
+    workdir: pathlib.Path,
+    model: models.LoadedModel,
+    tx: optax.GradientTransformation,
+    batches: pipeline.BatchIterator,
+    stack: contextlib.ExitStack,
+) -> Training:
+    """Fresh, or restored exactly: parameters, optimiser, step, data position; rows cut to match."""
+    saver = checkpoint.Checkpointer(
+        workdir / "checkpoints", keep=section(loop.LoopConfig, config.train).keep
+    )
+    stack.callback(saver.close)
+    state = step.create(nnx.state(model.module), tx)
+    restored = saver.restore(state)
+    if restored is not None:
+        state = restored.state
+        batches.set_state(restored.meta["data"])
+        logging.info("resuming %s from step %d", workdir, restored.step)
+    start = int(state.step)
+    writer = metrics.MetricWriter(workdir, tensorboard=True, resume_step=start)
+    stack.callback(writer.close)
+    files.truncate_rows(workdir / "samples.jsonl", lambda row: row["step"] < start)
+    return Training(state, batches, saver, writer, start)

@@ -1,0 +1,11 @@
+"""config.job -> the function (config, workdir) that runs it."""
+
+from pa_jax.jobs import bench, export, grpo, judge, sft
+
+JOBS = {
+    "grpo": grpo.run,
+    "sft": sft.run,
+    "judge": judge.run,
+    "bench": bench.run,
+    "export": export.run,
+}

@@ -1,0 +1,62 @@
+"""The four criteria, and what goes into a judge and comes out of it."""
+
+import dataclasses
+
+import numpy as np
+
+from pa_jax.core.typing import Bool, Float
+from pa_jax.dialogue import schema
+
+CRITERIA = ("completeness", "no_hallucination", "informativeness", "consistency")
+
+DEFINITIONS = {
+    "completeness": "The note holds every preference that the user shows in this turn.",
+    "no_hallucination": "Everything the note says is supported by what the user said.",
+    "informativeness": "The note is specific enough to be of use in later conversations.",
+    "consistency": "The note contradicts neither this turn nor what is already known.",
+}
+
+QUESTIONS = {
+    "completeness": "Does the note hold every preference that the user shows?",
+    "no_hallucination": "Is everything in the note supported by what the user said?",
+    "informativeness": "Is the note specific and useful for later conversations?",
+    "consistency": "Does the note agree with the turn and with what is already known?",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """One episode and the snippets written for it: ids without an end token, and their texts."""
+
+    episode: schema.Episode
+    completions: tuple[tuple[int, ...], ...]
+    texts: tuple[str, ...]
+
+    def __post_init__(self):
+        if len(self.completions) != len(self.texts):
+            raise ValueError(
+                f"Group {self.episode.id}: {len(self.completions)} completions and "
+                f"{len(self.texts)} texts; give one text for each completion."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """A score for each group, snippet and criterion (in CRITERIA's order), and what failed.
+
+    A failed snippet has no verdict: its values are 0 and mean nothing. Snippets that a group does
+    not have (groups may differ in size) count as failed.
+    """
+
+    values: Float[np.ndarray, "n g 4"]
+    failed: Bool[np.ndarray, "n g"]
+
+
+def gathered(rows: list[np.ndarray]) -> Scores:
+    """Scores of groups [g_i, 4] side by side; what is not finite is a failure, never a score."""
+    n, g = len(rows), max((len(row) for row in rows), default=0)
+    values = np.full((n, g, len(CRITERIA)), np.nan, np.float32)
+    for i, row in enumerate(rows):
+        values[i, : len(row)] = row
+    failed = ~np.isfinite(values).all(axis=-1)
+    return Scores(np.where(failed[..., None], np.float32(0), values), failed)

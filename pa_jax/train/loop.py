@@ -1,0 +1,154 @@
+"""The step loop of every training job: metrics, checkpoints, samples, stop signals, progress.
+
+The order that makes a resume exact: a step's row is on file before the checkpoint that follows the
+step, and rows (metrics, samples) at or past the restored step are cut away on restart.
+"""
+
+import contextlib
+import dataclasses
+import resource
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+import tqdm
+from absl import logging
+
+from pa_jax.core import checkpoint, metrics, timing
+from pa_jax.train import step as train_step
+
+
+class Diverged(RuntimeError):
+    """Too many updates in a row were not finite."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopConfig:
+    """steps        updates in all
+    save_every   steps between checkpoints (the last step is always saved)
+    keep         checkpoints that stay
+    max_skipped  non-finite updates in a row that stop the run
+    """
+
+    steps: int
+    save_every: int
+    keep: int
+    max_skipped: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Hooks:
+    """What a job adds to the loop.
+
+    step    (state, batch, step number) -> (state, metrics, samples)
+    show    metrics row -> the short text beside the progress bar
+    after   (step number, samples, metrics row), once the row is on file
+    """
+
+    step: Callable[[Any, Any, int], tuple[Any, dict[str, Any], Any]]
+    show: Callable[[dict[str, float]], str]
+    after: Callable[[int, Any, dict[str, float]], None]
+
+
+class StopSignal:
+    """Turns SIGTERM and SIGINT into a flag that the loop reads between steps."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "StopSignal":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._heard)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _heard(self, number: int, _frame: Any) -> None:
+        if self.name:  # a second one means now
+            raise KeyboardInterrupt
+        self.name = signal.Signals(number).name
+        logging.warning("%s: finishing this step, then saving and leaving", self.name)
+
+
+def run(
+    state: train_step.TrainState,
+    batches: Iterator[Any],
+    hooks: Hooks,
+    cfg: LoopConfig,
+    *,
+    saver: checkpoint.Checkpointer,
+    writer: metrics.MetricWriter,
+    timer: timing.PhaseTimer,
+) -> tuple[train_step.TrainState, bool]:
+    """Train from `state.step` to cfg.steps; the state reached, and whether it was the last step.
+
+    Raises Diverged after cfg.max_skipped non-finite updates in a row, with nothing of them kept.
+    """
+    start = int(state.step)
+    skipped = 0
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(StopSignal())
+        compiles = stack.enter_context(timing.CompileCounter())
+        bar = stack.enter_context(
+            tqdm.tqdm(total=cfg.steps, initial=start, unit="step", dynamic_ncols=True)
+        )
+        for number in range(start, cfg.steps):
+            with timer.phase("data"):
+                batch = next(batches)
+            state, values, samples = hooks.step(state, batch, number)
+            row = {name: _number(x) for name, x in jax.device_get(values).items()}
+            seconds = timer.take()
+            row |= seconds | _rates(row, seconds)
+            row["process/compiles"] = compiles.count
+            row["process/peak_rss_gb"] = peak_rss_gb()
+            writer.write(number, row)
+            hooks.after(number, samples, row)
+            bar.set_postfix_str(hooks.show(row), refresh=False)
+            bar.update()
+            skipped = skipped + 1 if row["skipped"] else 0
+            if skipped >= cfg.max_skipped:
+                raise Diverged(
+                    f"{skipped} updates in a row had a non-finite loss or gradient (steps "
+                    f"{number - skipped + 1} to {number}); none was applied. Lower "
+                    "optim.learning_rate or look at the data of these steps; the last checkpoint "
+                    f"is of step {saver_step(number, cfg)}."
+                )
+            last = number + 1 == cfg.steps
+            if last or stop.name or (number + 1) % cfg.save_every == 0:
+                saver.save(number + 1, state, {"data": batches.get_state()})
+            if stop.name:
+                break
+        saver.wait()
+    return state, int(state.step) >= cfg.steps
+
+
+def saver_step(number: int, cfg: LoopConfig) -> int:
+    """Step of the last regular checkpoint at or before `number`."""
+    return number // cfg.save_every * cfg.save_every
+
+
+def _number(x: Any) -> float | int:
+    return int(x) if isinstance(x, int | np.integer) else float(x)
+
+
+def _rates(row: dict[str, float], seconds: dict[str, float]) -> dict[str, float]:
+    """Completion tokens a second of the whole step and of each phase."""
+    tokens, total = row.get("rollout/tokens", row.get("tokens", 0)), sum(seconds.values())
+    rates = {
+        f"rate/{name.removeprefix('seconds/')}_tokens": tokens / max(s, 1e-9)
+        for name, s in seconds.items()
+        if name != "seconds/data"
+    }
+    return rates | {"rate/tokens": tokens / max(total, 1e-9), "seconds/step": total}
+
+
+def peak_rss_gb() -> float:
+    """Largest resident memory of this process so far, in GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
