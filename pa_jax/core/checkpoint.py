@@ -249,8 +249,8 @@ class Checkpointer:
         free = shutil.disk_usage(self.folder).free
         return OSError(
             errno.ENOSPC,
-            f"checkpoint of step {step} not written, the disk is full: {free / 2**20:.1f} MiB free, "
-            f"{size / 2**20:.1f} MiB needed; free space or lower checkpoint.keep, then resume. "
+            f"checkpoint of step {step} not written, the disk is full: {free / 2**20:.1f} MiB "
+            f"free, {size / 2**20:.1f} needed; free space or lower checkpoint.keep, then resume. "
             f"Steps kept intact: {self.steps()}",
             str(self.folder),
         )

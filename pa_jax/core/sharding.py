@@ -31,6 +31,7 @@ TRAIN_RULES: Rules = {
     "experts": "ep",
     "layers": None,
     "head_dim": None,
+    "norm": None,
     "rank": None,
 }
 # Decoding reads every weight at every token: parameters are whole along fsdp, only rows are cut.
@@ -71,6 +72,14 @@ def shardings(abstract_state: Any, mesh: jax.sharding.Mesh, rules: Rules) -> Any
         sharding = NamedSharding(mesh, _leaf_spec(name, leaf, mesh, rules))
         made.append(leaf.replace(sharding) if isinstance(leaf, nnx.Variable) else sharding)
     return jax.tree.unflatten(tree, made)
+
+
+def constrain(x: Shaped[Array, "..."], *axes: str | None) -> Shaped[Array, "..."]:
+    """`x`, laid out by TRAIN_RULES on the mesh set by `jax.set_mesh`; as it is where none is set."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty:
+        return x
+    return jax.lax.with_sharding_constraint(x, spec(axes, x.shape, mesh, TRAIN_RULES))
 
 
 def layout(state: Any, mesh: jax.sharding.Mesh, rules: Rules) -> dict[str, str]:

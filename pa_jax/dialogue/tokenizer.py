@@ -51,7 +51,7 @@ class Tokenizer:
 
     @functools.cached_property
     def added(self) -> dict[str, int]:
-        """Ids of the tokens that only templates may write: special ones, and the likes of <think>."""
+        """Ids of the tokens that only templates may write: special ones and the like of <think>."""
         return self.hf.get_added_vocab()
 
     def decode(self, ids: Sequence[int]) -> str:

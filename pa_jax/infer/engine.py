@@ -57,7 +57,7 @@ def prefill(
     return model.logits(last[:, 0]), kv
 
 
-def _decode_step(model, token_ng, kv, branch_kv, length_n, step):
+def decode_step(model, token_ng, kv, branch_kv, length_n, step):
     """Logits [n, g, v] after one more token a branch, and the branches' grown keys and values."""
     n, g = token_ng.shape
     layers = jnp.arange(model.cfg.layers)
@@ -81,30 +81,33 @@ def _decode_step(model, token_ng, kv, branch_kv, length_n, step):
     return model.logits(hidden), branch_kv
 
 
-@functools.partial(jax.jit, static_argnames=("graph", "branches", "slots"))
+@functools.partial(jax.jit, static_argnums=1)
+def branch_keys(key_n: Key[Array, " n"], branches: int) -> Key[Array, "n g"]:
+    """The key of every branch, from its prompt's key and its place among the branches."""
+    fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
+    return jax.vmap(fold, in_axes=(0, None))(key_n, jnp.arange(branches))
+
+
+@functools.partial(jax.jit, static_argnames=("graph", "slots"))
 def rollout(
     graph: nnx.GraphDef,
     state: nnx.State,
     prompts: tuple[Int[Array, "n p"], Int[Array, " n"]],
-    key_n: Key[Array, " n"],
+    key_ng: Key[Array, "n g"],
     how: sampling.Sampling,
     limits: tuple[Int[Array, ""], Int[Array, " k"]],
     *,
-    branches: int,
     slots: int,
 ) -> Decoded:
-    """`branches` completions a prompt, at most `slots` long; stops when every branch has ended.
+    """A completion a key, at most `slots` long; stops when every branch has ended.
 
-    `prompts` are ids and lengths, `key_n` one key a prompt, `limits` (tokens allowed, end tokens).
+    `prompts` are ids and lengths, `key_ng` one key a branch, `limits` (tokens allowed, end tokens).
     A row of length 0 is padding: its branches count as ended.
     """
     model = nnx.merge(graph, state)
     (ids_np, length_n), (allowed, end) = prompts, limits
-    n, g, cfg = ids_np.shape[0], branches, model.cfg
+    (n, g), cfg = key_ng.shape, model.cfg
     logits_nv, kv = prefill(model, ids_np, length_n)
-    key_ng = jax.vmap(lambda key: jax.vmap(lambda b: jax.random.fold_in(key, b))(jnp.arange(g)))(
-        key_n
-    )
 
     def pick(logits_ngv, step):
         step_keys = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, step)))(key_ng)
@@ -126,7 +129,7 @@ def rollout(
 
     def body(carry):
         step, token, branch_kv, out = carry
-        logits, branch_kv = _decode_step(model, token, kv, branch_kv, length_n, step)
+        logits, branch_kv = decode_step(model, token, kv, branch_kv, length_n, step)
         token, logp = pick(logits, step + 1)
         return step + 1, token, branch_kv, write(out, token, logp, step + 1)
 
@@ -222,10 +225,9 @@ class Engine:
             self.graph,
             self.state,
             tuple(map(jnp.asarray, prompts)),
-            key_n,
+            branch_keys(key_n, n),
             how,
             (jnp.int32(allowed), jnp.asarray(end, jnp.int32)),
-            branches=n,
             slots=slots,
         )
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from pa_jax.core import sharding
 from pa_jax.core.typing import Array, Float, Int, Key
 from pa_jax.models import attention, layers, moe, tree
 from pa_jax.models.config import DecoderConfig
@@ -140,6 +141,7 @@ class Decoder(nnx.Module):
         def layer(x_and_carry, this):
             (x_ntd, carry), (layer_state, layer_input) = x_and_carry, this
             block = nnx.merge(graph, layer_state)
+            x_ntd = sharding.constrain(x_ntd, "rows", None, None)
             x_ntd, kept, carry = block(
                 x_ntd, rotary, lambda q, k, v: attend(q, k, v, layer_input, carry)
             )
@@ -147,7 +149,7 @@ class Decoder(nnx.Module):
 
         if remat != "none":
             layer = jax.checkpoint(layer, policy=REMAT[remat], prevent_cse=False)
-        start = self.embed[...][ids_nt], carry
+        start = sharding.constrain(self.embed[...][ids_nt], "rows", None, None), carry
         (x_ntd, carry), kept = jax.lax.scan(layer, start, (state, per_layer))
         return layers.rms_norm(x_ntd, self.final_norm[...], self.cfg.norm_eps), kept, carry
 

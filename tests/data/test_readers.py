@@ -49,13 +49,12 @@ PERSONA = {
 }
 
 
-def test_explicit_is_the_preference_then_the_question(tmp_path, quarantine):
+def test_explicit_is_one_message_of_preference_and_question(tmp_path, quarantine):
     folder = write_prefeval(tmp_path, "explicit", [EXPLICIT])
     (dialogue,) = prefeval.read(folder, "explicit", ["travel_restaurant"], quarantine)
     assert dialogue.id == dialogue.user_id == "prefeval/explicit/travel_restaurant/0"
     assert [(t.user, t.gold, t.kind) for t in dialogue.turns] == [
-        ("I hate noise.", "I hate noise.", "explicit"),
-        ("Where to eat?", snippet.NOTHING, "distractor"),
+        ("I hate noise. Where to eat?", "I hate noise.", "explicit"),
     ]
 
 

@@ -6,9 +6,11 @@ import pathlib
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import transformers
 from safetensors.numpy import load_file
 
 from pa_jax import models
+from pa_jax.dialogue import schema, template
 from pa_jax.models import attention, tree
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "parity"
@@ -51,7 +53,6 @@ def test_recorded_logits(name: str, impl: str):
 def test_transformers_reads_what_we_save(name: str, tmp_path):
     """Live: our folder in transformers gives the recorded model's logits, and ours."""
     torch = pytest.importorskip("torch", reason="torch is not installed: no live comparison")
-    import transformers
 
     expected = load_file(GOLDEN / name / "expected.st")
     model = models.load(str(GOLDEN / name), dtype="float32")
@@ -66,3 +67,18 @@ def test_transformers_reads_what_we_save(name: str, tmp_path):
         out = theirs(input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask))
     compare(out.logits.numpy(), expected["logits"], lengths)
     compare(our_logits(model, ids, lengths, "blocks"), out.logits.numpy(), lengths)
+
+
+def test_transformers_reads_our_tokenizer_template_and_generation_config(tmp_path):
+    model = models.load("random:tiny", dtype="float32")
+    models.save_hf(model, tmp_path)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    chat = [schema.Message("system", "Be brief."), schema.Message("user", "Hällo, 2 x 3?")]
+    ids = theirs.apply_chat_template(
+        [{"role": m.role, "content": m.content} for m in chat],
+        add_generation_prompt=True,
+        return_dict=False,
+    )
+    assert ids == template.encode_chat(model.tokenizer, chat, add_generation_prompt=True)
+    generation = json.loads((tmp_path / "generation_config.json").read_text())
+    assert (generation["eos_token_id"],) == model.tokenizer.eos_ids == (theirs.eos_token_id,)

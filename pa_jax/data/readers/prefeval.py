@@ -44,7 +44,8 @@ def read(
 ) -> Iterator[schema.Dialogue]:
     """One dialogue an item of the topics in `keep`; `folder` holds benchmark_dataset or is it.
 
-    explicit  the preference as the user says it, then the question, which shows nothing new
+    explicit  one message: the preference as the user says it, then the question (PrefEval asks it
+              in a later turn; together, the snippet has to leave the question out)
     choice    the query, which shows nothing; then the choice among the options, with the gold
     persona   the conversation, the gold at the turn that reveals it (see `revealing_turn`); the
               other turns count as showing no preference, as PrefEval labels one a conversation
@@ -114,10 +115,8 @@ def _gold(item: dict) -> str:
 
 def _explicit(item: dict, topic: str) -> tuple[schema.Turn, ...]:
     gold = _gold(item)
-    return (
-        schema.Turn(user=gold, gold=gold, slot=topic, kind="explicit"),
-        _shows_nothing(items.text_of(item, "question"), ""),
-    )
+    said = f"{gold} {items.text_of(item, 'question')}"
+    return (schema.Turn(user=said, gold=gold, slot=topic, kind="explicit"),)
 
 
 def _choice(item: dict, topic: str) -> tuple[schema.Turn, ...]:

@@ -39,7 +39,12 @@ class Checkpoint:
 
 def read(path: pathlib.Path) -> Checkpoint:
     """Config, tensors and tokenizer of a GGUF file; raises ValueError on what is not supported."""
-    reader = gguf.GGUFReader(path)
+    try:
+        reader = gguf.GGUFReader(path)
+    except (OSError, ValueError, IndexError, KeyError) as error:
+        raise ValueError(
+            f"{path} is no whole GGUF file ({error}): damaged or half written; fetch it again."
+        ) from error
     meta = dict(reader.fields)
     found = {tensor.name for tensor in reader.tensors}
     cfg = _config(meta, tied="output.weight" not in found)

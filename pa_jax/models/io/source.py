@@ -71,7 +71,7 @@ def resolve(source: str) -> Random | pathlib.Path:
     path = pathlib.Path(source).expanduser()
     if path.suffix == ".gguf" and path.is_file():
         return path
-    if path.is_dir():
+    if source and path.is_dir():
         return _in_folder(path)
     raise ValueError(f"model.source={source!r}: no such file or folder; allowed: {FORMS}.")
 

@@ -1,0 +1,101 @@
+"""Texts and token ids that a judge on trees reads: raw text, every snippet from a line start."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from pa_jax.core.typing import Int
+from pa_jax.dialogue import schema, snippet, tokenizer
+
+NOTES = "Notes about the user:\n"
+MAX_USER = 360  # tokens of the user's words that are read, from their start
+MAX_CONTEXT = 120  # tokens of the message they answer, its end
+MAX_SNIPPET = 255  # tokens of a snippet, longer ones are cut
+MAX_KNOWN = 6  # statements of the profile, the newest
+
+_SPEAKS = re.compile(r"\b(I|I'm|I've|I'd|I'll|my|My|me|Me|myself|mine)\b")
+_QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”")
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A snippet as a judge reads it: ids that end with a newline, and each token's line."""
+
+    ids: tuple[int, ...]
+    line: tuple[int, ...]
+
+
+class Reader:
+    """Episodes and snippets as token ids of one tokenizer."""
+
+    def __init__(self, words: tokenizer.Tokenizer):
+        self.words = words
+        self.newline = words.encode("\n")
+        self._text: dict[int, str] = {}
+
+    def candidate(self, ids: Sequence[int]) -> Candidate:
+        """Ids as they came from the policy, blank ends cut off and one newline put at the end."""
+        texts = [self._of(i) for i in ids]
+        real = [k for k, text in enumerate(texts) if text.strip()]
+        first, last = (real[0], real[-1] + 1) if real else (0, 0)
+        last = min(last, first + MAX_SNIPPET)
+        breaks = np.array(["\n" in text for text in texts[first:last]], bool)
+        line = np.concatenate([[0], np.cumsum(breaks)])  # a line's newline belongs to the line
+        end = len(self.newline) - 1
+        return Candidate(
+            (*ids[first:last], *self.newline), (*line.tolist(), *[int(line[-1])] * end)
+        )
+
+    def text(self, text: str) -> Candidate:
+        """The candidate of a text."""
+        return self.candidate(self.words.encode(text.strip()))
+
+    def turn(self, episode: schema.Episode) -> list[int]:
+        """What was said in the turn, then the line under which notes begin."""
+        encode = self.words.encode
+        said = encode("User: ") + encode(" ".join(episode.user.split()))[:MAX_USER]
+        if episode.context:
+            context = encode(" ".join(episode.context.split()))[-MAX_CONTEXT:]
+            said = encode("Assistant: ") + context + self.newline + said
+        return said + self.newline + self.newline + encode(NOTES)
+
+    def known(self, episode: schema.Episode) -> list[int]:
+        """The profile and the gold (the user's words without one), then the notes line again."""
+        lines = (*episode.profile[-MAX_KNOWN:], target(episode))
+        return self.words.encode(NOTES + "".join(f"{line}\n" for line in lines) + "\n" + NOTES)
+
+    def _of(self, token: int) -> str:
+        if token not in self._text:
+            self._text[token] = self.words.decode([token])
+        return self._text[token]
+
+
+def target(episode: schema.Episode) -> str:
+    """What a complete snippet lets one say: the gold, or the user's words where there is none."""
+    return episode.gold if episode.gold is not None else " ".join(episode.user.split())
+
+
+def first_person(text: str) -> float:
+    """Share of lines that speak as the user does ("I", "my"), quotations aside."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    speaking = [bool(_SPEAKS.search(_QUOTED.sub("", line))) for line in lines]
+    return sum(speaking) / max(len(lines), 1)
+
+
+def settled(episode: schema.Episode, text: str) -> float | None:
+    """The score of all four criteria that needs no judging, None for what does.
+
+    What the grammar rejects is the policy's fault and scores 0. Where nothing is to be noted,
+    NOTHING scores 1 and any claim 0. Where something is, NOTHING leaves all of it out: 0, also on
+    the criteria that an empty note fulfils, or saying nothing would be a safe harbour.
+    """
+    parsed = snippet.parse(text)
+    if isinstance(parsed, snippet.ParseFailure):
+        return 0.0
+    if episode.gold == snippet.NOTHING:
+        return float(not parsed.statements)
+    if episode.gold is not None and not parsed.statements:
+        return 0.0
+    return None

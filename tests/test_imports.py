@@ -1,0 +1,58 @@
+"""Imports point down the layers of the design; text-only packages never load JAX."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+LAYERS = (  # top first; packages of one layer do not import each other
+    ("main",),
+    ("jobs",),
+    ("evaluate", "bench"),
+    ("rl",),
+    ("judge", "train"),
+    ("infer",),
+    ("data", "models"),
+    ("dialogue",),
+    ("profile",),
+    ("core",),
+)
+DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
+PACKAGE = pathlib.Path(__file__).resolve().parent.parent / "pa_jax"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(path: pathlib.Path) -> set[str]:
+    """Top-level parts of pa_jax that a module imports, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        found |= {name.split(".")[1] for name in names if name.startswith("pa_jax.")}
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_down(path):
+    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if part == "__init__":
+        return
+    for other in imported(path) - {part}:
+        assert DEPTH[part] < DEPTH[other], f"{part} may not import {other}"
+
+
+@pytest.mark.parametrize("part", ["profile", "dialogue"])
+def test_text_packages_do_not_load_jax(part):
+    modules = [
+        "pa_jax." + ".".join(p.relative_to(PACKAGE).with_suffix("").parts)
+        for p in (PACKAGE / part).glob("*.py")
+        if p.stem != "__init__"
+    ]
+    code = f"import sys, {', '.join(modules)}; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
