@@ -27,7 +27,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "temperature": 1.0,
         "top_k": 0,  # 0 is off
         "top_p": 1.0,  # 1 is off
-        "buckets": (256, 512) if small else (128, 192, 256, 384) if laptop else (256, 512, 1024),
+        "buckets": (512, 768) if small else (128, 192, 256, 384) if laptop else (256, 512, 1024),
         "slots": (12,) if small else (24, 40) if laptop else (32, 64),
     }
     c.judge = {
@@ -40,7 +40,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "aggregate": "sum",  # sum | per_criterion
         "scale_std": True,
         "eps": 1e-4,
-        "truncated": "mask",  # or a number: the reward of a completion cut at the limit
+        "truncated": "keep" if small else "mask",  # or a number: the reward of one cut at the limit
     }
     c.loss = {"clip_low": 0.2, "clip_high": 0.2, "beta": 0.04}
     c.optim = common.optim(1e-5 if laptop else 1e-6)

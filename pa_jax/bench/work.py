@@ -90,7 +90,7 @@ def full(trunk: Array, branch: Array, leaf: Array) -> score.TreeIds:
 
 
 def grpo_batches(work: Work, logp_ngc: Array, seed: int) -> tuple[loss.GroupBatch, loss.GroupBatch]:
-    """The update's batch as trees and flat; sampler and reference near the model's own log-probs."""
+    """The update's batch as trees and flat; sampler and reference near the model's log-probs."""
     n, g, c = logp_ngc.shape
     draws = jax.random.split(keys.stream_key(seed, keys.Stream.BENCH, 1), 3)
     old, reference = (logp_ngc + 0.1 * jax.random.normal(key, (n, g, c)) for key in draws[:2])

@@ -11,7 +11,7 @@ import numpy as np
 from flax import nnx
 
 from pa_jax.core import keys
-from pa_jax.core.typing import Array, Float, Int, Key
+from pa_jax.core.typing import Array, Bool, Float, Int, Key
 from pa_jax.infer import buckets, sampling
 from pa_jax.models import attention, decoder, tree
 
@@ -34,12 +34,12 @@ class Completions:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Decoded:
-    """Completions on device."""
+    """Completions on device, or what `jax.device_get` made of them."""
 
-    ids: Int[Array, "n g c"]
-    lengths: Int[Array, "n g"]
-    logprobs: Float[Array, "n g c"]
-    finished: Array
+    ids: Int[Array | np.ndarray, "n g c"]
+    lengths: Int[Array | np.ndarray, "n g"]
+    logprobs: Float[Array | np.ndarray, "n g c"]
+    finished: Bool[Array | np.ndarray, "n g"]
 
 
 def prefill(
@@ -91,7 +91,7 @@ def branch_keys(key_n: Key[Array, " n"], branches: int) -> Key[Array, "n g"]:
 @functools.partial(jax.jit, static_argnames=("graph", "slots"))
 def rollout(
     graph: nnx.GraphDef,
-    state: nnx.State,
+    state: Any,
     prompts: tuple[Int[Array, "n p"], Int[Array, " n"]],
     key_ng: Key[Array, "n g"],
     how: sampling.Sampling,
@@ -166,7 +166,7 @@ class Engine:
         self.model, self.mesh, self.rows, self.trunks = model, mesh, rows, tuple(trunks)
         self.graph, self.state = nnx.split(model.module)
 
-    def update(self, state: nnx.State) -> None:
+    def update(self, state: Any) -> None:
         """Sample from these parameters from now on (no copy)."""
         self.state = state
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from pa_jax.core import sharding
 from pa_jax.core.typing import Array, Bool, Float, Int
 from pa_jax.infer import buckets
 from pa_jax.models import decoder, tree
@@ -63,12 +64,13 @@ def token_logprobs(
     order = jnp.argsort(~real_b, stable=True)
     pad = chunks * chunk - b
     hidden = jnp.pad(hidden_bd[order], ((0, pad), (0, 0))).reshape(chunks, chunk, d)
+    hidden = sharding.constrain(hidden, None, "rows", None)  # each chunk over all chips
     token = jnp.pad(token_b[order], (0, pad)).reshape(chunks, chunk)
     any_real = jnp.pad(real_b[order], (0, pad)).reshape(chunks, chunk).any(axis=-1)
 
     @jax.checkpoint
     def project(hidden, token):
-        logits = model.logits(hidden) / temperature
+        logits = sharding.constrain(model.logits(hidden), "rows", "vocab") / temperature
         total = jax.nn.logsumexp(logits, axis=-1)
         logp = jnp.take_along_axis(logits, token[:, None], axis=-1)[:, 0] - total
         share = jax.lax.stop_gradient(jnp.exp(logits - total[:, None]))
@@ -121,9 +123,7 @@ def leaf_labels(
 def _gathered(model, hidden_ntd, at, token, real, temperature):
     n, d = hidden_ntd.shape[0], hidden_ntd.shape[-1]
     hidden = jnp.take_along_axis(hidden_ntd, at.reshape(n, -1)[..., None], axis=1).reshape(-1, d)
-    logp, entropy = token_logprobs(
-        model, hidden, token.reshape(-1), real.reshape(-1), temperature
-    )
+    logp, entropy = token_logprobs(model, hidden, token.reshape(-1), real.reshape(-1), temperature)
     return logp.reshape(token.shape), entropy.reshape(token.shape)
 
 
@@ -152,6 +152,8 @@ def pack(
     leaves: Sequence[Sequence[Sequence[Sequence[int]]]] | None = None,
     *,
     rows: int | None = None,
+    trunks: Sequence[int] = TRUNKS,
+    nodes: Sequence[int] = NODES,
 ) -> TreeIds:
     """Trees of token-id lists, padded to the smallest buckets, and to `rows` rows where given.
 
@@ -161,8 +163,8 @@ def pack(
         raise ValueError("an empty prompt: a trunk needs at least one token (a BOS or a newline).")
     n = rows or len(prompts)
     g = max(len(row) for row in branches)
-    p = buckets.fit(max(map(len, prompts)), TRUNKS, what="prompt")
-    c = buckets.fit(max((len(b) for row in branches for b in row), default=1), NODES, what="branch")
+    p = buckets.fit(max(map(len, prompts)), trunks, what="prompt")
+    c = buckets.fit(max((len(b) for row in branches for b in row), default=1), nodes, what="branch")
     trunk, trunk_len = buckets.pad_rows([*prompts, *[[0]] * (n - len(prompts))], p)
     branch, branch_len = np.zeros((n, g, c), np.int32), np.zeros((n, g), np.int32)
     for i, row in enumerate(branches):
@@ -171,7 +173,7 @@ def pack(
     q = 0
     if j:
         longest = max(len(leaf) for row in leaves for b in row for leaf in b)
-        q = buckets.fit(longest, NODES, what="leaf")
+        q = buckets.fit(longest, nodes, what="leaf")
     leaf, leaf_len = np.zeros((n, g, j, q), np.int32), np.zeros((n, g, j), np.int32)
     for i, row in enumerate(leaves or ()):
         for k, b in enumerate(row):

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pa_jax.core.typing import Int
 from pa_jax.dialogue import schema, snippet, tokenizer
 
 NOTES = "Notes about the user:\n"
@@ -61,10 +60,15 @@ class Reader:
             said = encode("Assistant: ") + context + self.newline + said
         return said + self.newline + self.newline + encode(NOTES)
 
-    def known(self, episode: schema.Episode) -> list[int]:
-        """The profile and the gold (the user's words without one), then the notes line again."""
-        lines = (*episode.profile[-MAX_KNOWN:], target(episode))
-        return self.words.encode(NOTES + "".join(f"{line}\n" for line in lines) + "\n" + NOTES)
+    def profile(self, episode: schema.Episode) -> list[int]:
+        """The newest statements of the profile under the notes line."""
+        lines = "".join(f"{line}\n" for line in episode.profile[-MAX_KNOWN:])
+        return self.words.encode(NOTES + lines)
+
+    def before_notes(self, text: str) -> list[int]:
+        """A statement that ends a list of notes, and the line under which new ones begin."""
+        ids = self.words.encode(text)[:MAX_SNIPPET]
+        return ids + self.newline + self.newline + self.words.encode(NOTES)
 
     def _of(self, token: int) -> str:
         if token not in self._text:

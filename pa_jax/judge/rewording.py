@@ -34,8 +34,10 @@ _OTHERS = (
 def third_person(text: str) -> str:
     """A first-person statement with the user as its subject; other statements as they are."""
     text = text.strip().strip('"“”').strip()
-    opening = re.compile(rf"(^|(?<=[.;!] ))I(?P<short>'\w+)?\s+(?P<adverbs>((?:{_ADVERB})\s+)*)"
-                         r"(?P<verb>[\w'-]+)")
+    opening = re.compile(
+        rf"(^|(?<=[.;!] ))I(?P<short>'\w+)?\s+(?P<adverbs>((?:{_ADVERB})\s+)*)"
+        r"(?P<verb>[\w'-]+)"
+    )
     text = opening.sub(_opened, text)
     for pattern, words in _OTHERS:
         text = re.sub(pattern, words, text)
@@ -82,53 +84,6 @@ def right(gold: str, rng: random.Random) -> str:
         others = _synthetic().get(statement, (statement, statement))[1:]
         lines.append(third_person(rng.choice(others)))
     return "\n".join(lines)
-
-
-# Stances and their opposites, longest first; each is tried at every place of a statement.
-_OPPOSITES = (
-    (r"goes for", "avoids"),
-    (r"picks", "turns down"),
-    (r"this user's preference is", "what this user cannot stand is"),
-    (r"suits the user best", "suits the user least"),
-    (r"stays away from", "goes for"),
-    (r"is not fond of", "is fond of"),
-    (r"would rather do without", "would never do without"),
-    (r"the user rejects", "the user insists on"),
-    (r"(strong |extreme |severe |real |deep )?(aversion|dislike) (to|towards?|of|for)",
-     "great love for"),
-    (r"has no interest in", "has a great interest in"),
-    (r"(is|are) not interested in", "is very interested in"),
-    (r"(is|are) not (a fan|fond) of", "is a great fan of"),
-    (r"(is|are) not", "is"),
-    (r"(is|are) (strongly )?(against|opposed to)", "is in favour of"),
-    (r"(is|are) allergic to", "is not allergic to"),
-    (r"(does not|doesn't) (like|enjoy|want)", "loves"),
-    (r"(does not|doesn't|do not|don't)", "does"),
-    (r"(cannot|can't) stand", "loves"),
-    (r"prefers? (not to|avoiding)", "prefers to"),
-    (r"prefers? to (avoid|stay away from|steer clear of)", "prefers to have"),
-    (r"refuses? to", "is glad to"),
-    (r"(have|has) to avoid", "is happy to have"),
-    (r"prefers?", "dislikes"),
-    (r"likes|loves?|enjoys?|favours|wants", "dislikes"),
-    (r"dislikes?|hates?|despises?|detests?", "loves"),
-    (r"avoids?", "seeks out"),
-    (r"follows?|adheres? to|sticks? to", "does not follow"),
-    (r"only", "never"),
-    (r"exclusively", "never"),
-)
-_STANCE = re.compile("|".join(rf"(?P<s{i}>\b(?:{p})\b)" for i, (p, _) in enumerate(_OPPOSITES)))
-
-
-def turned_round(text: str) -> str:
-    """The statements with every stance turned into its opposite."""
-    return "\n".join(_turned(line) for line in text.splitlines())
-
-
-def _turned(line: str) -> str:
-    if not _STANCE.search(line):
-        return "It is not true that " + line[:1].lower() + line[1:]
-    return _STANCE.sub(lambda hit: _OPPOSITES[int(hit.lastgroup[1:])][1], line)
 
 
 def half(text: str) -> str:

@@ -10,6 +10,14 @@ FAMILIES = {  # model_type -> the transformers class that reads it
     "qwen3_moe": "Qwen3MoeForCausalLM",
 }
 
+REQUIRED = (
+    "hidden_size",
+    "intermediate_size",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "vocab_size",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class DecoderConfig:
@@ -60,6 +68,11 @@ def from_hf(hf: dict[str, Any]) -> DecoderConfig:
     family = hf.get("model_type")
     if family not in FAMILIES:
         raise ValueError(f"model_type={family!r}: choose one of {sorted(FAMILIES)}.")
+    missing = [key for key in REQUIRED if key not in hf]
+    if family == "qwen3_moe":
+        missing += [k for k in ("moe_intermediate_size", "num_experts_per_tok") if k not in hf]
+    if missing:
+        raise ValueError(f"config.json of a {family} has no {missing}; use a complete checkpoint.")
     if hf.get("use_sliding_window") or hf.get("hidden_act", "silu") != "silu":
         raise ValueError("sliding windows and activations other than silu are not supported.")
     moe = family == "qwen3_moe"

@@ -18,7 +18,8 @@ class RewardConfig:
                      criterion in the group, then weigh and add (GDPO, arXiv 2601.05242)
     scale_std        divide by the group's standard deviation (plus eps)
     eps              a group whose spread is at most this carries no gradient
-    truncated        mask: completions cut at the limit are left out; or their reward, a number
+    truncated        what becomes of completions cut at the limit. mask: they are left out; keep:
+                     they are scored as they stand; a number: that is their reward
     """
 
     weights: tuple[float, ...]
@@ -30,8 +31,8 @@ class RewardConfig:
     def __post_init__(self) -> None:
         if self.aggregate not in AGGREGATES:
             raise ValueError(f"reward.aggregate={self.aggregate!r}: choose one of {AGGREGATES}.")
-        if isinstance(self.truncated, str) and self.truncated != "mask":
-            raise ValueError(f"reward.truncated={self.truncated!r}: 'mask', or a number.")
+        if isinstance(self.truncated, str) and self.truncated not in ("mask", "keep"):
+            raise ValueError(f"reward.truncated={self.truncated!r}: 'mask', 'keep' or a number.")
         if len(self.weights) != 4 or not any(self.weights):
             raise ValueError(f"reward.weights={self.weights}: four numbers, not all zero.")
 
@@ -69,7 +70,7 @@ def advantages(
     used = ~failed_ng
     if cfg.truncated == "mask":
         used = used & finished_ng
-    else:
+    elif cfg.truncated != "keep":
         share = float(cfg.truncated) / weights.sum()
         score = np.where(finished_ng[..., None], score, share)
     reward = score @ weights

@@ -178,3 +178,12 @@ def test_a_source_without_tokenizer_has_none():
 def test_unknown_dtype_is_refused():
     with pytest.raises(ValueError, match="model.dtype='int8'.*float32"):
         models.load("random:tiny", dtype="int8")
+
+
+def test_an_incomplete_config_names_what_it_lacks(tmp_path):
+    folder = copy("llama", tmp_path)
+    hf = json.loads((folder / "config.json").read_text())
+    del hf["num_hidden_layers"]
+    (folder / "config.json").write_text(json.dumps(hf))
+    with pytest.raises(ValueError, match=r"llama has no \['num_hidden_layers'\]"):
+        models.load(str(folder))

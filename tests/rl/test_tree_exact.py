@@ -43,17 +43,32 @@ SPEC = tree.TreeSpec(7, 3, 4, 2, 3)
 LONGEST = SPEC.trunk + SPEC.branch + SPEC.leaf
 
 
-def build(family: str, impl: str = "blocks") -> decoder.Decoder:
-    model = decoder.Decoder(
-        FAMILIES[family], key=jax.random.key(7), dtype=jnp.float32, attention=impl
-    )
-    graph, state = nnx.split(model)
-    leaves, treedef = jax.tree.flatten(state)
-    noise = jax.random.split(jax.random.key(8), len(leaves))
-    leaves = [  # biases and norms away from 0 and 1, so that each of them matters
-        x + 0.1 * jax.random.normal(k, x.shape) for x, k in zip(leaves, noise, strict=True)
-    ]
-    return nnx.merge(graph, jax.tree.unflatten(treedef, leaves))
+@pytest.fixture(autouse=True, scope="module")
+def compile_fast():
+    """Tiny arrays: compiling costs more than running."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@functools.cache
+def build(family: str, impl: str = "blocks") -> tuple[nnx.GraphDef, nnx.State]:
+    """A model whose biases and norms are away from 0 and 1, so that each of them matters."""
+
+    def make():
+        key = jax.random.key(7)
+        state = nnx.state(
+            decoder.Decoder(FAMILIES[family], key=key, dtype="float32", attention=impl)
+        )
+        leaves, treedef = jax.tree.flatten(state)
+        noise = jax.random.split(jax.random.key(8), len(leaves))
+        leaves = [
+            x + 0.1 * jax.random.normal(k, x.shape) for x, k in zip(leaves, noise, strict=True)
+        ]
+        return jax.tree.unflatten(treedef, leaves)
+
+    graph = nnx.graphdef(decoder.abstract(FAMILIES[family], dtype="float32", attention=impl))
+    return graph, jax.jit(make)()
 
 
 def trees(leaves: bool, seed: int = 0) -> score.TreeIds:
@@ -106,37 +121,59 @@ def rows_of(made: score.TreeIds):
     return jnp.asarray(ids, jnp.int32), jnp.asarray(lengths, jnp.int32)
 
 
-def flat_logits(model, ids_bt, length_b):
-    """Plain causal forward of whole rows, all logits at once."""
-    hidden = model.on_tree(ids_bt, tree.TreeSpec(ids_bt.shape[1]), tree.lengths(length_b))
-    return model.logits(hidden)
-
-
-def flat_logp(model, ids_bt, length_b, temperature):
-    """Log-prob of token t of each row given the tokens before it (0 for the first)."""
-    logits = flat_logits(model, ids_bt, length_b)
-    logp_btv = jax.nn.log_softmax(logits[:, :-1] / temperature)
-    logp = jnp.take_along_axis(logp_btv, ids_bt[:, 1:, None], axis=-1)[..., 0]
-    return jnp.pad(logp, ((0, 0), (1, 0)))
-
-
-def flat_grpo(model, batch: loss.GroupBatch, rows):
-    """The objective as the paper's sum over tokens, on rows of their own."""
-    logp_bt = flat_logp(model, *rows, TEMPERATURE)
+def flat_grpo(logp_bt, batch: loss.GroupBatch):
+    """The objective as the paper's sum over tokens; `logp_bt` of rows of their own."""
     total, count = 0.0, 0
-    for n, p in enumerate(TRUNK):
-        for g, c in enumerate(BRANCH[n]):
-            if not USED[n][g] or c == 0:
-                continue
-            new = logp_bt[n * SPEC.branches + g, p : p + c]
-            old, ref = batch.old_logp[n, g, :c], batch.reference_logp[n, g, :c]
-            ratio, a = jnp.exp(new - old), batch.advantage[n, g]
-            bounded = jnp.clip(ratio, 1 - CFG.clip_low, 1 + CFG.clip_high)
-            gain = jnp.where(ratio * a < bounded * a, ratio * a, bounded * a)
-            kl = jnp.exp(ref - new) - (ref - new) - 1
-            total += jnp.sum(CFG.beta * kl - gain)
-            count += c
+    for row, (n, g) in enumerate(np.ndindex(SPEC.branches, SPEC.branches)):
+        p, c = TRUNK[n], BRANCH[n][g]
+        if not USED[n][g] or c == 0:
+            continue
+        new = logp_bt[row * SPEC.leaves, p : p + c]  # any of the branch's leaves: leaf 0
+        old, ref = batch.old_logp[n, g, :c], batch.reference_logp[n, g, :c]
+        ratio, a = jnp.exp(new - old), batch.advantage[n, g]
+        bounded = jnp.clip(ratio, 1 - CFG.clip_low, 1 + CFG.clip_high)
+        gain = jnp.where(ratio * a < bounded * a, ratio * a, bounded * a)
+        kl = jnp.exp(ref - new) - (ref - new) - 1
+        total += jnp.sum(CFG.beta * kl - gain)
+        count += c
     return total / count
+
+
+@functools.cache
+def flat(family: str):
+    """Both losses, their gradients (stacked) and all logits from plain rows, one a path.
+
+    The GRPO loss of a branch is read off the row of its first leaf: a causal model's log-probs do
+    not depend on what follows.
+    """
+    made, batch = trees(leaves=True), group()
+    ids_bt, length_b = rows_of(made)
+    weight = leaf_weights(made)
+    at_bt = np.zeros(ids_bt.shape, np.float32)  # the leaf weights, where the leaf's tokens are
+    for row, (n, g, j) in enumerate(np.ndindex(*made.leaf.shape[:3])):
+        start, q = TRUNK[n] + BRANCH[n][g], LEAF[n][g][j]
+        at_bt[row, start : start + q] = weight[n, g, j, :q]
+    graph, state = build(family, "dense")
+
+    def losses(state):
+        model = nnx.merge(graph, state)
+        hidden = model.on_tree(ids_bt, tree.TreeSpec(LONGEST), tree.lengths(length_b))
+        logits_btv = model.logits(hidden)
+        logp_btv = jax.nn.log_softmax(logits_btv[:, :-1] / TEMPERATURE)
+        logp_bt = jnp.take_along_axis(logp_btv, ids_bt[:, 1:, None], axis=-1)[..., 0]
+        logp_bt = jnp.pad(logp_bt, ((0, 0), (1, 0)))  # of each token given those before it
+        return jnp.stack([flat_grpo(logp_bt, batch), jnp.sum(logp_bt * at_bt)]), logits_btv
+
+    @jax.jit
+    def run(state):
+        value, pull, logits = jax.vjp(losses, state, has_aux=True)
+        return value, jax.lax.map(pull, jnp.eye(2))[0], logits
+
+    return run(state)
+
+
+def leaf_weights(made: score.TreeIds) -> np.ndarray:
+    return np.random.default_rng(4).normal(size=made.leaf.shape).astype(np.float32)
 
 
 def assert_gradients_equal(got, want):
@@ -151,75 +188,45 @@ def assert_gradients_equal(got, want):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_loss_and_every_gradient_leaf_equal_flat_rows(family):
+    graph, state = build(family)
     batch = group()
-    rows = rows_of(batch.trees)
 
-    @jax.jit
-    def on_tree(state):
-        def total(state):
-            return loss.grpo(
-                nnx.merge(graph, state),
-                batch,
-                cfg=CFG,
-                temperature=jnp.float32(TEMPERATURE),
-                remat="full",
-            )[0]
+    def total(state):
+        how = {"cfg": CFG, "temperature": jnp.float32(TEMPERATURE), "remat": "full"}
+        return loss.grpo(nnx.merge(graph, state), batch, **how)[0]
 
-        return jax.value_and_grad(total)(state)
-
-    @jax.jit
-    def flat(state):
-        return jax.value_and_grad(lambda s: flat_grpo(nnx.merge(dense, s), batch, rows))(state)
-
-    graph, state = nnx.split(build(family))
-    dense, _ = nnx.split(build(family, "dense"))
-    (got, got_grad), (want, want_grad) = on_tree(state), flat(state)
-    np.testing.assert_allclose(got, want, rtol=1e-5)
-    assert_gradients_equal(got_grad, want_grad)
+    got, grads = jax.jit(jax.value_and_grad(total))(state)
+    want, want_grads, _ = flat(family)
+    np.testing.assert_allclose(got, want[0], rtol=1e-5)
+    assert_gradients_equal(grads, jax.tree.map(lambda x: x[0], want_grads))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_leaf_loss_and_gradients_equal_flat_rows(family):
-    """Depth 3: a weighted sum of leaf log-probs, and the logits of every slot."""
+def test_leaf_loss_gradients_and_all_logits_equal_flat_rows(family):
+    """Depth 3: a weighted sum of leaf log-probs, and the logits of every real slot."""
+    graph, state = build(family)
     made = trees(leaves=True)
-    weight = jax.random.normal(jax.random.key(4), made.leaf.shape)
-    ids, lengths = rows_of(made)
-    at = np.zeros((len(lengths), LONGEST))  # the same weights, where the leaf's tokens are
-    for row, (n, g, j) in enumerate(np.ndindex(*made.leaf.shape[:3])):
-        start, q = TRUNK[n] + BRANCH[n][g], LEAF[n][g][j]
-        at[row, start : start + q] = weight[n, g, j, :q]
+    weight = leaf_weights(made)
 
-    @jax.jit
-    def on_tree(state):
-        def total(state):
-            model = nnx.merge(graph, state)
-            logp = score.leaf_logprobs(model, made, jnp.float32(TEMPERATURE))
-            hidden = model.on_tree(made.flat(), made.spec, made.lens)
-            return jnp.sum(logp * weight), model.logits(hidden)
+    def total(state):
+        model = nnx.merge(graph, state)
+        logp = score.leaf_logprobs(model, made, jnp.float32(TEMPERATURE))
+        return jnp.sum(logp * weight), model.logits(
+            model.on_tree(made.flat(), made.spec, made.lens)
+        )
 
-        return jax.value_and_grad(total, has_aux=True)(state)
-
-    @jax.jit
-    def flat(state):
-        def total(state):
-            model = nnx.merge(dense, state)
-            logp = flat_logp(model, ids, lengths, TEMPERATURE)
-            return jnp.sum(logp * at), flat_logits(model, ids, lengths)
-
-        return jax.value_and_grad(total, has_aux=True)(state)
-
-    graph, state = nnx.split(build(family))
-    dense, _ = nnx.split(build(family, "dense"))
-    ((got, got_logits), got_grad), ((want, want_logits), want_grad) = on_tree(state), flat(state)
-    np.testing.assert_allclose(got, want, rtol=1e-5)
-    assert_gradients_equal(got_grad, want_grad)
+    (got, got_logits), grads = jax.jit(jax.value_and_grad(total, has_aux=True))(state)
+    want, want_grads, want_logits = flat(family)
+    np.testing.assert_allclose(got, want[1], rtol=1e-5)
+    assert_gradients_equal(grads, jax.tree.map(lambda x: x[1], want_grads))
+    got_logits, want_logits = np.asarray(got_logits), np.asarray(want_logits)
     for row, (n, g, j) in enumerate(np.ndindex(*made.leaf.shape[:3])):
         branch = SPEC.trunk + g * SPEC.branch
         leaf = SPEC.trunk + SPEC.branch_slots + (g * SPEC.leaves + j) * SPEC.leaf
         p, c, q = TRUNK[n], BRANCH[n][g], LEAF[n][g][j]
         slots = [*range(p), *range(branch, branch + c), *range(leaf, leaf + q)]
         np.testing.assert_allclose(
-            got_logits[n, np.array(slots)], want_logits[row, : p + c + q], rtol=1e-4, atol=1e-5
+            got_logits[n, slots], want_logits[row, : p + c + q], rtol=1e-4, atol=1e-5
         )
 
 
@@ -236,7 +243,7 @@ def test_padding_ids_change_neither_loss_nor_gradients():
         ),
     )
     assert (other.trees.branch != batch.trees.branch).any()
-    graph, state = nnx.split(build("llama"))
+    graph, state = build("llama")
 
     @jax.jit
     def run(state, batch):
@@ -253,13 +260,13 @@ def test_padding_ids_change_neither_loss_nor_gradients():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_rollout_logprobs_equal_trainer_logprobs(family):
     model = types.SimpleNamespace(
-        module=build(family),
+        module=nnx.merge(*build(family)),
         config=FAMILIES[family],
         tokenizer=types.SimpleNamespace(eos_ids=tuple(range(40)), decode=str),
     )
     rng = np.random.default_rng(2)
-    prompts = [rng.integers(0, TINY.vocab, size).tolist() for size in (5, 16, 1, 9)]
-    out = engine.Engine(model, rows=2, trunks=(8, 16)).generate(
+    prompts = [rng.integers(0, TINY.vocab, size).tolist() for size in (5, 8, 1)]
+    out = engine.Engine(model, rows=3, trunks=(8,)).generate(
         prompts, n=3, max_new_tokens=8, temperature=1.0, seed=5
     )
     assert len(set(out.lengths.ravel().tolist())) > 2  # ragged
@@ -267,7 +274,7 @@ def test_rollout_logprobs_equal_trainer_logprobs(family):
         [ids[:length].tolist() for ids, length in zip(*row, strict=True)]
         for row in zip(out.ids, out.lengths, strict=True)
     ]
-    scored = score.logprobs(model, prompts, completions)
+    scored = score.logprobs(model, prompts, completions, rows=3)
     for i, g in np.ndindex(*out.lengths.shape):
         np.testing.assert_allclose(
             out.logprobs[i, g, : out.lengths[i, g]], scored[i][g], atol=1e-4, rtol=0

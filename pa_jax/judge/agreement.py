@@ -1,0 +1,161 @@
+"""How far a judge can be trusted: right snippets against spoilt ones and canaries."""
+
+import dataclasses
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pa_jax.core.typing import Float
+from pa_jax.dialogue import schema, snippet, tokenizer
+from pa_jax.judge import canaries, judge, reference, rewording, rubric
+
+LONG = ("no_hallucination", "copy", "unchanged")  # longer than a snippet as a rule
+ADDED_PROFILE = 3  # statements that an episode without a profile gets
+
+
+def auc(good: Float[np.ndarray, " a"], bad: Float[np.ndarray, " b"]) -> float:
+    """Chance that a good one scores above a bad one, ties half; nan where either is missing."""
+    if not len(good) or not len(bad):
+        return float("nan")
+    ordered = np.sort(bad)
+    below = np.searchsorted(ordered, good, side="left")
+    up_to = np.searchsorted(ordered, good, side="right")
+    return float((below + up_to).mean() / (2 * len(bad)))
+
+
+def win_rate(good: Float[np.ndarray, " a"], bad: Float[np.ndarray, " a"]) -> float:
+    """Share of pairs that the good one wins, ties half; nan without pairs."""
+    if not len(good):
+        return float("nan")
+    return float(np.mean((good > bad) + 0.5 * (good == bad)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One episode with the texts that a judge is measured on, by name."""
+
+    episode: schema.Episode
+    texts: dict[str, str]
+
+
+def cases(
+    episodes: Sequence[schema.Episode], others: Sequence[schema.Episode], *, seed: int
+) -> list[Case]:
+    """Right, spoilt and canary snippets of every episode that has something to note.
+
+    `others` lend another user's preference, of another slot. An episode without a profile
+    (PrefEval's explicit form) gets one of ADDED_PROFILE preferences of `others` of other topics.
+    """
+    made = []
+    lenders = [o for o in others if o.gold not in (None, snippet.NOTHING)]
+    for episode in episodes:
+        if episode.gold in (None, snippet.NOTHING):
+            continue
+        rng = random.Random(f"{seed}/{episode.id}")
+        strangers = [o for o in lenders if o.slot != episode.slot and o.user_id != episode.user_id]
+        if len(strangers) <= ADDED_PROFILE:
+            raise ValueError(
+                f"others: {len(strangers)} episodes of another user and slot than {episode.id}, "
+                f"more than {ADDED_PROFILE} are needed; give episodes of more users."
+            )
+        other, *added = rng.sample(strangers, 1 + ADDED_PROFILE)
+        if not episode.profile:
+            lines = tuple(rewording.right(o.gold, rng).splitlines()[0] for o in added)
+            episode = dataclasses.replace(episode, profile=lines)
+        right = rewording.right(episode.gold, rng)
+        texts = {"right": right}
+        texts |= canaries.spoilt(right, rewording.right(other.gold, rng), episode, rng)
+        texts |= {name: make(episode) for name, make in canaries.CANARIES.items()}
+        made.append(Case(episode, texts))
+    return made
+
+
+def judged(
+    judge: judge.Judge, made: Sequence[Case], words: tokenizer.Tokenizer | None
+) -> rubric.Scores:
+    """Scores of every case's texts in their order, the long texts in trees of their own.
+
+    `words` gives the ids of a judge that reads ids, None leaves them empty.
+    """
+    names = list(made[0].texts)
+    parts = []
+    for chosen in ([n for n in names if n not in LONG], [n for n in names if n in LONG]):
+        groups = []
+        for case in made:
+            texts = tuple(case.texts[name] for name in chosen)
+            ids = tuple(tuple(words.encode(text)) if words else () for text in texts)
+            groups.append(rubric.Group(case.episode, ids, texts))
+        parts.append((chosen, judge.score(groups)))
+    order = [name for chosen, _ in parts for name in chosen]
+    back = [order.index(name) for name in names]
+    values = np.concatenate([scores.values for _, scores in parts], axis=1)[:, back]
+    return rubric.Scores(values, np.concatenate([s.failed for _, s in parts], axis=1)[:, back])
+
+
+def measure(
+    judge: judge.Judge,
+    episodes: Sequence[schema.Episode],
+    others: Sequence[schema.Episode],
+    *,
+    seed: int,
+    words: tokenizer.Tokenizer | None,
+) -> dict[str, Any]:
+    """AUC per criterion and of the mean, paired wins, canary losses and agreement with gold.
+
+    `words` is the judge's tokenizer (None for the reference judge). Aggregate is the mean of the
+    four scores, right against the spoilt snippets of all criteria. A canary loses a pair when its
+    mean is below the right snippet's; a tie is no loss. Failed verdicts are left out and counted.
+    """
+    made = cases(episodes, others, seed=seed)
+    if not made:
+        raise ValueError("no episode with a gold preference to measure on; give some.")
+    scores = judged(judge, made, words)
+    names = list(made[0].texts)
+    mean = scores.values.mean(axis=-1)
+    ok = ~scores.failed
+    report: dict[str, Any] = {
+        "items": len(made),
+        "failed": int(scores.failed.sum()),
+        "auc": {},
+        "paired": {},
+        "aggregate_paired": {},
+        "canaries_lose": {},
+        "means": {
+            name: {
+                c: float(scores.values[ok[:, i], i, k].mean()) if ok[:, i].any() else None
+                for k, c in enumerate(rubric.CRITERIA)
+            }
+            for i, name in enumerate(names)
+        },
+    }
+    right, fine = 0, ok[:, 0]
+    for k, name in enumerate(rubric.CRITERIA):
+        at = names.index(name)
+        both = fine & ok[:, at]
+        good, bad = scores.values[:, right, k], scores.values[:, at, k]
+        report["auc"][name] = auc(good[fine], bad[ok[:, at]])
+        report["paired"][name] = win_rate(good[both], bad[both])
+        report["aggregate_paired"][name] = win_rate(mean[both, right], mean[both, at])
+    spoilt = [names.index(name) for name in rubric.CRITERIA]
+    bad = np.concatenate([mean[ok[:, at], at] for at in spoilt])
+    report["aggregate"] = auc(mean[fine, right], bad)
+    for name in canaries.CANARIES:
+        at = names.index(name)
+        both = fine & ok[:, at]
+        lost = mean[both, right] > mean[both, at]
+        report["canaries_lose"][name] = float(lost.mean()) if both.any() else float("nan")
+    report["agreement"] = _agreement(made, scores)
+    return report
+
+
+def _agreement(made: Sequence[Case], scores: rubric.Scores) -> float:
+    """Mean over episodes of the correlation of a snippet's mean score and its F1 with gold."""
+    found = []
+    for i, case in enumerate(made):
+        f1 = np.array([reference.token_f1(t, case.episode.gold) for t in case.texts.values()])
+        value, ok = scores.values[i].mean(axis=-1), ~scores.failed[i]
+        if ok.sum() > 2 and np.std(f1[ok]) > 0 and np.std(value[ok]) > 0:
+            found.append(np.corrcoef(f1[ok], value[ok])[0, 1])
+    return float(np.mean(found)) if found else float("nan")

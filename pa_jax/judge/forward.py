@@ -1,0 +1,95 @@
+"""One prefill a tree shape for the judges: log-probs of branches and leaves together."""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from pa_jax.core.typing import Array, Float
+from pa_jax.infer import score
+from pa_jax.models import tree
+
+# Coarse, so that a run compiles a handful of programs.
+TRUNKS = (16, 128, 256, 512, 1024)
+NODES = (24, 48, 96, 256, 1024)
+
+Nodes = Sequence[Sequence[Sequence[int]]]  # ids of row i's branch k
+LogProbs = list[list[np.ndarray]]  # one float32 a token of row i's branch k
+
+
+@functools.partial(jax.jit, static_argnames=("graph",))
+def _both(
+    graph: nnx.GraphDef, state: nnx.State, trees: score.TreeIds
+) -> tuple[Float[Array, "n g c"], Float[Array, "n g j q"]]:
+    model, spec = nnx.merge(graph, state), trees.spec
+    hidden_ntd = model.on_tree(trees.flat(), spec, trees.lens)
+    n, _, d = hidden_ntd.shape
+
+    def gathered(at, token, real):
+        flat = at.reshape(n, -1)
+        hidden = jnp.take_along_axis(hidden_ntd, flat[..., None], axis=1).reshape(-1, d)
+        logp, _ = score.token_logprobs(
+            model, hidden, token.reshape(-1), real.reshape(-1), jnp.float32(1.0)
+        )
+        return logp.reshape(token.shape)
+
+    at = tree.branch_predictors(spec, trees.lens)
+    branch = gathered(at, trees.branch, trees.branch_real())
+    if not spec.leaf_slots:
+        return branch, jnp.zeros(trees.leaf.shape, jnp.float32)
+    at = tree.leaf_predictors(spec, trees.lens)
+    return branch, gathered(at, trees.leaf, trees.leaf_real())
+
+
+class Forward:
+    """A frozen model split for jit; `rows` trees go in at a time, with `width` branches each."""
+
+    def __init__(self, module: nnx.Module, rows: int):
+        self.graph, self.state = nnx.split(module)
+        self.rows = rows
+        self.slots = 0  # token slots that went through the model so far, padding included
+
+    def trees(
+        self, trunks: Sequence[Sequence[int]], branches: Nodes, leaves: list | None
+    ) -> score.TreeIds:
+        """Up to `rows` trees in the judges' buckets."""
+        made = score.pack(trunks, branches, leaves, rows=self.rows, trunks=TRUNKS, nodes=NODES)
+        self.slots += self.rows * made.spec.slots
+        return made
+
+    def branches(self, trunks: Sequence[Sequence[int]], branches: Nodes) -> LogProbs:
+        """Log-probs of branch tokens given their trunk."""
+        return self.with_leaf(trunks, branches, None)[0]
+
+    def with_leaf(
+        self, trunks: Sequence[Sequence[int]], branches: Nodes, leaf: Sequence | None
+    ) -> tuple[LogProbs, LogProbs]:
+        """Log-probs of branch tokens, and of leaf[i] (one for row i) after each of its branches."""
+        leaves = None
+        if leaf is not None:
+            leaves = [[[leaf[i]] for _ in row] for i, row in enumerate(branches)]
+        trees = self.trees(trunks, branches, leaves)
+        branch, after = jax.device_get(_both(self.graph, self.state, trees))
+        of_branch, of_leaf = [], []
+        for i, row in enumerate(branches):
+            of_branch.append([branch[i, k, : len(ids)] for k, ids in enumerate(row)])
+            if leaf is not None:
+                of_leaf.append([after[i, k, 0, : len(leaf[i])] for k in range(len(row))])
+        return of_branch, of_leaf
+
+    def leaves(
+        self, trunks: Sequence[Sequence[int]], branches: Nodes, leaves: Sequence[Nodes]
+    ) -> list[tuple[list[np.ndarray], ...]]:
+        """Log-probs of leaves[i][k] after branch k of row i: one list of leaves for each branch."""
+        trees = self.trees(trunks, branches, leaves)
+        _, after = jax.device_get(_both(self.graph, self.state, trees))
+        return [
+            tuple(
+                [after[i, k, j, : len(ids)] for j, ids in enumerate(of_branch)]
+                for k, of_branch in enumerate(row)
+            )
+            for i, row in enumerate(leaves)
+        ]

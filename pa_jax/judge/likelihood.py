@@ -1,0 +1,139 @@
+"""The likelihood judge: ours, not the paper's. Nothing is decoded, no label word is read.
+
+With s a snippet, u the user's words (and the message they answer), g the gold snippet (u where the
+data has none), g' its opposite by stance.py, P the profile, and log-ratios in nats:
+
+  completeness      [log p(g|s) - log p(g)] / |g|
+  no_hallucination  [log p(s|u) - log p(s)] / |s|, of the worst line of s: one invented line among
+                    right ones would hide in the mean over all tokens
+  informativeness   log p(s|u) - log p(s), in all, capped at the gold's
+  consistency       [log p(s|P,g) - log p(s)] / |s|, times the chance that g and not g' explains s,
+                    1 / (1 + exp(-[log p(s|P,g) - log p(s|P,g')] / TEMPER))
+
+each over the gold snippet's own value (1 - exp(-x) where there is no gold) and clipped to [0, 1].
+
+What measuring taught: a small model copies, so a contradiction shares almost all tokens with what
+it contradicts and the bare consistency ratio does not see it; asking which of two opposite golds
+explains the snippet cancels all that is shared. Stuffing gains nothing on informativeness beyond
+the cap and loses on the worst line. A copy of the input explains itself perfectly: lines that speak
+in the user's own first person are no notes by the grammar, and all four scores are scaled down by
+their share (SPOKEN). A third-person copy of a turn that is nothing but its preference is a good
+note, and scores as one. Blind spots: facts that u implies but no word of u carries; opposites whose
+stance the table does not know.
+
+Three forwards a call of `rows` groups: (notes; s; g), (u; s) and (P; g, g'; s).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pa_jax.judge import contexts, forward, rubric, stance
+
+LEAST = 1.0  # nats: a gold that explains less than this is no measure
+LEAST_MEAN = 0.05  # nats a token
+TEMPER = 1.0  # nats
+SPOKEN = 0.5  # what is left of a snippet in which every line speaks as the user
+
+
+class Likelihood:
+    """Scores groups by log-ratios under one frozen model; `rows` groups go in at a time."""
+
+    def __init__(self, model, rows: int):
+        if model is None or model.tokenizer is None:
+            raise ValueError(
+                "judge.kind='likelihood' got no model with a tokenizer; give models.load(SOURCE)."
+            )
+        self.reader = contexts.Reader(model.tokenizer)
+        self.forward = forward.Forward(model.module, rows)
+
+    def score(self, groups: Sequence[rubric.Group]) -> rubric.Scores:
+        """Scores in the order of the groups and their snippets."""
+        width = max((len(group.texts) for group in groups), default=0) + 1
+        read = [self._read(group) for group in groups]
+        order = sorted(range(len(groups)), key=lambda i: max(len(c.ids) for c in read[i]))
+        rows: list[np.ndarray] = [np.empty(0)] * len(groups)
+        for start in range(0, len(groups), self.forward.rows):
+            chosen = order[start : start + self.forward.rows]
+            made = self._judged([groups[i] for i in chosen], [read[i] for i in chosen], width)
+            for i, row in zip(chosen, made, strict=True):
+                rows[i] = row
+        return rubric.gathered(rows)
+
+    def _read(self, group: rubric.Group) -> list[contexts.Candidate]:
+        """The snippets that need judging (a bare newline stands for the others), then the gold."""
+        read = self.reader
+        made = []
+        for ids, text in zip(group.completions, group.texts, strict=True):
+            fixed = contexts.settled(group.episode, text)
+            made.append(read.candidate(ids if fixed is None else ()))
+        return [*made, read.text(contexts.target(group.episode))]
+
+    def _judged(
+        self,
+        groups: Sequence[rubric.Group],
+        candidates: Sequence[Sequence[contexts.Candidate]],
+        width: int,
+    ) -> list[np.ndarray]:
+        read = self.reader
+        golds = [row[-1].ids for row in candidates]
+        ids = [[c.ids for c in row] + [()] * (width - len(row)) for row in candidates]
+        head = [read.words.encode(contexts.NOTES)] * len(groups)
+        bare, golds_after = self.forward.with_leaf(head, ids, golds)
+        said = self.forward.branches([read.turn(group.episode) for group in groups], ids)
+        known = self._known(groups, ids)
+        rows = []
+        for i, group in enumerate(groups):
+            n = len(candidates[i])
+            logps = list(zip(bare[i], said[i], *known[i], golds_after[i], strict=True))[:n]
+            own = bare[i][n - 1]
+            values = [measured(c, x, own) for c, x in zip(candidates[i], logps, strict=True)]
+            rows.append(scaled(np.array(values), group))
+        return rows
+
+    def _known(self, groups: Sequence[rubric.Group], ids: forward.Nodes) -> list[tuple]:
+        """Log-probs of every snippet after the profile and gold, and after its opposite."""
+        read = self.reader
+        trunks, branches = [], []
+        for group in groups:
+            trunks.append(read.profile(group.episode))
+            gold = contexts.target(group.episode)
+            pair = (gold, stance.turned(gold, stance.JUDGED))
+            branches.append([read.before_notes(text) for text in pair])
+        leaves = [[row, row] for row in ids]
+        return self.forward.leaves(trunks, branches, leaves)
+
+
+def measured(
+    candidate: contexts.Candidate, logps: Sequence[np.ndarray], gold: np.ndarray
+) -> tuple[float, float, float, float, float]:
+    """The four log-ratios of one snippet and its log-odds of gold against its opposite.
+
+    logps: of the snippet alone, after u, after (P, g), after (P, g'); of the gold after it.
+    """
+    bare, said, known, opposed, after = (np.asarray(x, np.float64) for x in logps)
+    gain = said - bare
+    line = np.array(candidate.line)
+    worst = min(gain[line == k].mean() for k in range(line[-1] + 1))
+    complete = (after.sum() - gold.astype(np.float64).sum()) / len(gold)
+    odds = known.sum() - opposed.sum()
+    return complete, worst, gain.sum(), (known - bare).mean(), odds
+
+
+def scaled(values: np.ndarray, group: rubric.Group) -> np.ndarray:
+    """Scores [g, 4] of `measured` rows, the last of which is the gold's own."""
+    n = len(group.texts)
+    ratio = values[:n, :4]
+    if group.episode.gold is None:
+        share = 1 - np.exp(-np.maximum(ratio, 0) / np.array([1.0, 1.0, 10.0, 1.0]))
+    else:
+        least = np.array([LEAST_MEAN, LEAST_MEAN, LEAST, LEAST_MEAN])
+        share = ratio / np.maximum(values[-1, :4], least)
+    share = np.clip(share, 0, 1)  # nan stays nan: a failure
+    share[:, 3] *= 0.5 * (1 + np.tanh(values[:n, 4] / (2 * TEMPER)))
+    for k, text in enumerate(group.texts):
+        share[k] *= 1 - (1 - SPOKEN) * contexts.first_person(text)
+        fixed = contexts.settled(group.episode, text)
+        if fixed is not None:
+            share[k] = fixed
+    return share

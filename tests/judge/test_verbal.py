@@ -1,0 +1,71 @@
+"""The verbal judge against one plain sequence a question."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pa_jax import judge, models
+from pa_jax.dialogue import schema, snippet
+from pa_jax.judge import rubric
+from pa_jax.models import tree
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return models.load("random:tiny", dtype="float32")
+
+
+def case(**changed):
+    made = {
+        "id": "a/0",
+        "user_id": "a",
+        "profile": ("The user has a cat.",),
+        "context": "",
+        "user": "Trains for me.",
+        "gold": "The user prefers trains.",
+    }
+    return schema.Episode(**(made | changed))
+
+
+def group(words, texts, **changed):
+    return rubric.Group(case(**changed), tuple(tuple(words.encode(t)) for t in texts), tuple(texts))
+
+
+def test_scores_are_label_expectations_at_the_end_of_each_question(tiny):
+    words = tiny.tokenizer
+    text = "The user likes trains."
+    one = judge.Judge("verbal", model=tiny, rows=2)
+    scores = one.score([group(words, (text, "Tea."))])
+    trunk, questions = one._judge._framed(case())
+    for k, question in enumerate(questions):
+        ids = trunk + words.encode(text) + words.encode("\n") + question
+        hidden = tiny.module.on_tree(
+            jnp.asarray([ids]), tree.TreeSpec(len(ids)), tree.lengths([len(ids)])
+        )
+        logits = np.asarray(tiny.module.logits(hidden)[0, -1], np.float64)
+        chance = np.exp([logits[words.encode(label)[0]] for label in "12345"])
+        expected = (chance / chance.sum()) @ [0, 0.25, 0.5, 0.75, 1]
+        assert scores.values[0, 0, k] == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_chat_is_whole_and_the_note_lies_inside_the_users_message(tiny):
+    words = tiny.tokenizer
+    trunk, questions = judge.Judge("verbal", model=tiny, rows=1)._judge._framed(case())
+    text = words.hf.decode(trunk + words.encode("NOTE\n") + questions[0])
+    assert text.count("<|im_start|>") == 2 and text.endswith("<|im_start|>assistant\n")
+    assert text.index("The user prefers trains.") < text.index("NOTE") < text.index("Question")
+
+
+def test_grammar_failures_score_zero_and_groups_keep_their_order(tiny):
+    words = tiny.tokenizer
+    groups = [
+        group(words, ("Tea.", "", snippet.NOTHING)),
+        group(words, ("The user likes trains very much.",), user="Trains " * 40),
+        group(words, (snippet.NOTHING, "Tea."), gold=snippet.NOTHING),
+    ]
+    scores = judge.Judge("verbal", model=tiny, rows=2).score(groups)
+    assert scores.failed.tolist() == [[False] * 3, [False, True, True], [False, False, True]]
+    assert (scores.values[0, 1:] == 0).all()
+    assert (scores.values[2, 0] == 1).all() and (scores.values[2, 1] == 0).all()
+    alone = judge.Judge("verbal", model=tiny, rows=1).score(groups[1:2])
+    np.testing.assert_allclose(scores.values[1, :1], alone.values[0], atol=1e-5)
