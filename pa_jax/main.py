@@ -11,8 +11,9 @@ _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file, with an optional preset behind a colon: configs/grpo.py:tiny."
 )
 _WORKDIR = flags.DEFINE_string(
-    "workdir", "", "Folder for everything a job writes (default runs/NAME-DATE). An existing one "
-    "is resumed."
+    "workdir",
+    "",
+    "Folder for everything a job writes (default runs/NAME-DATE). An existing one is resumed.",
 )
 
 

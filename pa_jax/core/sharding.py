@@ -75,7 +75,7 @@ def shardings(abstract_state: Any, mesh: jax.sharding.Mesh, rules: Rules) -> Any
 
 
 def constrain(x: Shaped[Array, "..."], *axes: str | None) -> Shaped[Array, "..."]:
-    """`x`, laid out by TRAIN_RULES on the mesh set by `jax.set_mesh`; as it is where none is set."""
+    """`x`, laid out by TRAIN_RULES on the mesh of `jax.set_mesh`; as it is where none is set."""
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty:
         return x

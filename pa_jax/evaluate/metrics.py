@@ -23,7 +23,9 @@ def interval(values: Sequence[float], *, seed: int = 0, draws: int = 2000) -> In
     """Percentile bootstrap over the values; raises ValueError where there are none."""
     x = np.asarray(values, np.float64)
     if not x.size or not np.isfinite(x).all():
-        raise ValueError(f"{x.size} values, {np.sum(~np.isfinite(x))} not finite: need finite ones.")
+        raise ValueError(
+            f"{x.size} values, {np.sum(~np.isfinite(x))} not finite: need finite ones."
+        )
     rng = np.random.default_rng(seed)
     means = x[rng.integers(0, x.size, (draws, x.size))].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])

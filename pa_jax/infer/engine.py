@@ -192,7 +192,9 @@ class Engine:
                 raise ValueError(f"prompt {i} is empty; a prompt needs at least one token.")
         how = sampling.settings(temperature, top_k, top_p)
         base = keys.stream_key(seed, stream, step)
-        buckets_of = [buckets.fit(len(p), self.trunks, what=f"prompt {i}") for i, p in enumerate(prompts)]
+        buckets_of = [
+            buckets.fit(len(p), self.trunks, what=f"prompt {i}") for i, p in enumerate(prompts)
+        ]
         order = sorted(range(len(prompts)), key=lambda i: buckets_of[i])
         slots = buckets.fit(max_new_tokens, SLOTS, what="max_new_tokens")
         shape = (len(prompts), n, max_new_tokens)

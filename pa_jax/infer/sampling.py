@@ -24,8 +24,8 @@ def settings(temperature: float, top_k: int = 0, top_p: float = 1.0) -> Sampling
     """Checked Sampling; raises ValueError on a value outside its range."""
     if temperature < 0 or top_k < 0 or not 0 < top_p <= 1:
         raise ValueError(
-            f"temperature={temperature}, top_k={top_k}, top_p={top_p}: allowed are temperature >= 0,"
-            " top_k >= 0 (0 is off) and 0 < top_p <= 1 (1 is off)."
+            f"temperature={temperature}, top_k={top_k}, top_p={top_p}: allowed are temperature >= "
+            "0, top_k >= 0 (0 is off) and 0 < top_p <= 1 (1 is off)."
         )
     return Sampling(jnp.float32(temperature), jnp.int32(top_k), jnp.float32(top_p))
 

@@ -1,4 +1,4 @@
-"""What jobs share before their first step: work directory, episodes, prompts, model, train state."""
+"""What jobs share before their first step: work directory, episodes, prompts, model, state."""
 
 import contextlib
 import dataclasses
@@ -33,8 +33,8 @@ def open_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> No
         raise ValueError(f"workdir {workdir} is a file; give a folder.") from error
     path, new = workdir / "config.json", json.loads(config.to_json())
     if path.exists():
-        old = _flat(read_json(path))
-        now = _flat(new)
+        old = flat(read_json(path))
+        now = flat(new)
         differ = [k for k in sorted({*old, *now}) if old.get(k) != now.get(k)]
         differ = [k for k in differ if k not in MAY_CHANGE]
         if differ:
@@ -52,15 +52,18 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON ({error}); restore it, or take a new --workdir.") from error
+        raise ValueError(
+            f"{path} is not JSON ({error}); restore it, or take a new --workdir."
+        ) from error
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one, names joined by dots."""
+    made = {}
     for key, value in tree.items():
         name = f"{prefix}{key}"
-        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return flat
+        made |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return made
 
 
 def section(kind: Callable[..., Any], values: ml_collections.ConfigDict) -> Any:
@@ -96,6 +99,18 @@ def encoder(
     return encode
 
 
+def labelled(episodes: Sequence[schema.Episode]) -> list[schema.Episode]:
+    """The episodes with a gold snippet."""
+    return [episode for episode in episodes if episode.gold is not None]
+
+
+def spread(items: Sequence[Any], count: int) -> list[Any]:
+    """At most `count` items, evenly spread over all of them."""
+    if len(items) <= count:
+        return list(items)
+    return [items[i * len(items) // count] for i in range(count)]
+
+
 def heldout(
     episodes: Sequence[schema.Episode],
     encode: Callable[[schema.Episode], list[int]],
@@ -103,21 +118,15 @@ def heldout(
     longest: int,
 ) -> tuple[list[schema.Episode], list[list[int]]]:
     """`count` labelled episodes spread evenly over the held-out ones, and their prompts."""
-    chosen, ids = [], []
-    stride = max(len(episodes) // max(count, 1), 1)
-    for i in [*range(0, len(episodes), stride)]:
-        if len(chosen) == count:
-            break
-        prompt = encode(episodes[i])
-        if episodes[i].gold is not None and len(prompt) <= longest:
-            chosen.append(episodes[i])
-            ids.append(prompt)
-    if not chosen:
+    known = spread(labelled(episodes), 4 * count)
+    pairs = [(episode, encode(episode)) for episode in known]
+    pairs = spread([pair for pair in pairs if len(pair[1]) <= longest], count)
+    if not pairs:
         raise ValueError(
             f"none of {len(episodes)} held-out episodes has a gold snippet and a prompt of at most "
             f"{longest} tokens; add larger buckets or labelled data."
         )
-    return chosen, ids
+    return [episode for episode, _ in pairs], [ids for _, ids in pairs]
 
 
 def load_model(config: ml_collections.ConfigDict) -> models.LoadedModel:

@@ -55,9 +55,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         return state, metrics | {"tokens": int(made.tokens[0])}, None
 
     def evaluate():
-        records = heldout.run(
-            sampler, judge, *chosen, max_new_tokens=config.eval.max_new_tokens
-        )
+        records = heldout.run(sampler, judge, *chosen, max_new_tokens=config.eval.max_new_tokens)
         return records
 
     with contextlib.ExitStack() as stack:

@@ -9,8 +9,9 @@ import numpy as np
 from pa_jax.dialogue import schema, snippet, tokenizer
 
 NOTES = "Notes about the user:\n"
-MAX_USER = 360  # tokens of the user's words that are read, from their start
-MAX_CONTEXT = 120  # tokens of the message they answer, its end
+MAX_USER = 1600  # characters of the user's words that are read, from their start
+MAX_CONTEXT = 600  # characters of the message they answer, its end
+MAX_BEFORE = 960  # tokens of all that stands before the notes line
 MAX_SNIPPET = 255  # tokens of a snippet, longer ones are cut
 MAX_KNOWN = 6  # statements of the profile, the newest
 
@@ -53,17 +54,17 @@ class Reader:
 
     def turn(self, episode: schema.Episode) -> list[int]:
         """What was said in the turn, then the line under which notes begin."""
-        encode = self.words.encode
-        said = encode("User: ") + encode(" ".join(episode.user.split()))[:MAX_USER]
+        said = f"User: {' '.join(episode.user.split())[:MAX_USER]}"
         if episode.context:
-            context = encode(" ".join(episode.context.split()))[-MAX_CONTEXT:]
-            said = encode("Assistant: ") + context + self.newline + said
-        return said + self.newline + self.newline + encode(NOTES)
+            context = " ".join(episode.context.split())[-MAX_CONTEXT:]
+            said = f"Assistant: {context}\n{said}"
+        encode = self.words.encode
+        return encode(said)[:MAX_BEFORE] + self.newline + self.newline + encode(NOTES)
 
     def profile(self, episode: schema.Episode) -> list[int]:
         """The newest statements of the profile under the notes line."""
         lines = "".join(f"{line}\n" for line in episode.profile[-MAX_KNOWN:])
-        return self.words.encode(NOTES + lines)
+        return self.words.encode(NOTES + lines)[:MAX_BEFORE]
 
     def before_notes(self, text: str) -> list[int]:
         """A statement that ends a list of notes, and the line under which new ones begin."""

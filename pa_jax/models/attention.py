@@ -43,8 +43,7 @@ def _dense(q_nthz, k_ntkz, v_ntkz, spec, lens):
     kv = k_ntkz.shape[2]
     index = jnp.arange(t)
     mask_nts = (
-        tree.visible(spec, index[:, None], index[None, :])[None]
-        & tree.real(spec, lens)[:, None, :]
+        tree.visible(spec, index[:, None], index[None, :])[None] & tree.real(spec, lens)[:, None, :]
     )
     q = q_nthz.reshape(n, t, kv, h // kv, z)
     score = jnp.einsum("ntkrz,nskz->nkrts", q, k_ntkz, preferred_element_type=jnp.float32)
@@ -90,7 +89,9 @@ def _trunk(q_npkrz, k_npkz, v_npkz, length_n):
     for start in range(0, p, QUERY_BLOCK):
         stop = min(start + QUERY_BLOCK, p)
         query, key = jnp.arange(start, stop), jnp.arange(stop)
-        mask = (key[None, :] <= query[:, None])[None] & (key[None, None, :] < length_n[:, None, None])
+        mask = (key[None, :] <= query[:, None])[None] & (
+            key[None, None, :] < length_n[:, None, None]
+        )
         piece = shared_piece(
             q_npkrz[:, start:stop], k_npkz[:, :stop], v_npkz[:, :stop], mask[:, None, None]
         )
@@ -105,7 +106,9 @@ def own_piece(q_ngxkrz, k_ngskz, v_ngskz, mask, to_shared: tuple[int, ...]) -> P
     """
     z = q_ngxkrz.shape[-1]
     n, g, x = q_ngxkrz.shape[:3]
-    score = jnp.einsum("ngxkrz,ngskz->nkrgxs", q_ngxkrz, k_ngskz, preferred_element_type=jnp.float32)
+    score = jnp.einsum(
+        "ngxkrz,ngskz->nkrgxs", q_ngxkrz, k_ngskz, preferred_element_type=jnp.float32
+    )
     score = jnp.where(mask, score * z**-0.5, MASKED).reshape(*to_shared, -1)
 
     def weigh(w):
@@ -149,7 +152,9 @@ def _leaves(leaf, branch, trunk, trunk_mask, layout):
     shape = (n, kv, r, g * j * q)
     on_branch = jnp.arange(spec.branch) < lens.branch[..., None]
     causal = jnp.tril(jnp.ones((q, q), bool))
-    on_self = causal & (jnp.arange(q) < lens.leaf.reshape(n, g * j)[..., None])[:, None, None, :, None]
+    on_self = (
+        causal & (jnp.arange(q) < lens.leaf.reshape(n, g * j)[..., None])[:, None, None, :, None]
+    )
     pieces = [
         shared_piece(q_l.reshape(n, g * j * q, kv, r, z), k_p, v_p, trunk_mask),
         own_piece(

@@ -80,6 +80,4 @@ def advantages(
         parts = [_normalise(score[..., k], used, cfg) for k in range(len(weights))]
         values = sum(w * value for w, (value, _) in zip(weights, parts, strict=True))
         flat = np.logical_and.reduce([part_flat for _, part_flat in parts])
-    return Advantages(
-        values.astype(np.float32), reward.astype(np.float32), used, flat
-    )
+    return Advantages(values.astype(np.float32), reward.astype(np.float32), used, flat)

@@ -141,7 +141,7 @@ class Learner:
     def trees(
         self, batch: pipeline.Batch, done: engine.Decoded
     ) -> tuple[score.TreeIds, np.ndarray]:
-        """Prompts and completions as trees in the smallest slots that hold the longest; old logp."""
+        """Prompts and completions as trees in the smallest slots that fit, and old log-probs."""
         slots = buckets.fit(int(done.lengths.max()), self.rollout.slots, what="completion")
         n, g = done.lengths.shape
         lens = tree.TreeLengths(
@@ -177,4 +177,3 @@ class Learner:
             "rollout/length_max": int(done.lengths.max()),
             "rollout/tokens": int(done.lengths.sum()),
         }
-

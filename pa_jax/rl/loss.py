@@ -66,9 +66,7 @@ def grpo(
     logp, entropy = score.branch_logprobs(model, batch.trees, temperature, remat=remat)
     real = batch.trees.branch_real()
     used = real & batch.used[..., None]
-    loss, parts = token_losses(
-        logp, batch.old_logp, batch.reference_logp, batch.advantage, cfg
-    )
+    loss, parts = token_losses(logp, batch.old_logp, batch.reference_logp, batch.advantage, cfg)
     tokens = jnp.maximum(batch.tokens[0], 1.0)
 
     def share(x, mask=used):

@@ -23,10 +23,8 @@ class GoldBatch:
     tokens: Float[Array, " n"]
 
 
-def batch_of(
-    batch: pipeline.Batch, words: tokenizer.Tokenizer, slots: Sequence[int]
-) -> GoldBatch:
-    """Prompts with their gold snippets and an end token; raises ValueError where gold is missing."""
+def batch_of(batch: pipeline.Batch, words: tokenizer.Tokenizer, slots: Sequence[int]) -> GoldBatch:
+    """Prompts with their gold snippets and an end token; ValueError where gold is missing."""
     rows = []
     for episode in batch.episodes:
         if episode.gold is None:

@@ -31,7 +31,12 @@ def create(params: nnx.State, tx: optax.GradientTransformation) -> TrainState:
 
 
 def make_update(
-    graph: nnx.GraphDef, loss_fn: LossFn, tx: optax.GradientTransformation, *, micro: int, compute: str
+    graph: nnx.GraphDef,
+    loss_fn: LossFn,
+    tx: optax.GradientTransformation,
+    *,
+    micro: int,
+    compute: str,
 ) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, Array]]]:
     """Jitted (state, batch) -> (state, metrics); the state is donated.
 
@@ -63,7 +68,9 @@ def make_update(
             (loss, metrics), grads = grad_fn(params, part)
             (loss_t, metrics_t), grads_t = total
             metrics = {
-                name: jnp.maximum(x, metrics_t[name]) if name.startswith("max/") else x + metrics_t[name]
+                name: jnp.maximum(x, metrics_t[name])
+                if name.startswith("max/")
+                else x + metrics_t[name]
                 for name, x in metrics.items()
             }
             return ((loss + loss_t, metrics), jax.tree.map(jnp.add, grads, grads_t)), None

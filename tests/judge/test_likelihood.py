@@ -73,7 +73,7 @@ def slow_ratios(model, case, text):
 
     opposite = case.gold.replace("prefers", "dislikes")
     bare = after([notes], s)
-    gain = after(["Assistant: ", case.context, "\n", "User: ", case.user, "\n", "\n", notes], s)
+    gain = after([f"Assistant: {case.context}\nUser: {case.user}", "\n", "\n", notes], s)
     gain = gain - bare
     lines, start = [], 0
     for line in text.split("\n"):
