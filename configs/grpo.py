@@ -36,12 +36,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "rows": 4 if laptop else 16,
     }
     c.reward = {
-        "weights": (
-            1.0,
-            1.0,
-            1.0,
-            1.0,
-        ),  # completeness, no hallucination, informativeness, consistency
+        # completeness, no hallucination, informativeness, consistency
+        "weights": (1.0, 1.0, 1.0, 1.0),
         "aggregate": "sum",  # sum | per_criterion
         "scale_std": True,
         "eps": 1e-4,

@@ -1,6 +1,8 @@
 """python -m pa_jax.main --config=configs/NAME.py[:preset] [--config.key=value] [--workdir=DIR]"""
 
 import datetime
+import logging as std_logging
+import os
 import pathlib
 import sys
 
@@ -18,11 +20,14 @@ _WORKDIR = flags.DEFINE_string(
 
 
 def main(argv: list[str]) -> None:
-    """Run the job that the config names."""
+    """Run the job that the config names; an expected failure is one line and exit status 2."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments {argv[1:]}; options are --config.KEY=VALUE.")
     config = _CONFIG.value
-    from pa_jax.jobs import table  # JAX starts here, after the flags are known to be right
+    # JAX starts here, after the flags are known to be right.
+    from pa_jax.core import checkpoint
+    from pa_jax.jobs import table
+    from pa_jax.train import loop
 
     if config.job not in table.JOBS:
         raise app.UsageError(f"config.job={config.job!r}: choose one of {sorted(table.JOBS)}.")
@@ -30,19 +35,36 @@ def main(argv: list[str]) -> None:
     workdir = pathlib.Path(_WORKDIR.value or f"runs/{config.job}-{date}")
     try:
         table.JOBS[config.job](config, workdir)
-    except (ValueError, FileNotFoundError, PermissionError, TypeError) as error:
+    except (ValueError, OSError, checkpoint.DamagedError, loop.Diverged) as error:
         if logging.get_verbosity() >= logging.DEBUG:
             raise
-        logging.error("%s", error)
+        logging.error("%s (--verbosity=1 shows where)", error)
         sys.exit(2)
+
+
+def parse(argv: list[str]) -> list[str]:
+    """The positional arguments; a wrong flag or config key is one line, not a traceback."""
+    try:
+        rest = flags.FLAGS(argv)
+        if _CONFIG.value is not None:
+            _CONFIG.value.get("job")  # a config file that failed to load says so here
+        return rest
+    except AttributeError as error:
+        message = f"unknown config key {' '.join(str(error).split())}"
+    except (flags.Error, OSError) as error:
+        message = str(error).strip().splitlines()[-1].strip()
+    sys.stderr.write(f"{message}\nSee --help, and the config file for its keys.\n")
+    sys.exit(2)
 
 
 def run() -> None:
     """Entry point: flags, then `main`. The configs folder lies beside the package."""
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # "PyTorch was not found"
+    std_logging.getLogger("jax").setLevel(std_logging.WARNING)  # backends that are not here
     flags.mark_flag_as_required("config")
     logging.set_verbosity(logging.INFO)
-    app.run(main)
+    app.run(main, flags_parser=parse)
 
 
 if __name__ == "__main__":

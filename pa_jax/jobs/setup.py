@@ -23,7 +23,7 @@ MAY_CHANGE = ("train.steps", "train.save_every", "train.keep", "train.max_skippe
 
 
 def open_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """Make the folder and write config.json; a folder of another run is refused.
+    """Make the folder and write config.json; a folder with steps of another run is refused.
 
     Going on with a longer or shorter `train` is allowed; any other difference is named.
     """
@@ -32,7 +32,7 @@ def open_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> No
     except (FileExistsError, NotADirectoryError) as error:
         raise ValueError(f"workdir {workdir} is a file; give a folder.") from error
     path, new = workdir / "config.json", json.loads(config.to_json())
-    if path.exists():
+    if path.exists() and (workdir / "metrics.jsonl").exists():
         old = flat(read_json(path))
         now = flat(new)
         differ = [k for k in sorted({*old, *now}) if old.get(k) != now.get(k)]

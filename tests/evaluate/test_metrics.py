@@ -1,0 +1,77 @@
+"""Alignment curves against ALOE's published figures, and intervals against theory."""
+
+import numpy as np
+import pytest
+
+from pa_jax.evaluate import metrics
+
+CURVES = [  # AL(1..10) -> mean, IR, N-IR, R2
+    (
+        [62.16, 68.92, 70.27, 74.32, 72.97, 74.32, 75.68, 78.38, 77.03, 79.73],
+        (73.38, 1.581, 0.090, 0.855),
+    ),
+    (
+        [8.11, 40.54, 82.43, 90.54, 89.19, 91.89, 91.89, 86.49, 85.14, 91.89],
+        (75.81, 6.626, 0.079, 0.500),
+    ),
+    (
+        [0, 27.03, 41.89, 67.57, 86.49, 89.19, 95.95, 95.95, 94.59, 93.24],
+        (69.19, 10.123, 0.105, 0.792),
+    ),
+    ([0, 18.92, 10.81, 9.46, 9.46, 1.35, 9.46, 9.46, 6.76, 4.05], (7.97, -0.385, -0.020, 0.047)),
+]
+
+
+@pytest.mark.parametrize(("scores", "want"), CURVES)
+def test_alignment_curves_of_the_benchmark(scores, want):
+    got = metrics.alignment_curve(scores)
+    np.testing.assert_allclose(got.mean, want[0], atol=0.0051)
+    np.testing.assert_allclose([got.ir, got.n_ir, got.r2], want[1:], atol=0.00051)
+
+
+def test_a_straight_line_is_fitted_exactly():
+    got = metrics.alignment_curve([1.0, 3.0, 5.0])
+    np.testing.assert_allclose([got.mean, got.ir, got.n_ir, got.r2], [3.0, 2.0, 0.5, 1.0])
+
+
+def test_a_flat_curve_has_no_slope():
+    got = metrics.alignment_curve([4.0] * 10)
+    assert (got.mean, got.ir, got.n_ir, got.r2) == (4.0, 0.0, 0.0, 0.0)
+
+
+def test_one_turn_is_no_curve():
+    with pytest.raises(ValueError, match="1 turns.*at least 2"):
+        metrics.alignment_curve([3.0])
+
+
+def test_interval_has_the_width_of_the_normal_approximation():
+    x = np.random.default_rng(3).normal(5.0, 2.0, 400)
+    got = metrics.interval(x)
+    half = 1.96 * x.std() / 20
+    assert got.n == 400
+    np.testing.assert_allclose(got.mean, x.mean())
+    np.testing.assert_allclose([got.mean - got.low, got.high - got.mean], half, rtol=0.12)
+
+
+def test_interval_covers_the_true_mean_about_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(200):
+        got = metrics.interval(rng.normal(1.0, 1.0, 60), draws=400)
+        hits += got.low <= 1.0 <= got.high
+    assert 0.88 <= hits / 200 <= 0.99
+
+
+def test_interval_of_equal_values_is_a_point():
+    got = metrics.interval([0.25] * 9)
+    assert (got.mean, got.low, got.high) == (0.25, 0.25, 0.25)
+
+
+def test_interval_is_the_same_every_time():
+    assert metrics.interval([1.0, 2.0, 4.0]) == metrics.interval([1.0, 2.0, 4.0])
+
+
+@pytest.mark.parametrize("values", [[], [1.0, float("nan")]])
+def test_interval_needs_finite_values(values):
+    with pytest.raises(ValueError, match="need finite ones"):
+        metrics.interval(values)

@@ -1,0 +1,73 @@
+"""Experts by ragged matmul equal every expert on every token, forward and backward."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pa_jax.models import moe
+
+TOKENS, WIDTH, MLP, EXPERTS = 11, 6, 5, 4
+
+
+def weights():
+    keys = jax.random.split(jax.random.key(0), 5)
+    x = jax.random.normal(keys[0], (TOKENS, WIDTH))
+    router = jax.random.normal(keys[1], (WIDTH, EXPERTS))
+    shapes = [(EXPERTS, WIDTH, MLP), (EXPERTS, WIDTH, MLP), (EXPERTS, MLP, WIDTH)]
+    return x, router, [jax.random.normal(k, s) for k, s in zip(keys[2:], shapes, strict=True)]
+
+
+def by_loops(x, weight, expert, stacks):
+    """One token and one expert at a time."""
+    gate, up, down = (np.asarray(s, np.float64) for s in stacks)
+    out = np.zeros(x.shape)
+    for b, token in enumerate(np.asarray(x, np.float64)):
+        for w, e in zip(np.asarray(weight)[b], np.asarray(expert)[b], strict=True):
+            a = token @ gate[e]
+            out[b] += w * ((a / (1 + np.exp(-a)) * (token @ up[e])) @ down[e])
+    return out
+
+
+@pytest.mark.parametrize("top", [1, 2, 4])
+def test_ragged_equals_dense_equals_loops(top):
+    x, router, stacks = weights()
+    weight, expert = moe.route(x, router, top, True)
+    want = by_loops(x, weight, expert, stacks)
+    np.testing.assert_allclose(moe.ragged(x, weight, expert, stacks), want, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(moe.dense(x, weight, expert, stacks), want, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_gradients_of_ragged_equal_dense(normalise):
+    def total(run):
+        def of(x, router, stacks):
+            weight, expert = moe.route(x, router, 2, normalise)
+            return jnp.sum(jnp.sin(run(x, weight, expert, stacks)))
+
+        return jax.jit(jax.grad(of, argnums=(0, 1, 2)))(*weights())
+
+    got, want = total(moe.ragged), total(moe.dense)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4 * float(jnp.abs(b).max()))
+
+
+def test_every_token_on_one_expert_drops_none():
+    x, _, stacks = weights()
+    expert = jnp.full((TOKENS, 1), 2)
+    weight = jnp.full((TOKENS, 1), 0.5)
+    want = by_loops(x, weight, expert, stacks)
+    np.testing.assert_allclose(moe.ragged(x, weight, expert, stacks), want, rtol=1e-4, atol=1e-4)
+
+
+def test_routing_takes_the_most_probable_experts_with_their_softmax_weights():
+    x, router, _ = weights()
+    logits = np.asarray(x, np.float64) @ np.asarray(router, np.float64)
+    share = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    best = np.argsort(-share, axis=1)[:, :2]
+    want = np.take_along_axis(share, best, axis=1)
+    weight, expert = moe.route(x, router, 2, False)
+    np.testing.assert_array_equal(expert, best)
+    np.testing.assert_allclose(weight, want, rtol=1e-4)
+    weight, _ = moe.route(x, router, 2, True)
+    np.testing.assert_allclose(weight, want / want.sum(axis=1, keepdims=True), rtol=1e-4)
