@@ -23,12 +23,12 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.rollout = {
         "prompts": 4 if laptop else 16,
         "group": 4 if small else 8,
-        "max_new_tokens": 12 if small else 40 if laptop else 64,
+        "max_new_tokens": 12 if small else 32 if laptop else 64,
         "temperature": 1.0,
         "top_k": 0,  # 0 is off
         "top_p": 1.0,  # 1 is off
-        "buckets": (512, 768) if small else (128, 192, 256, 384) if laptop else (256, 512, 1024),
-        "slots": (12,) if small else (24, 40) if laptop else (32, 64),
+        "buckets": (512, 768) if small else (160, 256, 384) if laptop else (256, 512, 1024),
+        "slots": (12,) if small else (24, 32) if laptop else (32, 64),
     }
     c.judge = {
         "kind": "likelihood" if laptop else "verbal",  # likelihood | verbal | reference

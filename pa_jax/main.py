@@ -50,7 +50,8 @@ def parse(argv: list[str]) -> list[str]:
             _CONFIG.value.get("job")  # a config file that failed to load says so here
         return rest
     except AttributeError as error:
-        message = f"unknown config key {' '.join(str(error).split())}"
+        text = str(error).replace("\\n", " ").replace("\\'", "'").strip("'")
+        message = f"unknown config key {text}"
     except (flags.Error, OSError) as error:
         message = str(error).strip().splitlines()[-1].strip()
     sys.stderr.write(f"{message}\nSee --help, and the config file for its keys.\n")

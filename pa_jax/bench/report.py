@@ -22,10 +22,11 @@ HEAD = (
 
 def table(rows: Sequence[measure.Figures], wanted: Mapping[str, float]) -> str:
     """One line a phase under a head line."""
-    return "\n".join([HEAD, *(_line(row, wanted.get(row.name)) for row in rows)])
+    return "\n".join([HEAD, *(line(row, wanted.get(row.name)) for row in rows)])
 
 
-def _line(row: measure.Figures, wanted: float | None) -> str:
+def line(row: measure.Figures, wanted: float | None) -> str:
+    """A phase's line of the table; "!" marks a ratio under the one wanted."""
     t, f = row.trees, row.flat
     mark = "" if wanted is None else f">={wanted:g}{'' if row.ratio >= wanted else ' !'}"
     rates = f"{t.gflop_a_second:.0f}/{f.gflop_a_second:.0f}"

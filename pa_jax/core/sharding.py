@@ -34,6 +34,9 @@ TRAIN_RULES: Rules = {
     "norm": None,
     "rank": None,
 }
+# Activations. The output projection of scoring is cut by vocabulary over every chip: neither logits
+# nor the whole embedding cross the wire.
+ACTIVATION_RULES: Mapping[str, tuple[str, ...]] = {"rows": ("fsdp",), "all_vocab": ("fsdp", "tp")}
 # Decoding reads every weight at every token: parameters are whole along fsdp, only rows are cut.
 INFER_RULES: Rules = {**TRAIN_RULES, "embed": None}
 
@@ -75,11 +78,16 @@ def shardings(abstract_state: Any, mesh: jax.sharding.Mesh, rules: Rules) -> Any
 
 
 def constrain(x: Shaped[Array, "..."], *axes: str | None) -> Shaped[Array, "..."]:
-    """`x`, laid out by TRAIN_RULES on the mesh of `jax.set_mesh`; as it is where none is set."""
+    """`x` laid out by ACTIVATION_RULES on the mesh set by `jax.set_mesh`; as it is without one."""
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty:
         return x
-    return jax.lax.with_sharding_constraint(x, spec(axes, x.shape, mesh, TRAIN_RULES))
+    wanted = [ACTIVATION_RULES[axis] if axis else () for axis in axes]
+    parts = [
+        names if names and size % math.prod(mesh.shape[name] for name in names) == 0 else None
+        for names, size in zip(wanted, x.shape, strict=True)
+    ]
+    return jax.lax.with_sharding_constraint(x, PartitionSpec(*parts))
 
 
 def layout(state: Any, mesh: jax.sharding.Mesh, rules: Rules) -> dict[str, str]:

@@ -19,7 +19,7 @@ class Interval:
         return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def interval(values: Sequence[float], *, seed: int = 0, draws: int = 2000) -> Interval:
+def interval(values: Sequence[float] | np.ndarray, *, seed: int = 0, draws: int = 2000) -> Interval:
     """Percentile bootstrap over the values; raises ValueError where there are none."""
     x = np.asarray(values, np.float64)
     if not x.size or not np.isfinite(x).all():
@@ -42,7 +42,7 @@ class AlignmentCurve:
     r2: float
 
 
-def alignment_curve(scores: Sequence[float]) -> AlignmentCurve:
+def alignment_curve(scores: Sequence[float] | np.ndarray) -> AlignmentCurve:
     """Least squares of AL on k; a flat curve has n_ir = 0 and r2 = 0 by our definition."""
     y = np.asarray(scores, np.float64)
     if y.size < 2:

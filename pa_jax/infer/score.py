@@ -64,13 +64,13 @@ def token_logprobs(
     order = jnp.argsort(~real_b, stable=True)
     pad = chunks * chunk - b
     hidden = jnp.pad(hidden_bd[order], ((0, pad), (0, 0))).reshape(chunks, chunk, d)
-    hidden = sharding.constrain(hidden, None, "rows", None)  # each chunk over all chips
+    hidden = sharding.constrain(hidden, None, None, None)
     token = jnp.pad(token_b[order], (0, pad)).reshape(chunks, chunk)
     any_real = jnp.pad(real_b[order], (0, pad)).reshape(chunks, chunk).any(axis=-1)
 
     @jax.checkpoint
     def project(hidden, token):
-        logits = sharding.constrain(model.logits(hidden), "rows", "vocab") / temperature
+        logits = sharding.constrain(model.logits(hidden), None, "all_vocab") / temperature
         total = jax.nn.logsumexp(logits, axis=-1)
         logp = jnp.take_along_axis(logits, token[:, None], axis=-1)[:, 0] - total
         share = jax.lax.stop_gradient(jnp.exp(logits - total[:, None]))

@@ -32,7 +32,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         phase = make(subject)
         logging.info("measuring %s", phase.name)
         rows.append(measure.measure(phase, tolerance, reps=cfg.reps))
-        logging.info("%s: flat takes %.2f times as long", phase.name, rows[-1].ratio)
+        logging.info("%s", report.line(rows[-1], wanted.get(phase.name)))
         del phase
     figures = report.figures(rows, wanted) | {
         "seconds": round(time.monotonic() - began, 1),

@@ -55,9 +55,9 @@ def agreement(episode: schema.Episode, text: str) -> tuple[float, float, float, 
 
     completeness      recall of gold's content words
     no_hallucination  share of the worst line's content words that gold or the user said
-    informativeness   content words that gold or the user said, capped at gold's number
-    consistency       share of content words known from gold, user or profile; 0 where gold denies
-                      and the snippet affirms, or the other way round
+    informativeness   token-F1 with gold: as much as gold says, without padding
+    consistency       share of content words known from gold, user or profile; 0 where one of gold
+                      and snippet denies an odd number of times and the other does not
     """
     if episode.gold is None:
         return (float("nan"),) * 4
@@ -72,13 +72,18 @@ def agreement(episode: schema.Episode, text: str) -> tuple[float, float, float, 
     known = gold | said
     complete = len(own & gold) / max(len(gold), 1)
     grounded = min(len(line & known) / max(len(line), 1) for line in lines)
-    informative = min(len(own & known) / max(len(gold), 1), 1.0)
     profile = content(" ".join(episode.profile))
     agrees = len(own & (known | profile)) / max(len(own), 1)
-    if bool(_NEGATIVE.search(text)) != bool(_NEGATIVE.search(episode.gold)):
+    if _denials(text) % 2 != _denials(episode.gold) % 2:
         agrees = 0.0
-    spoken = 1 - 0.5 * contexts.first_person(text)
-    return tuple(spoken * x for x in (complete, grounded, informative, agrees))
+    scores = (complete, grounded, token_f1(text, episode.gold), agrees)
+    if contexts.first_person(episode.gold):  # PrefEval's gold speaks as the user
+        return scores
+    return tuple((1 - 0.5 * contexts.first_person(text)) * x for x in scores)
+
+
+def _denials(text: str) -> int:
+    return len(_NEGATIVE.findall(text))
 
 
 def content(text: str) -> set[str]:

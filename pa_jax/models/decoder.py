@@ -172,12 +172,12 @@ class Decoder(nnx.Module):
     def logits(self, hidden: Float[Array, "*b d"]) -> Float[Array, "*b v"]:
         """Float32 logits of the given hidden states."""
         if self.cfg.tied:
-            return jnp.einsum(
-                "...d,vd->...v", hidden, self.embed[...], preferred_element_type=jnp.float32
-            )
-        return jnp.einsum(
-            "...d,dv->...v", hidden, self.head[...], preferred_element_type=jnp.float32
-        )
+            weight = sharding.constrain(self.embed[...], "all_vocab", None)
+            spelled = "...d,vd->...v"
+        else:
+            weight = sharding.constrain(self.head[...], None, "all_vocab")
+            spelled = "...d,dv->...v"
+        return jnp.einsum(spelled, hidden, weight, preferred_element_type=jnp.float32)
 
 
 def abstract(cfg: DecoderConfig, *, dtype, attention: str = "blocks") -> Decoder:

@@ -22,7 +22,7 @@ class Flops:
     def total(self) -> float:
         return self.blocks + self.attention + self.head
 
-    def times(self, count: float) -> "Flops":
+    def times(self, count: int) -> "Flops":
         """The same pass over `count` trees."""
         return Flops(self.blocks * count, self.attention * count, self.head * count)
 

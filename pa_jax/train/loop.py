@@ -38,6 +38,11 @@ class LoopConfig:
     keep: int
     max_skipped: int
 
+    def __post_init__(self) -> None:
+        for name in ("steps", "save_every", "keep", "max_skipped"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"train.{name}={getattr(self, name)}: must be at least 1.")
+
 
 @dataclasses.dataclass(frozen=True)
 class Hooks:

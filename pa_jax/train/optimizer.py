@@ -1,9 +1,11 @@
 """AdamW with warm-up, decay and global-norm clipping, from OptimConfig."""
 
 import dataclasses
+import math
 
 import jax
 import optax
+from flax import nnx
 
 SCHEDULES = ("constant", "cosine", "linear")
 
@@ -21,11 +23,18 @@ class OptimConfig:
     weight_decay: float
     clip_norm: float
 
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"optim.schedule={self.schedule!r}: choose one of {SCHEDULES}.")
+        if not 0 <= self.learning_rate < math.inf or not 0 < self.clip_norm:
+            raise ValueError(
+                f"optim.learning_rate={self.learning_rate}, clip_norm={self.clip_norm}: allowed are "
+                "a finite learning rate of at least 0 and a clip_norm above 0."
+            )
+
 
 def schedule(cfg: OptimConfig, steps: int) -> optax.Schedule:
     """Learning rate by update number, over `steps` updates."""
-    if cfg.schedule not in SCHEDULES:
-        raise ValueError(f"optim.schedule={cfg.schedule!r}: choose one of {SCHEDULES}.")
     rest = max(steps - cfg.warmup, 1)
     after = {
         "constant": optax.constant_schedule(cfg.learning_rate),
@@ -53,4 +62,9 @@ def make(cfg: OptimConfig, steps: int) -> optax.GradientTransformation:
 
 
 def _decayed(params):
-    return jax.tree.map(lambda x: x.ndim > 2 or x.shape[0] > 1000, params)
+    """True where a parameter has a width axis to decay along: not for norms and biases."""
+
+    def matrix(x: nnx.Variable) -> bool:
+        return "embed" in x.get_metadata()["axes"]
+
+    return jax.tree.map(matrix, params, is_leaf=lambda x: isinstance(x, nnx.Variable))

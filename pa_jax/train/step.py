@@ -79,7 +79,7 @@ def make_update(
 
     def update(state: TrainState, batch: Any) -> tuple[TrainState, dict[str, Array]]:
         (value, metrics), grads = accumulate(state.params, batch)
-        norm = optax.global_norm(grads)
+        norm = optax.tree.norm(grads)
         finite = jnp.isfinite(value) & jnp.isfinite(norm)
 
         def apply(params, opt):

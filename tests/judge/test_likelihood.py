@@ -19,6 +19,13 @@ SNIPPETS = (
     "The user avoids trains on Sundays and takes the bus.",
 )
 
+OPPOSITES = {
+    SNIPPETS[0]: "The user dislikes trains.",
+    SNIPPETS[1]: "The user dislikes trains.\nThe user likes planes.",
+    SNIPPETS[2]: "It is not true that tea",
+    SNIPPETS[3]: "The user likes trains on Sundays and takes the bus.",
+}
+
 
 @pytest.fixture(scope="module")
 def tiny():
@@ -68,40 +75,37 @@ def slow_ratios(model, case, text):
     def after(context_texts, ids):
         return path_logprobs(model, [i for t in context_texts for i in encode(t)], ids)
 
-    def known(gold):
-        return after([notes + profile, gold, "\n", "\n", notes], s)
+    def known(gold, ids):
+        return after([notes + profile, gold, "\n", "\n", notes], ids)
+
+    def odds_of(ids):
+        return known(case.gold, ids).sum() - known(opposite, ids).sum()
 
     opposite = case.gold.replace("prefers", "dislikes")
     bare = after([notes], s)
-    gain = after([f"Assistant: {case.context}\nUser: {case.user}", "\n", "\n", notes], s)
-    gain = gain - bare
+    gain = after([f"Assistant: {case.context}\nUser: {case.user}", "\n", "\n", notes], s) - bare
     lines, start = [], 0
     for line in text.split("\n"):
         stop = start + len(encode(line)) + 1
         lines.append(gain[start:stop].mean())
         start = stop
     complete = after([notes, text, "\n"], g).sum() - after([notes], g).sum()
-    odds = known(case.gold).sum() - known(opposite).sum()
-    return [
-        complete / len(g),
-        min(lines),
-        gain.sum(),
-        (known(case.gold) - bare).mean(),
-        odds,
-    ]
+    ratios = [complete / len(g), min(lines), gain.sum(), (known(case.gold, s) - bare).mean()]
+    return ratios, odds_of(s) - odds_of(encode(OPPOSITES.get(text, text)) + encode("\n"))
 
 
 def test_scores_equal_the_formulas_computed_path_by_path(tiny):
     case = episode()
-    own = slow_ratios(tiny, case, case.gold)
+    own, _ = slow_ratios(tiny, case, case.gold)
     least = (0.05, 0.05, 1.0, 0.05)
     scores = judge.Judge("likelihood", model=tiny, rows=2).score([group(tiny.tokenizer)])
     for k, text in enumerate(SNIPPETS):
-        ratios = slow_ratios(tiny, case, text)
-        expected = [
-            min(max(r / max(o, m), 0.0), 1.0) for r, o, m in zip(ratios, own, least, strict=False)
-        ]
-        expected[3] *= 1 / (1 + math.exp(-ratios[4]))
+        ratios, odds = slow_ratios(tiny, case, text)
+        parts = zip(ratios, own, least, strict=True)
+        expected = [min(max(r / max(o, m), 0.0), 1.0) for r, o, m in parts]
+        agrees = 1 / (1 + math.exp(-(odds + 2) / 1.5))
+        expected[0] *= agrees
+        expected[3] *= agrees
         np.testing.assert_allclose(scores.values[0, k], expected, atol=2e-3)
 
 
@@ -109,12 +113,13 @@ def test_raw_ratios_equal_the_formulas(tiny, monkeypatch):
     """As above before dividing and clipping, which could hide a difference."""
     seen = []
     monkeypatch.setattr(
-        likelihood, "scaled", lambda values, group: seen.append(values) or values[:-1, :4]
+        likelihood, "scaled", lambda ratios, odds, group: seen.append((ratios, odds)) or ratios[:-1]
     )
     judge.Judge("likelihood", model=tiny, rows=2).score([group(tiny.tokenizer)])
-    case = episode()
-    expected = [slow_ratios(tiny, case, text) for text in (*SNIPPETS, case.gold)]
-    np.testing.assert_allclose(seen[0], expected, atol=1e-4)
+    slow = [slow_ratios(tiny, episode(), text) for text in (*SNIPPETS, episode().gold)]
+    ratios, odds = seen[0]
+    np.testing.assert_allclose(ratios, [r for r, _ in slow], atol=1e-4)
+    np.testing.assert_allclose(odds[:-1], [x for _, x in slow[:-1]], atol=1e-4)
 
 
 def test_neither_rows_nor_neighbours_change_a_score(tiny):
@@ -179,7 +184,7 @@ def test_candidate_cuts_blank_ends_and_numbers_lines(tiny):
     words = tiny.tokenizer
     read = contexts.Reader(words)
     made = read.candidate(words.encode("\n ab\ncd \n\n"))
-    assert words.decode(made.ids).strip().split("\n") == ["ab", "cd "]
+    assert [line.strip() for line in words.decode(made.ids).splitlines()] == ["ab", "cd"]
     assert made.line[0] == 0 and made.line[-1] == 1 and len(made.line) == len(made.ids)
 
 

@@ -15,7 +15,7 @@ def weights():
     x = jax.random.normal(keys[0], (TOKENS, WIDTH))
     router = jax.random.normal(keys[1], (WIDTH, EXPERTS))
     shapes = [(EXPERTS, WIDTH, MLP), (EXPERTS, WIDTH, MLP), (EXPERTS, MLP, WIDTH)]
-    return x, router, [jax.random.normal(k, s) for k, s in zip(keys[2:], shapes, strict=True)]
+    return x, router, tuple(jax.random.normal(k, s) for k, s in zip(keys[2:], shapes, strict=True))
 
 
 def by_loops(x, weight, expert, stacks):

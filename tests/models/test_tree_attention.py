@@ -1,9 +1,12 @@
 """Trees are exact: every path equals the sequence it stands for, by every implementation."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from pa_jax.models import attention, config, decoder, splash, tree
 
@@ -19,9 +22,31 @@ SHAPES = {
 }
 
 
-def build(attention_impl="blocks", **changes):
-    cfg = config.DecoderConfig(**{**vars(config.PRESETS["tiny"]), **changes})
-    return decoder.Decoder(cfg, key=jax.random.key(3), dtype=jnp.float32, attention=attention_impl)
+LONGEST = 17
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compile_fast():
+    """Tiny arrays: compiling costs more than running."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@functools.cache
+def build(impl="blocks"):
+    def make():
+        return decoder.Decoder(
+            config.PRESETS["tiny"], key=jax.random.key(3), dtype=jnp.float32, attention=impl
+        )
+
+    graph = nnx.graphdef(nnx.eval_shape(make))
+    return graph, jax.jit(lambda: nnx.state(make()))()
+
+
+@functools.partial(jax.jit, static_argnames=("graph", "spec"))
+def hidden_states(graph, state, ids, spec, lens):
+    return nnx.merge(graph, state).on_tree(ids, spec, lens)
 
 
 def paths(spec, lens):
@@ -41,26 +66,30 @@ def paths(spec, lens):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("impl", ["dense", "blocks"])
 def test_hidden_states_of_every_path_equal_the_flat_sequence(shape, impl):
+    """Flat: a row a path, padded to one length so that one program serves all shapes."""
     spec, *given = SHAPES[shape]
     lens = tree.lengths(*given)
-    model = build(impl)
-    ids = jax.random.randint(jax.random.key(0), (3, spec.slots), 0, 512)
-    hidden = np.asarray(model.on_tree(ids, spec, lens))
-    for n, slots in paths(spec, lens):
-        row = ids[n, jnp.array(slots)][None]
-        flat = model.on_tree(row, tree.TreeSpec(len(slots)), tree.lengths([len(slots)]))
-        np.testing.assert_allclose(hidden[n, slots], flat[0], rtol=2e-4, atol=2e-5)
+    ids = np.random.default_rng(0).integers(0, 512, (3, spec.slots)).astype(np.int32)
+    hidden = np.asarray(hidden_states(*build(impl), ids, spec, lens))
+    every = list(paths(spec, lens))
+    rows, lengths = np.zeros((24, LONGEST), np.int32), np.ones(24, np.int32)
+    for row, (n, slots) in enumerate(every):
+        rows[row, : len(slots)], lengths[row] = ids[n, slots], len(slots)
+    flat = tree.TreeSpec(LONGEST), tree.lengths(lengths)
+    want = np.asarray(hidden_states(*build("dense"), rows, *flat))
+    for row, (n, slots) in enumerate(every):
+        np.testing.assert_allclose(hidden[n, slots], want[row, : len(slots)], rtol=2e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_padding_ids_never_matter(shape):
     spec, *given = SHAPES[shape]
     lens = tree.lengths(*given)
-    model = build()
-    real = tree.real(spec, lens)
-    ids = jax.random.randint(jax.random.key(0), (3, spec.slots), 0, 512)
-    other = jnp.where(real, ids, jax.random.randint(jax.random.key(1), ids.shape, 0, 512))
-    one, two = (model.on_tree(x, spec, lens) for x in (ids, other))
+    real = np.asarray(tree.real(spec, lens))
+    rng = np.random.default_rng(0)
+    ids, noise = rng.integers(0, 512, (2, 3, spec.slots)).astype(np.int32)
+    other = np.where(real, ids, noise)
+    one, two = (np.asarray(hidden_states(*build(), x, spec, lens)) for x in (ids, other))
     np.testing.assert_array_equal(one[real], two[real])
 
 
@@ -84,7 +113,7 @@ def test_fast_paths_equal_the_oracle_forward_and_backward(shape, impl):
             out = run(q, k, v)
             return jnp.sum(jnp.where(real, jnp.sin(out * 3), 0.0)), jnp.where(real, out, 0.0)
 
-        return jax.value_and_grad(total, argnums=(0, 1, 2), has_aux=True)(*inputs(spec))
+        return jax.jit(jax.value_and_grad(total, argnums=(0, 1, 2), has_aux=True))(*inputs(spec))
 
     def fast(q, k, v):
         if impl == "splash":
@@ -103,12 +132,13 @@ def test_fast_paths_equal_the_oracle_forward_and_backward(shape, impl):
 def test_long_trunks_are_split_into_query_blocks_exactly():
     spec = tree.TreeSpec(attention.QUERY_BLOCK * 2 + 40, 2, 3)
     lens = tree.lengths([spec.trunk, 300, 5], [[3, 1], [2, 3], [0, 2]])
-    q, k, v = inputs(spec)
-    want, got = (
-        attention.tree_attention(q, k, v, spec=spec, lens=lens, impl=impl)
-        for impl in ("dense", "blocks")
-    )
-    real = tree.real(spec, lens)
+
+    def run(impl):
+        attend = functools.partial(attention.tree_attention, spec=spec, lens=lens, impl=impl)
+        return np.asarray(jax.jit(attend)(*inputs(spec)))
+
+    want, got = run("dense"), run("blocks")
+    real = np.asarray(tree.real(spec, lens))
     np.testing.assert_allclose(got[real], want[real], rtol=1e-4, atol=1e-5)
 
 

@@ -122,21 +122,22 @@ def rows_of(made: score.TreeIds):
 
 
 def flat_grpo(logp_bt, batch: loss.GroupBatch):
-    """The objective as the paper's sum over tokens; `logp_bt` of rows of their own."""
-    total, count = 0.0, 0
-    for row, (n, g) in enumerate(np.ndindex(SPEC.branches, SPEC.branches)):
-        p, c = TRUNK[n], BRANCH[n][g]
-        if not USED[n][g] or c == 0:
-            continue
-        new = logp_bt[row * SPEC.leaves, p : p + c]  # any of the branch's leaves: leaf 0
-        old, ref = batch.old_logp[n, g, :c], batch.reference_logp[n, g, :c]
-        ratio, a = jnp.exp(new - old), batch.advantage[n, g]
-        bounded = jnp.clip(ratio, 1 - CFG.clip_low, 1 + CFG.clip_high)
-        gain = jnp.where(ratio * a < bounded * a, ratio * a, bounded * a)
-        kl = jnp.exp(ref - new) - (ref - new) - 1
-        total += jnp.sum(CFG.beta * kl - gain)
-        count += c
-    return total / count
+    """The objective as the paper's sum over tokens, a flat list of them; rows of their own."""
+    tokens = [  # prompt, branch, token
+        (n, g, c)
+        for n, g in np.ndindex(*batch.advantage.shape)
+        for c in range(BRANCH[n][g])
+        if USED[n][g]
+    ]
+    n, g, c = np.array(tokens).T
+    row = (n * SPEC.branches + g) * SPEC.leaves  # any of the branch's leaves: leaf 0
+    new = logp_bt[row, np.array(TRUNK)[n] + c]
+    old, ref, a = batch.old_logp[n, g, c], batch.reference_logp[n, g, c], batch.advantage[n, g]
+    ratio = jnp.exp(new - old)
+    bounded = jnp.clip(ratio, 1 - CFG.clip_low, 1 + CFG.clip_high)
+    gain = jnp.where(ratio * a < bounded * a, ratio * a, bounded * a)
+    kl = jnp.exp(ref - new) - (ref - new) - 1
+    return jnp.sum(CFG.beta * kl - gain) / len(tokens)
 
 
 @functools.cache
