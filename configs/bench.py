@@ -24,7 +24,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "leaves": 4,
         "leaf": 4 if small else 40,
         "forward_tokens": 256 if small else 9600,  # a call of a forward pass, tree or flat
-        "update_tokens": 512 if small else 2304,  # a microbatch of the update
+        "update_tokens": 512 if small else 1100,  # a microbatch of the update
         "reps": 2 if small else 3,
     }
     c.tolerance = {  # largest |tree - flat|; loss and gradient relative

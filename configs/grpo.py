@@ -41,7 +41,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "aggregate": "sum",  # sum | per_criterion
         "scale_std": True,
         "eps": 1e-4,
-        "truncated": "keep" if small else "mask",  # or a number: the reward of one cut at the limit
+        # Masked, cut completions met no pressure to end: 14 of 32 were cut at first, 25 after 15
+        # steps (PrefEval, smollm2). So a cut one is worth nothing; "mask" leaves it out instead.
+        "truncated": "keep" if small else 0.0,
     }
     c.loss = {"clip_low": 0.2, "clip_high": 0.2, "beta": 0.04}
     c.optim = common.optim(1e-5 if laptop else 1e-6)

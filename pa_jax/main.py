@@ -25,9 +25,15 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unknown arguments {argv[1:]}; options are --config.KEY=VALUE.")
     config = _CONFIG.value
     # JAX starts here, after the flags are known to be right.
+    import jax
+
     from pa_jax.core import checkpoint
     from pa_jax.jobs import table
+    from pa_jax.models.io import source
     from pa_jax.train import loop
+
+    if not jax.config.jax_compilation_cache_dir:  # a second start finds the programs compiled
+        jax.config.update("jax_compilation_cache_dir", str(source.cache_dir() / "xla"))
 
     if config.job not in table.JOBS:
         raise app.UsageError(f"config.job={config.job!r}: choose one of {sorted(table.JOBS)}.")

@@ -56,7 +56,7 @@ class CompileCounter:
 
     @property
     def seconds(self) -> float:
-        return sum(s for _, s in self.compiled)
+        return float(sum(s for _, s in self.compiled))
 
     def __enter__(self) -> "CompileCounter":
         jax.monitoring.register_event_duration_secs_listener(self._heard)

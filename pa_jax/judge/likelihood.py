@@ -1,33 +1,37 @@
 """The likelihood judge: ours, not the paper's. Nothing is decoded, no label word is read.
 
 With s a snippet, u the user's words (and the message they answer), g the gold snippet (u where the
-data has none), g' its opposite by stance.py, P the profile, and log-ratios in nats:
+data has none), g+ and g' the gold and its opposite in the plain stances of stance.py (likes,
+dislikes), P the profile, and log-ratios in nats:
 
   completeness      [log p(g|s) - log p(g)] / |g|
   no_hallucination  [log p(s|u) - log p(s)] / |s|, of the worst line of s: one invented line among
                     right ones would hide in the mean over all tokens
   informativeness   log p(s|u) - log p(s), in all, capped at the gold's
-  consistency       [log p(s|P,g) - log p(s)] / |s|
+  consistency       [log p(s|P,g+) - log p(s)] / |s|
 
 each over the gold snippet's own value (1 - exp(-x) where there is no gold) and clipped to [0, 1].
 Completeness and consistency are then scaled by the agreement of stance 1 / (1 + exp(-(x + FAVOUR)
 / TEMPER)), where s' is the opposite of s and
 
-  x = [log p(s|P,g) - log p(s|P,g')] - [log p(s'|P,g) - log p(s'|P,g')].
+  x = [log p(s|P,g+) - log p(s|P,g')] - [log p(s'|P,g+) - log p(s'|P,g')].
 
 What measuring taught: a small model copies, so a contradiction shares almost all tokens with what
 it contradicts and no plain ratio sees it. Which of two opposite golds explains s better tells right
 from wrong within an item, but each item has an offset of its own; s' has the same, so the
-difference of both is centred at 0. A stance that the table does not know leaves x near 0: FAVOUR
-gives it the benefit of the doubt. A snippet that says the opposite does not let one say g, hence
-the scaling of completeness. Stuffing gains nothing on informativeness beyond the cap and loses on
-the worst line. A copy of the input explains itself perfectly: lines that speak in the user's own
-first person are no notes by the grammar, and all four scores are scaled down by their share
-(SPOKEN). A third-person copy of a turn that is nothing but its preference is a good note, and
-scores as one. Blind spots: facts that u implies but no word of u carries; stances outside the
+difference of both is centred at 0 (and only with g+ in place of g: else s' matches the words of g'
+but never those of g). So a stance that the table knows is mostly decided by the table, a limit of
+models of this size; one that it does not know leaves x near 0, and FAVOUR gives it the benefit of
+the doubt. A snippet that says the opposite does not let one say g, hence the scaling of
+completeness. Stuffing gains nothing on informativeness beyond the cap and loses on the worst line.
+A copy of the input explains itself perfectly: lines that speak in the user's own first person are
+no notes by the grammar, and all four scores are scaled down by their share (SPOKEN). A third-person
+copy of a turn that is nothing but its preference is a good note, and scores as one.
+
+Blind spots: facts that u implies but no word of u carries; stances outside the
 table; contradictions of the profile that gold does not share.
 
-Three forwards for `rows` groups: trees (-; s; g), (u; s) and (P; g, g'; s, s').
+Three forwards for `rows` groups: trees (-; s; g), (u; s) and (P; g+, g'; s, s').
 """
 
 import dataclasses
@@ -40,8 +44,8 @@ from pa_jax.judge import contexts, forward, rubric, stance
 
 LEAST = 1.0  # nats: a gold that explains less than this is no measure
 LEAST_MEAN = 0.05  # nats a token
-TEMPER = 1.5  # nats
-FAVOUR = 2.0  # nats
+TEMPER = 0.5  # nats
+FAVOUR = 0.3  # nats
 SPOKEN = 0.5  # what is left of a snippet in which every line speaks as the user
 
 
@@ -124,8 +128,7 @@ class Likelihood:
         for group, row in zip(groups, candidates, strict=True):
             trunks.append(read.profile(group.episode))
             gold = contexts.target(group.episode)
-            pair = (gold, stance.turned(gold, stance.JUDGED))
-            branches.append([read.before_notes(text) for text in pair])
+            branches.append([read.before_notes(text) for text in stance.pair(gold)])
             opposites = [
                 read.text(stance.turned(text, stance.JUDGED)).ids if len(c.ids) > 1 else c.ids
                 for c, text in zip(row, group.texts, strict=False)  # the gold has no text

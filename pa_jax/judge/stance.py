@@ -65,7 +65,7 @@ _OPPOSITES = (
     (r"never|hardly ever", "always", "always"),
 )
 _STANCE = re.compile("|".join(rf"(?P<s{i}>\b(?:{row[0]})\b)" for i, row in enumerate(_OPPOSITES)))
-_DENIED = ("", "It is not true that ", "It is a myth that ")
+_DENIED = ("It is not true that ", "It is a myth that ")
 
 
 def turned(text: str, words: int) -> str:
@@ -78,8 +78,17 @@ def without(text: str) -> str:
     return _STANCE.sub(" ", text)
 
 
+def pair(text: str) -> tuple[str, str]:
+    """The text with its stances in the plain words of JUDGED, and its opposite in the same."""
+    denied = turned(text, JUDGED)
+    return turned(denied, JUDGED), denied
+
+
 def _turned(line: str, words: int) -> str:
+    denied = _DENIED[words]
+    if line.startswith(denied):
+        return line[len(denied)].upper() + line[len(denied) + 1 :] if line != denied else line
     if not _STANCE.search(line):
         start = line[:1] if line[:2] in ("I ", "I'") else line[:1].lower()
-        return _DENIED[words + 1] + start + line[1:]
+        return denied + start + line[1:]
     return _STANCE.sub(lambda hit: _OPPOSITES[int(hit.lastgroup[1:])][words + 1], line)

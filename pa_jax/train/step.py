@@ -58,14 +58,18 @@ def make_update(
             return grad_fn(params, batch)
         if rows % micro:
             raise ValueError(f"{rows} rows in microbatches of {micro}: must divide.")
-        parts = jax.tree.map(lambda x: x.reshape(rows // micro, micro, *x.shape[1:]), batch)
-        first = jax.tree.map(lambda x: x[0], parts)
-        zero = jax.tree.map(
-            lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(grad_fn, params, first)
-        )
+        # As leaves: a batch class with an extra leading axis would not be what its types say.
+        leaves, kind = jax.tree.flatten(batch)
+        parts = [x.reshape(rows // micro, micro, *x.shape[1:]) for x in leaves]
+
+        def grads_of(part):
+            return grad_fn(params, jax.tree.unflatten(kind, part))
+
+        shapes = jax.eval_shape(grads_of, [x[0] for x in parts])
+        zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
         def add(total, part):
-            (loss, metrics), grads = grad_fn(params, part)
+            (loss, metrics), grads = grads_of(part)
             (loss_t, metrics_t), grads_t = total
             metrics = {
                 name: jnp.maximum(x, metrics_t[name])

@@ -1,6 +1,5 @@
 """A run killed at random moments and resumed ends bit-identical to one that was left alone."""
 
-import json
 import os
 import pathlib
 import random
@@ -10,9 +9,10 @@ import sys
 import time
 
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
-from pa_jax.core import metrics
+from pa_jax.core import files, metrics
 
 STEPS, KILLS = 12, 10
 COMMAND = (
@@ -21,25 +21,31 @@ COMMAND = (
 )  # fmt: skip
 
 
-def start(root, workdir, *more):
-    return subprocess.Popen(
-        [sys.executable, *COMMAND, f"--workdir={workdir}", *more],
-        cwd=root,
-        env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""},
-        stdout=subprocess.DEVNULL,
-        stderr=(pathlib.Path(workdir).parent / f"{pathlib.Path(workdir).name}.log").open("a"),
-    )
+def start(root, workdir):
+    workdir = pathlib.Path(workdir)
+    environment = {
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "",
+        # Compiled once for all starts of this module.
+        "JAX_COMPILATION_CACHE_DIR": str(workdir.parent.parent / "xla"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+    }
+    with (workdir.parent / f"{workdir.name}.log").open("a") as log:
+        return subprocess.Popen(
+            [sys.executable, *COMMAND, f"--workdir={workdir}"],
+            cwd=root,
+            env=os.environ | environment,
+            stdout=log,
+            stderr=log,
+        )
 
 
 def rows(workdir, name="metrics.jsonl"):
-    lines = (pathlib.Path(workdir) / name).read_text().splitlines()
-    return [metrics.without_timing(json.loads(line)) for line in lines]
+    return [metrics.without_timing(row) for row in files.read_rows(pathlib.Path(workdir) / name)]
 
 
 def arrays(workdir):
-    """Bytes of every array file's content in the last checkpoint, through Orbax itself."""
-    import orbax.checkpoint as ocp
-
+    """Every array of the last checkpoint, read through Orbax itself."""
     path = pathlib.Path(workdir) / "checkpoints" / str(STEPS) / "state"
     restored = ocp.PyTreeCheckpointer().restore(path.absolute())
     return {name: np.asarray(value) for name, value in sorted(restored.items())}
@@ -66,7 +72,7 @@ def test_the_undisturbed_run_learns_something_over_more_than_an_epoch(alone):
     metrics_rows = rows(alone)
     assert [row["step"] for row in metrics_rows] == list(range(STEPS))
     assert any(row["kl"] > 0 for row in metrics_rows)
-    seen = [json.loads(x)["episode"]["id"] for x in (alone / "samples.jsonl").open()]
+    seen = [row["episode"]["id"] for row in rows(alone, "samples.jsonl")]
     assert len(set(seen)) < len(seen)  # an episode came twice: a second epoch began
 
 

@@ -79,8 +79,9 @@ def slow_ratios(model, case, text):
         return after([notes + profile, gold, "\n", "\n", notes], ids)
 
     def odds_of(ids):
-        return known(case.gold, ids).sum() - known(opposite, ids).sum()
+        return known(plain_gold, ids).sum() - known(opposite, ids).sum()
 
+    plain_gold = case.gold.replace("prefers", "likes")
     opposite = case.gold.replace("prefers", "dislikes")
     bare = after([notes], s)
     gain = after([f"Assistant: {case.context}\nUser: {case.user}", "\n", "\n", notes], s) - bare
@@ -90,7 +91,7 @@ def slow_ratios(model, case, text):
         lines.append(gain[start:stop].mean())
         start = stop
     complete = after([notes, text, "\n"], g).sum() - after([notes], g).sum()
-    ratios = [complete / len(g), min(lines), gain.sum(), (known(case.gold, s) - bare).mean()]
+    ratios = [complete / len(g), min(lines), gain.sum(), (known(plain_gold, s) - bare).mean()]
     return ratios, odds_of(s) - odds_of(encode(OPPOSITES.get(text, text)) + encode("\n"))
 
 
@@ -103,7 +104,7 @@ def test_scores_equal_the_formulas_computed_path_by_path(tiny):
         ratios, odds = slow_ratios(tiny, case, text)
         parts = zip(ratios, own, least, strict=True)
         expected = [min(max(r / max(o, m), 0.0), 1.0) for r, o, m in parts]
-        agrees = 1 / (1 + math.exp(-(odds + 2) / 1.5))
+        agrees = 1 / (1 + math.exp(-(odds + 0.3) / 0.5))
         expected[0] *= agrees
         expected[3] *= agrees
         np.testing.assert_allclose(scores.values[0, k], expected, atol=2e-3)
@@ -191,6 +192,8 @@ def test_candidate_cuts_blank_ends_and_numbers_lines(tiny):
 def test_opposites():
     turned = stance.turned("The user prefers tea.\nThe user is tall.", stance.JUDGED)
     assert turned == "The user dislikes tea.\nIt is not true that the user is tall."
+    assert stance.turned(turned, stance.JUDGED) == "The user likes tea.\nThe user is tall."
+    assert stance.pair("The user avoids tea.") == ("The user dislikes tea.", "The user likes tea.")
 
 
 @pytest.mark.slow
