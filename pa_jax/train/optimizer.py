@@ -28,8 +28,8 @@ class OptimConfig:
             raise ValueError(f"optim.schedule={self.schedule!r}: choose one of {SCHEDULES}.")
         if not 0 <= self.learning_rate < math.inf or not 0 < self.clip_norm:
             raise ValueError(
-                f"optim.learning_rate={self.learning_rate}, clip_norm={self.clip_norm}: allowed are "
-                "a finite learning rate of at least 0 and a clip_norm above 0."
+                f"optim.learning_rate={self.learning_rate}, clip_norm={self.clip_norm}: allowed "
+                "are a finite learning rate of at least 0 and a clip_norm above 0."
             )
 
 

@@ -22,9 +22,7 @@ SLOTS, LIMIT = 8, 8
 
 @pytest.fixture(scope="module")
 def loaded():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield models.load("random:tiny", dtype="float32")
-    jax.config.update("jax_disable_most_optimizations", False)
+    return models.load("random:tiny", dtype="float32")
 
 
 def with_ends(loaded, *ids):

@@ -24,9 +24,7 @@ LONGEST = 16
 
 @pytest.fixture(scope="module")
 def model():
-    jax.config.update("jax_disable_most_optimizations", True)  # compiling costs more than running
-    yield models.load("random:tiny", dtype="float32")
-    jax.config.update("jax_disable_most_optimizations", False)
+    return models.load("random:tiny", dtype="float32")
 
 
 @pytest.fixture(scope="module")

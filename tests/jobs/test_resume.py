@@ -14,6 +14,8 @@ import pytest
 
 from pa_jax.core import files, metrics
 
+# Orbax is read without saying where arrays go: this one machine.
+pytestmark = pytest.mark.filterwarnings("ignore:Sharding info not provided:UserWarning")
 STEPS, KILLS = 12, 10
 COMMAND = (
     "-m", "pa_jax.main", "--config=configs/grpo.py:tiny", f"--config.train.steps={STEPS}",

@@ -24,6 +24,14 @@ def items() -> list[dict]:
     return sorted(json.loads(GOLDEN.read_text(encoding="utf-8")), key=lambda x: len(x["prompt"]))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def optimised():
+    """Real sizes are worth compiling well."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
 @pytest.fixture(scope="module")
 def model() -> models.LoadedModel:
     try:

@@ -25,14 +25,6 @@ SHAPES = {
 LONGEST = 17
 
 
-@pytest.fixture(autouse=True, scope="module")
-def compile_fast():
-    """Tiny arrays: compiling costs more than running."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @functools.cache
 def build(impl="blocks"):
     def make():

@@ -23,7 +23,8 @@ pytestmark = [
 
 def compiled(**flags: int | str) -> dict:
     """Figures of the script, run in a process of its own: JAX here has eight CPU devices."""
-    env = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "JAX_PLATFORMS")}
+    ours = ("XLA_FLAGS", "JAX_PLATFORMS", "JAX_DISABLE_MOST_OPTIMIZATIONS")  # of conftest.py
+    env = {k: v for k, v in os.environ.items() if k not in ours}
     command = [sys.executable, str(SCRIPT), *(f"--{k}={v}" for k, v in flags.items())]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=880)
     assert done.returncode == 0, done.stderr[-4000:]

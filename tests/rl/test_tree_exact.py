@@ -43,14 +43,6 @@ SPEC = tree.TreeSpec(7, 3, 4, 2, 3)
 LONGEST = SPEC.trunk + SPEC.branch + SPEC.leaf
 
 
-@pytest.fixture(autouse=True, scope="module")
-def compile_fast():
-    """Tiny arrays: compiling costs more than running."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @functools.cache
 def build(family: str, impl: str = "blocks") -> tuple[nnx.GraphDef, nnx.State]:
     """A model whose biases and norms are away from 0 and 1, so that each of them matters."""
