@@ -44,6 +44,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         process_count=jax.process_count(),
     )
     judge = open_judge(config, model)
+    step_fn = make_learner(config, model, judge, tx)
     chosen = setup.heldout(test, encode, config.eval.episodes, max(cfg.buckets))
     sampler = engine.Engine(model, rows=config.eval.rows, trunks=cfg.buckets)
     evaluate = functools.partial(
@@ -53,7 +54,6 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     with contextlib.ExitStack() as stack:
         made = setup.open_training(config, workdir, model, tx, batches, stack)
         before = report.kept(workdir, "before", lambda: evaluate(sampler))
-        step_fn = make_learner(config, model, judge, tx)
         hooks = loop.Hooks(step_fn.step, show, functools.partial(write_samples, workdir))
         state, finished = loop.run(
             made.state, made.batches, hooks, loop_cfg,
