@@ -42,11 +42,13 @@ def data(preset: str) -> ml_collections.ConfigDict:
     )
 
 
-def prompt() -> ml_collections.ConfigDict:
-    """Limits in characters of the parts of a prompt."""
-    return ml_collections.ConfigDict(
-        {"profile_chars": 400, "context_chars": 300, "user_chars": 600}
-    )
+def prompt(preset: str) -> ml_collections.ConfigDict:
+    """Limits in characters of the parts of a prompt; short ones keep a laptop's steps short."""
+    if preset in ("tiny", "smollm2"):
+        limits = {"profile_chars": 200, "context_chars": 200, "user_chars": 500}
+    else:
+        limits = {"profile_chars": 2000, "context_chars": 800, "user_chars": 2000}
+    return ml_collections.ConfigDict(limits)
 
 
 def optim(learning_rate: float) -> ml_collections.ConfigDict:

@@ -18,17 +18,17 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.seed = 0
     c.model = common.model(preset)
     c.data = common.data(preset)
-    c.prompt = common.prompt()
+    c.prompt = common.prompt(preset)
     c.mesh = {"fsdp": -1, "tp": 1, "ep": 1}
     c.rollout = {
         "prompts": 4 if laptop else 16,
         "group": 4 if small else 8,
-        "max_new_tokens": 12 if small else 32 if laptop else 64,
+        "max_new_tokens": 12 if small else 24 if laptop else 64,
         "temperature": 1.0,
         "top_k": 0,  # 0 is off
         "top_p": 1.0,  # 1 is off
-        "buckets": (512, 768) if small else (160, 256, 384) if laptop else (256, 512, 1024),
-        "slots": (12,) if small else (24, 32) if laptop else (32, 64),
+        "buckets": (512, 768) if small else (192, 256) if laptop else (256, 512, 1024),
+        "slots": (12,) if small else (24,) if laptop else (32, 64),
     }
     c.judge = {
         "kind": "likelihood" if laptop else "verbal",  # likelihood | verbal | reference
@@ -49,7 +49,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.optim = common.optim(1e-5 if laptop else 1e-6)
     c.micro = 1 if laptop else 16  # prompts a forward and backward pass
     c.train = {
-        "steps": 6 if small else 24 if laptop else 500,
+        "steps": 6 if small else 20 if laptop else 500,
         "save_every": 2 if small else 10 if laptop else 50,
         "keep": 2,
         "max_skipped": 5,
