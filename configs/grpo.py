@@ -19,7 +19,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.model = common.model(preset)
     c.data = common.data(preset)
     c.prompt = common.prompt(preset)
-    c.mesh = {"fsdp": -1, "tp": 1, "ep": 1}
     c.rollout = {
         "prompts": 4 if laptop else 16,
         "group": 4 if small else 8,
@@ -55,7 +54,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "max_skipped": 5,
     }
     c.eval = {
-        "episodes": 8 if small else 96 if laptop else 256,
+        "episodes": 8 if small else 64 if laptop else 256,
         "rows": 8 if small else 16,
         "max_new_tokens": 12 if small else 40 if laptop else 64,
     }

@@ -22,7 +22,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.micro = 2 if laptop else 16  # episodes a forward and backward pass
     c.buckets = (512, 768) if small else (192, 256) if laptop else (256, 512, 1024)
     c.slots = (64, 128)  # allowed padded lengths of gold snippets
-    c.judge = {"kind": "likelihood", "source": "", "rows": 4}
     c.optim = common.optim(2e-5 if laptop else 5e-6)
     c.train = {
         "steps": 6 if small else 60 if laptop else 500,
@@ -31,7 +30,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "max_skipped": 5,
     }
     c.eval = {
-        "episodes": 8 if small else 96 if laptop else 256,
+        "episodes": 8 if small else 64 if laptop else 256,
         "rows": 8 if small else 16,
         "max_new_tokens": 12 if small else 40 if laptop else 64,
     }

@@ -1,8 +1,10 @@
-"""Greedy snippets on held-out episodes, scored against gold and by a judge."""
+"""Greedy snippets on held-out episodes, scored against gold by the reference judge.
+
+Not by the judge that training used: what is optimised is no measure of itself.
+"""
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -28,7 +30,6 @@ class Record:
 
 def run(
     sampler: engine.Engine,
-    judge: Any,
     episodes: Sequence[schema.Episode],
     prompts: Sequence[Sequence[int]],
     *,
@@ -48,7 +49,7 @@ def run(
     for i, episode in enumerate(episodes):
         ids = tuple(int(t) for t in done.ids[i, 0, : done.lengths[i, 0]] if int(t) not in ends)
         groups.append(rubric.Group(episode, (ids,), (done.texts[i][0],)))
-    scores = judge.score(groups)
+    scores = reference.Reference().score(groups)
     return [
         Record(
             id=episode.id,
@@ -64,12 +65,12 @@ def run(
 
 
 def summary(records: Sequence[Record]) -> dict[str, metrics.Interval]:
-    """95 % intervals of token-F1, of the judge's mean score and of each criterion."""
+    """95 % intervals of token-F1, of the four criteria and their mean, and of finished ones."""
     ok = [r.scores for r in records if r.scores is not None]
     out = {"token_f1": metrics.interval([r.f1 for r in records])}
     if ok:
-        out["judge"] = metrics.interval([float(np.mean(s)) for s in ok])
+        out["criteria_mean"] = metrics.interval([float(np.mean(s)) for s in ok])
         for k, name in enumerate(rubric.CRITERIA):
-            out[f"judge/{name}"] = metrics.interval([s[k] for s in ok])
+            out[f"criteria/{name}"] = metrics.interval([s[k] for s in ok])
     out["finished"] = metrics.interval([float(r.finished) for r in records])
     return out

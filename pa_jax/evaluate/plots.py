@@ -59,7 +59,9 @@ def before_after(
         ]
         at = [i + offset for i in range(len(names))]
         axis.bar(at, mean, 0.4, yerr=error, capsize=3, label=label)
-    axis.set_xticks(range(len(names)), [n.removeprefix("judge/").replace("_", "\n") for n in names])
+    axis.set_xticks(
+        range(len(names)), [n.removeprefix("criteria/").replace("_", "\n") for n in names]
+    )
     axis.tick_params(labelsize=8)
     axis.set_title("held-out snippets (greedy), mean and 95 % interval", fontsize=9)
     axis.legend(fontsize=8)

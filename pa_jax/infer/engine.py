@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from pa_jax.core import keys
+from pa_jax.core import keys, sharding
 from pa_jax.core.typing import Array, Bool, Float, Int, Key
 from pa_jax.infer import buckets, sampling
 from pa_jax.models import attention, decoder, tree
@@ -226,12 +226,19 @@ class Engine:
         return rollout(
             self.graph,
             self.state,
-            tuple(map(jnp.asarray, prompts)),
+            tuple(map(self.place, prompts)),
             branch_keys(key_n, n),
             how,
             (jnp.int32(allowed), jnp.asarray(end, jnp.int32)),
             slots=slots,
         )
+
+    def place(self, rows: np.ndarray) -> Array:
+        """Rows on the mesh, cut over its data axis where they divide; on one device without it."""
+        if self.mesh is None:
+            return jnp.asarray(rows)
+        part = sharding.spec(("rows",), rows.shape[:1], self.mesh, sharding.TRAIN_RULES)
+        return jax.device_put(rows, jax.sharding.NamedSharding(self.mesh, part))
 
     def texts(self, ids_ngc: np.ndarray, length_ng: np.ndarray) -> list[list[str]]:
         """Texts of completions without their end token; empty where there is no tokenizer."""

@@ -48,12 +48,15 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     chosen = setup.heldout(test, encode, config.eval.episodes, max(cfg.buckets))
     sampler = engine.Engine(model, rows=config.eval.rows, trunks=cfg.buckets)
     evaluate = functools.partial(
-        heldout.run, judge=judge, episodes=chosen[0], prompts=chosen[1],
+        heldout.run,
+        sampler,
+        episodes=chosen[0],
+        prompts=chosen[1],
         max_new_tokens=config.eval.max_new_tokens,
-    )  # fmt: skip
+    )
     with contextlib.ExitStack() as stack:
         made = setup.open_training(config, workdir, model, tx, batches, stack)
-        before = report.kept(workdir, "before", lambda: evaluate(sampler))
+        before = report.kept(workdir, "before", evaluate)
         hooks = loop.Hooks(step_fn.step, show, functools.partial(write_samples, workdir))
         state, finished = loop.run(
             made.state, made.batches, hooks, loop_cfg,
@@ -67,7 +70,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
             )
             return
         sampler.update(state.params)
-        after = report.kept(workdir, f"after-{loop_cfg.steps}", lambda: evaluate(sampler))
+        after = report.kept(workdir, f"after-{loop_cfg.steps}", evaluate)
     report.write(workdir, before, after, skipped=batches.skipped, seconds=time.monotonic() - began)
 
 

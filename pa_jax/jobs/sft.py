@@ -14,7 +14,7 @@ from pa_jax.core import timing
 from pa_jax.data import pipeline
 from pa_jax.evaluate import heldout
 from pa_jax.infer import engine
-from pa_jax.jobs import grpo, report, setup
+from pa_jax.jobs import report, setup
 from pa_jax.train import loop, optimizer, sft, step
 
 
@@ -35,7 +35,6 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
-    judge = grpo.open_judge(config, model)
     chosen = setup.heldout(test, encode, config.eval.episodes, max(config.buckets))
     sampler = engine.Engine(model, rows=config.eval.rows, trunks=tuple(config.buckets))
     timer = timing.PhaseTimer()
@@ -55,8 +54,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         return state, metrics | {"tokens": int(made.tokens[0])}, None
 
     def evaluate():
-        records = heldout.run(sampler, judge, *chosen, max_new_tokens=config.eval.max_new_tokens)
-        return records
+        return heldout.run(sampler, *chosen, max_new_tokens=config.eval.max_new_tokens)
 
     with contextlib.ExitStack() as stack:
         made = setup.open_training(config, workdir, model, tx, batches, stack)
