@@ -48,8 +48,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.optim = common.optim(1e-5 if laptop else 1e-6)
     c.micro = 1 if laptop else 16  # prompts a forward and backward pass
     c.train = {
-        "steps": 6 if small else 20 if laptop else 500,
-        "save_every": 2 if small else 10 if laptop else 50,
+        "steps": 6 if small else 16 if laptop else 500,
+        "save_every": 2 if small else 8 if laptop else 50,
         "keep": 2,
         "max_skipped": 5,
     }
