@@ -19,6 +19,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.data = common.data(preset)
     c.split = "heldout"  # train | heldout | all
     c.kinds = ("likelihood", "verbal", "reference")
-    c.items = 8 if small else 200
+    c.episodes = 8 if small else 200
     c.rows = 4
     return c

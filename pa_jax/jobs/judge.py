@@ -18,8 +18,8 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     setup.open_workdir(config, workdir)
     episodes = setup.labelled(setup.open_episodes(config, workdir, config.split))
     others = setup.labelled(setup.open_episodes(config, workdir, "train"))
-    chosen = setup.spread(episodes, config.items)
-    lenders = setup.spread(others, config.items)
+    chosen = setup.spread(episodes, config.episodes)
+    lenders = setup.spread(others, config.episodes)
     model = setup.load_model(config)
     reports = {}
     for kind in tqdm.tqdm(config.kinds, unit="judge"):
