@@ -51,6 +51,18 @@ def prompt(preset: str) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(limits)
 
 
+def evaluation(preset: str) -> ml_collections.ConfigDict:
+    """Held-out episodes, how many go through the engine at a time, and the snippets' limit."""
+    small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    return ml_collections.ConfigDict(
+        {
+            "episodes": 8 if small else 64 if laptop else 256,
+            "rows": 8 if small else 16,
+            "max_new_tokens": 12 if small else 40 if laptop else 64,
+        }
+    )
+
+
 def optim(learning_rate: float) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(
         {

@@ -53,9 +53,5 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "keep": 2,
         "max_skipped": 5,
     }
-    c.eval = {
-        "episodes": 8 if small else 64 if laptop else 256,
-        "rows": 8 if small else 16,
-        "max_new_tokens": 12 if small else 40 if laptop else 64,
-    }
+    c.eval = common.evaluation(preset)
     return c

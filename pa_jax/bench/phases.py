@@ -203,7 +203,7 @@ def logprobs(subject: Subject) -> Phase:
     def side(batch: score.TreeIds) -> Side:
         return _forward(
             batch,
-            lambda part: score.scored(subject.graph, subject.state, part, "branch"),
+            lambda part: score.scored(subject.graph, subject.state, part, jnp.float32(1.0)),
             subject,
             projected=batch.branch[0].size,
         )
@@ -228,7 +228,7 @@ def update(
     """
     of, state = subject.work, subject.state
     parts = works.chunks(of.groups, subject.cfg.forward_tokens)
-    logp = jnp.concatenate([score.scored(subject.graph, state, x, "branch") for x in parts])
+    logp = jnp.concatenate([score.scored(subject.graph, state, x, jnp.float32(1.0)) for x in parts])
     batches = works.grpo_batches(of, logp, subject.seed)
 
     def side(batch) -> Side:

@@ -98,14 +98,19 @@ def branch_logprobs(
     return _gathered(model, hidden_ntd, at_ngc, trees.branch, trees.branch_real(), temperature)
 
 
-def leaf_logprobs(
+def node_logprobs(
     model: decoder.Decoder, trees: TreeIds, temperature: Float[Array, ""]
-) -> Float[Array, "n g j q"]:
-    """Log-probs of leaf tokens given their trunk and branch: 0 on padding."""
-    spec = trees.spec
-    hidden_ntd = model.on_tree(trees.flat(), spec, trees.lens)
-    at = tree.leaf_predictors(spec, trees.lens)
-    return _gathered(model, hidden_ntd, at, trees.leaf, trees.leaf_real(), temperature)[0]
+) -> tuple[Float[Array, "n g c"], Float[Array, "n g j q"]]:
+    """Log-probs of branch tokens given their trunk, and of leaf tokens given both: one forward."""
+    spec, lens = trees.spec, trees.lens
+    hidden_ntd = model.on_tree(trees.flat(), spec, lens)
+    at = tree.branch_predictors(spec, lens)
+    branch, _ = _gathered(model, hidden_ntd, at, trees.branch, trees.branch_real(), temperature)
+    if not spec.leaf_slots:
+        return branch, jnp.zeros(trees.leaf.shape, jnp.float32)
+    at = tree.leaf_predictors(spec, lens)
+    leaf, _ = _gathered(model, hidden_ntd, at, trees.leaf, trees.leaf_real(), temperature)
+    return branch, leaf
 
 
 def leaf_labels(
@@ -127,13 +132,12 @@ def _gathered(model, hidden_ntd, at, token, real, temperature):
     return logp.reshape(token.shape), entropy.reshape(token.shape)
 
 
-@functools.partial(jax.jit, static_argnames=("graph", "at"))
-def scored(graph: nnx.GraphDef, state: nnx.State, trees: TreeIds, at: str) -> Array:
-    """Jitted branch or leaf log-probs (`at`) of a model split into graph and state."""
-    model = nnx.merge(graph, state)
-    if at == "branch":
-        return branch_logprobs(model, trees, jnp.float32(1.0))[0]
-    return leaf_logprobs(model, trees, jnp.float32(1.0))
+@functools.partial(jax.jit, static_argnames=("graph",))
+def scored(
+    graph: nnx.GraphDef, state: nnx.State, trees: TreeIds, temperature: Float[Array, ""]
+) -> Float[Array, "n g c"]:
+    """Jitted branch log-probs under softmax(logits / temperature), as the sampler reports them."""
+    return branch_logprobs(nnx.merge(graph, state), trees, temperature)[0]
 
 
 @functools.partial(jax.jit, static_argnames=("graph",))
@@ -202,7 +206,7 @@ def logprobs(
     for start in range(0, len(order), rows):
         chosen = order[start : start + rows]
         trees = pack([prompts[i] for i in chosen], [completions[i] for i in chosen], rows=rows)
-        logp = np.asarray(jax.device_get(scored(graph, state, trees, "branch")))
+        logp = np.asarray(jax.device_get(scored(graph, state, trees, jnp.float32(1.0))))
         for row, i in enumerate(chosen):
             out[i] = [logp[row, g, : len(ids)] for g, ids in enumerate(completions[i])]
     return out

@@ -24,7 +24,7 @@ def kept(
     path = workdir / f"heldout-{name}.json"
     if path.exists():
         return [
-            heldout.Record(**{**row, "scores": row["scores"] and tuple(row["scores"])})
+            heldout.Record(**{**row, "scores": tuple(row["scores"])})
             for row in json.loads(path.read_text())
         ]
     logging.info("evaluating on held-out episodes (%s)", name)

@@ -149,7 +149,6 @@ class Training:
     batches: pipeline.BatchIterator
     saver: checkpoint.Checkpointer
     writer: metrics.MetricWriter
-    start: int
 
 
 def open_training(
@@ -175,4 +174,4 @@ def open_training(
     writer = metrics.MetricWriter(workdir, tensorboard=True, resume_step=start)
     stack.callback(writer.close)
     files.truncate_rows(workdir / "samples.jsonl", lambda row: row["step"] < start)
-    return Training(state, batches, saver, writer, start)
+    return Training(state, batches, saver, writer)

@@ -10,7 +10,6 @@ from flax import nnx
 
 from pa_jax.core.typing import Array, Float
 from pa_jax.infer import score
-from pa_jax.models import tree
 
 # Coarse, so that a run compiles a handful of programs.
 TRUNKS = (16, 128, 256, 512, 1024)
@@ -24,24 +23,7 @@ LogProbs = list[list[np.ndarray]]  # one float32 a token of row i's branch k
 def _both(
     graph: nnx.GraphDef, state: nnx.State, trees: score.TreeIds
 ) -> tuple[Float[Array, "n g c"], Float[Array, "n g j q"]]:
-    model, spec = nnx.merge(graph, state), trees.spec
-    hidden_ntd = model.on_tree(trees.flat(), spec, trees.lens)
-    n, _, d = hidden_ntd.shape
-
-    def gathered(at, token, real):
-        flat = at.reshape(n, -1)
-        hidden = jnp.take_along_axis(hidden_ntd, flat[..., None], axis=1).reshape(-1, d)
-        logp, _ = score.token_logprobs(
-            model, hidden, token.reshape(-1), real.reshape(-1), jnp.float32(1.0)
-        )
-        return logp.reshape(token.shape)
-
-    at = tree.branch_predictors(spec, trees.lens)
-    branch = gathered(at, trees.branch, trees.branch_real())
-    if not spec.leaf_slots:
-        return branch, jnp.zeros(trees.leaf.shape, jnp.float32)
-    at = tree.leaf_predictors(spec, trees.lens)
-    return branch, gathered(at, trees.leaf, trees.leaf_real())
+    return score.node_logprobs(nnx.merge(graph, state), trees, jnp.float32(1.0))
 
 
 class Forward:

@@ -10,6 +10,7 @@ import numpy as np
 from flax import nnx
 
 from pa_jax.core import keys, timing
+from pa_jax.core.typing import Array
 from pa_jax.data import pipeline
 from pa_jax.dialogue import schema
 from pa_jax.infer import buckets, engine, sampling, score
@@ -75,10 +76,15 @@ class Learner:
     seed: int
     timer: timing.PhaseTimer
 
+    @property
+    def temperature(self) -> Array:
+        """Of sampler, trainer and reference alike: they are compared token by token."""
+        return jnp.float32(self.rollout.temperature)
+
     def step(
         self, state: step.TrainState, batch: pipeline.Batch, number: int
     ) -> tuple[step.TrainState, dict[str, Any], list[Sample]]:
-        """Train on one batch of prompts; metrics may still be on their way from the device."""
+        """Train on one batch of prompts; waits for each phase, so that its seconds are its own."""
         with self.timer.phase("rollout"):
             self.engine.update(state.params)
             done = jax.device_get(self.sample(batch, number))
@@ -88,7 +94,7 @@ class Learner:
         got = advantage.advantages(scores.values, scores.failed, done.finished, self.reward)
         with self.timer.phase("logprobs"):
             trees, old_logp = self.trees(batch, done)
-            reference_logp = score.scored(*self.reference, trees, "branch")
+            reference_logp = score.scored(*self.reference, trees, self.temperature)
             jax.block_until_ready(reference_logp)
         with self.timer.phase("update"):
             used = got.used & ~got.spread_zero[:, None]

@@ -123,7 +123,7 @@ def run(
                     f"{skipped} updates in a row had a non-finite loss or gradient (steps "
                     f"{number - skipped + 1} to {number}); none was applied. Lower "
                     "optim.learning_rate or look at the data of these steps; the last checkpoint "
-                    f"is of step {saver_step(number, cfg)}."
+                    f"is of step {max(saver.steps(), default='none')}."
                 )
             last = number + 1 == cfg.steps
             if last or stop.name or (number + 1) % cfg.save_every == 0:
@@ -132,11 +132,6 @@ def run(
                 break
         saver.wait()
     return state, int(state.step) >= cfg.steps
-
-
-def saver_step(number: int, cfg: LoopConfig) -> int:
-    """Step of the last regular checkpoint at or before `number`."""
-    return number // cfg.save_every * cfg.save_every
 
 
 def _number(x: Any) -> float | int:

@@ -203,7 +203,7 @@ def test_leaf_loss_gradients_and_all_logits_equal_flat_rows(family):
 
     def total(state):
         model = nnx.merge(graph, state)
-        logp = score.leaf_logprobs(model, made, jnp.float32(TEMPERATURE))
+        logp = score.node_logprobs(model, made, jnp.float32(TEMPERATURE))[1]
         return jnp.sum(logp * weight), model.logits(
             model.on_tree(made.flat(), made.spec, made.lens)
         )
