@@ -1,4 +1,4 @@
-"""The one named mesh: fsdp (rows, parameters by width), tp (heads, mlp, vocab), ep (experts)."""
+"""The one named mesh: fsdp and ep (rows, parameters by width; experts over ep), tp (heads, mlp)."""
 
 import dataclasses
 from collections.abc import Sequence
