@@ -17,6 +17,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.job = "grpo"
     c.seed = 0
     c.model = common.model(preset)
+    c.mesh = common.mesh(preset)
     c.data = common.data(preset)
     c.prompt = common.prompt(preset)
     c.rollout = {
@@ -32,6 +33,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.judge = {
         "kind": "likelihood" if laptop else "verbal",  # likelihood | verbal | reference
         "source": "" if laptop else "hf:Qwen/Qwen3-30B-A3B-Instruct-2507",  # "": the policy's own
+        "dtype": "bfloat16",  # of a judge with weights of its own
         "rows": 4 if laptop else 16,
     }
     c.reward = {

@@ -16,6 +16,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.job = "sft"
     c.seed = 0
     c.model = common.model(preset)
+    c.mesh = common.mesh(preset)
     c.data = common.data(preset)
     c.prompt = common.prompt(preset)
     c.rows = 8 if laptop else 64  # episodes an update

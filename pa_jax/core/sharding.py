@@ -91,9 +91,7 @@ def shardings(abstract_state: Any, mesh: jax.sharding.Mesh, rules: Rules) -> Any
     return jax.tree.unflatten(tree, made)
 
 
-def activation_spec(
-    axes: Sequence[str | None], shape: Sequence[int], mesh: Any
-) -> PartitionSpec:
+def activation_spec(axes: Sequence[str | None], shape: Sequence[int], mesh: Any) -> PartitionSpec:
     """ACTIVATION_RULES' mesh axes of each dimension; whole where they do not divide it."""
     parts = []
     for axis, size in zip(axes, shape, strict=True):
