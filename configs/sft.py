@@ -29,6 +29,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "save_every": 2 if small else 20 if laptop else 100,
         "keep": 2,
         "max_skipped": 5,
+        "stall": 1800,  # seconds without a step's end after which all stacks are shown
     }
     c.eval = common.evaluation(preset)
     return c

@@ -16,7 +16,7 @@ from pa_jax.core import mesh as meshes
 from pa_jax.data import source
 from pa_jax.dialogue import prompts, schema, template, tokenizer
 
-MAY_CHANGE = ("train.steps", "train.save_every", "train.keep", "train.max_skipped")
+MAY_CHANGE = ("train.steps", "train.save_every", "train.keep", "train.max_skipped", "train.stall")
 
 
 def open_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:

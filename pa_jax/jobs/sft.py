@@ -33,10 +33,11 @@ def wire(
     )
 
     def one(state, batch, number):
-        made = sft.batch_of(batch, opened.start.tokenizer, tuple(config.slots), opened.mesh)
+        words, slots = opened.start.tokenizer, tuple(config.slots)
+        made, tokens = sft.batch_of(batch, words, slots, opened.mesh)
         with timer.phase("update"), meshes.using(opened.mesh):
             state, metrics = update(state, made, opened.frozen)
             jax.block_until_ready(metrics)
-        return state, metrics | {"tokens": int(made.tokens[0])}, None
+        return state, metrics | {"tokens": tokens}, None
 
     return loop.Hooks(one, lambda row: f"loss {row['loss']:.3f}", lambda *_: None)

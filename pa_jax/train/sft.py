@@ -29,8 +29,11 @@ def batch_of(
     words: tokenizer.Tokenizer,
     slots: Sequence[int],
     mesh: jax.sharding.Mesh | None,
-) -> GoldBatch:
-    """Prompts with their gold snippets and an end token; ValueError where gold is missing."""
+) -> tuple[GoldBatch, int]:
+    """Prompts with their gold snippets and end tokens, and how many tokens those are.
+
+    Raises ValueError where gold is missing.
+    """
     rows = []
     for episode in batch.episodes:
         if episode.gold is None:
@@ -47,8 +50,9 @@ def batch_of(
         (batch.prompt_len, length[:, None], np.zeros((n, 1, 0), np.int32)),
         mesh,
     )
-    tokens = np.full((n,), np.sum(length), np.float32)
-    return GoldBatch(trees, sharding.put(tokens, mesh, "rows"))
+    count = int(np.sum(length))
+    tokens = sharding.put(np.full((n,), count, np.float32), mesh, "rows")
+    return GoldBatch(trees, tokens), count
 
 
 def loss(
