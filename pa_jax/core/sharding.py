@@ -108,7 +108,9 @@ def constrain(x: Shaped[Array, "..."], *axes: str | None) -> Shaped[Array, "..."
     return jax.lax.with_sharding_constraint(x, activation_spec(axes, x.shape, mesh))
 
 
-def layout(state: Any, mesh: jax.sharding.Mesh, rules: Rules) -> dict[str, str]:
+def layout(
+    state: Any, mesh: jax.sharding.Mesh | jax.sharding.AbstractMesh, rules: Rules
+) -> dict[str, str]:
     """Path -> "float32[30,576,1536] layers:-, embed:fsdp, mlp:tp", sorted: for golden files."""
     lines = {}
     for name, leaf in _named_leaves(state)[0]:

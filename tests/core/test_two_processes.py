@@ -14,7 +14,6 @@ import os, sys
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 import pathlib
 import jax, jax.numpy as jnp, numpy as np
-from jax.sharding import NamedSharding, PartitionSpec as P
 from pa_jax.core import checkpoint, mesh, metrics, sharding
 
 folder, port, rank = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])

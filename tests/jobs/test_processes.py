@@ -123,4 +123,4 @@ def test_a_partial_environment_is_named(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("JAX_NUM_PROCESSES", "2")
     with pytest.raises(ValueError, match="without JAX_COORDINATOR_ADDRESS, JAX_PROCESS_ID"):
-        distributed.start(1)
+        distributed.start()
