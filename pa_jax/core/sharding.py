@@ -24,6 +24,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from pa_jax.core.typing import Array, Shaped
 
+AnyMesh = jax.sharding.Mesh | jax.sharding.AbstractMesh
 Rules = Mapping[str, str | tuple[str, ...] | None]
 
 DATA = ("fsdp", "ep")
@@ -55,7 +56,7 @@ ACTIVATION_RULES: Rules = {
 def spec(
     axes: Sequence[str | None],
     shape: Sequence[int],
-    mesh: jax.sharding.Mesh,
+    mesh: AnyMesh,
     rules: Rules,
     name: str = "array",
 ) -> PartitionSpec:
@@ -91,7 +92,9 @@ def shardings(abstract_state: Any, mesh: jax.sharding.Mesh, rules: Rules) -> Any
     return jax.tree.unflatten(tree, made)
 
 
-def activation_spec(axes: Sequence[str | None], shape: Sequence[int], mesh: Any) -> PartitionSpec:
+def activation_spec(
+    axes: Sequence[str | None], shape: Sequence[int], mesh: AnyMesh
+) -> PartitionSpec:
     """ACTIVATION_RULES' mesh axes of each dimension; whole where they do not divide it."""
     parts = []
     for axis, size in zip(axes, shape, strict=True):
@@ -108,9 +111,7 @@ def constrain(x: Shaped[Array, "..."], *axes: str | None) -> Shaped[Array, "..."
     return jax.lax.with_sharding_constraint(x, activation_spec(axes, x.shape, mesh))
 
 
-def layout(
-    state: Any, mesh: jax.sharding.Mesh | jax.sharding.AbstractMesh, rules: Rules
-) -> dict[str, str]:
+def layout(state: Any, mesh: AnyMesh, rules: Rules) -> dict[str, str]:
     """Path -> "float32[30,576,1536] layers:-, embed:fsdp, mlp:tp", sorted: for golden files."""
     lines = {}
     for name, leaf in _named_leaves(state)[0]:
@@ -149,7 +150,7 @@ def fetch(tree: Any) -> Any:
 
 
 def _part(
-    axis: str | None, size: int, mesh: jax.sharding.Mesh, rules: Rules, name: str, used: set[str]
+    axis: str | None, size: int, mesh: AnyMesh, rules: Rules, name: str, used: set[str]
 ) -> tuple[str, ...]:
     if axis is None:
         return ()
@@ -182,7 +183,7 @@ def _entry(names: tuple[str, ...]) -> str | tuple[str, ...] | None:
     return (names[0] if len(names) == 1 else names) if names else None
 
 
-def _count(mesh: Any, names: tuple[str, ...]) -> int:
+def _count(mesh: AnyMesh, names: tuple[str, ...]) -> int:
     return math.prod(mesh.shape[name] for name in names)
 
 
@@ -191,7 +192,7 @@ def _log_replicated(axis: str, size: int, target: str, n: int) -> None:
     logging.warning("axis %s of %d is not cut: %s=%d does not divide it", axis, size, target, n)
 
 
-def _leaf_spec(name: str, leaf: Any, mesh: jax.sharding.Mesh, rules: Rules) -> PartitionSpec:
+def _leaf_spec(name: str, leaf: Any, mesh: AnyMesh, rules: Rules) -> PartitionSpec:
     shape, axes = _value(leaf).shape, _axes(leaf)
     if axes is None and shape:
         raise ValueError(

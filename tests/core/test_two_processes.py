@@ -21,7 +21,7 @@ jax.config.update("jax_cpu_collectives_implementation", "gloo")
 jax.distributed.initialize(f"127.0.0.1:{port}", 2, rank)
 over = mesh.make(mesh.MeshConfig(fsdp=-1, tp=1, ep=1))
 rows = np.arange(24, dtype=np.float32).reshape(8, 3)
-w = sharding.host_to_global(rows[4 * rank : 4 * rank + 4], over, P("fsdp"))
+w = sharding.put(rows, over, "rows")
 asked = {"w": jax.ShapeDtypeStruct(w.shape, w.dtype, sharding=w.sharding)}
 saver = checkpoint.Checkpointer(folder / "ckpt", keep=1)
 assert saver.restore(asked) is None
