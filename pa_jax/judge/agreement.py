@@ -12,8 +12,8 @@ from pa_jax.core.typing import Float
 from pa_jax.dialogue import schema, snippet, tokenizer
 from pa_jax.judge import canaries, judge, reference, rewording, rubric
 
-LONG = ("no_hallucination", "copy", "unchanged")  # longer than a snippet as a rule
-CHUNK = 20  # items between two signs of progress
+LONG = ("no_hallucination", "copy", "unchanged")  # of lengths of their own
+CHUNK = 40  # items between two signs of progress
 ADDED_PROFILE = 3  # statements that an episode without a profile gets
 
 
@@ -77,22 +77,25 @@ def cases(
 def judged(
     judge: judge.Judge, made: Sequence[Case], words: tokenizer.Tokenizer | None
 ) -> rubric.Scores:
-    """Scores of every case's texts in their order, the long texts in trees of their own.
+    """Scores of every case's texts in their order; texts of like length share a tree.
 
     `words` gives the ids of a judge that reads ids, None leaves them empty.
     """
     names = list(made[0].texts)
     short = [name for name in names if name not in LONG]
+    honest = [name for name in short if name not in canaries.CANARIES]
+    tiny = [name for name in short if name in canaries.CANARIES]
+    together = [honest, tiny, *([name] for name in LONG)]
     parts = []
-    with tqdm.tqdm(total=2 * len(made), unit="item", desc=judge.kind) as bar:
-        for chosen in (short, list(LONG)):
+    with tqdm.tqdm(total=len(together) * len(made), unit="tree", desc=judge.kind) as bar:
+        for chosen in together:
             groups = [_group(case, chosen, words) for case in made]
             found = []
             for start in range(0, len(groups), CHUNK):
                 found.append(judge.score(groups[start : start + CHUNK]))
                 bar.update(len(groups[start : start + CHUNK]))
             parts.append(found)
-    back = [[*short, *LONG].index(name) for name in names]
+    back = [[*honest, *tiny, *LONG].index(name) for name in names]
     values, failed = (
         np.concatenate([np.concatenate([getattr(s, of) for s in found]) for found in parts], axis=1)
         for of in ("values", "failed")

@@ -15,7 +15,7 @@ from pa_jax.infer import score
 
 # Coarse, so that a run compiles a handful of programs.
 TRUNKS = (16, 128, 256, 512, 1024)
-NODES = (28, 42, 64, 96, 256, 1024)  # 28: a laptop run's snippets (24) and line end
+NODES = (28, 42, 64, 96, 160, 256, 1024)  # 28: a laptop run's snippets (24) and line end
 
 Nodes = Sequence[Sequence[Sequence[int]]]  # ids of row i's branch k
 LogProbs = list[list[np.ndarray]]  # one float32 a token of row i's branch k
