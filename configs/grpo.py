@@ -2,6 +2,7 @@
 
 python -m pa_jax.main --config=configs/grpo.py                        SmolLM2-135M, a laptop CPU
 python -m pa_jax.main --config=configs/grpo.py:tiny                   random weights, under a minute
+python -m pa_jax.main --config=configs/grpo.py:qwen3-4b-lora          one 16 GB TPU chip
 python -m pa_jax.main --config=configs/grpo.py --config.data.source=prefeval --config.data.path=DIR
 """
 
@@ -11,8 +12,9 @@ from configs import common
 
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
-    preset = common.check(preset, ("smollm2", "tiny", "qwen3-0.6b", "qwen3-4b"))
+    preset = common.check(preset, common.PRESETS)
     small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    chip = preset in ("qwen3-0.6b", "qwen3-4b-lora")  # one of 16 GB; else a slice
     c = ml_collections.ConfigDict()
     c.job = "grpo"
     c.seed = 0
@@ -21,7 +23,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.data = common.data(preset)
     c.prompt = common.prompt(preset)
     c.rollout = {
-        "prompts": 4 if laptop else 16,
+        "prompts": 4 if laptop else 8 if chip else 16,
         "group": 4 if small else 8,
         "max_new_tokens": 12 if small else 24 if laptop else 64,
         "temperature": 1.0,
@@ -32,9 +34,11 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     }
     c.judge = {
         "kind": "likelihood" if laptop else "verbal",  # likelihood | verbal | reference
-        "source": "" if laptop else "hf:Qwen/Qwen3-30B-A3B-Instruct-2507",  # "": the policy's own
+        # "": the policy's own starting weights
+        "source": "" if laptop or chip else "hf:Qwen/Qwen3-30B-A3B-Instruct-2507",
         "dtype": "bfloat16",  # of a judge with weights of its own
-        "rows": 4 if laptop else 16,
+        "int8": False,
+        "rows": 2 if chip else 4,  # groups at a time
     }
     c.reward = {
         # completeness, no hallucination, informativeness, consistency
@@ -47,8 +51,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "truncated": "keep" if small else 0.0,
     }
     c.loss = {"clip_low": 0.2, "clip_high": 0.2, "beta": 0.04}
-    c.optim = common.optim(1e-5 if laptop else 1e-6)
-    c.micro = 1 if laptop else 16  # prompts a forward and backward pass
+    c.optim = common.optim(1e-5 if laptop or preset == "qwen3-4b-lora" else 1e-6)
+    c.micro = 1 if laptop else 2 if chip else 16  # prompts a forward and backward pass
     c.train = {
         "steps": 6 if small else 16 if laptop else 500,
         "save_every": 2 if small else 8 if laptop else 50,

@@ -53,9 +53,9 @@ def prefill(
         o = attention.tree_attention(q, k, v, spec=spec, lens=lens, impl=model.attention)
         return o, (k, v), carry
 
-    hidden, kv, _ = model.hidden(ids_np, tree.positions(spec, lens), attend)
-    last = jnp.take_along_axis(hidden, tree.trunk_end(lens)[:, None, None], axis=1)
-    return model.logits(last[:, 0]), kv
+    passed = model.hidden(ids_np, tree.positions(spec, lens), attend)
+    last = jnp.take_along_axis(passed.hidden, tree.trunk_end(lens)[:, None, None], axis=1)
+    return model.logits(last[:, 0]), passed.kept
 
 
 def decode_step(model, token_ng, kv, branch_kv, length_n, step):
@@ -76,10 +76,8 @@ def decode_step(model, token_ng, kv, branch_kv, length_n, step):
         return o, None, grown
 
     position_ng = jnp.broadcast_to((length_n + step)[:, None], (n, g))
-    hidden, _, branch_kv = model.hidden(
-        token_ng, position_ng, attend, per_layer=(kv, layers), carry=branch_kv
-    )
-    return model.logits(hidden), branch_kv
+    passed = model.hidden(token_ng, position_ng, attend, per_layer=(kv, layers), carry=branch_kv)
+    return model.logits(passed.hidden), passed.carry
 
 
 @functools.partial(jax.jit, static_argnums=1)

@@ -100,29 +100,33 @@ def branch_logprobs(
 
 def node_logprobs(
     model: decoder.Decoder, trees: TreeIds, temperature: Float[Array, ""]
-) -> tuple[Float[Array, "n g c"], Float[Array, "n g j q"]]:
-    """Log-probs of branch tokens given their trunk, and of leaf tokens given both: one forward."""
+) -> tuple[Float[Array, "n g c"], Float[Array, "n g j q"], Int[Array, "l e"]]:
+    """Log-probs of branch tokens given their trunk, and of leaf tokens given both: one forward.
+
+    And the experts' load.
+    """
     spec, lens = trees.spec, trees.lens
-    hidden_ntd = model.on_tree(trees.flat(), spec, lens)
+    passed = model.routed(trees.flat(), spec, lens)
+    hidden_ntd = passed.hidden
     at = tree.branch_predictors(spec, lens)
     branch, _ = _gathered(model, hidden_ntd, at, trees.branch, trees.branch_real(), temperature)
     if not spec.leaf_slots:
-        return branch, jnp.zeros(trees.leaf.shape, jnp.float32)
+        return branch, jnp.zeros(trees.leaf.shape, jnp.float32), passed.load
     at = tree.leaf_predictors(spec, lens)
     leaf, _ = _gathered(model, hidden_ntd, at, trees.leaf, trees.leaf_real(), temperature)
-    return branch, leaf
+    return branch, leaf, passed.load
 
 
 def leaf_labels(
     model: decoder.Decoder, trees: TreeIds, label: Int[Array, " k"]
-) -> Float[Array, "n g j k"]:
-    """Log-probs of each label token right after every leaf."""
-    hidden_ntd = model.on_tree(trees.flat(), trees.spec, trees.lens)
+) -> tuple[Float[Array, "n g j k"], Int[Array, "l e"]]:
+    """Log-probs of each label token right after every leaf, and the experts' load."""
+    passed = model.routed(trees.flat(), trees.spec, trees.lens)
     at_ngj = tree.leaf_end(trees.spec, trees.lens)
     n, shape = at_ngj.shape[0], at_ngj.shape
-    last = jnp.take_along_axis(hidden_ntd, at_ngj.reshape(n, -1)[..., None], axis=1)
+    last = jnp.take_along_axis(passed.hidden, at_ngj.reshape(n, -1)[..., None], axis=1)
     logp = jax.nn.log_softmax(model.logits(last), axis=-1)
-    return logp[..., label].reshape(*shape, -1)
+    return logp[..., label].reshape(*shape, -1), passed.load
 
 
 def _gathered(model, hidden_ntd, at, token, real, temperature):
@@ -141,7 +145,9 @@ def scored(
 
 
 @functools.partial(jax.jit, static_argnames=("graph",))
-def labelled(graph: nnx.GraphDef, state: nnx.State, trees: TreeIds, label: Array) -> Array:
+def labelled(
+    graph: nnx.GraphDef, state: nnx.State, trees: TreeIds, label: Array
+) -> tuple[Array, Array]:
     """Jitted `leaf_labels` of a model split into graph and state."""
     return leaf_labels(nnx.merge(graph, state), trees, label)
 

@@ -10,6 +10,7 @@ from flax import nnx
 from pa_jax import models
 from pa_jax.core import checkpoint
 from pa_jax.jobs import setup
+from pa_jax.models import lora
 
 
 def trained(run_folder: pathlib.Path) -> tuple[models.LoadedModel, int]:
@@ -21,21 +22,30 @@ def trained(run_folder: pathlib.Path) -> tuple[models.LoadedModel, int]:
         )
     config = ml_collections.ConfigDict(setup.read_json(path))
     model = setup.load_model(config)
-    graph, params = nnx.split(model.module)
+    if config.model.lora.rank:  # merged into weights that were never rounded to int8
+        config.model.int8 = False
+        model = setup.with_adapters(model, config)
+        graph, params, frozen = lora.split(model.module)
+    else:
+        (graph, params), frozen = nnx.split(model.module), ()
     saver = checkpoint.Checkpointer(run_folder / "checkpoints", keep=config.train.keep)
     restored = saver.restore({"params": params}, partial=True)
     saver.close()
     if restored is None:
         raise FileNotFoundError(f"{run_folder} has no finished checkpoint yet; let it train on.")
-    module = nnx.merge(graph, restored.state["params"])
+    module = nnx.merge(graph, restored.state["params"], *((frozen,) if frozen else ()))
     return dataclasses.replace(model, module=module), restored.step
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """The `export` job: writes workdir/hf."""
+    """The `export` job: writes workdir/hf, and workdir/adapter where LoRA trained one."""
     if not config.run:
         raise ValueError("config.run is empty; give --config.run=DIR, a training work directory.")
     model, number = trained(pathlib.Path(config.run))
     setup.open_workdir(config, workdir)
+    if model.module.blocks.lora:
+        base = setup.read_json(pathlib.Path(config.run) / "config.json")["model"]["source"]
+        lora.export_peft(model.module, workdir / "adapter", base.removeprefix("hf:"))
+        model = dataclasses.replace(model, module=lora.merge(model.module))
     models.save_hf(model, workdir / "hf")
     tqdm.tqdm.write(f"Step {number} of {config.run} is in {workdir / 'hf'}: transformers loads it.")

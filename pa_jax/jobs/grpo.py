@@ -16,6 +16,7 @@ from pa_jax import models
 from pa_jax.core import files, sharding, timing
 from pa_jax.data import pipeline
 from pa_jax.jobs import setup, training
+from pa_jax.models import quant
 from pa_jax.rl import advantage, learner, loss
 from pa_jax.train import loop, step
 
@@ -41,6 +42,8 @@ def open_judge(
     if cfg.source and cfg.kind != "reference":
         rules = sharding.INFER_RULES
         model = models.load(cfg.source, mesh=mesh, dtype=cfg.dtype, rules=rules)
+        if cfg.int8:
+            model = dataclasses.replace(model, module=quant.quantise(model.module))
     return judges.Judge(cfg.kind, model=model, rows=cfg.rows, mesh=mesh)
 
 

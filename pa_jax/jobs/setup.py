@@ -1,5 +1,6 @@
 """What jobs share before their first step: work directory, mesh, episodes, prompts, model."""
 
+import dataclasses
 import json
 import math
 import pathlib
@@ -11,10 +12,11 @@ import ml_collections
 from absl import logging
 
 from pa_jax import models
-from pa_jax.core import files, sharding
+from pa_jax.core import files, keys, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.data import source
 from pa_jax.dialogue import prompts, schema, template, tokenizer
+from pa_jax.models import lora, quant
 
 MAY_CHANGE = ("train.steps", "train.save_every", "train.keep", "train.max_skipped", "train.stall")
 
@@ -139,10 +141,25 @@ def mesh(config: ml_collections.ConfigDict, *, rows: Mapping[str, int]) -> jax.s
     return made
 
 
+def with_adapters(
+    loaded: models.LoadedModel, config: ml_collections.ConfigDict
+) -> models.LoadedModel:
+    """The model as the base, int8 where the config says so, with fresh adapters of config.model."""
+    cfg = section(lora.LoraConfig, config.model.lora)
+    base = quant.quantise(loaded.module) if config.model.int8 else loaded.module
+    key = keys.stream_key(config.seed, keys.Stream.LORA, 0)
+    return dataclasses.replace(loaded, module=lora.add(base, cfg, key))
+
+
 def load_model(
     config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh | None = None
 ) -> models.LoadedModel:
     """config.model's weights, laid out for training; trained models need a tokenizer."""
+    if config.model.int8 and not config.model.lora.rank:
+        raise ValueError(
+            "model.int8=True with model.lora.rank=0: int8 weights cannot be trained; set a rank "
+            "(16, say), or int8=False."
+        )
     logging.info("loading %s", config.model.source)
     model = models.load(config.model.source, mesh=mesh, dtype=config.model.dtype)
     if model.tokenizer is None:

@@ -20,6 +20,7 @@ from pa_jax.data import pipeline
 from pa_jax.evaluate import heldout
 from pa_jax.infer import engine
 from pa_jax.jobs import report, setup
+from pa_jax.models import lora
 from pa_jax.train import loop, optimizer, step
 
 
@@ -27,7 +28,7 @@ from pa_jax.train import loop, optimizer, step
 class Opened:
     """A training job's model and what its step is made of.
 
-    start    the model as loaded, in the compute dtype: the reference, and what is sampled at first
+    start    the model as loaded, in the compute dtype: the reference (with LoRA the base itself)
     graph    the trained model's structure, of its parameters and then `frozen`
     frozen   the parameters that are not trained, () where all are
     sampler  the one engine of rollouts and evaluation
@@ -101,16 +102,22 @@ def open_model(
     """The job's model, and the state at step 0, which holds parameters of its own."""
     tx = optimizer.make(setup.section(optimizer.OptimConfig, config.optim), steps)
     loaded = setup.load_model(config, mesh)
-    graph, params = nnx.split(loaded.module)
-    module = nnx.merge(graph, jax.jit(step.cast, static_argnums=1)(params, config.model.compute))
-    start = dataclasses.replace(loaded, module=module)
+    if config.model.lora.rank:
+        trained = setup.with_adapters(loaded, config)
+        graph, params, frozen = lora.split(trained.module)
+        start, sampled = dataclasses.replace(loaded, module=lora.base(trained.module)), trained
+    else:
+        graph, params = nnx.split(loaded.module)
+        copy = jax.jit(step.cast, static_argnums=1)(params, config.model.compute)
+        start = dataclasses.replace(loaded, module=nnx.merge(graph, copy))
+        sampled, frozen = start, ()
     state = step.create(params, tx, mesh=mesh)
     opened = Opened(
         mesh=mesh,
         start=start,
         graph=graph,
-        frozen=(),
-        sampler=engine.Engine(start, mesh=mesh, rows=config.eval.rows, trunks=buckets),
+        frozen=frozen,
+        sampler=engine.Engine(sampled, mesh=mesh, rows=config.eval.rows, trunks=buckets),
         tx=tx,
         where=None if mesh is None else step.layout(state, mesh),
     )

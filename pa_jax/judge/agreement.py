@@ -12,7 +12,8 @@ from pa_jax.core.typing import Float
 from pa_jax.dialogue import schema, snippet, tokenizer
 from pa_jax.judge import canaries, judge, reference, rewording, rubric
 
-LONG = ("no_hallucination", "copy", "unchanged")  # of lengths of their own
+# Texts of like length share a tree; the last need no model.
+APART = (("no_hallucination", "unchanged"), ("copy",), ("empty", "colon", "unknown"))
 CHUNK = 40  # items between two signs of progress
 ADDED_PROFILE = 3  # statements that an episode without a profile gets
 
@@ -82,10 +83,8 @@ def judged(
     `words` gives the ids of a judge that reads ids, None leaves them empty.
     """
     names = list(made[0].texts)
-    short = [name for name in names if name not in LONG]
-    honest = [name for name in short if name not in canaries.CANARIES]
-    tiny = [name for name in short if name in canaries.CANARIES]
-    together = [honest, tiny, *([name] for name in LONG)]
+    apart = [name for part in APART for name in part]
+    together = [[name for name in names if name not in apart], *map(list, APART)]
     parts = []
     with tqdm.tqdm(total=len(together) * len(made), unit="tree", desc=judge.kind) as bar:
         for chosen in together:
@@ -95,7 +94,8 @@ def judged(
                 found.append(judge.score(groups[start : start + CHUNK]))
                 bar.update(len(groups[start : start + CHUNK]))
             parts.append(found)
-    back = [[*honest, *tiny, *LONG].index(name) for name in names]
+    order = [name for part in together for name in part]
+    back = [order.index(name) for name in names]
     values, failed = (
         np.concatenate([np.concatenate([getattr(s, of) for s in found]) for found in parts], axis=1)
         for of in ("values", "failed")

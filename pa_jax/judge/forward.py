@@ -24,7 +24,7 @@ LogProbs = list[list[np.ndarray]]  # one float32 a token of row i's branch k
 @functools.partial(jax.jit, static_argnames=("graph",))
 def _both(
     graph: nnx.GraphDef, state: nnx.State, trees: score.TreeIds
-) -> tuple[Float[Array, "n g c"], Float[Array, "n g j q"]]:
+) -> tuple[Float[Array, "n g c"], Float[Array, "n g j q"], Int[Array, "l e"]]:
     return score.node_logprobs(nnx.merge(graph, state), trees, jnp.float32(1.0))
 
 
@@ -35,6 +35,7 @@ class Forward:
         self.graph, self.state = nnx.split(module)
         self.rows, self.mesh = rows, mesh
         self.slots = 0  # token slots that went through the model so far, padding included
+        self.load = np.zeros((0, 0))  # [layers, experts], choices that fell on each expert
 
     def trees(
         self, trunks: Sequence[Sequence[int]], branches: Nodes, leaves: list | None
@@ -83,8 +84,25 @@ class Forward:
     def labels(self, trees: score.TreeIds, label: Int[Array, " k"]) -> Float[np.ndarray, "n g j k"]:
         """Log-probs of each label token right after every leaf."""
         with meshes.using(self.mesh):
-            return sharding.fetch(score.labelled(self.graph, self.state, trees, label))
+            logp, load = sharding.fetch(score.labelled(self.graph, self.state, trees, label))
+        self._count(load)
+        return logp
 
     def _scored(self, trees: score.TreeIds) -> tuple[np.ndarray, np.ndarray]:
         with meshes.using(self.mesh):
-            return sharding.fetch(_both(self.graph, self.state, trees))
+            branch, leaf, load = sharding.fetch(_both(self.graph, self.state, trees))
+        self._count(load)
+        return branch, leaf
+
+    def _count(self, load: np.ndarray) -> None:
+        self.load = self.load + load.astype(np.int64) if self.load.size else load.astype(np.int64)
+
+    def busiest(self) -> float | None:
+        """The busiest expert's choices over the mean expert's, of the worst layer; 1 is even.
+
+        Since the last call; None without a forward in between, and of a model without experts.
+        """
+        load, self.load = self.load, np.zeros((0, 0))
+        if not load.size:
+            return None
+        return float(np.max(np.max(load, axis=-1) / np.maximum(np.mean(load, axis=-1), 1.0)))

@@ -28,3 +28,9 @@ class Judge:
     def score(self, groups: Sequence[rubric.Group]) -> rubric.Scores:
         """Scores [n, g, 4] in the order given, and which snippets got no verdict."""
         return self._judge.score(groups)
+
+    def figures(self) -> dict[str, float]:
+        """Of the forwards since the last call: how evenly the model's experts, if any, are used."""
+        forward = self._judge.forward
+        busiest = forward.busiest() if forward else None
+        return {} if busiest is None else {"judge/busiest_expert": busiest}

@@ -76,9 +76,10 @@ class Likelihood:
         """Scores in the order of the groups and their snippets."""
         width = max((len(group.texts) for group in groups), default=0) + 1
         read = [self._read(group) for group in groups]
-        order = sorted(range(len(groups)), key=lambda i: max(len(c.ids) for c in read[i]))
-        rows: list[np.ndarray] = [np.empty(0)] * len(groups)
-        for start in range(0, len(groups), self.forward.rows):
+        rows = [fixed(group) for group in groups]
+        order = [i for i, row in enumerate(rows) if np.isnan(row).any()]
+        order.sort(key=lambda i: max(len(c.ids) for c in read[i]))
+        for start in range(0, len(order), self.forward.rows):
             chosen = order[start : start + self.forward.rows]
             made = self._judged([groups[i] for i in chosen], [read[i] for i in chosen], width)
             for i, row in zip(chosen, made, strict=True):
@@ -162,6 +163,13 @@ def measured(
     return complete, worst, gain.sum(), (known - bare).mean()
 
 
+def fixed(group: rubric.Group) -> Float[np.ndarray, "g 4"]:
+    """Scores that need no model, nan where one must judge."""
+    settled = [contexts.settled(group.episode, text) for text in group.texts]
+    row = np.array([np.nan if x is None else x for x in settled], np.float64)
+    return np.repeat(row[:, None], len(rubric.CRITERIA), axis=1)
+
+
 def scaled(
     ratios: Float[np.ndarray, "m 4"], odds: Float[np.ndarray, " m"], group: rubric.Group
 ) -> Float[np.ndarray, "g 4"]:
@@ -177,7 +185,5 @@ def scaled(
     share[:, [0, 3]] *= agrees[:, None]
     for k, text in enumerate(group.texts):
         share[k] *= 1 - (1 - SPOKEN) * contexts.first_person(text)
-        fixed = contexts.settled(group.episode, text)
-        if fixed is not None:
-            share[k] = fixed
-    return share
+    sure = fixed(group)
+    return np.where(np.isnan(sure), share, sure)

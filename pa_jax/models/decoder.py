@@ -4,10 +4,11 @@ Block parameters are stacked over layers (first axis) and the blocks run by `jax
 tokens attend is the caller's: a function `attend(q, k, v, layer, carry) -> (output, kept, carry)`
 of one layer, so that training, prefill and decode run the same block code.
 Every parameter names its logical axes in its `axes` metadata; core/sharding maps them to a mesh.
+A module may hold int8 weights with their scales (quant.py) and low-rank adapters (lora.py).
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +25,32 @@ REMAT = {  # what a training step keeps of each layer's forward pass
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
 }
 
+PROJECTIONS = {  # a layer's matrices -> how many of their leading axes a product sums over
+    "wq": 1,
+    "wk": 1,
+    "wv": 1,
+    "wo": 2,
+    "w_gate": 1,
+    "w_up": 1,
+    "w_down": 1,
+}
+
 Attend = Callable[[Array, Array, Array, Any, Any], tuple[Array, Any, Any]]
+
+
+class Pass(NamedTuple):
+    """What a pass through the blocks gives.
+
+    hidden  final-norm hidden states
+    kept    what `attend` kept of each layer, stacked
+    carry   what `attend` handed on from layer to layer
+    load    [layers, experts] choices that fell on each expert; no experts, no columns
+    """
+
+    hidden: Float[Array, "n t d"]
+    kept: Any
+    carry: Any
+    load: Int[Array, "l e"]
 
 
 class _Maker:
@@ -44,7 +70,11 @@ class _Maker:
 
 
 class Block(nnx.Module):
-    """Pre-norm attention and SwiGLU MLP (or experts); built for all layers, called on one."""
+    """Pre-norm attention and SwiGLU MLP (or experts); built for all layers, called on one.
+
+    scales      name -> scale of each output channel, for the weights that are int8
+    lora        name -> {a, b}, for the weights that have adapters
+    """
 
     def __init__(self, cfg: DecoderConfig, make: _Maker) -> None:
         d, f, z, n = cfg.width, cfg.mlp, cfg.head_dim, cfg.layers
@@ -74,14 +104,13 @@ class Block(nnx.Module):
             self.w_gate = make.normal((n, d, f), d, ("layers", "embed", "mlp"))
             self.w_up = make.normal((n, d, f), d, ("layers", "embed", "mlp"))
             self.w_down = make.normal((n, f, d), f, ("layers", "mlp", "embed"))
+        self.scales, self.lora, self.lora_alpha = nnx.Dict(), nnx.Dict(), 0.0
 
     def __call__(self, x_ntd: Array, rotary: tuple[Array, Array], attend: Callable):
-        """Next residual stream, and whatever else `attend(q, k, v)` returned."""
+        """Next residual stream, the experts' load, and what else `attend(q, k, v)` returned."""
         cfg = self.cfg
         y = layers.rms_norm(x_ntd, self.attention_norm[...], cfg.norm_eps)
-        q = jnp.einsum("ntd,dhz->nthz", y, self.wq[...])
-        k = jnp.einsum("ntd,dkz->ntkz", y, self.wk[...])
-        v = jnp.einsum("ntd,dkz->ntkz", y, self.wv[...])
+        q, k, v = self._project(y, "wq"), self._project(y, "wk"), self._project(y, "wv")
         if cfg.qkv_bias:
             q, k, v = q + self.bq[...], k + self.bk[...], v + self.bv[...]
         if cfg.qk_norm:
@@ -89,21 +118,36 @@ class Block(nnx.Module):
             k = layers.rms_norm(k, self.k_norm[...], cfg.norm_eps)
         q, k = layers.rotate(q, *rotary), layers.rotate(k, *rotary)
         o, *rest = attend(q, k, v)
-        x_ntd = x_ntd + jnp.einsum("nthz,hzd->ntd", o, self.wo[...])
+        x_ntd = x_ntd + self._project(o, "wo")
         y = layers.rms_norm(x_ntd, self.mlp_norm[...], cfg.norm_eps)
-        return x_ntd + (self._experts(y) if cfg.experts else self._mlp(y)), *rest
+        y, load = self._experts(y) if cfg.experts else (self._mlp(y), jnp.zeros((0,), jnp.int32))
+        return x_ntd + y, load, *rest
+
+    def _project(self, x: Array, name: str) -> Array:
+        """x times the weight of that name, with its scale and its adapters where it has them."""
+        inputs, weight = PROJECTIONS[name], getattr(self, name)[...]
+        if name in self.scales:
+            y = jnp.tensordot(x, weight.astype(x.dtype), inputs, preferred_element_type=jnp.float32)
+            y = (y * self.scales[name][...]).astype(x.dtype)
+        else:
+            y = jnp.tensordot(x, weight, inputs)
+        if name in self.lora:
+            a, b = (self.lora[name][part][...].astype(x.dtype) for part in "ab")
+            low = jnp.tensordot(x, a, inputs)
+            y = y + self.lora_alpha / a.shape[-1] * jnp.tensordot(low, b, 1)
+        return y
 
     def _mlp(self, y_ntd: Array) -> Array:
-        gate = jnp.einsum("ntd,df->ntf", y_ntd, self.w_gate[...])
-        up = jnp.einsum("ntd,df->ntf", y_ntd, self.w_up[...])
-        return jnp.einsum("ntf,fd->ntd", jax.nn.silu(gate) * up, self.w_down[...])
+        gate, up = self._project(y_ntd, "w_gate"), self._project(y_ntd, "w_up")
+        return self._project(jax.nn.silu(gate) * up, "w_down")
 
-    def _experts(self, y_ntd: Array) -> Array:
-        cfg, stacks = self.cfg, (self.w_gate[...], self.w_up[...], self.w_down[...])
+    def _experts(self, y_ntd: Array) -> tuple[Array, Array]:
+        cfg, names = self.cfg, ("w_gate", "w_up", "w_down")
         return moe.mixture(
             y_ntd,
             self.router[...],
-            stacks,
+            tuple(getattr(self, name)[...] for name in names),
+            tuple(self.scales[name][...] for name in names) if self.scales else None,
             top=cfg.experts_per_token,
             normalise=cfg.norm_topk,
         )
@@ -121,6 +165,7 @@ class Decoder(nnx.Module):
         self.final_norm = make.constant((cfg.width,), 1.0, ("norm",))
         if not cfg.tied:
             self.head = make.normal((cfg.width, cfg.vocab), cfg.width, ("embed", "vocab"))
+        self.scales = nnx.Dict()  # as in Block, of embed and head
 
     def hidden(
         self,
@@ -131,8 +176,8 @@ class Decoder(nnx.Module):
         per_layer: Any = None,
         carry: Any = None,
         remat: str = "none",
-    ) -> tuple[Float[Array, "n t d"], Any, Any]:
-        """Final-norm hidden states, what `attend` kept of each layer (stacked), and its carry.
+    ) -> Pass:
+        """All blocks, one after the other.
 
         `per_layer` is stacked over layers and handed to `attend` slice by slice; `carry` goes from
         layer to layer.
@@ -146,16 +191,17 @@ class Decoder(nnx.Module):
             (x_ntd, carry), (layer_state, layer_input) = x_and_carry, this
             block = nnx.merge(graph, layer_state)
             x_ntd = sharding.constrain(x_ntd, "rows", None, None)
-            x_ntd, kept, carry = block(
+            x_ntd, load, kept, carry = block(
                 x_ntd, rotary, lambda q, k, v: attend(q, k, v, layer_input, carry)
             )
-            return (x_ntd, carry), kept
+            return (x_ntd, carry), (kept, load)
 
         if remat != "none":
             layer = jax.checkpoint(layer, policy=REMAT[remat], prevent_cse=False)
-        start = sharding.constrain(self.embed[...][ids_nt], "rows", None, None), carry
-        (x_ntd, carry), kept = jax.lax.scan(layer, start, (state, per_layer))
-        return layers.rms_norm(x_ntd, self.final_norm[...], self.cfg.norm_eps), kept, carry
+        start = sharding.constrain(self._embedded(ids_nt), "rows", None, None), carry
+        (x_ntd, carry), (kept, load) = jax.lax.scan(layer, start, (state, per_layer))
+        hidden = layers.rms_norm(x_ntd, self.final_norm[...], self.cfg.norm_eps)
+        return Pass(hidden, kept, carry, load)
 
     def on_tree(
         self,
@@ -166,22 +212,44 @@ class Decoder(nnx.Module):
         remat: str = "none",
     ) -> Float[Array, "n t d"]:
         """Hidden states of whole trees, every slot seeing its own path only."""
+        return self.routed(ids_nt, spec, lens, remat=remat).hidden
+
+    def routed(
+        self,
+        ids_nt: Int[Array, "n t"],
+        spec: tree.TreeSpec,
+        lens: tree.TreeLengths,
+        *,
+        remat: str = "none",
+    ) -> Pass:
+        """As `on_tree`, with the experts' load beside the hidden states."""
 
         def attend(q, k, v, layer, carry):
             o = attention.tree_attention(q, k, v, spec=spec, lens=lens, impl=self.attention)
             return o, layer, carry
 
-        return self.hidden(ids_nt, tree.positions(spec, lens), attend, remat=remat)[0]
+        return self.hidden(ids_nt, tree.positions(spec, lens), attend, remat=remat)
+
+    def _embedded(self, ids_nt: Int[Array, "n t"]) -> Float[Array, "n t d"]:
+        x = self.embed[...][ids_nt]
+        if "embed" in self.scales:
+            x = x * self.scales["embed"][...][ids_nt][..., None]
+            x = x.astype(self.final_norm[...].dtype)
+        return x
 
     def logits(self, hidden: Float[Array, "*b d"]) -> Float[Array, "*b v"]:
         """Float32 logits of the given hidden states."""
         if self.cfg.tied:
-            weight = sharding.constrain(self.embed[...], "all_vocab", None)
+            name, weight = "embed", sharding.constrain(self.embed[...], "all_vocab", None)
             spelled = "...d,vd->...v"
         else:
-            weight = sharding.constrain(self.head[...], None, "all_vocab")
+            name, weight = "head", sharding.constrain(self.head[...], None, "all_vocab")
             spelled = "...d,dv->...v"
-        return jnp.einsum(spelled, hidden, weight, preferred_element_type=jnp.float32)
+        if name not in self.scales:
+            return jnp.einsum(spelled, hidden, weight, preferred_element_type=jnp.float32)
+        weight = weight.astype(hidden.dtype)
+        logits = jnp.einsum(spelled, hidden, weight, preferred_element_type=jnp.float32)
+        return logits * sharding.constrain(self.scales[name][...], "all_vocab")
 
 
 def abstract(cfg: DecoderConfig, *, dtype, attention: str = "blocks") -> Decoder:

@@ -32,15 +32,20 @@ def mixture(
     x_ntd: Float[Array, "n t d"],
     w_router: Float[Array, "d e"],
     experts: tuple[Array, Array, Array],
+    scales: tuple[Array, Array, Array] | None,
     *,
     top: int,
     normalise: bool,
-) -> Float[Array, "n t d"]:
-    """Each token's `top` experts, weighed; expert-parallel on the mesh set by `jax.set_mesh`."""
+) -> tuple[Float[Array, "n t d"], Int[Array, " e"]]:
+    """Each token's `top` experts, weighed; and how many choices fell on each expert.
+
+    Expert-parallel on the mesh set by `jax.set_mesh`. `scales` belong to int8 experts. Padding is
+    routed too, and counted.
+    """
     run = functools.partial(_local, top=top, normalise=normalise)
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty or mesh.size == 1:
-        return run(x_ntd, w_router, experts)
+        return run(x_ntd, w_router, experts, scales)
     count, mlp = experts[0].shape[0], experts[0].shape[-1]
     if count % mesh.shape["ep"]:
         raise ValueError(
@@ -49,39 +54,43 @@ def mixture(
     rows = sharding.activation_spec(("rows", None, None), x_ntd.shape, mesh)
     tp = "tp" if mlp % mesh.shape["tp"] == 0 else None
     up, down = PartitionSpec("ep", None, tp), PartitionSpec("ep", tp, None)
+    of_scales = (PartitionSpec("ep", tp), PartitionSpec("ep", tp), PartitionSpec("ep", None))
     return jax.shard_map(
         functools.partial(run, gather=rows[0] is not None, tp=tp is not None),
         mesh=mesh,
-        in_specs=(rows, PartitionSpec(), (up, up, down)),
-        out_specs=rows,
+        in_specs=(rows, PartitionSpec(), (up, up, down), scales and of_scales),
+        out_specs=(rows, PartitionSpec()),
         check_vma=False,
-    )(x_ntd, w_router, experts)
+    )(x_ntd, w_router, experts, scales)
 
 
 def _local(
     x_ntd: Array,
     w_router: Array,
     experts: Any,
+    scales: Any,
     *,
     top: int,
     normalise: bool,
     gather: bool | None = None,
     tp: bool = False,
-) -> Array:
+) -> tuple[Array, Array]:
     """One chip's share. `gather`: its tokens differ along ep; None: there is no mesh."""
     flat = x_ntd.reshape(-1, x_ntd.shape[-1])
     weight, expert = route(flat, w_router, top, normalise)
+    load = jnp.bincount(expert.reshape(-1), length=w_router.shape[-1]).astype(jnp.int32)
     if gather is None:
-        return ragged(flat, weight, expert, experts).reshape(x_ntd.shape)
+        return ragged(flat, weight, expert, experts, scales).reshape(x_ntd.shape), load
     if gather:
+        load = jax.lax.psum(load, sharding.DATA)
         flat, weight, expert = (
             jax.lax.all_gather(a, "ep", tiled=True) for a in (flat, weight, expert)
         )
     first = jax.lax.axis_index("ep") * experts[0].shape[0]
-    y = ragged(flat, weight, expert - first, experts)
+    y = ragged(flat, weight, expert - first, experts, scales)
     y = jax.lax.psum(y, "tp") if tp else y
     y = jax.lax.psum_scatter(y, "ep", tiled=True) if gather else jax.lax.psum(y, "ep")
-    return y.reshape(x_ntd.shape)
+    return y.reshape(x_ntd.shape), load
 
 
 def ragged(
@@ -89,22 +98,32 @@ def ragged(
     weight_bm: Float[Array, "b m"],
     expert_bm: Int[Array, "b m"],
     experts: tuple[Array, Array, Array],
+    scales: tuple[Array, Array, Array] | None = None,
 ) -> Float[Array, "b d"]:
     """SwiGLU experts (w_gate [e, d, f], w_up [e, d, f], w_down [e, f, d]) on sorted tokens.
 
-    Expert numbers outside 0..e-1 are another chip's: they add nothing here.
+    `scales` [e, f], [e, f], [e, d] belong to int8 experts. Expert numbers outside 0..e-1 are
+    another chip's: they add nothing here.
     """
-    w_gate, w_up, w_down = experts
-    (tokens, top), count = expert_bm.shape, w_gate.shape[0]
+    (tokens, top), count = expert_bm.shape, experts[0].shape[0]
     number = expert_bm.reshape(-1)
     number = jnp.where((number >= 0) & (number < count), number, count)
     order = jnp.argsort(number, stable=True)
     x = x_bd[order // top]
     sizes = jnp.bincount(number, length=count + 1)[:count].astype(jnp.int32)
-    hidden = jax.nn.silu(jax.lax.ragged_dot(x, w_gate, sizes)) * jax.lax.ragged_dot(x, w_up, sizes)
-    y = jax.lax.ragged_dot(hidden, w_down, sizes)
-    ours = (number[order] < count)[:, None]  # past the groups a kernel may leave anything
-    y = jnp.where(ours, y * weight_bm.reshape(-1)[order][:, None].astype(y.dtype), 0)
+    expert = number[order]
+    ours = (expert < count)[:, None]
+
+    def times(x, i):
+        weight = experts[i].astype(x.dtype)
+        y = jax.lax.ragged_dot(x, weight, sizes, preferred_element_type=jnp.float32)
+        y = jnp.where(ours, y, 0.0)  # past the groups a kernel may leave anything
+        if scales is not None:
+            y = y * scales[i][jnp.minimum(expert, count - 1)]
+        return y.astype(x.dtype)
+
+    y = times(jax.nn.silu(times(x, 0)) * times(x, 1), 2)
+    y = y * weight_bm.reshape(-1)[order][:, None].astype(y.dtype)
     return jnp.zeros((tokens, x_bd.shape[1]), y.dtype).at[order // top].add(y)
 
 

@@ -120,7 +120,7 @@ class Learner:
             with meshes.using(self.mesh):
                 state, metrics = self.update(state, made, self.frozen)
             jax.block_until_ready(metrics)
-        metrics = metrics | self.describe(done, scores, got)
+        metrics = metrics | self.describe(done, scores, got) | self.judge.figures()
         samples = [
             Sample(e, g.texts, scores.values[i], got.values[i], done.finished[i])
             for i, (e, g) in enumerate(zip(batch.episodes, groups, strict=True))

@@ -59,7 +59,7 @@ def make_update(
 ) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
     """Jitted (state, batch, frozen=()) -> (state, metrics); the state is donated.
 
-    `frozen` is the part of the model that is not trained (an nnx.State), if there is one. `where`
+    `frozen` is the part of the model that is not trained (an nnx.State), used as it is. `where`
     is the state's `layout` on a mesh: the new state keeps it.
 
     `loss_fn(model, batch)` returns this batch's share of the whole mean loss and metrics, so that
@@ -69,8 +69,8 @@ def make_update(
     """
 
     def loss(params, batch, frozen):
-        parts = (params, frozen) if frozen else (params,)
-        return loss_fn(nnx.merge(graph, *(cast(part, compute) for part in parts)), batch)
+        parts = (cast(params, compute), *((frozen,) if frozen else ()))
+        return loss_fn(nnx.merge(graph, *parts), batch)
 
     grad_fn = jax.value_and_grad(loss, has_aux=True)
 
@@ -132,7 +132,5 @@ def whole(state: TrainState, frozen: Any) -> nnx.State:
 
 
 def cast(state: Any, dtype: str) -> Any:
-    """The same tree with its floating arrays as `dtype`; quantised integers stay."""
-    return jax.tree.map(
-        lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, state
-    )
+    """The same tree with its arrays as `dtype`."""
+    return jax.tree.map(lambda x: x.astype(dtype), state)

@@ -99,7 +99,7 @@ def test_leaf_tokens_and_labels_are_read_after_their_own_path(model, full):
     def run(state):
         module = nnx.merge(graph, state)
         logp = score.node_logprobs(module, trees, jnp.float32(1.0))[1]
-        return logp, score.leaf_labels(module, trees, jnp.array(label))
+        return logp, score.leaf_labels(module, trees, jnp.array(label))[0]
 
     logp, labels = map(np.asarray, run(state))
     for n, prompt in enumerate(PROMPTS):

@@ -88,12 +88,14 @@ def test_experts_over_a_mesh_equal_one_device_forward_and_backward(shape, rows):
     x = 0.3 * jax.random.normal(keys[0], (rows, 5, WIDTH))  # sin() of large sums would magnify
 
     def total(x, router, stacks):
-        y = moe.mixture(x, router, stacks, top=2, normalise=True)
-        return jnp.sum(jnp.sin(y)), y
+        y, load = moe.mixture(x, router, stacks, None, top=2, normalise=True)
+        return jnp.sum(jnp.sin(y)), (y, load)
 
     run = jax.value_and_grad(total, argnums=(0, 1, 2), has_aux=True)
     want = jax.jit(run)(x, router, stacks)
     with jax.set_mesh(mesh):
         got = jax.jit(run)(x, router, stacks)
+    (_, (_, load)), _ = got
+    assert int(load.sum()) == rows * 5 * 2  # every choice counted once
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5 * float(jnp.abs(b).max()))

@@ -135,7 +135,7 @@ def _check(cfg, rows, shapes, found: Mapping[str, tuple[int, ...]]) -> None:
     if missing or unexpected:
         raise ValueError(
             f"the checkpoint does not fit its config ({cfg.family}, {cfg.layers} layers): "
-            f"missing tensors: {_some(missing)}; unexpected tensors: {_some(unexpected)}. "
+            f"missing tensors: {some(missing)}; unexpected tensors: {some(unexpected)}. "
             "Check that config.json belongs to these weights and that every shard is there."
         )
     for name, shape in wanted.items():
@@ -146,7 +146,8 @@ def _check(cfg, rows, shapes, found: Mapping[str, tuple[int, ...]]) -> None:
             )
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """The first few of the names and how many more there are, for messages."""
     if not names:
         return "none"
     rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
@@ -155,6 +156,11 @@ def _some(names: list[str]) -> str:
 
 def export(module: decoder.Decoder) -> Iterator[tuple[str, tuple[int, ...], Callable]]:
     """(name, shape, read) of every tensor under its Hugging Face name; read() copies it to host."""
+    if module.scales or module.blocks.lora:
+        raise ValueError(
+            "a module with int8 weights or adapters has no Hugging Face tensors; give "
+            "lora.merge(module), or write the adapters alone with lora.export_peft."
+        )
     state = dict(nnx.to_flat_state(nnx.state(module, nnx.Param)))
     for row in table(module.cfg):
         parameter = state[row.path][...]
