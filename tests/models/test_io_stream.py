@@ -22,7 +22,6 @@ from pa_jax.models.io import names, safetensors, stream
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "parity"
 ROOT = pathlib.Path(__file__).parent.parent.parent
-GRIDS = [(8, 1, 1), (2, 2, 2), (1, 4, 2)]  # fsdp, tp, ep
 GIGABYTE = 10**9
 
 
@@ -76,8 +75,16 @@ def write_checkpoint(folder: pathlib.Path, cfg: config.DecoderConfig, shard_byte
     return max(sizes)
 
 
-@pytest.mark.parametrize("name", ["qwen3", "qwen3_moe", "qwen2", "llama_untied"])
-@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize(
+    "name, grid",  # fsdp, tp, ep
+    [
+        ("qwen3", (8, 1, 1)),
+        ("qwen3_moe", (2, 2, 2)),
+        ("qwen3_moe", (1, 4, 2)),
+        ("qwen2", (4, 2, 1)),
+        ("llama_untied", (2, 4, 1)),
+    ],
+)
 def test_layer_by_layer_into_shards_is_the_whole_checkpoint(name: str, grid: tuple[int, ...]):
     fsdp, tp, ep = grid
     grid = mesh.make(mesh.MeshConfig(fsdp=fsdp, tp=tp, ep=ep))
@@ -103,7 +110,10 @@ def test_any_cut_of_a_tensor_is_that_cut_of_the_whole(inputs: int | None, part: 
     if theirs is None:  # [out, in] of [*in, *out]
         theirs = ours.reshape(math.prod(part[:inputs]), -1).T
     assert theirs.shape == row.hf_shape(part)
-    read = lambda _, index: theirs[tuple(map(names.as_slice, index))]
+
+    def read(_, index):
+        return theirs[tuple(map(names.as_slice, index))]
+
     tensors = names.Tensors({"x": theirs.shape}, read)
     rng = np.random.default_rng(1)
     for _ in range(50):
@@ -127,18 +137,18 @@ def test_a_misfit_is_told_before_anything_is_read():
 
 def test_the_host_holds_one_tensor_and_not_a_stack(tmp_path):
     """Python's and numpy's memory, which the devices' own arrays are no part of."""
-    cfg = dataclasses.replace(config.PRESETS["tiny"], layers=32, width=256, mlp=1024, vocab=8192)
+    cfg = dataclasses.replace(config.PRESETS["tiny"], layers=8, width=256, mlp=4096, vocab=8192)
     largest = write_checkpoint(tmp_path, cfg, shard_bytes=5_000_000)
     grid = mesh.make(mesh.MeshConfig(fsdp=4, tp=2, ep=1))
     with safetensors.opened(tmp_path) as tensors:
-        fill(cfg, tensors, grid, dtype="bfloat16", chunk_bytes=1 << 19)  # compiled beforehand
+        fill(cfg, tensors, grid, dtype="bfloat16", chunk_bytes=1 << 20)  # compiled beforehand
         tracemalloc.start()
-        module = fill(cfg, tensors, grid, dtype="bfloat16", chunk_bytes=1 << 19)
+        module = fill(cfg, tensors, grid, dtype="bfloat16", chunk_bytes=1 << 20)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert largest == 2 * 8192 * 256
     assert module.blocks.w_up[...].nbytes == 4 * largest
-    assert largest < peak < 2.2 * largest  # its shards, and the block of it that was just read
+    assert largest < peak < 1.5 * largest  # its shards, and the block of it that was just read
 
 
 TWO = """
@@ -201,7 +211,7 @@ def test_each_of_two_processes_reads_its_own_half():
 
 
 MEASURED = """
-import json, pathlib, sys, time
+import json, pathlib, sys, time, tracemalloc
 import jax
 import numpy as np
 from flax import nnx
@@ -218,7 +228,10 @@ grid = mesh.make(mesh.MeshConfig(fsdp=4, tp=2, ep=1))
 jax.block_until_ready(jax.jit(lambda: jax.numpy.zeros(8))())  # the runtime is up
 pathlib.Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts again from here
 before, start = memory("VmRSS"), time.time()
+tracemalloc.start()
 model = models.load(str(folder), mesh=grid, dtype="bfloat16")
+staged = tracemalloc.get_traced_memory()[1]
+tracemalloc.stop()
 seconds, peak, after = time.time() - start, memory("VmHWM"), memory("VmRSS")
 state = dict(nnx.to_flat_state(nnx.state(model.module)))
 held = sum(s.data.nbytes for leaf in state.values() for s in leaf[...].addressable_shards)
@@ -228,16 +241,22 @@ with safetensors.opened(folder) as tensors:
         found = list(row.names(model.config))
         for index, name in {found[0][1]: found[0], found[-1][1]: found[-1]}.values():
             theirs = tensors.read(name, tuple(map(range, tensors.shapes[name])))
-            np.testing.assert_array_equal(row.to_hf(np.asarray(state[row.path][...][index])), theirs)
+            ours = np.asarray(state[row.path][...][index])
+            np.testing.assert_array_equal(row.to_hf(ours), theirs)
             checked += 1
-print(json.dumps(dict(seconds=seconds, before=before, peak=peak, after=after, held=held, checked=checked)))
+figures = dict(seconds=seconds, before=before, peak=peak, after=after, held=held)
+print(json.dumps(figures | dict(staged=staged, checked=checked)))
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 def test_six_gigabytes_load_within_the_largest_tensor_and_one(tmp_path):
-    """The peak of the process's whole memory, mapped files included, less the arrays it made."""
+    """The peak of the process's whole memory, mapped files included, less the arrays it made.
+
+    `staged` is what Python and numpy held at most: all there is on a host whose devices have
+    memory of their own.
+    """
     cfg = dataclasses.replace(config.PRESETS["qwen3-4b"], layers=26)
     largest = write_checkpoint(tmp_path, cfg, shard_bytes=2 * GIGABYTE)
     total = sum(path.stat().st_size for path in tmp_path.glob("*.safetensors"))
@@ -254,3 +273,4 @@ def test_six_gigabytes_load_within_the_largest_tensor_and_one(tmp_path):
     sys.stderr.write(f"{got} largest={largest}\n")
     assert got["held"] > total - GIGABYTE / 100 and got["checked"] > 20
     assert got["peak"] - got["before"] - got["held"] < largest + GIGABYTE
+    assert largest < got["staged"] < largest + GIGABYTE
