@@ -155,8 +155,7 @@ def export(module: decoder.Decoder) -> Iterator[tuple[str, tuple[int, ...], Call
     state = dict(nnx.to_flat_state(nnx.state(module, nnx.Param)))
     for row in table(module.cfg):
         parameter = state[row.path][...]
-        stack = len(row.stack(module.cfg))
-        shape = row.hf_shape(parameter.shape[stack:])
+        shape = row.hf_shape(parameter.shape[row.rank :])
         for index, name in row.names(module.cfg):
 
             def read(row=row, parameter=parameter, index=index) -> np.ndarray:

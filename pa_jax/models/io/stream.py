@@ -98,6 +98,7 @@ def _read(
     if sharding is None:
         return jax.device_put(parts[everything])
     shards = [jax.device_put(parts[index], device) for device, index in held.items()]
+    jax.block_until_ready(shards)  # else the host still holds them while it reads the next
     return jax.make_array_from_single_device_arrays(leaf.shape, sharding, shards)
 
 
@@ -109,7 +110,7 @@ def _check(cfg, rows, shapes, found: Mapping[str, tuple[int, ...]]) -> None:
     """Raise ValueError unless the checkpoint holds exactly the tensors of this decoder."""
     wanted = {}
     for path, row in rows.items():
-        part = shapes[path][len(row.stack(cfg)) :]
+        part = shapes[path][row.rank :]
         wanted |= {name: row.hf_shape(part) for _, name in row.names(cfg)}
     spare = {"lm_head.weight"} if cfg.tied else set()  # a tied checkpoint may store it twice
     missing = [name for name in wanted if name not in found]
