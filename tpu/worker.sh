@@ -71,6 +71,7 @@ job() {
   (while sleep "$LOG_SECONDS"; do gather "$run" || true; done) &
   local gatherer=$!
   cd "$HOME/pa_jax"
+  export JAX_COMPILATION_CACHE_DIR=$HOME/bucket/cache/xla # still there after a preemption
   .venv/bin/python -m pa_jax.main "${@:2}" --workdir="$HOME/bucket/runs/$run" >>"$log" 2>&1 &
   echo $! >"$LOGS/pid"
   wait $! || status=$?
