@@ -148,7 +148,7 @@ def test_the_host_holds_one_tensor_and_not_a_stack(tmp_path):
         tracemalloc.stop()
     assert largest == 2 * 8192 * 256
     assert module.blocks.w_up[...].nbytes == 4 * largest
-    assert largest < peak < 1.5 * largest  # its shards, and the block of it that was just read
+    assert peak < 0.75 * largest  # a layer is half of it; and what was just read
 
 
 TWO = """
@@ -273,4 +273,4 @@ def test_six_gigabytes_load_within_the_largest_tensor_and_one(tmp_path):
     sys.stderr.write(f"{got} largest={largest}\n")
     assert got["held"] > total - GIGABYTE / 100 and got["checked"] > 20
     assert got["peak"] - got["before"] - got["held"] < largest + GIGABYTE
-    assert largest < got["staged"] < largest + GIGABYTE
+    assert got["staged"] < largest

@@ -34,7 +34,8 @@ def fill(
 ) -> decoder.Decoder:
     """Decoder with the checkpoint's values as `dtype`, laid out by `where`.
 
-    Beside the parameters the host holds `chunk_bytes` of one, or one tensor where that is more.
+    Beside the parameters the host holds `chunk_bytes` of one; more only for a layer, or a device's
+    part of a single tensor, that is larger.
     Raises ValueError naming missing, unexpected and wrongly shaped tensors before reading any.
     """
     graph, state = nnx.split(decoder.abstract(cfg, dtype=dtype, attention=attention))
@@ -54,8 +55,9 @@ def fill(
         write = jax.jit(_write, donate_argnums=0, out_shardings=sharding)
         few = jax.ShapeDtypeStruct((chunk, *leaf.shape[1:]), leaf.dtype)
         for start in range(0, layers, chunk):
-            part = _read(tensors, row, few, start, sharding)
-            whole = write(whole, part, np.int32(start)).block_until_ready()  # one part at a time
+            # Without a name for the part: it must be gone when the next is read.
+            whole = write(whole, _read(tensors, row, few, start, sharding), np.int32(start))
+            whole.block_until_ready()
         return whole
 
     return nnx.merge(graph, jax.tree_util.tree_map_with_path(value, state))
@@ -79,27 +81,43 @@ def _read(
 ) -> Array:
     """A parameter, or its layers from `first` on as many as `leaf` has, on its devices."""
     everything = tuple(range(n) for n in leaf.shape)
+    devices = {}  # by what they hold
     if sharding is None:
-        held = {None: everything}
+        devices[everything] = [None]
     else:
-        cuts = sharding.addressable_devices_indices_map(leaf.shape)
-        held = {device: _ranges(cut, everything) for device, cut in cuts.items()}
-    parts = {
-        index: np.empty([len(r) for r in index], leaf.dtype)
-        for index in dict.fromkeys(held.values())
-    }
+        for device, cut in sharding.addressable_devices_indices_map(leaf.shape).items():
+            devices.setdefault(_ranges(cut, everything), []).append(device)
+    # Layers come tensor by tensor, to read each once; a large single tensor shard by shard.
+    groups = [list(devices)] if row.rank else [[index] for index in devices]
+    shards = {}
+    for group in groups:
+        parts = _parts(tensors, row, leaf, first, group)
+        shards |= {d: jax.device_put(parts[index], d) for index in group for d in devices[index]}
+        jax.block_until_ready(
+            list(shards.values())
+        )  # else the host still holds them while it reads the next
+    if sharding is None:
+        return shards[None]
+    return jax.make_array_from_single_device_arrays(leaf.shape, sharding, list(shards.values()))
+
+
+def _parts(
+    tensors: names.Tensors,
+    row: names.Row,
+    leaf: jax.ShapeDtypeStruct,
+    first: int,
+    indices: list[names.Index],
+) -> dict[names.Index, np.ndarray]:
+    """These parts of what `_read` returns, in host memory."""
+    parts = {index: np.empty([len(r) for r in index], leaf.dtype) for index in indices}
     stack = row.rank
     for number in np.ndindex(leaf.shape[:stack]):
         name = row.name((number[0] + first, *number[1:]) if stack else ())
-        for index, part in parts.items():  # tensor by tensor, so that each is in memory once
+        for index, part in parts.items():
             if all(n in r for n, r in zip(number, index[:stack], strict=True)):
                 here = tuple(n - r.start for n, r in zip(number, index[:stack], strict=True))
                 row.read(tensors, name, leaf.shape[stack:], index[stack:], part[here])
-    if sharding is None:
-        return jax.device_put(parts[everything])
-    shards = [jax.device_put(parts[index], device) for device, index in held.items()]
-    jax.block_until_ready(shards)  # else the host still holds them while it reads the next
-    return jax.make_array_from_single_device_arrays(leaf.shape, sharding, shards)
+    return parts
 
 
 def _ranges(cut: tuple[slice, ...], everything: names.Index) -> names.Index:
