@@ -59,14 +59,17 @@ def fetch(repo: str, stamps: pathlib.Path) -> pathlib.Path:
                 "folder; what has arrived is kept, and a new start goes on from there"
             )
         text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise ValueError(f"'hf:{repo}' could not be fetched ({text}); {remedy}.") from error
+        raise ValueError(
+            f"model.source='hf:{repo}' could not be fetched ({text}); {remedy}."
+        ) from error
 
 
 def _names(folder: pathlib.Path) -> list[str]:
     """The weight files of the repository."""
     if not (folder / safetensors.INDEX).is_file():
         return [safetensors.SINGLE]
-    named = sorted(set(safetensors.read_json(folder / safetensors.INDEX)["weight_map"].values()))
+    index = safetensors.read_json(folder / safetensors.INDEX)
+    named = sorted(set(index.get("weight_map", {}).values()))
     for name in named:
         if not re.fullmatch(r"[\w.-]+\.safetensors", name):
             raise ValueError(f"{safetensors.INDEX} names {name!r}; shards lie beside it.")
