@@ -26,6 +26,13 @@ def model(preset: str) -> ml_collections.ConfigDict:
     )
 
 
+def mesh(preset: str) -> ml_collections.ConfigDict:
+    """Devices along each axis; fsdp=-1 takes what tp and ep leave over."""
+    large = preset == "qwen3-4b"  # its 30B-A3B judge is cut over tp x ep, its sampler over tp
+    tp, ep = (4, 4) if large else (1, 1)
+    return ml_collections.ConfigDict({"fsdp": -1, "tp": tp, "ep": ep})
+
+
 def data(preset: str) -> ml_collections.ConfigDict:
     """Episodes: built-in synthetic users, or a folder of real data by --config.data.source."""
     small = preset == "tiny"

@@ -17,6 +17,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.job = "grpo"
     c.seed = 0
     c.model = common.model(preset)
+    c.mesh = common.mesh(preset)
     c.data = common.data(preset)
     c.prompt = common.prompt(preset)
     c.rollout = {
@@ -32,6 +33,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.judge = {
         "kind": "likelihood" if laptop else "verbal",  # likelihood | verbal | reference
         "source": "" if laptop else "hf:Qwen/Qwen3-30B-A3B-Instruct-2507",  # "": the policy's own
+        "dtype": "bfloat16",  # of a judge with weights of its own
         "rows": 4 if laptop else 16,
     }
     c.reward = {
@@ -52,6 +54,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "save_every": 2 if small else 8 if laptop else 50,
         "keep": 2,
         "max_skipped": 5,
+        "stall": 1800,  # seconds without a step's end after which all stacks are shown
     }
     c.eval = common.evaluation(preset)
     return c

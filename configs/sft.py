@@ -16,6 +16,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.job = "sft"
     c.seed = 0
     c.model = common.model(preset)
+    c.mesh = common.mesh(preset)
     c.data = common.data(preset)
     c.prompt = common.prompt(preset)
     c.rows = 8 if laptop else 64  # episodes an update
@@ -28,6 +29,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "save_every": 2 if small else 20 if laptop else 100,
         "keep": 2,
         "max_skipped": 5,
+        "stall": 1800,  # seconds without a step's end after which all stacks are shown
     }
     c.eval = common.evaluation(preset)
     return c

@@ -27,7 +27,7 @@ def main(argv: list[str]) -> None:
     # JAX starts here, after the flags are known to be right.
     import jax
 
-    from pa_jax.core import checkpoint
+    from pa_jax.core import checkpoint, distributed
     from pa_jax.jobs import table
     from pa_jax.models.io import source
     from pa_jax.train import loop
@@ -40,6 +40,14 @@ def main(argv: list[str]) -> None:
     date = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     workdir = pathlib.Path(_WORKDIR.value or f"runs/{config.job}-{date}")
     try:
+        distributed.start()
+        if jax.process_count() > 1 and not _WORKDIR.value:
+            raise ValueError(
+                f"--workdir is not set and {jax.process_count()} processes share it; give the same "
+                "folder on shared storage to all of them."
+            )
+        if jax.process_index() > 0:
+            logging.set_verbosity(logging.WARNING)
         table.JOBS[config.job](config, workdir)
     except (ValueError, OSError, checkpoint.DamagedError, loop.Diverged) as error:
         if logging.get_verbosity() >= logging.DEBUG:

@@ -1,5 +1,6 @@
-"""The one named mesh: fsdp (rows, parameters by width), tp (heads, mlp, vocab), ep (experts)."""
+"""The one named mesh: fsdp and ep (rows, parameters by width; experts over ep), tp (heads, mlp)."""
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 
@@ -38,3 +39,8 @@ def make(cfg: MeshConfig, devices: Sequence[jax.Device] | None = None) -> jax.sh
         )
     auto = (jax.sharding.AxisType.Auto,) * len(AXES)
     return jax.make_mesh((fsdp, cfg.tp, cfg.ep), AXES, axis_types=auto, devices=devices)
+
+
+def using(mesh: jax.sharding.Mesh | None) -> contextlib.AbstractContextManager:
+    """A context in which programs are laid out on `mesh`; None: one device."""
+    return contextlib.nullcontext() if mesh is None else jax.set_mesh(mesh)

@@ -4,6 +4,10 @@ A parameter names its axes where it is made, `nnx.Param(x, axes=("layers", "embe
 optimiser made by `nnx.Optimizer` inherits them. A dimension that its mesh axis does not divide (3
 key/value heads on tp=2) is replicated instead: decided by shape alone, logged once, and visible
 in `layout`.
+
+The data axes are fsdp and ep: rows and dense parameters are cut over both, experts over ep alone
+(their remaining axes over fsdp: a mesh axis that an earlier dimension took is left out). So a
+dense policy and a judge with experts share one mesh.
 """
 
 import functools
@@ -15,15 +19,18 @@ import jax
 import numpy as np
 from absl import logging
 from flax import nnx
+from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 
 from pa_jax.core.typing import Array, Shaped
 
-Rules = Mapping[str, str | None]
+AnyMesh = jax.sharding.Mesh | jax.sharding.AbstractMesh
+Rules = Mapping[str, str | tuple[str, ...] | None]
 
+DATA = ("fsdp", "ep")
 TRAIN_RULES: Rules = {
-    "rows": "fsdp",
-    "embed": "fsdp",
+    "rows": DATA,
+    "embed": DATA,
     "heads": "tp",
     "kv_heads": "tp",
     "mlp": "tp",
@@ -34,17 +41,22 @@ TRAIN_RULES: Rules = {
     "norm": None,
     "rank": None,
 }
+# Decoding reads every weight at every token: dense parameters are whole along the data axes.
+INFER_RULES: Rules = {**TRAIN_RULES, "embed": None}
 # Activations. The output projection of scoring is cut by vocabulary over every chip: neither logits
 # nor the whole embedding cross the wire.
-ACTIVATION_RULES: Mapping[str, tuple[str, ...]] = {"rows": ("fsdp",), "all_vocab": ("fsdp", "tp")}
-# Decoding reads every weight at every token: parameters are whole along fsdp, only rows are cut.
-INFER_RULES: Rules = {**TRAIN_RULES, "embed": None}
+ACTIVATION_RULES: Rules = {
+    "rows": DATA,
+    "heads": "tp",
+    "kv_heads": "tp",
+    "all_vocab": (*DATA, "tp"),
+}
 
 
 def spec(
     axes: Sequence[str | None],
     shape: Sequence[int],
-    mesh: jax.sharding.Mesh,
+    mesh: AnyMesh,
     rules: Rules,
     name: str = "array",
 ) -> PartitionSpec:
@@ -54,13 +66,16 @@ def spec(
             f"{name}: axes {tuple(axes)} name {len(axes)} dimensions, its shape {tuple(shape)} has "
             f"{len(shape)}; name every dimension, None where it is never cut."
         )
-    parts = tuple(_part(a, n, mesh, rules, name) for a, n in zip(axes, shape, strict=True))
-    used = [p for p in parts if p is not None]
-    if len(set(used)) != len(used):
-        raise ValueError(
-            f"{name}: axes {tuple(axes)} use one mesh axis twice, {parts}; rename one of them or "
-            "set it to None."
-        )
+    parts, used = [], set()
+    for axis, size in zip(axes, shape, strict=True):
+        part = _part(axis, size, mesh, rules, name, used)
+        if used & {*part}:
+            raise ValueError(
+                f"{name}: axes {tuple(axes)} use mesh axis {part[0]!r} twice; rename one of them "
+                "or set it to None."
+            )
+        used |= {*part}
+        parts.append(_entry(part))
     return PartitionSpec(*parts)
 
 
@@ -77,70 +92,99 @@ def shardings(abstract_state: Any, mesh: jax.sharding.Mesh, rules: Rules) -> Any
     return jax.tree.unflatten(tree, made)
 
 
+def activation_spec(
+    axes: Sequence[str | None], shape: Sequence[int], mesh: AnyMesh
+) -> PartitionSpec:
+    """ACTIVATION_RULES' mesh axes of each dimension; whole where they do not divide it."""
+    parts = []
+    for axis, size in zip(axes, shape, strict=True):
+        names = _names(ACTIVATION_RULES[axis]) if axis else ()
+        parts.append(_entry(names if size % _count(mesh, names) == 0 else ()))
+    return PartitionSpec(*parts)
+
+
 def constrain(x: Shaped[Array, "..."], *axes: str | None) -> Shaped[Array, "..."]:
     """`x` laid out by ACTIVATION_RULES on the mesh set by `jax.set_mesh`; as it is without one."""
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty:
         return x
-    wanted = [ACTIVATION_RULES[axis] if axis else () for axis in axes]
-    parts = [
-        names if names and size % math.prod(mesh.shape[name] for name in names) == 0 else None
-        for names, size in zip(wanted, x.shape, strict=True)
-    ]
-    return jax.lax.with_sharding_constraint(x, PartitionSpec(*parts))
+    return jax.lax.with_sharding_constraint(x, activation_spec(axes, x.shape, mesh))
 
 
-def layout(state: Any, mesh: jax.sharding.Mesh, rules: Rules) -> dict[str, str]:
+def layout(state: Any, mesh: AnyMesh, rules: Rules) -> dict[str, str]:
     """Path -> "float32[30,576,1536] layers:-, embed:fsdp, mlp:tp", sorted: for golden files."""
     lines = {}
     for name, leaf in _named_leaves(state)[0]:
         value = _value(leaf)
         parts = _leaf_spec(name, leaf, mesh, rules)
         axes = _axes(leaf) or ()
-        cut = ", ".join(f"{a or '_'}:{p or '-'}" for a, p in zip(axes, parts, strict=True))
+        shown = ("+".join(_names(p)) or "-" for p in parts)
+        cut = ", ".join(f"{a or '_'}:{p}" for a, p in zip(axes, shown, strict=True))
         lines[name] = f"{value.dtype}[{','.join(map(str, value.shape))}] {cut}".strip()
     return dict(sorted(lines.items()))
 
 
-def host_to_global(
-    array: Shaped[np.ndarray, "..."], mesh: jax.sharding.Mesh, part: PartitionSpec
+def put(
+    array: Shaped[np.ndarray, "..."], mesh: jax.sharding.Mesh | None, *axes: str | None
 ) -> Shaped[Array, "..."]:
-    """A global array from what this process holds: its own rows where `part` cuts, else all."""
-    here = jax.process_count()
-    for dim, names in enumerate(part):
-        names = (names,) if isinstance(names, str) else names or ()
-        n = math.prod(mesh.shape[name] for name in names)
-        if array.shape[dim] * (here if names else 1) % n:
-            raise ValueError(
-                f"dimension {dim} of {array.shape} ({here} processes) does not divide by "
-                f"{'x'.join(names)}={n}; use {max(1, array.shape[dim] * here // n) * n} rows "
-                "over all processes or change the mesh."
-            )
-    return jax.make_array_from_process_local_data(NamedSharding(mesh, part), array)
+    """A host array that every process holds whole, laid out by ACTIVATION_RULES.
+
+    Each process copies to its own devices only what lies on them. Without a mesh: one device.
+    """
+    if mesh is None:
+        return jax.numpy.asarray(array)
+    axes = (*axes, *[None] * (array.ndim - len(axes)))
+    where = NamedSharding(mesh, activation_spec(axes, array.shape, mesh))
+    return jax.make_array_from_callback(array.shape, where, lambda index: array[index])
+
+
+def fetch(tree: Any) -> Any:
+    """The tree with host arrays, whole on every process whoever holds their parts."""
+
+    def whole(x: Any) -> Any:
+        if isinstance(x, jax.Array) and not x.is_fully_addressable:
+            return multihost_utils.process_allgather(x, tiled=True)
+        return jax.device_get(x)
+
+    return jax.tree.map(whole, tree)
 
 
 def _part(
-    axis: str | None, size: int, mesh: jax.sharding.Mesh, rules: Rules, name: str
-) -> str | None:
+    axis: str | None, size: int, mesh: AnyMesh, rules: Rules, name: str, used: set[str]
+) -> tuple[str, ...]:
     if axis is None:
-        return None
+        return ()
     if axis not in rules:
         raise ValueError(
             f"{name}: unknown logical axis {axis!r}; choose one of {sorted(rules)}, or add it to "
             "the tables in core/sharding.py."
         )
-    target = rules[axis]
-    if target is None:
-        return None
-    if target not in mesh.shape:
-        raise ValueError(
-            f"{name}: axis {axis!r} is mapped to mesh axis {target!r}; the mesh has "
-            f"{tuple(mesh.axis_names)}. Make it with core/mesh.make."
-        )
-    if size % mesh.shape[target]:
-        _log_replicated(axis, size, target, mesh.shape[target])
-        return None
+    target = _names(rules[axis])
+    if len(target) > 1:
+        target = tuple(x for x in target if x not in used)
+    for x in target:
+        if x not in mesh.shape:
+            raise ValueError(
+                f"{name}: axis {axis!r} is mapped to mesh axis {x!r}; the mesh has "
+                f"{tuple(mesh.axis_names)}. Make it with core/mesh.make."
+            )
+    if size % _count(mesh, target):
+        _log_replicated(axis, size, "x".join(target), _count(mesh, target))
+        return ()
     return target
+
+
+def _names(target: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (target,) if isinstance(target, str) else tuple(target or ())
+
+
+def _entry(names: tuple[str, ...]) -> str | tuple[str, ...] | None:
+    """A PartitionSpec's entry."""
+    return (names[0] if len(names) == 1 else names) if names else None
+
+
+def _count(mesh: AnyMesh, names: tuple[str, ...]) -> int:
+    return math.prod(mesh.shape[name] for name in names)
 
 
 @functools.cache
@@ -148,7 +192,7 @@ def _log_replicated(axis: str, size: int, target: str, n: int) -> None:
     logging.warning("axis %s of %d is not cut: %s=%d does not divide it", axis, size, target, n)
 
 
-def _leaf_spec(name: str, leaf: Any, mesh: jax.sharding.Mesh, rules: Rules) -> PartitionSpec:
+def _leaf_spec(name: str, leaf: Any, mesh: AnyMesh, rules: Rules) -> PartitionSpec:
     shape, axes = _value(leaf).shape, _axes(leaf)
     if axes is None and shape:
         raise ValueError(

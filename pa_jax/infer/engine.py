@@ -11,6 +11,7 @@ import numpy as np
 from flax import nnx
 
 from pa_jax.core import keys, sharding
+from pa_jax.core import mesh as meshes
 from pa_jax.core.typing import Array, Bool, Float, Int, Key
 from pa_jax.infer import buckets, sampling
 from pa_jax.models import attention, decoder, tree
@@ -145,7 +146,9 @@ def rollout(
         absent,
     )
     shape = (cfg.layers, n, g, slots, cfg.kv_heads, cfg.head_dim)
-    branch_kv = tuple(jnp.zeros(shape, kv[0].dtype) for _ in range(2))
+    axes = (None, "rows", None, None, "kv_heads", None)
+    kv = tuple(sharding.constrain(x, None, "rows", None, "kv_heads", None) for x in kv)
+    branch_kv = tuple(sharding.constrain(jnp.zeros(shape, x.dtype), *axes) for x in kv)
     token, logp = pick(jnp.broadcast_to(logits_nv[:, None], (n, g, cfg.vocab)), 0)
     first = (jnp.int32(0), token, branch_kv, write(out, token, logp, 0))
     return jax.lax.while_loop(more, body, first)[-1]
@@ -162,13 +165,33 @@ class Engine:
         rows: int = 8,
         trunks: Sequence[int] = (128, 256, 512, 1024, 2048, 4096),
     ) -> None:
-        """`model` is a LoadedModel (module, config, tokenizer)."""
+        """`model` is a LoadedModel (module, config, tokenizer).
+
+        On a mesh its weights are laid out by INFER_RULES, as the dtypes they have.
+        """
         self.model, self.mesh, self.rows, self.trunks = model, mesh, rows, tuple(trunks)
-        self.graph, self.state = nnx.split(model.module)
+        self.graph, state = nnx.split(model.module)
+        where = None
+        if mesh is not None:
+            where = sharding.shardings(state, mesh, sharding.INFER_RULES)
+        dtypes = jax.tree.map(lambda x: x.dtype, state)
+        self._same = mesh is None or mesh.size == 1
+        self._dtypes = dtypes
+        self._laid_out = jax.jit(
+            lambda new: jax.tree.map(lambda x, dtype: x.astype(dtype), new, dtypes),
+            out_shardings=where,
+        )
+        self.update(state)
 
     def update(self, state: Any) -> None:
-        """Sample from these parameters from now on (no copy)."""
-        self.state = state
+        """Sample from these parameters from now on.
+
+        They are laid out for inference on the devices, in the model's dtypes; on one device without
+        a copy where they are so already.
+        """
+        dtypes = jax.tree.map(lambda x: x.dtype, state)
+        as_is = self._same and dtypes == self._dtypes
+        self.state = state if as_is else self._laid_out(state)
 
     def generate(
         self,
@@ -211,7 +234,7 @@ class Engine:
             out = self.decode(
                 (trunk, trunk_len), keys.row_keys(base, rows), how, (max_new_tokens, slots), n
             )
-            out = jax.device_get(out)
+            out = sharding.fetch(out)
             real = slice(0, len(chosen))
             ids[chosen] = out.ids[real, :, :max_new_tokens]
             logp[chosen] = out.logprobs[real, :, :max_new_tokens]
@@ -223,22 +246,16 @@ class Engine:
         tokenizer = self.model.tokenizer
         end = tuple(tokenizer.eos_ids) if tokenizer is not None else ()
         allowed, slots = limits
-        return rollout(
-            self.graph,
-            self.state,
-            tuple(map(self.place, prompts)),
-            branch_keys(key_n, n),
-            how,
-            (jnp.int32(allowed), jnp.asarray(end, jnp.int32)),
-            slots=slots,
-        )
-
-    def place(self, rows: np.ndarray) -> Array:
-        """Rows on the mesh, cut over its data axis where they divide; on one device without it."""
-        if self.mesh is None:
-            return jnp.asarray(rows)
-        part = sharding.spec(("rows",), rows.shape[:1], self.mesh, sharding.TRAIN_RULES)
-        return jax.device_put(rows, jax.sharding.NamedSharding(self.mesh, part))
+        with meshes.using(self.mesh):
+            return rollout(
+                self.graph,
+                self.state,
+                tuple(sharding.put(rows, self.mesh, "rows") for rows in prompts),
+                branch_keys(key_n, n),
+                how,
+                (jnp.int32(allowed), jnp.asarray(end, jnp.int32)),
+                slots=slots,
+            )
 
     def texts(self, ids_ngc: np.ndarray, length_ng: np.ndarray) -> list[list[str]]:
         """Texts of completions without their end token; empty where there is no tokenizer."""

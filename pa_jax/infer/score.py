@@ -158,10 +158,12 @@ def pack(
     rows: int | None = None,
     trunks: Sequence[int] = TRUNKS,
     nodes: Sequence[int] = NODES,
+    mesh: jax.sharding.Mesh | None = None,
 ) -> TreeIds:
     """Trees of token-id lists, padded to the smallest buckets, and to `rows` rows where given.
 
-    branches[i] are prompt i's; leaves[i][g] are branch g's. Missing nodes have length 0.
+    branches[i] are prompt i's; leaves[i][g] are branch g's. Missing nodes have length 0. On a mesh
+    the rows are cut over its data axes; every process passes all of them.
     """
     if any(len(prompt) == 0 for prompt in prompts):
         raise ValueError("an empty prompt: a trunk needs at least one token (a BOS or a newline).")
@@ -183,8 +185,15 @@ def pack(
         for k, b in enumerate(row):
             if b:
                 leaf[i, k, : len(b)], leaf_len[i, k, : len(b)] = buckets.pad_rows(b, q)
-    lens = tree.TreeLengths(*map(jnp.asarray, (trunk_len, branch_len, leaf_len)))
-    return TreeIds(jnp.asarray(trunk), jnp.asarray(branch), jnp.asarray(leaf), lens)
+    return placed((trunk, branch, leaf), (trunk_len, branch_len, leaf_len), mesh)
+
+
+def placed(
+    ids: Sequence[np.ndarray], lengths: Sequence[np.ndarray], mesh: jax.sharding.Mesh | None
+) -> TreeIds:
+    """TreeIds of host arrays (trunk, branch, leaf ids and lengths), rows cut over the mesh."""
+    trunk, branch, leaf, *lens = (sharding.put(x, mesh, "rows") for x in (*ids, *lengths))
+    return TreeIds(trunk, branch, leaf, tree.TreeLengths(*lens))
 
 
 def logprobs(

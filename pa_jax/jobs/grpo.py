@@ -1,12 +1,9 @@
-"""Train with GRPO: held-out evaluation, the step loop, held-out evaluation, report."""
+"""Train with GRPO: a judge, a learner, and samples to read."""
 
-import contextlib
 import dataclasses
 import functools
 import json
 import pathlib
-import time
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,76 +13,41 @@ from flax import nnx
 
 from pa_jax import judge as judges
 from pa_jax import models
-from pa_jax.core import files, timing
+from pa_jax.core import files, sharding, timing
 from pa_jax.data import pipeline
-from pa_jax.evaluate import heldout
-from pa_jax.infer import engine
-from pa_jax.jobs import report, setup
+from pa_jax.jobs import setup, training
 from pa_jax.rl import advantage, learner, loss
-from pa_jax.train import loop, optimizer, step
+from pa_jax.train import loop, step
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """The `grpo` job; a second start on the same work directory goes on where it stopped."""
-    began = time.monotonic()
-    setup.open_workdir(config, workdir)
-    train = setup.open_episodes(config, workdir, "train")
-    test = setup.open_episodes(config, workdir, "heldout")
-    model = setup.load_model(config)
-    encode = setup.encoder(config, model.tokenizer)
+    """The `grpo` job."""
     cfg = setup.section(learner.RolloutConfig, config.rollout)
-    loop_cfg = setup.section(loop.LoopConfig, config.train)
-    tx = optimizer.make(setup.section(optimizer.OptimConfig, config.optim), loop_cfg.steps)
-    batches = pipeline.batches(
-        train,
-        encode,
-        pipeline.PipelineConfig(cfg.prompts, cfg.buckets, config.seed),
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-    )
-    judge = open_judge(config, model)
-    step_fn = make_learner(config, model, judge, tx)
-    chosen = setup.heldout(test, encode, config.eval.episodes, max(cfg.buckets))
-    sampler = engine.Engine(model, rows=config.eval.rows, trunks=cfg.buckets)
-    evaluate = functools.partial(
-        heldout.run,
-        sampler,
-        episodes=chosen[0],
-        prompts=chosen[1],
-        max_new_tokens=config.eval.max_new_tokens,
-    )
-    with contextlib.ExitStack() as stack:
-        made = setup.open_training(config, workdir, model, tx, batches, stack)
-        before = report.kept(workdir, "before", evaluate)
-        hooks = loop.Hooks(step_fn.step, show, functools.partial(write_samples, workdir))
-        state, finished = loop.run(
-            made.state, made.batches, hooks, loop_cfg,
-            saver=made.saver, writer=made.writer, timer=step_fn.timer,
-        )  # fmt: skip
-        if not finished:
-            logging.info(
-                "stopped and saved at step %d; go on with the same command and --workdir=%s",
-                int(state.step),
-                workdir,
-            )
-            return
-        sampler.update(state.params)
-        after = report.kept(workdir, f"after-{loop_cfg.steps}", evaluate)
-    report.write(workdir, before, after, skipped=batches.skipped, seconds=time.monotonic() - began)
+    plan = pipeline.PipelineConfig(cfg.prompts, cfg.buckets, config.seed)
+
+    def wire(config, opened, timer):
+        made = make_learner(config, opened, timer)
+        return loop.Hooks(made.step, show, functools.partial(write_samples, workdir))
+
+    training.run(config, workdir, plan, wire)
 
 
-def open_judge(config: ml_collections.ConfigDict, model: models.LoadedModel) -> judges.Judge:
+def open_judge(
+    config: ml_collections.ConfigDict, start: models.LoadedModel, mesh: jax.sharding.Mesh | None
+) -> judges.Judge:
     """The judge that config.judge names; an empty source is the policy's own starting weights."""
-    own = not config.judge.source or config.judge.kind == "reference"
-    other = model if own else models.load(config.judge.source, dtype=config.model.dtype)
-    return judges.Judge(config.judge.kind, model=other, rows=config.judge.rows)
+    cfg = config.judge
+    model = start
+    if cfg.source and cfg.kind != "reference":
+        rules = sharding.INFER_RULES
+        model = models.load(cfg.source, mesh=mesh, dtype=cfg.dtype, rules=rules)
+    return judges.Judge(cfg.kind, model=model, rows=cfg.rows, mesh=mesh)
 
 
 def make_learner(
-    config: ml_collections.ConfigDict, model: models.LoadedModel, judge: judges.Judge, tx: Any
+    config: ml_collections.ConfigDict, opened: training.Opened, timer: timing.PhaseTimer
 ) -> learner.Learner:
-    """The learner with its jitted update; the loaded weights stay as the reference."""
-    graph, reference = nnx.split(model.module)
+    """The learner with its jitted update; the weights at the start stay as the reference."""
     cfg = setup.section(learner.RolloutConfig, config.rollout)
     loss_fn = functools.partial(
         loss.grpo,
@@ -94,16 +56,22 @@ def make_learner(
         remat=config.model.remat,
     )
     return learner.Learner(
-        engine=engine.Engine(model, rows=cfg.prompts, trunks=cfg.buckets),
-        judge=judge,
-        reference=(graph, reference),
+        engine=opened.sampler,
+        judge=open_judge(config, opened.start, opened.mesh),
+        reference=nnx.split(opened.start.module),
         update=step.make_update(
-            graph, loss_fn, tx, micro=config.micro, compute=config.model.compute
+            opened.graph,
+            loss_fn,
+            opened.tx,
+            micro=config.micro,
+            compute=config.model.compute,
+            where=opened.where,
         ),
+        frozen=opened.frozen,
         rollout=cfg,
         reward=setup.section(advantage.RewardConfig, config.reward),
         seed=config.seed,
-        timer=timing.PhaseTimer(),
+        timer=timer,
     )
 
 
@@ -119,20 +87,18 @@ def write_samples(
     workdir: pathlib.Path, number: int, samples: list[learner.Sample], row: dict[str, float]
 ) -> None:
     """The step's first group, in samples.jsonl; a warning where sampler and trainer disagree."""
+    if jax.process_index() != 0:
+        return
     first = samples[0]
-    files.append_line(
-        workdir / "samples.jsonl",
-        json.dumps(
-            {
-                "step": number,
-                "episode": dataclasses.asdict(first.episode),
-                "texts": first.texts,
-                "scores": first.scores.round(4).tolist(),
-                "advantages": first.advantages.round(4).tolist(),
-                "finished": first.finished.tolist(),
-            }
-        ),
-    )
+    shown = {
+        "step": number,
+        "episode": dataclasses.asdict(first.episode),
+        "texts": first.texts,
+        "scores": first.scores.round(4).tolist(),
+        "advantages": first.advantages.round(4).tolist(),
+        "finished": first.finished.tolist(),
+    }
+    files.append_line(workdir / "samples.jsonl", json.dumps(shown))
     if row["logp_delta_mean"] > 0.01:
         logging.warning(
             "step %d: sampler and trainer log-probs differ by %.4f on average (over 0.01); the "

@@ -22,7 +22,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     lenders = setup.spread(others, config.episodes)
     model = setup.load_model(config)
     reports = {}
-    for kind in tqdm.tqdm(config.kinds, unit="judge"):
+    for kind in config.kinds:
         began = time.monotonic()
         words = None if kind == "reference" else model.tokenizer
         reports[kind] = agreement.measure(

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import tqdm
@@ -30,7 +29,8 @@ def kept(
     logging.info("evaluating on held-out episodes (%s)", name)
     records = make()
     rows = [dataclasses.asdict(record) for record in records]
-    files.atomic_write(path, json.dumps(rows, indent=1))
+    if jax.process_index() == 0:
+        files.atomic_write(path, json.dumps(rows, indent=1))
     f1 = heldout.summary(records)["token_f1"]
     logging.info("held-out %s: token-F1 with gold %s over %d episodes", name, f1, f1.n)
     return records
@@ -43,8 +43,10 @@ def write(
     *,
     skipped: int,
     seconds: float,
-) -> dict[str, Any]:
-    """report.json, training.png and heldout.png; tells on the terminal what changed."""
+) -> None:
+    """report.json, training.png and heldout.png from process 0; tells what changed."""
+    if jax.process_index() != 0:
+        return
     one, two = heldout.summary(before), heldout.summary(after)
     rows = list(files.read_rows(workdir / "metrics.jsonl"))
     figures = {
@@ -73,7 +75,6 @@ def write(
         f"checkpoints/. Next: python -m pa_jax.main --config=configs/export.py "
         f"--config.run={workdir}"
     )
-    return figures
 
 
 def table(before: Sequence[heldout.Record], after: Sequence[heldout.Record]) -> str:

@@ -1,25 +1,22 @@
-"""What jobs share before their first step: work directory, episodes, prompts, model, state."""
+"""What jobs share before their first step: work directory, mesh, episodes, prompts, model."""
 
-import contextlib
-import dataclasses
 import json
+import math
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import ml_collections
-import optax
 from absl import logging
-from flax import nnx
 
 from pa_jax import models
-from pa_jax.core import checkpoint, files, metrics
-from pa_jax.data import pipeline, source
+from pa_jax.core import files, sharding
+from pa_jax.core import mesh as meshes
+from pa_jax.data import source
 from pa_jax.dialogue import prompts, schema, template, tokenizer
-from pa_jax.train import loop, step
 
-MAY_CHANGE = ("train.steps", "train.save_every", "train.keep", "train.max_skipped")
+MAY_CHANGE = ("train.steps", "train.save_every", "train.keep", "train.max_skipped", "train.stall")
 
 
 def open_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
@@ -129,49 +126,28 @@ def heldout(
     return [episode for episode, _ in pairs], [ids for _, ids in pairs]
 
 
-def load_model(config: ml_collections.ConfigDict) -> models.LoadedModel:
-    """config.model's weights; trained models need a tokenizer."""
+def mesh(config: ml_collections.ConfigDict, *, rows: Mapping[str, int]) -> jax.sharding.Mesh:
+    """The mesh of config.mesh over all devices; ValueError unless it divides each count of rows."""
+    made = meshes.make(section(meshes.MeshConfig, config.mesh))
+    data = math.prod(made.shape[name] for name in sharding.DATA)
+    for name, count in rows.items():
+        if count % data:
+            raise ValueError(
+                f"{name}={count} rows do not divide by mesh.fsdp x mesh.ep = {data}; use "
+                f"{-(-count // data) * data}, or raise mesh.tp to have fewer."
+            )
+    return made
+
+
+def load_model(
+    config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh | None = None
+) -> models.LoadedModel:
+    """config.model's weights, laid out for training; trained models need a tokenizer."""
     logging.info("loading %s", config.model.source)
-    model = models.load(config.model.source, dtype=config.model.dtype)
+    model = models.load(config.model.source, mesh=mesh, dtype=config.model.dtype)
     if model.tokenizer is None:
         raise ValueError(
             f"model.source={config.model.source!r} has no tokenizer; use a checkpoint with one "
             "(random:tiny has a small built-in one)."
         )
     return model
-
-
-@dataclasses.dataclass(frozen=True)
-class Training:
-    """A train state to go on from, and the files a training job writes."""
-
-    state: step.TrainState
-    batches: pipeline.BatchIterator
-    saver: checkpoint.Checkpointer
-    writer: metrics.MetricWriter
-
-
-def open_training(
-    config: ml_collections.ConfigDict,
-    workdir: pathlib.Path,
-    model: models.LoadedModel,
-    tx: optax.GradientTransformation,
-    batches: pipeline.BatchIterator,
-    stack: contextlib.ExitStack,
-) -> Training:
-    """Fresh, or restored exactly: parameters, optimiser, step, data position; rows cut to match."""
-    saver = checkpoint.Checkpointer(
-        workdir / "checkpoints", keep=section(loop.LoopConfig, config.train).keep
-    )
-    stack.callback(saver.close)
-    state = step.create(nnx.state(model.module), tx)
-    restored = saver.restore(state)
-    if restored is not None:
-        state = restored.state
-        batches.set_state(restored.meta["data"])
-        logging.info("resuming %s from step %d", workdir, restored.step)
-    start = int(state.step)
-    writer = metrics.MetricWriter(workdir, tensorboard=True, resume_step=start)
-    stack.callback(writer.close)
-    files.truncate_rows(workdir / "samples.jsonl", lambda row: row["step"] < start)
-    return Training(state, batches, saver, writer)

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import tqdm
 
 from pa_jax.core.typing import Float
 from pa_jax.dialogue import schema, snippet, tokenizer
 from pa_jax.judge import canaries, judge, reference, rewording, rubric
 
-LONG = ("no_hallucination", "copy", "unchanged")  # longer than a snippet as a rule
+LONG = ("no_hallucination", "copy", "unchanged")  # of lengths of their own
+CHUNK = 40  # items between two signs of progress
 ADDED_PROFILE = 3  # statements that an episode without a profile gets
 
 
@@ -75,23 +77,36 @@ def cases(
 def judged(
     judge: judge.Judge, made: Sequence[Case], words: tokenizer.Tokenizer | None
 ) -> rubric.Scores:
-    """Scores of every case's texts in their order, the long texts in trees of their own.
+    """Scores of every case's texts in their order; texts of like length share a tree.
 
     `words` gives the ids of a judge that reads ids, None leaves them empty.
     """
     names = list(made[0].texts)
+    short = [name for name in names if name not in LONG]
+    honest = [name for name in short if name not in canaries.CANARIES]
+    tiny = [name for name in short if name in canaries.CANARIES]
+    together = [honest, tiny, *([name] for name in LONG)]
     parts = []
-    for chosen in ([n for n in names if n not in LONG], [n for n in names if n in LONG]):
-        groups = []
-        for case in made:
-            texts = tuple(case.texts[name] for name in chosen)
-            ids = tuple(tuple(words.encode(text)) if words else () for text in texts)
-            groups.append(rubric.Group(case.episode, ids, texts))
-        parts.append((chosen, judge.score(groups)))
-    order = [name for chosen, _ in parts for name in chosen]
-    back = [order.index(name) for name in names]
-    values = np.concatenate([scores.values for _, scores in parts], axis=1)[:, back]
-    return rubric.Scores(values, np.concatenate([s.failed for _, s in parts], axis=1)[:, back])
+    with tqdm.tqdm(total=len(together) * len(made), unit="tree", desc=judge.kind) as bar:
+        for chosen in together:
+            groups = [_group(case, chosen, words) for case in made]
+            found = []
+            for start in range(0, len(groups), CHUNK):
+                found.append(judge.score(groups[start : start + CHUNK]))
+                bar.update(len(groups[start : start + CHUNK]))
+            parts.append(found)
+    back = [[*honest, *tiny, *LONG].index(name) for name in names]
+    values, failed = (
+        np.concatenate([np.concatenate([getattr(s, of) for s in found]) for found in parts], axis=1)
+        for of in ("values", "failed")
+    )
+    return rubric.Scores(values[:, back], failed[:, back])
+
+
+def _group(case: Case, chosen: Sequence[str], words: tokenizer.Tokenizer | None) -> rubric.Group:
+    texts = tuple(case.texts[name] for name in chosen)
+    ids = tuple(tuple(words.encode(text)) if words else () for text in texts)
+    return rubric.Group(case.episode, ids, texts)
 
 
 def measure(

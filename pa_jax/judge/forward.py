@@ -8,12 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from pa_jax.core.typing import Array, Float
+from pa_jax.core import mesh as meshes
+from pa_jax.core import sharding
+from pa_jax.core.typing import Array, Float, Int
 from pa_jax.infer import score
 
 # Coarse, so that a run compiles a handful of programs.
 TRUNKS = (16, 128, 256, 512, 1024)
-NODES = (28, 42, 64, 96, 256, 1024)  # 28: a laptop run's snippets (24) and line end
+NODES = (28, 42, 64, 96, 160, 256, 1024)  # 28: a laptop run's snippets (24) and line end
 
 Nodes = Sequence[Sequence[Sequence[int]]]  # ids of row i's branch k
 LogProbs = list[list[np.ndarray]]  # one float32 a token of row i's branch k
@@ -27,18 +29,20 @@ def _both(
 
 
 class Forward:
-    """A frozen model split for jit; `rows` trees go in at a time, with `width` branches each."""
+    """A frozen model split for jit; `rows` trees go in at a time, cut over the mesh."""
 
-    def __init__(self, module: nnx.Module, rows: int):
+    def __init__(self, module: nnx.Module, rows: int, mesh: jax.sharding.Mesh | None):
         self.graph, self.state = nnx.split(module)
-        self.rows = rows
+        self.rows, self.mesh = rows, mesh
         self.slots = 0  # token slots that went through the model so far, padding included
 
     def trees(
         self, trunks: Sequence[Sequence[int]], branches: Nodes, leaves: list | None
     ) -> score.TreeIds:
         """Up to `rows` trees in the judges' buckets."""
-        made = score.pack(trunks, branches, leaves, rows=self.rows, trunks=TRUNKS, nodes=NODES)
+        made = score.pack(
+            trunks, branches, leaves, rows=self.rows, trunks=TRUNKS, nodes=NODES, mesh=self.mesh
+        )
         self.slots += self.rows * made.spec.slots
         return made
 
@@ -54,7 +58,7 @@ class Forward:
         if leaf is not None:
             leaves = [[[leaf[i]] for _ in row] for i, row in enumerate(branches)]
         trees = self.trees(trunks, branches, leaves)
-        branch, after = jax.device_get(_both(self.graph, self.state, trees))
+        branch, after = self._scored(trees)
         of_branch, of_leaf = [], []
         for i, row in enumerate(branches):
             of_branch.append([branch[i, k, : len(ids)] for k, ids in enumerate(row)])
@@ -67,7 +71,7 @@ class Forward:
     ) -> list[tuple[list[np.ndarray], ...]]:
         """Log-probs of leaves[i][k] after branch k of row i: one list of leaves for each branch."""
         trees = self.trees(trunks, branches, leaves)
-        _, after = jax.device_get(_both(self.graph, self.state, trees))
+        _, after = self._scored(trees)
         return [
             tuple(
                 [after[i, k, j, : len(ids)] for j, ids in enumerate(of_branch)]
@@ -75,3 +79,12 @@ class Forward:
             )
             for i, row in enumerate(leaves)
         ]
+
+    def labels(self, trees: score.TreeIds, label: Int[Array, " k"]) -> Float[np.ndarray, "n g j k"]:
+        """Log-probs of each label token right after every leaf."""
+        with meshes.using(self.mesh):
+            return sharding.fetch(score.labelled(self.graph, self.state, trees, label))
+
+    def _scored(self, trees: score.TreeIds) -> tuple[np.ndarray, np.ndarray]:
+        with meshes.using(self.mesh):
+            return sharding.fetch(_both(self.graph, self.state, trees))

@@ -2,26 +2,28 @@
 
 from collections.abc import Sequence
 
+import jax
+
 from pa_jax.judge import likelihood, reference, rubric, verbal
 
 KINDS = {
     "likelihood": likelihood.Likelihood,
     "verbal": verbal.Verbal,
-    "reference": lambda model, rows: reference.Reference(),
+    "reference": lambda model, rows, mesh: reference.Reference(),
 }
 
 
 class Judge:
     """Scores whole groups on the four criteria, under a model that stays as it is."""
 
-    def __init__(self, kind: str, *, model=None, rows: int):
+    def __init__(self, kind: str, *, model=None, rows: int, mesh: jax.sharding.Mesh | None = None):
         """`model` is a LoadedModel (reference needs none); `rows` groups go in at a time."""
         if kind not in KINDS:
             raise ValueError(f"judge.kind={kind!r}: choose one of {sorted(KINDS)}.")
         if rows < 1:
             raise ValueError(f"judge.rows={rows}: must be at least 1.")
         self.kind = kind
-        self._judge = KINDS[kind](model, rows)
+        self._judge = KINDS[kind](model, rows, mesh)
 
     def score(self, groups: Sequence[rubric.Group]) -> rubric.Scores:
         """Scores [n, g, 4] in the order given, and which snippets got no verdict."""

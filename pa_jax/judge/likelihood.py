@@ -37,6 +37,7 @@ Three forwards for `rows` groups: trees (-; s; g), (u; s) and (P; g+, g'; s, s')
 import dataclasses
 from collections.abc import Sequence
 
+import jax
 import numpy as np
 
 from pa_jax.core.typing import Float
@@ -63,13 +64,13 @@ class Known:
 class Likelihood:
     """Scores groups by log-ratios under one frozen model; `rows` groups go in at a time."""
 
-    def __init__(self, model, rows: int):
+    def __init__(self, model, rows: int, mesh: jax.sharding.Mesh | None):
         if model is None or model.tokenizer is None:
             raise ValueError(
                 "judge.kind='likelihood' got no model with a tokenizer; give models.load(SOURCE)."
             )
         self.reader = contexts.Reader(model.tokenizer)
-        self.forward = forward.Forward(model.module, rows)
+        self.forward = forward.Forward(model.module, rows, mesh)
 
     def score(self, groups: Sequence[rubric.Group]) -> rubric.Scores:
         """Scores in the order of the groups and their snippets."""

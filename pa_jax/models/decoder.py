@@ -99,10 +99,14 @@ class Block(nnx.Module):
         return jnp.einsum("ntf,fd->ntd", jax.nn.silu(gate) * up, self.w_down[...])
 
     def _experts(self, y_ntd: Array) -> Array:
-        cfg, flat = self.cfg, y_ntd.reshape(-1, y_ntd.shape[-1])
-        weight, expert = moe.route(flat, self.router[...], cfg.experts_per_token, cfg.norm_topk)
-        stacks = self.w_gate[...], self.w_up[...], self.w_down[...]
-        return moe.ragged(flat, weight, expert, stacks).reshape(y_ntd.shape)
+        cfg, stacks = self.cfg, (self.w_gate[...], self.w_up[...], self.w_down[...])
+        return moe.mixture(
+            y_ntd,
+            self.router[...],
+            stacks,
+            top=cfg.experts_per_token,
+            normalise=cfg.norm_topk,
+        )
 
 
 class Decoder(nnx.Module):

@@ -1,7 +1,7 @@
 """Tree attention by the Splash kernel that ships with JAX: the tree is a mask computed per block.
 
 Padding goes in as segment ids (1 real, 0 not). Under a mesh set by `jax.set_mesh` the kernel runs
-in a shard_map: rows over fsdp, heads over tp.
+in a shard_map: rows over the data axes, heads over tp.
 """
 
 import functools
@@ -12,6 +12,7 @@ from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_ke
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as masks
 from jax.sharding import PartitionSpec
 
+from pa_jax.core import sharding
 from pa_jax.core.typing import Array, Float
 from pa_jax.models import tree
 
@@ -78,7 +79,9 @@ def attend(
 
     mesh = jax.sharding.get_abstract_mesh()
     if not mesh.empty:
-        heads, rows = PartitionSpec("fsdp", "tp"), PartitionSpec("fsdp")
+        # Queries and their grouped keys are cut alike, or not at all.
+        heads = sharding.activation_spec(("rows", "kv_heads", None, None), k.shape, mesh)
+        rows = PartitionSpec(heads[0])
         local = jax.shard_map(
             local, mesh=mesh, in_specs=(heads, heads, heads, rows), out_specs=heads, check_vma=False
         )

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from pa_jax.core import keys, timing
+from pa_jax.core import keys, sharding, timing
+from pa_jax.core import mesh as meshes
 from pa_jax.core.typing import Array
 from pa_jax.data import pipeline
 from pa_jax.dialogue import schema
 from pa_jax.infer import buckets, engine, sampling, score
 from pa_jax.judge import rubric
-from pa_jax.models import tree
 from pa_jax.rl import advantage, loss
 from pa_jax.train import step
 
@@ -67,10 +67,11 @@ class Sample:
 class Learner:
     """What a GRPO step needs besides the train state; `update` comes from train.step."""
 
-    engine: engine.Engine
+    engine: engine.Engine  # its mesh is the learner's
     judge: Any  # judge.Judge
     reference: tuple[nnx.GraphDef, nnx.State]
-    update: Callable[[step.TrainState, loss.GroupBatch], tuple[step.TrainState, dict]]
+    update: Callable[..., tuple[step.TrainState, dict]]
+    frozen: nnx.State | tuple[()]  # what of the policy is not trained
     rollout: RolloutConfig
     reward: advantage.RewardConfig
     seed: int
@@ -81,33 +82,43 @@ class Learner:
         """Of sampler, trainer and reference alike: they are compared token by token."""
         return jnp.float32(self.rollout.temperature)
 
+    @property
+    def mesh(self) -> jax.sharding.Mesh | None:
+        return self.engine.mesh
+
+    def put(self, rows: np.ndarray) -> Array:
+        """A host array of the batch's rows on the mesh."""
+        return sharding.put(rows, self.mesh, "rows")
+
     def step(
         self, state: step.TrainState, batch: pipeline.Batch, number: int
     ) -> tuple[step.TrainState, dict[str, Any], list[Sample]]:
         """Train on one batch of prompts; waits for each phase, so that its seconds are its own."""
         with self.timer.phase("rollout"):
-            self.engine.update(state.params)
-            done = jax.device_get(self.sample(batch, number))
+            self.engine.update(step.whole(state, self.frozen))
+            done = sharding.fetch(self.sample(batch, number))
         with self.timer.phase("judge"):
             groups = self.groups(batch.episodes, done)
             scores = self.judge.score(groups)
         got = advantage.advantages(scores.values, scores.failed, done.finished, self.reward)
         with self.timer.phase("logprobs"):
             trees, old_logp = self.trees(batch, done)
-            reference_logp = score.scored(*self.reference, trees, self.temperature)
+            with meshes.using(self.mesh):
+                reference_logp = score.scored(*self.reference, trees, self.temperature)
             jax.block_until_ready(reference_logp)
         with self.timer.phase("update"):
             used = got.used & ~got.spread_zero[:, None]
             tokens = float(np.sum(done.lengths * used))
             made = loss.GroupBatch(
                 trees=trees,
-                old_logp=jnp.asarray(old_logp),
+                old_logp=self.put(old_logp),
                 reference_logp=reference_logp,
-                advantage=jnp.asarray(got.values),
-                used=jnp.asarray(used),
-                tokens=jnp.full((len(batch.episodes),), tokens, jnp.float32),
+                advantage=self.put(got.values),
+                used=self.put(used),
+                tokens=self.put(np.full((len(batch.episodes),), tokens, np.float32)),
             )
-            state, metrics = self.update(state, made)
+            with meshes.using(self.mesh):
+                state, metrics = self.update(state, made, self.frozen)
             jax.block_until_ready(metrics)
         metrics = metrics | self.describe(done, scores, got)
         samples = [
@@ -150,14 +161,11 @@ class Learner:
         """Prompts and completions as trees in the smallest slots that fit, and old log-probs."""
         slots = buckets.fit(int(done.lengths.max()), self.rollout.slots, what="completion")
         n, g = done.lengths.shape
-        lens = tree.TreeLengths(
-            jnp.asarray(batch.prompt_len),
-            jnp.asarray(done.lengths),
-            jnp.zeros((n, g, 0), jnp.int32),
+        trees = score.placed(
+            (batch.prompt_ids, done.ids[:, :, :slots], np.zeros((n, g, 0, 0), np.int32)),
+            (batch.prompt_len, done.lengths, np.zeros((n, g, 0), np.int32)),
+            self.mesh,
         )
-        branch = jnp.asarray(done.ids[:, :, :slots])
-        leaf = jnp.zeros((n, g, 0, 0), jnp.int32)
-        trees = score.TreeIds(jnp.asarray(batch.prompt_ids), branch, leaf, lens)
         return trees, done.logprobs[:, :, :slots]
 
     def describe(

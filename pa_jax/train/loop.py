@@ -17,7 +17,7 @@ import numpy as np
 import tqdm
 from absl import logging
 
-from pa_jax.core import checkpoint, metrics, timing
+from pa_jax.core import checkpoint, distributed, metrics, timing
 from pa_jax.train import step as train_step
 
 
@@ -31,15 +31,17 @@ class LoopConfig:
     save_every   steps between checkpoints (the last step is always saved)
     keep         checkpoints that stay
     max_skipped  non-finite updates in a row that stop the run
+    stall        seconds without the end of a step after which all stacks are shown
     """
 
     steps: int
     save_every: int
     keep: int
     max_skipped: int
+    stall: int
 
     def __post_init__(self) -> None:
-        for name in ("steps", "save_every", "keep", "max_skipped"):
+        for name in ("steps", "save_every", "keep", "max_skipped", "stall"):
             if getattr(self, name) < 1:
                 raise ValueError(f"train.{name}={getattr(self, name)}: must be at least 1.")
 
@@ -100,6 +102,7 @@ def run(
     skipped = 0
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopSignal())
+        watchdog = stack.enter_context(distributed.Watchdog(cfg.stall))
         compiles = stack.enter_context(timing.CompileCounter())
         bar = stack.enter_context(
             tqdm.tqdm(total=cfg.steps, initial=start, unit="step", dynamic_ncols=True)
@@ -117,6 +120,7 @@ def run(
             hooks.after(number, samples, row)
             bar.set_postfix_str(hooks.show(row), refresh=False)
             bar.update()
+            watchdog.beat()
             skipped = skipped + 1 if row["skipped"] else 0
             if skipped >= cfg.max_skipped:
                 raise Diverged(

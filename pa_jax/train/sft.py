@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pa_jax.core import sharding
 from pa_jax.core.typing import Array, Float
 from pa_jax.data import pipeline
 from pa_jax.dialogue import tokenizer
 from pa_jax.infer import buckets, score
-from pa_jax.models import decoder, tree
+from pa_jax.models import decoder
 
 
 @jax.tree_util.register_dataclass
@@ -23,8 +24,16 @@ class GoldBatch:
     tokens: Float[Array, " n"]
 
 
-def batch_of(batch: pipeline.Batch, words: tokenizer.Tokenizer, slots: Sequence[int]) -> GoldBatch:
-    """Prompts with their gold snippets and an end token; ValueError where gold is missing."""
+def batch_of(
+    batch: pipeline.Batch,
+    words: tokenizer.Tokenizer,
+    slots: Sequence[int],
+    mesh: jax.sharding.Mesh | None,
+) -> tuple[GoldBatch, int]:
+    """Prompts with their gold snippets and end tokens, and how many tokens those are.
+
+    Raises ValueError where gold is missing.
+    """
     rows = []
     for episode in batch.episodes:
         if episode.gold is None:
@@ -36,17 +45,14 @@ def batch_of(batch: pipeline.Batch, words: tokenizer.Tokenizer, slots: Sequence[
     width = buckets.fit(max(map(len, rows)), slots, what="gold snippet")
     ids, length = buckets.pad_rows(rows, width)
     n = len(rows)
-    trees = score.TreeIds(
-        jnp.asarray(batch.prompt_ids),
-        jnp.asarray(ids[:, None]),
-        jnp.zeros((n, 1, 0, 0), jnp.int32),
-        tree.TreeLengths(
-            jnp.asarray(batch.prompt_len),
-            jnp.asarray(length[:, None]),
-            jnp.zeros((n, 1, 0), jnp.int32),
-        ),
+    trees = score.placed(
+        (batch.prompt_ids, ids[:, None], np.zeros((n, 1, 0, 0), np.int32)),
+        (batch.prompt_len, length[:, None], np.zeros((n, 1, 0), np.int32)),
+        mesh,
     )
-    return GoldBatch(trees, jnp.full((n,), float(np.sum(length)), jnp.float32))
+    count = int(np.sum(length))
+    tokens = sharding.put(np.full((n,), count, np.float32), mesh, "rows")
+    return GoldBatch(trees, tokens), count
 
 
 def loss(

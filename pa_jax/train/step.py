@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from pa_jax.core.typing import Array, Int
+from pa_jax.core import sharding
+from pa_jax.core.typing import Array
 
 LossFn = Callable[[Any, Any], tuple[Array, dict[str, Array]]]
 
@@ -17,17 +18,34 @@ LossFn = Callable[[Any, Any], tuple[Array, dict[str, Array]]]
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TrainState:
-    """Parameters, optimiser state, and the number of updates tried."""
+    """Parameters, optimiser state, and the number of updates tried (int32, no axes).
+
+    The same tree also holds shapes, or shardings, in place of the arrays.
+    """
 
     params: nnx.State
     opt: Any
-    step: Int[Array, ""]
+    step: Any
 
 
-def create(params: nnx.State, tx: optax.GradientTransformation) -> TrainState:
-    """TrainState at step 0; owns copies of the parameters, so that they may be donated."""
-    params = jax.tree.map(jnp.copy, params)
-    return TrainState(params, tx.init(params), jnp.zeros((), jnp.int32))
+def create(
+    params: nnx.State,
+    tx: optax.GradientTransformation,
+    *,
+    mesh: jax.sharding.Mesh | None = None,
+) -> TrainState:
+    """TrainState at step 0, made where it lies; owns copies of the parameters: they are donated."""
+
+    def make(params: nnx.State) -> TrainState:
+        return TrainState(jax.tree.map(jnp.copy, params), tx.init(params), jnp.zeros((), jnp.int32))
+
+    where = None if mesh is None else layout(jax.eval_shape(make, params), mesh)
+    return jax.jit(make, out_shardings=where)(params)
+
+
+def layout(state: TrainState, mesh: jax.sharding.Mesh) -> TrainState:
+    """The same tree with a NamedSharding for each (abstract) array, by TRAIN_RULES."""
+    return sharding.shardings(state, mesh, sharding.TRAIN_RULES)
 
 
 def make_update(
@@ -37,8 +55,12 @@ def make_update(
     *,
     micro: int,
     compute: str,
-) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, Array]]]:
-    """Jitted (state, batch) -> (state, metrics); the state is donated.
+    where: TrainState | None = None,
+) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
+    """Jitted (state, batch, frozen=()) -> (state, metrics); the state is donated.
+
+    `frozen` is the part of the model that is not trained (an nnx.State), if there is one. `where`
+    is the state's `layout` on a mesh: the new state keeps it.
 
     `loss_fn(model, batch)` returns this batch's share of the whole mean loss and metrics, so that
     accumulating over microbatches of `micro` rows equals one batch. Metrics named "max/..." take
@@ -46,24 +68,25 @@ def make_update(
     metrics["skipped"]. The forward pass runs on a copy of the parameters in dtype `compute`.
     """
 
-    def loss(params, batch):
-        cast = jax.tree.map(lambda x: x.astype(compute), params)
-        return loss_fn(nnx.merge(graph, cast), batch)
+    def loss(params, batch, frozen):
+        parts = (params, frozen) if frozen else (params,)
+        return loss_fn(nnx.merge(graph, *(cast(part, compute) for part in parts)), batch)
 
     grad_fn = jax.value_and_grad(loss, has_aux=True)
 
-    def accumulate(params, batch):
+    def accumulate(params, batch, frozen):
         rows = jax.tree.leaves(batch)[0].shape[0]
         if rows <= micro:
-            return grad_fn(params, batch)
+            return grad_fn(params, batch, frozen)
         if rows % micro:
             raise ValueError(f"{rows} rows in microbatches of {micro}: must divide.")
         # As leaves: a batch class with an extra leading axis would not be what its types say.
         leaves, kind = jax.tree.flatten(batch)
-        parts = [x.reshape(rows // micro, micro, *x.shape[1:]) for x in leaves]
+        # Every microbatch takes rows of every chip: they are cut along the first axis.
+        parts = [x.reshape(micro, rows // micro, *x.shape[1:]).swapaxes(0, 1) for x in leaves]
 
         def grads_of(part):
-            return grad_fn(params, jax.tree.unflatten(kind, part))
+            return grad_fn(params, jax.tree.unflatten(kind, part), frozen)
 
         shapes = jax.eval_shape(grads_of, [x[0] for x in parts])
         zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
@@ -81,8 +104,10 @@ def make_update(
 
         return jax.lax.scan(add, zero, parts)[0]
 
-    def update(state: TrainState, batch: Any) -> tuple[TrainState, dict[str, Array]]:
-        (value, metrics), grads = accumulate(state.params, batch)
+    def update(
+        state: TrainState, batch: Any, frozen: Any = ()
+    ) -> tuple[TrainState, dict[str, Array]]:
+        (value, metrics), grads = accumulate(state.params, batch, frozen)
         norm = optax.tree.norm(grads)
         finite = jnp.isfinite(value) & jnp.isfinite(norm)
 
@@ -97,4 +122,17 @@ def make_update(
         metrics |= {"loss": value, "grad_norm": norm, "skipped": 1.0 - finite.astype(jnp.float32)}
         return TrainState(params, opt, state.step + 1), metrics
 
-    return jax.jit(update, donate_argnums=0)
+    out = None if where is None else (where, None)
+    return jax.jit(update, donate_argnums=0, out_shardings=out)
+
+
+def whole(state: TrainState, frozen: Any) -> nnx.State:
+    """All parameters of the model: the trained ones and the frozen ones."""
+    return nnx.merge_state(state.params, frozen) if frozen else state.params
+
+
+def cast(state: Any, dtype: str) -> Any:
+    """The same tree with its floating arrays as `dtype`; quantised integers stay."""
+    return jax.tree.map(
+        lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, state
+    )

@@ -80,7 +80,7 @@ def test_abstract_state_and_optimizer_are_placed_by_jit():
     assert len(leaves) == 3 * 3 + 2
     assert all(leaves)
     mu = state[1]["opt_state"][0]["mu"]["up"].get_value()
-    assert mu.sharding.spec == P(None, "fsdp", "tp")
+    assert mu.sharding.spec == P(None, ("fsdp", "ep"), "tp")
 
 
 def test_axis_that_does_not_divide_is_logged_once(caplog):
@@ -104,7 +104,7 @@ def test_mistakes_in_names_are_named():
         sharding.shardings({"w": nnx.Param(jnp.ones((2,)))}, made, sharding.TRAIN_RULES)
     with pytest.raises(ValueError, match="name 1 dimensions, its shape .* has 2"):
         sharding.spec(("embed",), (4, 4), made, sharding.TRAIN_RULES)
-    with pytest.raises(ValueError, match="one mesh axis twice"):
+    with pytest.raises(ValueError, match="use mesh axis 'tp' twice"):
         sharding.spec(("heads", "mlp"), (4, 4), made, sharding.TRAIN_RULES)
     with pytest.raises(ValueError, match="the mesh has"):
         sharding.spec(("embed",), (4,), made, {"embed": "data"})
@@ -112,19 +112,23 @@ def test_mistakes_in_names_are_named():
 
 def test_layout_reads_as_intended():
     assert sharding.layout(nnx.state(Block()), grid(2, 4), sharding.TRAIN_RULES) == {
-        "kv": "float32[2,8,3,4] layers:-, embed:fsdp, kv_heads:-, head_dim:-",
-        "out": "float32[8,32] embed:fsdp, vocab:tp",
-        "up": "float32[2,8,16] layers:-, embed:fsdp, mlp:tp",
+        "kv": "float32[2,8,3,4] layers:-, embed:fsdp+ep, kv_heads:-, head_dim:-",
+        "out": "float32[8,32] embed:fsdp+ep, vocab:tp",
+        "up": "float32[2,8,16] layers:-, embed:fsdp+ep, mlp:tp",
     }
 
 
-def test_host_rows_become_a_global_array():
+def test_experts_lie_on_ep_and_their_width_on_what_is_left():
+    spec = sharding.spec(
+        ("experts", "embed", "mlp"), (4, 8, 16), grid(2, 2, 2), sharding.TRAIN_RULES
+    )
+    assert spec == P("ep", "fsdp", "tp")
+
+
+def test_host_rows_become_a_global_array_and_come_back():
     rows = np.arange(24, dtype=np.int32).reshape(8, 3)
-    made = grid(4, 2)
-    out = sharding.host_to_global(rows, made, P("fsdp", None))
-    np.testing.assert_array_equal(np.asarray(out), rows)
+    out = sharding.put(rows, grid(2, 2, 2), "rows")
     assert {s.data.shape for s in out.addressable_shards} == {(2, 3)}
-    whole = sharding.host_to_global(rows, made, P())
-    assert {s.data.shape for s in whole.addressable_shards} == {(8, 3)}
-    with pytest.raises(ValueError, match=r"dimension 0 of \(6, 3\).*fsdp=4; use 4 rows"):
-        sharding.host_to_global(rows[:6], made, P("fsdp"))
+    np.testing.assert_array_equal(sharding.fetch(out), rows)
+    whole = sharding.put(rows[:6], grid(4, 2), "rows")  # 4 does not divide 6
+    assert {s.data.shape for s in whole.addressable_shards} == {(6, 3)}

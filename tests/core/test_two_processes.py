@@ -14,7 +14,6 @@ import os, sys
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 import pathlib
 import jax, jax.numpy as jnp, numpy as np
-from jax.sharding import NamedSharding, PartitionSpec as P
 from pa_jax.core import checkpoint, mesh, metrics, sharding
 
 folder, port, rank = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
@@ -22,7 +21,7 @@ jax.config.update("jax_cpu_collectives_implementation", "gloo")
 jax.distributed.initialize(f"127.0.0.1:{port}", 2, rank)
 over = mesh.make(mesh.MeshConfig(fsdp=-1, tp=1, ep=1))
 rows = np.arange(24, dtype=np.float32).reshape(8, 3)
-w = sharding.host_to_global(rows[4 * rank : 4 * rank + 4], over, P("fsdp"))
+w = sharding.put(rows, over, "rows")
 asked = {"w": jax.ShapeDtypeStruct(w.shape, w.dtype, sharding=w.sharding)}
 saver = checkpoint.Checkpointer(folder / "ckpt", keep=1)
 assert saver.restore(asked) is None

@@ -18,6 +18,7 @@ def trained(tmp_path_factory):
     """Work directory of a short SFT run."""
     workdir = tmp_path_factory.mktemp("sft")
     config = importlib.import_module("configs.sft").get_config("tiny")
+    config.mesh.tp, config.micro = 2, 8
     config.train.steps = 4
     config.data.users = 2
     config.eval.episodes = 2

@@ -5,10 +5,9 @@ import importlib
 import jax
 import pytest
 
-from pa_jax import models
+from pa_jax.core import timing
 from pa_jax.data import pipeline
-from pa_jax.jobs import grpo, setup
-from pa_jax.train import optimizer, step
+from pa_jax.jobs import grpo, setup, training
 
 
 @pytest.mark.parametrize("temperature", [0.5])
@@ -16,15 +15,13 @@ def test_before_the_first_update_there_is_no_kl_at_any_temperature(temperature, 
     config = importlib.import_module("configs.grpo").get_config("tiny")
     config.rollout.temperature = temperature
     config.data.users = 1
-    model = models.load("random:tiny", dtype="float32")
-    tx = optimizer.make(setup.section(optimizer.OptimConfig, config.optim), 2)
+    buckets = tuple(config.rollout.buckets)
+    opened, state = training.open_model(config, None, 2, buckets)
     episodes = setup.open_episodes(config, tmp_path, "train")
-    cfg = pipeline.PipelineConfig(config.rollout.prompts, tuple(config.rollout.buckets), 0)
-    batches = pipeline.batches(
-        episodes, setup.encoder(config, model.tokenizer), cfg, process_index=0, process_count=1
-    )
-    made = grpo.make_learner(config, model, grpo.open_judge(config, model), tx)
-    state = step.create(made.reference[1], tx)
+    cfg = pipeline.PipelineConfig(config.rollout.prompts, buckets, 0)
+    encode = setup.encoder(config, opened.start.tokenizer)
+    batches = pipeline.batches(episodes, encode, cfg, process_index=0, process_count=1)
+    made = grpo.make_learner(config, opened, timing.PhaseTimer())
     _, metrics, _ = made.step(state, next(batches), 0)
     metrics = jax.device_get(metrics)
     assert metrics["entropy"] > 0.1  # tokens took part

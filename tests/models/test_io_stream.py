@@ -16,7 +16,7 @@ import pytest
 from flax import nnx
 
 from pa_jax import models
-from pa_jax.core import mesh
+from pa_jax.core import mesh, sharding
 from pa_jax.models import config
 from pa_jax.models.io import names, safetensors, stream
 
@@ -32,7 +32,7 @@ def values(module) -> dict[str, np.ndarray]:
 
 def fill(cfg, tensors, grid=None, **options):
     options = {"dtype": "float32", "attention": "blocks"} | options
-    where = models._where(cfg, options["dtype"], grid)
+    where = models._where(cfg, options["dtype"], grid, sharding.TRAIN_RULES)
     return stream.fill(cfg, tensors, where=where, **options)
 
 
@@ -93,7 +93,7 @@ def test_layer_by_layer_into_shards_is_the_whole_checkpoint(name: str, grid: tup
         cut = fill(shape_of(name), tensors, grid, chunk_bytes=1)
     for path, value in values(cut).items():
         np.testing.assert_array_equal(value, whole[path], err_msg=path)
-    where = models._shardings(cut.cfg, "float32", grid)
+    where = models._shardings(cut.cfg, "float32", grid, sharding.TRAIN_RULES)
     for (path, leaf), (_, wanted) in zip(
         nnx.to_flat_state(nnx.state(cut)), nnx.to_flat_state(where), strict=True
     ):
@@ -162,12 +162,12 @@ jax.distributed.initialize(f"127.0.0.1:{port}", 2, int(number))
 import numpy as np
 from flax import nnx
 from pa_jax import models
-from pa_jax.core import mesh
+from pa_jax.core import mesh, sharding
 from pa_jax.models import config
 from pa_jax.models.io import names, safetensors, stream
 grid = mesh.make(mesh.MeshConfig(fsdp=4, tp=1, ep=1))
 cfg = config.from_hf(safetensors.read_json(models.pathlib.Path(folder) / "config.json"))
-read = 0
+where, read = models._where(cfg, "float32", grid, sharding.TRAIN_RULES), 0
 with safetensors.opened(models.pathlib.Path(folder)) as tensors:
     def counted(name, index):
         global read
@@ -175,7 +175,7 @@ with safetensors.opened(models.pathlib.Path(folder)) as tensors:
         read += found.nbytes
         return found
     module = stream.fill(cfg, names.Tensors(tensors.shapes, counted), dtype="float32",
-        attention="blocks", where=models._where(cfg, "float32", grid), chunk_bytes=1)
+        attention="blocks", where=where, chunk_bytes=1)
 held = {}
 for path, leaf in nnx.to_flat_state(nnx.state(module)):
     shards = {str(s.index): s.data for s in leaf[...].addressable_shards}
@@ -217,7 +217,7 @@ import jax
 import numpy as np
 from flax import nnx
 from pa_jax import models
-from pa_jax.core import mesh
+from pa_jax.core import mesh, sharding
 from pa_jax.models.io import names, safetensors
 
 def memory(key):

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pa_jax.core import mesh as meshes
 from pa_jax.models import moe
 
 TOKENS, WIDTH, MLP, EXPERTS = 11, 6, 5, 4
@@ -71,3 +72,28 @@ def test_routing_takes_the_most_probable_experts_with_their_softmax_weights():
     np.testing.assert_allclose(weight, want, rtol=1e-4)
     weight, _ = moe.route(x, router, 2, True)
     np.testing.assert_allclose(weight, want / want.sum(axis=1, keepdims=True), rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 4), (2, 1, 4), (2, 2, 2), (1, 2, 4), (8, 1, 1)])
+@pytest.mark.parametrize("rows", [8, 3])
+def test_experts_over_a_mesh_equal_one_device_forward_and_backward(shape, rows):
+    fsdp, tp, ep = shape
+    devices = jax.devices()[: fsdp * tp * ep]
+    mesh = meshes.make(meshes.MeshConfig(fsdp, tp, ep), devices)
+    keys = jax.random.split(jax.random.key(1), 2)
+    _, router, stacks = weights()
+    stacks = tuple(jnp.concatenate([s, s[..., :1]], -1) for s in stacks[:2]) + (
+        jnp.concatenate([stacks[2], stacks[2][:, :1]], 1),
+    )  # width 6, so that tp = 2 divides it
+    x = 0.3 * jax.random.normal(keys[0], (rows, 5, WIDTH))  # sin() of large sums would magnify
+
+    def total(x, router, stacks):
+        y = moe.mixture(x, router, stacks, top=2, normalise=True)
+        return jnp.sum(jnp.sin(y)), y
+
+    run = jax.value_and_grad(total, argnums=(0, 1, 2), has_aux=True)
+    want = jax.jit(run)(x, router, stacks)
+    with jax.set_mesh(mesh):
+        got = jax.jit(run)(x, router, stacks)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5 * float(jnp.abs(b).max()))

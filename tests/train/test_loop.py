@@ -51,7 +51,7 @@ def run(tmp_path, bad_from, steps=8):
     )
     saver = checkpoint.Checkpointer(tmp_path / "checkpoints", keep=2)
     writer = metrics.MetricWriter(tmp_path, tensorboard=False, resume_step=0)
-    cfg = loop.LoopConfig(steps=steps, save_every=2, keep=2, max_skipped=3)
+    cfg = loop.LoopConfig(steps=steps, save_every=2, keep=2, max_skipped=3, stall=600)
     try:
         return loop.run(
             step.create(params, tx),
@@ -86,6 +86,6 @@ def test_a_clean_run_reaches_its_last_step_and_leaves_a_checkpoint(tmp_path):
 
 @pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(loop.LoopConfig)])
 def test_numbers_below_one_are_refused(name):
-    values = {"steps": 1, "save_every": 1, "keep": 1, "max_skipped": 1} | {name: 0}
+    values = {"steps": 1, "save_every": 1, "keep": 1, "max_skipped": 1, "stall": 1} | {name: 0}
     with pytest.raises(ValueError, match=f"train.{name}=0"):
         loop.LoopConfig(**values)

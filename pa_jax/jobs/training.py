@@ -1,0 +1,140 @@
+"""What the training jobs share: load, evaluate, train, evaluate, report; each brings its step."""
+
+import contextlib
+import dataclasses
+import functools
+import pathlib
+import time
+from collections.abc import Callable
+
+import jax
+import ml_collections
+import optax
+from absl import logging
+from flax import nnx
+
+from pa_jax import models
+from pa_jax.core import checkpoint, files, metrics, timing
+from pa_jax.core import mesh as meshes
+from pa_jax.data import pipeline
+from pa_jax.evaluate import heldout
+from pa_jax.infer import engine
+from pa_jax.jobs import report, setup
+from pa_jax.train import loop, optimizer, step
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """A training job's model and what its step is made of.
+
+    start    the model as loaded, in the compute dtype: the reference, and what is sampled at first
+    graph    the trained model's structure, of its parameters and then `frozen`
+    frozen   the parameters that are not trained, () where all are
+    sampler  the one engine of rollouts and evaluation
+    where    the train state's layout on the mesh
+    """
+
+    mesh: jax.sharding.Mesh | None
+    start: models.LoadedModel
+    graph: nnx.GraphDef
+    frozen: nnx.State | tuple[()]
+    sampler: engine.Engine
+    tx: optax.GradientTransformation
+    where: step.TrainState | None
+
+
+Wire = Callable[[ml_collections.ConfigDict, Opened, timing.PhaseTimer], loop.Hooks]
+
+
+def run(
+    config: ml_collections.ConfigDict,
+    workdir: pathlib.Path,
+    plan: pipeline.PipelineConfig,
+    wire: Wire,
+) -> None:
+    """Train with the hooks that `wire` makes; a second start on the same folder goes on."""
+    began = time.monotonic()
+    setup.open_workdir(config, workdir)
+    mesh = setup.mesh(config, rows={"prompts": plan.rows, "micro": min(config.micro, plan.rows)})
+    loop_cfg = setup.section(loop.LoopConfig, config.train)
+    with meshes.using(mesh), contextlib.ExitStack() as stack:
+        opened, state = open_model(config, mesh, loop_cfg.steps, plan.buckets)
+        encode = setup.encoder(config, opened.start.tokenizer)
+        batches = pipeline.batches(
+            setup.open_episodes(config, workdir, "train"),
+            encode,
+            plan,
+            # Every process holds the whole batch (text is small) and its devices take their rows.
+            process_index=0,
+            process_count=1,
+        )
+        test = setup.open_episodes(config, workdir, "heldout")
+        chosen = setup.heldout(test, encode, config.eval.episodes, max(plan.buckets))
+        evaluate = functools.partial(
+            heldout.run, opened.sampler, *chosen, max_new_tokens=config.eval.max_new_tokens
+        )
+        timer = timing.PhaseTimer()
+        hooks = wire(config, opened, timer)
+        state, saver, writer = resume(config, workdir, state, batches, stack)
+        before = report.kept(workdir, "before", evaluate)
+        state, finished = loop.run(
+            state, batches, hooks, loop_cfg, saver=saver, writer=writer, timer=timer
+        )
+        if not finished:
+            logging.info(
+                "stopped and saved at step %d; go on with the same command and --workdir=%s",
+                int(state.step),
+                workdir,
+            )
+            return
+        opened.sampler.update(step.whole(state, opened.frozen))
+        after = report.kept(workdir, f"after-{loop_cfg.steps}", evaluate)
+    report.write(workdir, before, after, skipped=batches.skipped, seconds=time.monotonic() - began)
+
+
+def open_model(
+    config: ml_collections.ConfigDict,
+    mesh: jax.sharding.Mesh | None,
+    steps: int,
+    buckets: tuple[int, ...],
+) -> tuple[Opened, step.TrainState]:
+    """The job's model, and the state at step 0, which holds parameters of its own."""
+    tx = optimizer.make(setup.section(optimizer.OptimConfig, config.optim), steps)
+    loaded = setup.load_model(config, mesh)
+    graph, params = nnx.split(loaded.module)
+    module = nnx.merge(graph, jax.jit(step.cast, static_argnums=1)(params, config.model.compute))
+    start = dataclasses.replace(loaded, module=module)
+    state = step.create(params, tx, mesh=mesh)
+    opened = Opened(
+        mesh=mesh,
+        start=start,
+        graph=graph,
+        frozen=(),
+        sampler=engine.Engine(start, mesh=mesh, rows=config.eval.rows, trunks=buckets),
+        tx=tx,
+        where=None if mesh is None else step.layout(state, mesh),
+    )
+    return opened, state
+
+
+def resume(
+    config: ml_collections.ConfigDict,
+    workdir: pathlib.Path,
+    state: step.TrainState,
+    batches: pipeline.BatchIterator,
+    stack: contextlib.ExitStack,
+) -> tuple[step.TrainState, checkpoint.Checkpointer, metrics.MetricWriter]:
+    """Fresh, or restored exactly: parameters, optimiser, step, data position; rows cut to match."""
+    saver = checkpoint.Checkpointer(workdir / "checkpoints", keep=config.train.keep)
+    stack.callback(saver.close)
+    restored = saver.restore(state)
+    if restored is not None:
+        state = restored.state
+        batches.set_state(restored.meta["data"])
+        logging.info("resuming %s from step %d", workdir, restored.step)
+    start = int(state.step)
+    writer = metrics.MetricWriter(workdir, tensorboard=True, resume_step=start)
+    stack.callback(writer.close)
+    if jax.process_index() == 0:
+        files.truncate_rows(workdir / "samples.jsonl", lambda row: row["step"] < start)
+    return state, saver, writer
