@@ -41,7 +41,7 @@ setup() {
   cd "$HOME/pa_jax"
   # Its own Python: the VM images bring an older one.
   [[ -x .venv/bin/python ]] || uv venv --python 3.12 .venv
-  uv pip install -q --python .venv/bin/python -e ".[tpu,lora,quant]"
+  uv pip install -q --python .venv/bin/python -e ".[tpu]"
   echo "$1" >.code
 }
 
