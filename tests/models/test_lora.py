@@ -132,8 +132,7 @@ def test_an_adapter_of_some_weights_is_read(tmp_path):
     assert np.array_equal(run(back), run(made))
 
 
-@pytest.mark.parametrize("int8", [False, True])
-@pytest.mark.parametrize("name", ["qwen2", "qwen3_moe"])
+@pytest.mark.parametrize(("name", "int8"), [("qwen2", True), ("qwen3_moe", False)])
 def test_a_step_changes_adapters_alone(name, int8):
     module = quant.quantise(load(name)) if int8 else load(name)
     graph, adapters, rest = lora.split(trained(module))
@@ -155,9 +154,9 @@ def test_a_step_changes_adapters_alone(name, int8):
     paths = [".".join(map(str, path)) for path, _ in nnx.to_flat_state(grads)]
     assert paths and all(path.startswith("blocks.lora.") for path in paths)
     assert all(float(jnp.abs(g).max()) > 0 for g in jax.tree.leaves(grads))
-    lower, plain, _ = step("none")(after, rest)
-    assert float(lower) < float(value)
-    _, plain, _ = step("none")(adapters, rest)
+    plain_step = step("none")
+    assert float(plain_step(after, rest)[0]) < float(value)
+    _, plain, _ = plain_step(adapters, rest)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), grads, plain)
     assert jax.tree.all(jax.tree.map(np.array_equal, rest, kept))
 
@@ -188,8 +187,15 @@ def test_gradients_follow_from_those_of_merged_weights():
             )
 
 
-@pytest.mark.parametrize("sizes", [(8, 1, 1), (4, 2, 1), (2, 4, 1), (2, 2, 2)])
-@pytest.mark.parametrize("name", ["llama", "qwen3_moe"])
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("llama", (8, 1, 1)),
+        ("llama", (2, 4, 1)),
+        ("qwen3_moe", (4, 2, 1)),
+        ("qwen3_moe", (2, 2, 2)),
+    ],
+)
 def test_sharded_equals_unsharded(name, sizes):
     made = trained(quant.quantise(load(name)))
     graph, adapters, rest = lora.split(made)
@@ -232,8 +238,9 @@ def test_abstract_modules_get_adapters_for_planning():
     key, empty = jax.random.key(0), decoder.abstract(load("llama").cfg, dtype="bfloat16")
     whole = nnx.eval_shape(lambda m: lora.add(quant.quantise(m), CFG, key), empty)
     real = lora.add(quant.quantise(load("llama")), CFG, jax.random.key(0))
-    assert str(nnx.graphdef(whole)) == str(nnx.graphdef(real))
-    shapes = jax.tree.map(lambda x: x.shape, (nnx.state(whole), nnx.state(real)))
+    shapes = [
+        {path: leaf.shape for path, leaf in nnx.to_flat_state(nnx.state(m))} for m in (whole, real)
+    ]
     assert shapes[0] == shapes[1]
     assert whole.blocks.wq.dtype == jnp.int8 and whole.blocks.lora["wq"]["a"].dtype == jnp.float32
 
@@ -259,7 +266,7 @@ def test_what_cannot_be_done_is_said(tmp_path):
         ({"bias": "all"}, "bias='all'.*only plain LORA"),
         ({"peft_type": "IA3"}, "peft_type='IA3'.*only plain LORA"),
         ({"r": None}, "r and lora_alpha must be numbers"),
-        ({"r": 5}, r"lora_A.weight: got shape \(3, 48\), rank 5 .* asks for \(5, 48\)"),
+        ({"r": 5}, r"lora_A.weight: got shape \(3, 56\), rank 5 .* asks for \(5, 56\)"),
     ],
 )
 def test_foreign_adapters_are_refused(changed, words, tmp_path):
