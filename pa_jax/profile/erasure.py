@@ -131,7 +131,7 @@ def _checkpoint(engine: sa.Engine) -> None:
 
 def _files(engine: sa.Engine) -> list[pathlib.Path]:
     with connect.read(engine) as connection:
-        main = connection.exec_driver_sql("PRAGMA database_list").one().file
+        main = connection.exec_driver_sql("PRAGMA database_list").all()[0].file
     return [pathlib.Path(main + end) for end in ("", "-wal", "-shm", "-journal")]
 
 

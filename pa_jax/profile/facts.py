@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+from typing import Any
 
 from pa_jax.profile import taxonomy
 
@@ -67,6 +68,13 @@ class Fact:
             raise ValueError(
                 f"Fact {self.id!r} is superseded by itself; name the newer fact, or None."
             )
+
+    @classmethod
+    def unchecked(cls, fields: dict[str, Any]) -> "Fact":
+        """A fact of fields that a Fact has held before, for a store that reads back its own."""
+        fact = object.__new__(cls)
+        fact.__dict__.update(fields)
+        return fact
 
     @property
     def slot(self) -> str:

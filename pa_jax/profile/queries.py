@@ -1,4 +1,7 @@
-"""What a store asks its tables about one user, inside a transaction that the caller holds."""
+"""What a store asks its tables about one user, inside a transaction that the caller holds.
+
+Statements are built once: building one takes longer than SQLite needs to run it.
+"""
 
 from collections.abc import Sequence
 
@@ -8,87 +11,100 @@ from pa_jax.profile import facts, portable, promote, tables, update
 
 FACTS = tables.FACTS.c
 TURNS = tables.TURNS.c
-CURRENT = FACTS.known_to.is_(None)
 
-_VERSION_COLUMNS = (
+_USER = sa.bindparam("user")
+_OF_USER = FACTS.user_id == _USER
+_CURRENT = FACTS.known_to.is_(None)
+_BY_TURN = {"session": sa.bindparam("session"), "turn": sa.bindparam("turn")}
+
+_VALID = (FACTS.valid_from <= sa.bindparam("valid_at")) & (
+    FACTS.valid_to.is_(None) | (FACTS.valid_to > sa.bindparam("valid_at"))
+)
+_HELD = sa.select(*tables.FACT_COLUMNS).where(_OF_USER, _CURRENT, _VALID)
+_HELD_AS_OF = sa.select(*tables.FACT_COLUMNS).where(
+    _OF_USER,
+    FACTS.known_from <= sa.bindparam("known_at"),
+    _CURRENT | (FACTS.known_to > sa.bindparam("known_at")),
+    _VALID,
+)
+_REACHED = sa.select(*tables.FACT_COLUMNS, FACTS.version, FACTS.topic).where(
+    _OF_USER,
+    _CURRENT,
+    FACTS.valid_to.is_(None) | (FACTS.event == update.RETRACTED),
+    FACTS.topic.in_(sa.bindparam("topics", expanding=True))
+    | FACTS.subcategory.in_(sa.bindparam("subcategories", expanding=True))
+    | (FACTS.category == sa.bindparam("category")),
+)
+_RECORDS = sa.select(
+    *tables.FACT_COLUMNS,
     FACTS.version,
     FACTS.event,
     FACTS.by_session,
     FACTS.by_turn,
     FACTS.known_from,
     FACTS.known_to,
+).where(_OF_USER)
+_RECORDS_OF_FACT = _RECORDS.where(FACTS.fact_id == sa.bindparam("fact"))
+_CHANGES = sa.select(*tables.FACT_COLUMNS, FACTS.event).where(
+    _OF_USER, FACTS.by_session == _BY_TURN["session"], FACTS.by_turn == _BY_TURN["turn"]
 )
+_TURNS = sa.select(tables.TURNS).where(TURNS.user_id == _USER)
+_TURN = _TURNS.where(TURNS.session == _BY_TURN["session"], TURNS.turn == _BY_TURN["turn"])
+_LABELS = sa.select(tables.LABELS).where(tables.LABELS.c.user_id == _USER)
+_END_VERSIONS = (
+    tables.FACTS.update()
+    .where(_OF_USER, _CURRENT, FACTS.fact_id.in_(sa.bindparam("ids", expanding=True)))
+    .values(known_to=sa.bindparam("at"))
+)
+_ADD_VERSIONS = tables.FACTS.insert()
+_ADD_TURN = tables.TURNS.insert()
 
 
 def held(
-    connection: sa.Connection, user: str, known: sa.ColumnElement, valid_at: int
+    connection: sa.Connection, user: str, *, valid_at: int, known_at: int | None = None
 ) -> tuple[facts.Fact, ...]:
-    """The facts that the versions `known` hold for valid at a time, oldest first."""
-    rows = connection.execute(
-        sa.select(*tables.FACT_COLUMNS).where(
-            FACTS.user_id == user,
-            known,
-            FACTS.valid_from <= valid_at,
-            FACTS.valid_to.is_(None) | (FACTS.valid_to > valid_at),
-        )
-    )
-    return tuple(sorted(map(tables.fact, rows), key=update.order))
-
-
-def known_at(time: int) -> sa.ColumnElement:
-    """The versions that were current at a time."""
-    return (FACTS.known_from <= time) & (CURRENT | (FACTS.known_to > time))
+    """The facts valid at a time, oldest first, as known now, or as was known at `known_at`."""
+    where = {"user": user, "valid_at": valid_at}
+    if known_at is None:
+        rows = connection.execute(_HELD, where)
+    else:
+        rows = connection.execute(_HELD_AS_OF, where | {"known_at": known_at})
+    return tuple(sorted(map(tables.fact, rows.all()), key=update.order))
 
 
 def reached(
     connection: sa.Connection, user: str, reach: update.Reach
-) -> tuple[dict[str, int], list[facts.Fact]]:
-    """Version by id, and the held facts that operations can touch."""
-    touched = FACTS.topic.in_(reach.topics) | FACTS.subcategory.in_(reach.subcategories)
-    if reach.other:
-        touched |= FACTS.category == facts.OTHER
-    rows = connection.execute(
-        sa.select(*tables.FACT_COLUMNS, FACTS.version).where(
-            FACTS.user_id == user, CURRENT, FACTS.valid_to.is_(None), touched
-        )
-    ).all()
-    return {row.fact_id: row.version for row in rows}, [tables.fact(row) for row in rows]
-
-
-def forgotten(connection: sa.Connection, user: str, reach: update.Reach) -> frozenset[str]:
-    """The topics among `reach` whose fact the user had retracted."""
-    return frozenset(
-        connection.execute(
-            sa.select(FACTS.topic).where(
-                FACTS.user_id == user,
-                CURRENT,
-                FACTS.valid_to.is_not(None),
-                FACTS.event == update.RETRACTED,
-                FACTS.topic.in_(reach.topics),
-            )
-        ).scalars()
-    )
+) -> tuple[dict[str, int], list[facts.Fact], frozenset[str]]:
+    """What operations depend on: versions by id, held facts, topics the user had retracted."""
+    where = {
+        "user": user,
+        "topics": list(reach.topics),
+        "subcategories": list(reach.subcategories),
+        "category": facts.OTHER if reach.other else "",
+    }
+    rows = connection.execute(_REACHED, where).all()
+    now_held = [row for row in rows if row.valid_to is None]
+    versions = {row.fact_id: row.version for row in now_held}
+    retracted = frozenset(row.topic for row in rows if row.valid_to is not None)
+    return versions, [tables.fact(row) for row in now_held], retracted
 
 
 def records(
     connection: sa.Connection, user: str, fact_id: str | None
 ) -> tuple[portable.Record, ...]:
     """Every version of every fact, or of one."""
-    query = sa.select(*tables.FACT_COLUMNS, *_VERSION_COLUMNS).where(FACTS.user_id == user)
-    if fact_id is not None:
-        query = query.where(FACTS.fact_id == fact_id)
-    found = [tables.record(row) for row in connection.execute(query)]
-    return tuple(sorted(found, key=portable.order))
+    if fact_id is None:
+        rows = connection.execute(_RECORDS, {"user": user})
+    else:
+        rows = connection.execute(_RECORDS_OF_FACT, {"user": user, "fact": fact_id})
+    return tuple(sorted(map(tables.record, rows), key=portable.order))
 
 
 def changes_by(
     connection: sa.Connection, user: str, source: facts.Source
 ) -> tuple[update.Change, ...]:
     """What a turn changed, when it was applied."""
-    made = (FACTS.by_session == source.session) & (FACTS.by_turn == source.turn)
-    rows = connection.execute(
-        sa.select(*tables.FACT_COLUMNS, FACTS.event).where(FACTS.user_id == user, made)
-    )
+    rows = connection.execute(_CHANGES, _key(user, source))
     changes = [update.Change(tables.fact(row), row.event) for row in rows]
     return tuple(sorted(changes, key=lambda change: update.order(change.fact)))
 
@@ -97,27 +113,19 @@ def applied(
     connection: sa.Connection, user: str, source: facts.Source
 ) -> portable.AppliedTurn | None:
     """The turn as it was applied, None for one that was not."""
-    row = connection.execute(
-        sa.select(tables.TURNS).where(
-            TURNS.user_id == user,
-            TURNS.session == source.session,
-            TURNS.turn == source.turn,
-        )
-    ).one_or_none()
+    row = connection.execute(_TURN, _key(user, source)).one_or_none()
     return None if row is None else tables.turn(row)
 
 
 def turns(connection: sa.Connection, user: str) -> tuple[portable.AppliedTurn, ...]:
-    """Every applied turn."""
-    query = sa.select(tables.TURNS).where(TURNS.user_id == user)
-    rows = connection.execute(query.order_by(TURNS.session, TURNS.turn))
-    return tuple(tables.turn(row) for row in rows)
+    """Every applied turn, in order."""
+    found = [tables.turn(row) for row in connection.execute(_TURNS, {"user": user})]
+    return tuple(sorted(found, key=lambda turn: (turn.session, turn.turn)))
 
 
 def labels(connection: sa.Connection, user: str) -> tuple[promote.Label, ...]:
     """The user's own labels, by name."""
-    query = sa.select(tables.LABELS).where(tables.LABELS.c.user_id == user)
-    found = [tables.label(row) for row in connection.execute(query)]
+    found = [tables.label(row) for row in connection.execute(_LABELS, {"user": user})]
     return tuple(sorted(found, key=lambda label: label.name))
 
 
@@ -127,10 +135,15 @@ def replace_versions(
     """Ends the current versions of the facts in `added`, and puts those in their place."""
     known = [record.fact.id for record in added if record.version > 0]
     if known:
-        connection.execute(
-            tables.FACTS.update()
-            .where(FACTS.user_id == user, FACTS.fact_id.in_(known), CURRENT)
-            .values(known_to=at)
-        )
+        connection.execute(_END_VERSIONS, {"user": user, "ids": known, "at": at})
     if added:
-        connection.execute(tables.FACTS.insert(), [tables.record_row(r) for r in added])
+        connection.execute(_ADD_VERSIONS, [tables.record_row(record) for record in added])
+
+
+def add_turn(connection: sa.Connection, user: str, turn: portable.AppliedTurn) -> None:
+    """Notes that a turn was applied."""
+    connection.execute(_ADD_TURN, tables.turn_row(user, turn))
+
+
+def _key(user: str, source: facts.Source) -> dict[str, str | int]:
+    return {"user": user, "session": source.session, "turn": source.turn}

@@ -44,6 +44,11 @@ class ProfileStore:
         self._engine = connect.engine(self._url)
         self._pid = os.getpid()
         self._insert = _INSERT[self._engine.dialect.name]
+        insert = self._insert(tables.USERS)
+        old, new = tables.USERS.c.changed_at, insert.excluded.changed_at
+        self._keep_latest = insert.on_conflict_do_update(
+            index_elements=["user_id"], set_={"changed_at": sa.case((old > new, old), else_=new)}
+        ).returning(old)
         with connect.failures(self._url):
             connect.bring_up_to_date(self._engine)
 
@@ -56,7 +61,7 @@ class ProfileStore:
         _require_user(user)
         _require_utc("now", now)
         with self._failures(), connect.read(self._engine) as connection:
-            return queries.held(connection, user, queries.CURRENT, tables.micros(now))
+            return queries.held(connection, user, valid_at=tables.micros(now))
 
     def as_of(
         self, user: str, time: datetime.datetime, *, valid_at: datetime.datetime | None = None
@@ -65,9 +70,9 @@ class ProfileStore:
         _require_user(user)
         _require_utc("time", time)
         _require_utc("valid_at", valid_at or time)
-        known = queries.known_at(tables.micros(time))
+        known_at, valid = tables.micros(time), tables.micros(valid_at or time)
         with self._failures(), connect.read(self._engine) as connection:
-            return queries.held(connection, user, known, tables.micros(valid_at or time))
+            return queries.held(connection, user, valid_at=valid, known_at=known_at)
 
     def apply(
         self,
@@ -94,7 +99,7 @@ class ProfileStore:
             at = _not_before(latest, now)
             result = self._update(connection, user, ops, source, at)
             turn = portable.AppliedTurn(source.session, source.turn, at, result.receipts)
-            connection.execute(tables.TURNS.insert(), tables.turn_row(user, turn))
+            queries.add_turn(connection, user, turn)
         return Applied(result.receipts, result.changes, False)
 
     def history(self, user: str, fact_id: str | None = None) -> tuple[portable.Record, ...]:
@@ -144,7 +149,8 @@ class ProfileStore:
         changed_at = tables.micros(max(times)) if times else 0
         insert = self._insert(tables.USERS).values(user_id=user, changed_at=changed_at)
         with self._failures(), connect.write(self._engine) as connection:
-            if connection.execute(insert.on_conflict_do_nothing()).rowcount == 0:
+            added = insert.on_conflict_do_nothing().returning(tables.USERS.c.user_id)
+            if connection.execute(added).one_or_none() is None:
                 raise ValueError(
                     f"user {user!r} already has a profile here; erase it first, then import."
                 )
@@ -173,12 +179,8 @@ class ProfileStore:
         self, connection: sa.Connection, user: str, now: datetime.datetime
     ) -> datetime.datetime:
         """Time of the user's latest change, `now` included; holds the user's row until commit."""
-        insert = self._insert(tables.USERS).values(user_id=user, changed_at=tables.micros(now))
-        old, new = tables.USERS.c.changed_at, insert.excluded.changed_at
-        upsert = insert.on_conflict_do_update(
-            index_elements=["user_id"], set_={"changed_at": sa.case((old > new, old), else_=new)}
-        )
-        latest = connection.execute(upsert.returning(tables.USERS.c.changed_at)).scalar_one()
+        row = {"user_id": user, "changed_at": tables.micros(now)}
+        latest = connection.execute(self._keep_latest, row).scalar_one()
         return tables.moment(latest)
 
     def _update(
@@ -192,8 +194,7 @@ class ProfileStore:
         if not ops:
             return update.Update((), (), ())
         reach = update.reach(ops)
-        versions, held = queries.reached(connection, user, reach)
-        forgotten = queries.forgotten(connection, user, reach)
+        versions, held, forgotten = queries.reached(connection, user, reach)
         result = update.apply(held, ops, user=user, source=source, now=now, forgotten=forgotten)
         by = (source.session, source.turn)
         added = [

@@ -96,6 +96,10 @@ FACT_COLUMNS = tuple(
     ).split()
 )
 
+_FACT_FIELDS = "id user category subcategory statement polarity authority confidence".split()
+_PLAIN = len(_FACT_FIELDS)
+_WHOLE = len(FACT_COLUMNS)
+
 
 def micros(time: datetime.datetime) -> int:
     """A time as the tables keep it."""
@@ -113,23 +117,14 @@ def _moment(micros: int | None) -> datetime.datetime | None:
 
 def fact(row: Any) -> facts.Fact:
     """The fact of a row whose first columns are FACT_COLUMNS."""
-    (name, user, category, subcategory, statement, polarity, authority, confidence) = row[:8]
-    valid_from, valid_to, recorded_at, session, turn, quote, superseded_by = row[8:15]
-    return facts.Fact(
-        name,
-        user,
-        category,
-        subcategory,
-        statement,
-        polarity,
-        authority,
-        confidence,
-        moment(valid_from),
-        _moment(valid_to),
-        moment(recorded_at),
-        facts.Source(session, turn, quote),
-        superseded_by,
-    )
+    fields = dict(zip(_FACT_FIELDS, row[:_PLAIN], strict=True))
+    valid_from, valid_to, recorded_at, session, turn, quote, superseded_by = row[_PLAIN:_WHOLE]
+    fields["valid_from"] = moment(valid_from)
+    fields["valid_to"] = None if valid_to is None else moment(valid_to)
+    fields["recorded_at"] = moment(recorded_at)
+    fields["source"] = facts.Source(session, turn, quote)
+    fields["superseded_by"] = superseded_by
+    return facts.Fact.unchecked(fields)
 
 
 def fact_row(fact: facts.Fact) -> dict[str, Any]:

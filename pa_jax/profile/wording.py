@@ -14,7 +14,7 @@ _LIKE = "+"
 _DISLIKE = "-"
 _EDGES = ".,;:!?\"'()[]{}“”‘’…"
 _FILLERS = frozenset(
-    "the a an user user's their his her they he she is are am was were be been being do does did "
+    "the a an user user's is are am was were be been being do does did "
     "to of that really very just would will i my".split()
 )
 _LIKES = frozenset("like likes love loves prefer prefers enjoy enjoys want wants".split())
@@ -40,8 +40,9 @@ def clean(text: str, limit: int) -> str:
     Databases refuse NUL and half a surrogate pair: neither is left.
     """
     head = text[: 4 * limit]  # a megabyte is not looked at for a line
-    flat = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in head)
-    flat = " ".join(flat.split())
+    if not head.isprintable():
+        head = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in head)
+    flat = " ".join(head.split())
     return flat if len(flat) <= limit else flat[: limit - 3].rstrip() + "..."
 
 
