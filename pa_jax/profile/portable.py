@@ -15,11 +15,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from pa_jax.profile import facts, promote, update
+from pa_jax.profile import facts, promote, update, wording
 
 FORMAT = "pa_jax.profile"
 VERSION = 1
 MAX_INTEGER = 2**31 - 1
+MAX_ID_CHARS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +165,8 @@ class _Entry:
             raise ValueError(
                 f"{self.where}.{key} is a {type(value).__name__}; it must be of {kind.__name__}."
             )
+        if kind is str and ("\0" in value or not _encodes(value)):
+            raise ValueError(f"{self.where}.{key} has a character that no database stores.")
         if kind is int and not 0 <= value <= MAX_INTEGER:
             raise ValueError(f"{self.where}.{key}={value}; it must be from 0 to {MAX_INTEGER}.")
         return value
@@ -203,6 +206,10 @@ class _Entry:
             raise ValueError(f"{self.where}: {error}") from error
 
 
+def _encodes(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _record(entry: _Entry, user: str) -> Record:
     source, by = entry.entry("source"), entry.entry("by")
     statement, quote = entry.take("statement", str), source.take("quote", str)
@@ -211,11 +218,14 @@ def _record(entry: _Entry, user: str) -> Record:
             f"{entry.where}: a statement is one line of at most {update.MAX_STATEMENT_CHARS} "
             f"characters without control characters, a quote at most {update.MAX_QUOTE_CHARS}."
         )
+    name = entry.take("id", str)
+    if len(name) > MAX_ID_CHARS:
+        raise ValueError(f"{entry.where}.id has {len(name)} characters; allow {MAX_ID_CHARS}.")
     category, subcategory = entry.take("category", str), entry.take("subcategory", str)
     entry.build(lambda: facts.require_slot("subcategory", f"{category}/{subcategory}"))
     fact = entry.build(
         lambda: facts.Fact(
-            id=entry.take("id", str),
+            id=name,
             user=user,
             category=category,
             subcategory=subcategory,
@@ -263,8 +273,13 @@ def _receipt(entry: _Entry) -> update.Receipt:
 
 
 def _label(entry: _Entry) -> promote.Label:
+    name = entry.take("name", str)
+    if name != wording.label(name):
+        raise ValueError(
+            f"{entry.where}.name={name!r:.80} is not in its one spelling {wording.label(name)!r}."
+        )
     return promote.Label(
-        entry.take("name", str),
+        name,
         entry.take("sightings", int),
         entry.time("first_seen"),
         entry.time("last_seen"),

@@ -49,8 +49,10 @@ class ProfileStore:
         self._keep_latest = insert.on_conflict_do_update(
             index_elements=["user_id"], set_={"changed_at": sa.case((old > new, old), else_=new)}
         ).returning(old)
-        with connect.failures(self._url):
+        with contextlib.ExitStack() as on_failure, connect.failures(self._url):
+            on_failure.callback(self._engine.dispose)
             connect.bring_up_to_date(self._engine)
+            on_failure.pop_all()
 
     def close(self) -> None:
         """Closes all connections; the next call opens new ones."""
