@@ -26,9 +26,11 @@ _SHORT_NEGATION = re.compile(r"n['’]t$")
 
 _ENDED = re.compile(r"^(?:the user|i) (?:used to|formerly) (?P<rest>.+)$", re.IGNORECASE)
 _CHANGE = re.compile(
-    r"\b(?:from (?:now|here|today|this \w+) on|starting today|used to|no longer|any ?more|instead"
-    r"|these days|switched to|(?:have|has|'ve) changed|changed my mind|gave up|given up|stopped"
-    r"|done with|out of date|scratch (?:that|what)|not going back|correct your notes)\b",
+    r"\b(?:from (?:now|here|today|this \w+) on|starting (?:today|now)|used to|no longer"
+    r"|any ?more|any longer|instead|these days|for good|switched (?:to|over)|gone over to"
+    r"|come (?:round|around) to|changed my mind|(?:have|has|'ve) (?:changed|shifted)"
+    r"|(?:gave|given) up|took up|dropped|quit|stopped|done with|out of date|scratch (?:that|what)"
+    r"|(?:was|were) wrong about|not going back|correct your notes)\b",
     re.IGNORECASE,
 )
 _ALSO = re.compile(r"\b(?:also|as well|in addition|on top of that)\b", re.IGNORECASE)

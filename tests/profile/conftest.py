@@ -7,6 +7,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
@@ -28,14 +29,13 @@ def _free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
+def postgres():
     """URL prefix of a PostgreSQL server that lives as long as the tests; end it in a name."""
     programs = {name: _program(name) for name in ("initdb", "pg_ctl", "postgres")}
     missing = [name for name, path in programs.items() if path is None]
     if missing:
         pytest.skip(f"PostgreSQL has no {', '.join(missing)} here; install Debian's postgresql")
     pytest.importorskip("psycopg", reason="psycopg is not installed: pip install pa_jax[postgres]")
-    folder = tmp_path_factory.mktemp("postgres")
     as_user = []
     if os.getuid() == 0:  # PostgreSQL refuses to run as root
         try:
@@ -44,10 +44,10 @@ def postgres(tmp_path_factory):
             pytest.skip(f"running as root, and there is no user {_SERVER_USER} to run PostgreSQL")
         as_user = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}"]
         as_user.append("--clear-groups")
+    # not pytest's own folder, which every other pytest of the same user closes to all but root
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="pa_jax_postgres_"))
+    if as_user:
         os.chown(folder, account.pw_uid, account.pw_gid)
-        for parent in [folder, *folder.parents]:
-            if parent.owner() == "root" and parent != pathlib.Path("/"):
-                parent.chmod(parent.stat().st_mode | 0o011)
 
     def run(name: str, *options: str) -> None:
         with open(folder / f"{name}.out", "ab") as output:
@@ -62,6 +62,7 @@ def postgres(tmp_path_factory):
     run("pg_ctl", "-o", settings, "-l", str(folder / "server.log"), "-w", "start")
     yield f"postgresql://{_SERVER_USER}@127.0.0.1:{port}"
     run("pg_ctl", "-m", "immediate", "-w", "stop")
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
