@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+from typing import Any
 
 from pa_jax.profile import taxonomy
 
@@ -68,6 +69,13 @@ class Fact:
                 f"Fact {self.id!r} is superseded by itself; name the newer fact, or None."
             )
 
+    @classmethod
+    def unchecked(cls, fields: dict[str, Any]) -> "Fact":
+        """A fact of fields that a Fact has held before, for a store that reads back its own."""
+        fact = object.__new__(cls)
+        fact.__dict__.update(fields)
+        return fact
+
     @property
     def slot(self) -> str:
         """The path "category/subcategory"."""
@@ -96,11 +104,12 @@ class FactOp:
         _require_choice("FactOp.kind", self.kind, KINDS)
         _require_presence(self.kind, "statement", self.statement, wanted=self.kind != RETRACT)
         _require_presence(self.kind, "replaces", self.replaces, wanted=self.kind != ADD)
-        _require_slot(self.slot)
+        require_slot("FactOp.slot", self.slot)
         _require_belief("FactOp", self.polarity, self.authority, self.confidence)
 
 
-def _require_slot(slot: str) -> None:
+def require_slot(where: str, slot: str) -> None:
+    """Raises a ValueError unless `slot` is a path of the taxonomy or "other/LABEL"."""
     category, _, label = slot.partition("/")
     if category == OTHER and label.strip() and "/" not in label:
         return
@@ -108,7 +117,7 @@ def _require_slot(slot: str) -> None:
         taxonomy.Taxonomy.load().get(slot)
     except ValueError as error:
         raise ValueError(
-            f'FactOp.slot={slot!r}: {error} What fits nowhere goes to "{OTHER}/LABEL".'
+            f'{where}={slot!r}: {error} What fits nowhere goes to "{OTHER}/LABEL".'
         ) from error
 
 

@@ -1,6 +1,13 @@
-"""The profile part of a prompt."""
+"""The profile part of a prompt: which facts go in, and their text.
 
-from collections.abc import Sequence
+Training renders the statements of an episode; the agent first chooses among its facts, then
+renders the chosen statements the same way.
+"""
+
+import datetime
+from collections.abc import Callable, Iterable, Sequence
+
+from pa_jax.profile import decay, facts, update
 
 EMPTY = "(empty)"
 
@@ -22,9 +29,54 @@ def render(statements: Sequence[str], *, max_chars: int) -> str:
     kept: list[str] = []
     room = max_chars + 1  # the last line ends without a line break
     for statement in reversed(statements):
-        words = statement.split()
-        line = _BULLET + " ".join(words)
-        if words and len(line) + 1 <= room:
+        line = _line(statement)
+        if line and len(line) + 1 <= room:
             kept.append(line)
             room -= len(line) + 1
     return "\n".join(reversed(kept)) if kept else EMPTY
+
+
+def choose(
+    profile: Iterable[facts.Fact],
+    *,
+    now: datetime.datetime,
+    relevance: Callable[[facts.Fact], float],
+    max_tokens: int,
+    count: Callable[[str], int],
+) -> tuple[facts.Fact, ...]:
+    """The facts that matter most within a token budget, oldest first, as `render` takes them.
+
+    A fact matters by `relevance` (0 or more; a constant function where nothing is asked) times
+    its certainty at `now`, then by how new it is. One that does not fit is left out whole, and
+    a less important one may take its room. `count` gives the tokens of a text: what is counted
+    at the end is the rendered text, so the budget holds however tokens join.
+    """
+    if count(EMPTY) > max_tokens:
+        raise ValueError(
+            f"max_tokens={max_tokens} has no room for {EMPTY!r}; allow {count(EMPTY)} or more."
+        )
+
+    def weight(fact: facts.Fact) -> tuple[float, datetime.datetime, str]:
+        return relevance(fact) * decay.confidence_at(fact, now=now), fact.recorded_at, fact.id
+
+    chosen: list[facts.Fact] = []
+    room = max_tokens
+    for fact in sorted(profile, key=weight, reverse=True):
+        tokens = count(_line(fact.statement) + "\n")
+        if tokens <= room:
+            chosen.append(fact)
+            room -= tokens
+    while chosen and count(_text(chosen)) > max_tokens:
+        chosen.pop()
+    return tuple(sorted(chosen, key=update.order))
+
+
+def _line(statement: str) -> str:
+    """The statement's line, "" for one without words."""
+    words = statement.split()
+    return _BULLET + " ".join(words) if words else ""
+
+
+def _text(chosen: Iterable[facts.Fact]) -> str:
+    lines = [_line(fact.statement) for fact in sorted(chosen, key=update.order)]
+    return "\n".join(lines)

@@ -53,9 +53,10 @@ class Category:
 
 @dataclasses.dataclass(frozen=True)
 class Taxonomy:
-    """All categories in file order."""
+    """All categories in file order, and the half-life of facts that fit none of them."""
 
     categories: tuple[Category, ...]
+    other_half_life_days: int
 
     @classmethod
     def load(cls) -> "Taxonomy":
@@ -104,7 +105,10 @@ def parse(text: str) -> Taxonomy:
     except json.JSONDecodeError as error:
         raise ValueError(f"{_FILE} is no JSON: {error}; restore the file.") from error
     entries = _list(content, "categories", _FILE)
-    taxonomy = Taxonomy(tuple(_category(entry) for entry in entries))
+    taxonomy = Taxonomy(
+        tuple(_category(entry) for entry in entries),
+        _days(content, "other_half_life_days", _FILE),
+    )
     _reject_repeats("category id", [category.id for category in taxonomy.categories])
     _reject_repeats("path", [slot.path for slot in taxonomy.subcategories])
     _reject_repeats("value", [value for slot in taxonomy.subcategories for value in slot.values])
@@ -113,16 +117,10 @@ def parse(text: str) -> Taxonomy:
 
 def _category(entry: Any) -> Category:
     texts = {key: _text(entry, key, "a category") for key in _CATEGORY_TEXTS}
-    half_life = entry.get("half_life_days")
-    if not isinstance(half_life, int) or isinstance(half_life, bool) or half_life <= 0:
-        raise ValueError(
-            f"{_FILE}: half_life_days of {texts['id']} is {half_life!r}; "
-            "it must be a whole number of days, 1 or more."
-        )
     slots = _list(entry, "subcategories", texts["id"])
     return Category(
         **texts,
-        half_life_days=half_life,
+        half_life_days=_days(entry, "half_life_days", texts["id"]),
         subcategories=tuple(_subcategory(texts["id"], slot) for slot in slots),
     )
 
@@ -147,6 +145,15 @@ def _field(entry: Any, key: str, where: str) -> Any:
     if not isinstance(entry, dict) or key not in entry:
         raise ValueError(f"{_FILE}: an entry of {where} has no {key!r}; add it to {entry!r:.80}.")
     return entry[key]
+
+
+def _days(entry: Any, key: str, where: str) -> int:
+    days = entry.get(key)
+    if not isinstance(days, int) or isinstance(days, bool) or days <= 0:
+        raise ValueError(
+            f"{_FILE}: {key} of {where} is {days!r}; it must be a whole number of days, 1 or more."
+        )
+    return days
 
 
 def _list(entry: Any, key: str, where: str) -> list[Any]:

@@ -34,7 +34,8 @@ def _smallest():
         "examples": ["The user likes tea.", "The user drinks tea."],
     }
     category = {"id": "food", "name": "Food", "definition": "Food.", "half_life_days": 30}
-    return {"categories": [category | {"subcategories": [slot]}]}
+    categories = [category | {"subcategories": [slot]}]
+    return {"other_half_life_days": 90, "categories": categories}
 
 
 def test_eleven_categories_and_over_three_hundred_slots():

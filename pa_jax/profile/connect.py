@@ -1,0 +1,198 @@
+"""Opening the database behind a URL, bringing its tables up to date, and saying what failed."""
+
+import contextlib
+import os
+import pathlib
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from alembic import command
+from alembic import config as alembic_config
+from alembic.runtime import migration
+from alembic.script import ScriptDirectory
+from sqlalchemy import event, exc
+
+from pa_jax.profile import tables
+
+WAIT_SECONDS = 30.0  # for a lock that another process holds
+DRIVERS = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+
+_MIGRATIONS = pathlib.Path(__file__).with_name("migrations")
+_MIGRATION_LOCK = 7_040_417  # any number that all versions of pa_jax share
+_ONE_AT_A_TIME = threading.Lock()  # alembic keeps its context in a module
+
+_REMEDIES = (  # words of the database's own message -> what to do
+    ("readonly", "it is read-only; make the file and its folder writable, or use another path."),
+    ("read-only", "it is read-only; make it writable, or use another path."),
+    ("unable to open", "it cannot be opened; create its folder, and make both writable."),
+    ("locked", f"another process kept it locked for {WAIT_SECONDS:g} s; close that one, retry."),
+    ("not a database", "the file is no SQLite database; name another file."),
+    ("malformed", "the file is damaged; restore it from a backup."),
+    ("full", "there is no room left on its disk; free some."),
+    ("connection", "the server does not answer; start it, and check host, port and password."),
+)
+
+
+class StoreError(RuntimeError):
+    """The database cannot do what was asked; nothing was half applied."""
+
+
+def parse(url: str) -> sa.URL:
+    """The URL with the driver that the package uses."""
+    try:
+        parsed = sa.make_url(url)
+    except exc.ArgumentError as error:
+        raise ValueError(
+            f"profile store URL {url!r:.60} is none; write sqlite:///FILE "
+            "or postgresql://USER:PASSWORD@HOST/DATABASE."
+        ) from error
+    if parsed.drivername not in DRIVERS:
+        raise ValueError(
+            f"profile store URL begins with {parsed.drivername!r}: "
+            f"choose one of {', '.join(DRIVERS)}."
+        )
+    parsed = parsed.set(drivername=DRIVERS[parsed.drivername])
+    if parsed.drivername == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise ValueError(
+            f"profile store URL {url!r} names no file, and profiles are to last; "
+            "write sqlite:///FILE."
+        )
+    return parsed
+
+
+@contextlib.contextmanager
+def failures(url: sa.URL) -> Iterator[None]:
+    """Turns what the database driver raises into a StoreError that names a remedy."""
+    try:
+        yield
+    except (exc.DBAPIError, exc.TimeoutError) as error:
+        said = str(getattr(error, "orig", None) or error).strip()
+        remedy = next((text for word, text in _REMEDIES if word in said.lower()), "")
+        name = url.render_as_string(hide_password=True)
+        raise StoreError(f"profile store {name}: {remedy or 'it failed.'} ({said})") from error
+
+
+def engine(url: sa.URL) -> sa.Engine:
+    """An engine whose transactions begin as `write` and `read` need them; connects on use."""
+    if url.drivername != "sqlite":
+        return sa.create_engine(url, hide_parameters=True, pool_pre_ping=True, max_overflow=64)
+    made = sa.create_engine(
+        url,
+        hide_parameters=True,
+        max_overflow=64,
+        connect_args={"timeout": WAIT_SECONDS, "check_same_thread": False},
+    )
+    event.listen(made, "connect", _prepare_sqlite)
+    event.listen(made, "begin", _begin_sqlite)
+    return made
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    connection.isolation_level = None  # sqlite3 begins nothing of its own: _begin_sqlite does
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: survives a killed process
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    begin = connection.get_execution_options().get("begin")
+    if begin is not None:
+        connection.exec_driver_sql(begin)
+
+
+@contextlib.contextmanager
+def write(made: sa.Engine) -> Iterator[sa.Connection]:
+    """One transaction that may write; on SQLite no other one writes meanwhile."""
+    with made.connect().execution_options(begin="BEGIN IMMEDIATE") as connection:
+        with connection.begin():
+            yield connection
+
+
+@contextlib.contextmanager
+def read(made: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection for one SELECT."""
+    with made.connect() as connection:
+        yield connection
+
+
+@contextlib.contextmanager
+def snapshot(made: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction whose SELECTs all see one state."""
+    options = {"begin": "BEGIN"}
+    if made.dialect.name == "postgresql":
+        options["isolation_level"] = "REPEATABLE READ"
+    with made.connect().execution_options(**options) as connection:
+        with connection.begin():
+            yield connection
+
+
+def sqlite_file(url: sa.URL) -> pathlib.Path | None:
+    """The file of a SQLite database, None for a server or for a file: URI."""
+    if url.drivername != "sqlite" or url.database.startswith("file:"):
+        return None
+    return pathlib.Path(url.database)
+
+
+def bring_up_to_date(made: sa.Engine) -> None:
+    """Creates or migrates the tables; safe while others open the same database."""
+    if made.dialect.name == "sqlite":
+        _own_file(sqlite_file(made.url))
+        _use_wal(made)
+    script = ScriptDirectory(str(_MIGRATIONS))
+    with read(made) as connection:
+        if _revision(connection, script) == script.get_current_head():
+            return
+    with _ONE_AT_A_TIME, write(made) as connection:
+        if made.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+        if _revision(connection, script) == script.get_current_head():
+            return  # another opener was faster
+        config = alembic_config.Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+        config.set_main_option("path_separator", "os")
+        command.upgrade(config, "head")
+
+
+def _revision(connection: sa.Connection, script: ScriptDirectory) -> str | None:
+    context = migration.MigrationContext.configure(
+        connection, opts={"version_table": tables.VERSION_TABLE}
+    )
+    found = context.get_current_revision()
+    known = {revision.revision for revision in script.walk_revisions()}
+    if found is not None and found not in known:
+        name = connection.engine.url.render_as_string(hide_password=True)
+        raise StoreError(
+            f"profile store {name} has tables of version {found!r}, this pa_jax knows "
+            f"{', '.join(sorted(known))}; upgrade pa_jax, or open another database."
+        )
+    return found
+
+
+def _own_file(path: pathlib.Path | None) -> None:
+    """A new profile file is for its owner's eyes only; SQLite's other files take its mode."""
+    if path is not None and path.parent.is_dir():
+        with contextlib.suppress(OSError):  # the opening that follows says what is wrong
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+def _use_wal(made: sa.Engine) -> None:
+    """Switches to write-ahead logging, which needs the file to itself for a moment."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            with read(made) as connection:
+                if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
+                    connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+                return
+        except exc.OperationalError as error:
+            if "locked" not in str(error.orig) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)

@@ -1,0 +1,1 @@
+"""Alembic migrations of the profile store; ProfileStore runs them when it opens."""
