@@ -27,7 +27,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.name = preset
     c.job = "plan"
     c.slice = SLICES[preset]
-    c.mesh = {"fsdp": -1, "tp": 4 if preset == "qwen3-4b" else 1, "ep": 1}
     c.judge_trunk = 128 if preset == "tiny" else 1024  # tokens of what the judge reads first
     c.judge_question = 64  # tokens of a question, or of a gold snippet between two notes lines
     c.phases = ()  # which to compile; empty: all

@@ -11,6 +11,7 @@ from jax.sharding import AbstractMesh
 from pa_jax.core import files
 from pa_jax.core import mesh as meshes
 from pa_jax.jobs import setup
+from pa_jax.models import lora
 from pa_jax.models.io import source
 from pa_jax.plan import advice, client, figures, phases, report, request, shapes, topology
 from pa_jax.rl import learner, loss
@@ -21,9 +22,11 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The `plan` job: table on the terminal, plan.txt, report.json and plan.png in the folder."""
     slice_ = topology.named(config.slice)
     asked = make_request(config, slice_)
+    step = make_step(asked, slice_)
+    check_resident(step, config.hbm_share * slice_.chip.hbm_bytes, asked.mesh, slice_)
     client.check_libtpu()
     setup.open_workdir(config, workdir)
-    plan = planned(config, slice_, asked, workdir)
+    plan = planned(config, slice_, asked, step, workdir)
     text = report.table(plan)
     files.atomic_write(workdir / "plan.txt", text + "\n")
     files.atomic_write(workdir / "report.json", json.dumps(report.as_json(plan), indent=2) + "\n")
@@ -39,13 +42,19 @@ def make_work(config: ml_collections.ConfigDict) -> phases.Work:
         raise ValueError(
             f"judge.kind={config.judge.kind!r} runs no model; plan for 'likelihood' or 'verbal'."
         )
-    if config.rollout.prompts % min(config.micro, config.rollout.prompts):
+    if config.rollout.prompts % min(config.micro, config.rollout.prompts):  # see train/step
         raise ValueError(
             f"micro={config.micro} does not divide rollout.prompts={config.rollout.prompts}; "
             "choose a divisor."
         )
     return phases.Work(
         policy=shapes.of(config.model.source),
+        adapters=setup.section(lora.LoraConfig, config.model.lora)
+        if config.model.lora.rank
+        else None,
+        stored=config.model.dtype,
+        int8=config.model.int8,
+        judge_int8=config.judge.int8,
         judge=shapes.of(config.judge.source) if config.judge.source else None,
         judge_kind=config.judge.kind,
         prompts=rollout.prompts,
@@ -67,6 +76,8 @@ def make_request(config: ml_collections.ConfigDict, slice_: topology.Slice) -> r
     """What to compile; ValueError where the mesh does not divide or the model cannot fit."""
     mesh = setup.section(meshes.MeshConfig, config.mesh)
     sizes = meshes.sizes(mesh, slice_.chips)
+    rows = {"prompts": config.rollout.prompts, "micro": min(config.micro, config.rollout.prompts)}
+    setup.check_rows(dict(zip(meshes.AXES, sizes, strict=True)), rows)
     return request.Request(
         slice=slice_.name,
         mesh=meshes.MeshConfig(*sizes),
@@ -77,19 +88,21 @@ def make_request(config: ml_collections.ConfigDict, slice_: topology.Slice) -> r
     )
 
 
+def make_step(asked: request.Request, slice_: topology.Slice) -> phases.Step:
+    """The step's shapes on the slice's mesh, without its devices."""
+    mesh = AbstractMesh(meshes.sizes(asked.mesh, slice_.chips), meshes.AXES)
+    return phases.Step(asked.work, mesh, attention="splash", steps=asked.steps)
+
+
 def planned(
     config: ml_collections.ConfigDict,
     slice_: topology.Slice,
     asked: request.Request,
+    step: phases.Step,
     workdir: pathlib.Path,
 ) -> report.Plan:
     """The request compiled and summed up."""
-    sizes = meshes.sizes(asked.mesh, slice_.chips)
-    step = phases.Step(
-        asked.work, AbstractMesh(sizes, meshes.AXES), attention="splash", steps=asked.steps
-    )
     budget = config.hbm_share * slice_.chip.hbm_bytes
-    check_resident(step, budget, asked.mesh, slice_)
     names = [phase.name for phase in step.phases() if not asked.only or phase.name in asked.only]
     if not names:
         allowed = [phase.name for phase in step.phases()]
@@ -110,7 +123,7 @@ def planned(
     return report.Plan(
         name=config.name,
         slice=slice_,
-        mesh=dict(zip(meshes.AXES, sizes, strict=True)),
+        mesh=dict(step.mesh.shape),
         rows=rows,
         memory=memory,
         decode=figures.decode(step, rows),

@@ -30,11 +30,11 @@ class Compiled:
     compile_seconds: float
     cpu_seconds: float
     load: float
-    arguments: float
-    outputs: float
-    aliased: float
-    temporaries: float
-    code: float
+    arguments: int
+    outputs: int
+    aliased: int
+    temporaries: int
+    code: int
     cost: cost.Cost
     kept: bool
 

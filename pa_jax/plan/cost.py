@@ -45,7 +45,7 @@ class Cost:
 
     @property
     def ici_bytes(self) -> float:
-        return sum(self.sent.values())
+        return float(sum(self.sent.values()))
 
 
 def of_text(text: str, *, dearer: bool = True) -> Cost:
@@ -73,7 +73,7 @@ class _Walk:
     def _alone(self, name: str) -> Cost:
         return _Walk(self.program, name, self.dearer).total
 
-    def _run(self, name: str, times: float) -> None:
+    def _run(self, name: str, times: int) -> None:
         """Add `times` runs of a computation."""
         inside = self.program.computations[name]
         outer, self.channels = self.channels, set()
@@ -99,7 +99,7 @@ class _Walk:
         alone = self._alone(name)
         return alone.flops, alone.hbm_bytes
 
-    def _products(self, inside: hlo.Computation, each: hlo.Instruction, times: float) -> None:
+    def _products(self, inside: hlo.Computation, each: hlo.Instruction, times: int) -> None:
         """Add an instruction's FLOPs, sent bytes and kernels, into fusions as well."""
         if each.op == "fusion":
             called = self.program.computations[each.called("calls")]
@@ -114,7 +114,7 @@ class _Walk:
         elif each.op == "convolution":
             self.flops += times * convolution_flops(inside, each)
         elif each.op == "custom-call" and "tpu_custom_call" in each.rest:
-            self.kernels[each.label.rpartition("/")[2] or each.name] += int(times)
+            self.kernels[each.label.rpartition("/")[2] or each.name] += times
         elif each.op.removesuffix("-start") in COLLECTIVES and self._fresh(each):
             self.sent[each.op.removesuffix("-start")] += times * sent_bytes(inside, each)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from pa_jax.plan import compiling, phases, roofline, topology
 
-ROLLOUT, DECODE = "rollout prefill", "rollout decode"
+RESHARD, ROLLOUT, DECODE = "reshard", "rollout prefill", "rollout decode"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Row:
     """
 
     name: str
-    calls: float
+    calls: int
     tokens: int
     load: roofline.Load
     model_flops: float
@@ -80,7 +80,7 @@ def rows(step: phases.Step, compiled: Mapping[str, compiling.Compiled], chips: i
                 ),
                 model_flops=phase.flops.total / chips,
                 sent=one.cost.sent,
-                temporaries=max(one.temporaries - kv, 0.0) + one.code,
+                temporaries=max(one.temporaries - kv, 0.0) + one.code + _kept_apart(phase, one),
                 compile_seconds=one.compile_seconds,
                 cpu_seconds=one.cpu_seconds,
                 machine_load=one.load,
@@ -90,6 +90,11 @@ def rows(step: phases.Step, compiled: Mapping[str, compiling.Compiled], chips: i
         if phase.name == ROLLOUT:
             made.append(_decoding(step, one, made[-1], chips))
     return made
+
+
+def _kept_apart(phase: phases.Phase, one: compiling.Compiled) -> float:
+    """The new copy for sampling, which is made while the old one is still there."""
+    return one.outputs if phase.name == RESHARD else 0.0
 
 
 def _decoding(step: phases.Step, one: compiling.Compiled, prefill: Row, chips: int) -> Row:
@@ -115,7 +120,7 @@ def memory(
     resident = step.resident()
     padding, seen = 0.0, set()
     for phase in step.phases():
-        if phase.name in compiled and not seen & {*phase.takes}:
+        if phase.name in compiled and not seen & {*phase.takes} and phase.name != RESHARD:
             seen |= {*phase.takes}
             known = sum(resident[name] for name in phase.takes)
             # arguments hold the batch too: a little counts as padding
@@ -130,4 +135,5 @@ def decode(step: phases.Step, made: Sequence[Row]) -> Decode | None:
     if not found:
         return None
     resident = step.resident()
-    return Decode(found[0].load.hbm_bytes, resident["sampler"] + resident["kv"])
+    weights = resident.get("sampler", resident["reference"] + resident["parameters"])
+    return Decode(found[0].load.hbm_bytes, weights + resident["kv"])

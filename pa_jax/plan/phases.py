@@ -14,11 +14,12 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
+from pa_jax.core import mesh as meshes
 from pa_jax.core import sharding
 from pa_jax.infer import buckets, engine, sampling, score
 from pa_jax.judge import forward, rubric
 from pa_jax.judge import verbal as verbals
-from pa_jax.models import decoder, flops, tree
+from pa_jax.models import decoder, flops, lora, quant, tree
 from pa_jax.models.config import DecoderConfig
 from pa_jax.plan import kernels
 from pa_jax.rl import loss
@@ -36,10 +37,17 @@ class Work:
     trunk, completion     tokens of a prompt and of a completion
     judge_rows            trees a call of the judge; judge_trunk, question: tokens of its nodes
     micro                 rows a forward and backward pass of the update
+    adapters              of LoRA; None: all weights train
+    stored                dtype of the policy's parameters; compute: of the passes
+    int8, judge_int8      the adapters' base and the judge hold int8 weights
     """
 
     policy: DecoderConfig
+    adapters: lora.LoraConfig | None
+    stored: str
+    int8: bool
     judge: DecoderConfig | None
+    judge_int8: bool
     judge_kind: str
     prompts: int
     group: int
@@ -83,14 +91,18 @@ class Phase:
     flops: flops.Flops
     kernel_flops: float
     tokens: int
-    calls: float
+    calls: int
     takes: tuple[str, ...]
     dearer: bool
 
 
 def placed(state: Any, mesh: jax.sharding.Mesh, rules: sharding.Rules) -> Any:
     """Shapes that carry the layout which `rules` give."""
-    where = sharding.shardings(state, mesh, rules)
+    return carrying(state, sharding.shardings(state, mesh, rules))
+
+
+def carrying(state: Any, where: Any) -> Any:
+    """Shapes with the shardings of a like tree."""
     return jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, where
     )
@@ -114,36 +126,64 @@ def trees(mesh: jax.sharding.Mesh, n: int, spec: tree.TreeSpec) -> score.TreeIds
 class Step:
     """The states and programs of one step on a mesh."""
 
-    def __init__(self, work: Work, mesh: jax.sharding.Mesh, *, attention: str, steps: int) -> None:
+    def __init__(self, work: Work, mesh: Any, *, attention: str, steps: int) -> None:
+        """`mesh` may be abstract where nothing is lowered."""
         self.work, self.mesh, self.attention = work, mesh, attention
         self.tx = optimizer.make(work.optim, steps)
-        self.graph, params = self._model(work.policy, jnp.float32)
+        self.frozen: Any = ()
+        if work.adapters is None:
+            self.graph, params = nnx.split(self._model(work.policy, work.stored))
+            sampled = nnx.state(self._model(work.policy, work.compute))
+            start = self.graph, sampled
+        else:
+            self.graph, params, frozen = lora.split(self._adapted())
+            sampled = nnx.state(self._adapted())
+            start = nnx.split(lora.base(self._adapted()))
+            self.frozen = placed(frozen, mesh, sharding.TRAIN_RULES)
         state = jax.eval_shape(lambda p: step.TrainState(p, self.tx.init(p), jnp.int32(0)), params)
-        self.state = placed(state, mesh, sharding.TRAIN_RULES)
-        _, frozen = self._model(work.policy, jnp.dtype(work.compute))
-        self.sampler = placed(frozen, mesh, sharding.INFER_RULES)
-        self.reference = placed(frozen, mesh, REFERENCE)
-        self.judge_graph, self.judge = self.graph, self.reference
+        self.where = step.layout(state, mesh)
+        self.state = carrying(state, self.where)
+        self.sampler = placed(sampled, mesh, sharding.INFER_RULES)
+        self.reference_graph, start = start
+        self.reference = placed(start, mesh, REFERENCE)
+        self.judge_graph, self.judge = self.reference_graph, self.reference
         if work.judge is not None:
-            self.judge_graph, state = self._model(work.judge, jnp.bfloat16)
+            judge = self._model(work.judge, "bfloat16", int8=work.judge_int8)
+            self.judge_graph, state = nnx.split(judge)
             self.judge = placed(state, mesh, JUDGE)
 
-    def _model(self, cfg: DecoderConfig, dtype: Any) -> tuple[nnx.GraphDef, nnx.State]:
-        return nnx.split(decoder.abstract(cfg, dtype=dtype, attention=self.attention))
+    def _model(self, cfg: DecoderConfig, dtype: str, *, int8: bool = False) -> decoder.Decoder:
+        made = decoder.abstract(cfg, dtype=jnp.dtype(dtype), attention=self.attention)
+        return nnx.eval_shape(quant.quantise, made) if int8 else made
+
+    def _adapted(self) -> decoder.Decoder:
+        work = self.work
+        base = self._model(work.policy, work.stored, int8=work.int8)
+        return nnx.eval_shape(lambda m: lora.add(m, work.adapters, jax.random.key(0)), base)
 
     def resident(self) -> dict[str, float]:
-        """Bytes a chip of what stays from phase to phase; the KV lives during the rollout."""
-        mu_nu = (self.state.opt, self.state.step)
+        """Bytes a chip of what stays from phase to phase; the KV lives during the rollout.
+
+        Adapters share their base with the reference, and on one chip with the sampler.
+        """
         made = {
             "parameters": self.state.params,
-            "optimiser": mu_nu,
+            "optimiser": (self.state.opt, self.state.step),
             "sampler": self.sampler,
             "reference": self.reference,
             "kv": self.kv(),
         }
         if self.work.judge is not None:
             made["judge"] = self.judge
+        if self.shares_sampler:
+            del made["sampler"]
         return {name: local_bytes(part) for name, part in made.items()}
+
+    @property
+    def shares_sampler(self) -> bool:
+        """Whether the sampler reads the trained state's own arrays, as infer/engine decides."""
+        same = self.work.adapters is not None or self.work.stored == self.work.compute
+        return same and self.mesh.size == 1
 
     def kv(self) -> Any:
         """Keys and values of trunks and branches, as engine.rollout keeps them."""
@@ -164,18 +204,20 @@ class Step:
 
     def phases(self) -> list[Phase]:
         """In the order of a step."""
-        return [self.reshard(), self.rollout(), self.judged(), self.scored(), self.update()]
+        made = [self.rollout(), self.judged(), self.scored(), self.update()]
+        return made if self.shares_sampler else [self.reshard(), *made]
 
     def reshard(self) -> Phase:
         """The trained parameters laid out for sampling, as infer/engine does before a rollout."""
         where = jax.tree.map(lambda x: x.sharding, self.sampler)
-        kind = self.work.compute
+        dtypes = jax.tree.map(lambda x: x.dtype, self.sampler)
 
         def lower():
             copy = jax.jit(
-                lambda new: jax.tree.map(lambda x: x.astype(kind), new), out_shardings=where
+                lambda new: jax.tree.map(lambda x, dtype: x.astype(dtype), new, dtypes),
+                out_shardings=where,
             )
-            return copy.lower(self.state.params)
+            return copy.lower(step.whole(self.state, self.frozen))
 
         return self._phase("reshard", lower, flops.Flops(0, 0, 0), 0.0, ("parameters",))
 
@@ -188,8 +230,9 @@ class Step:
         key = jax.ShapeDtypeStruct(key.shape, key.dtype, sharding=part)
 
         def lower():
+            graph = self._sampled_graph()
             return engine.rollout.lower(
-                self.graph,
+                graph,
                 self.sampler,
                 (rows(mesh, jnp.int32, n, work.trunk), rows(mesh, jnp.int32, n)),
                 key,
@@ -201,8 +244,13 @@ class Step:
         spec = tree.TreeSpec(work.trunk)
         ahead = flops.forward(cfg, spec, projected=1).times(n)
         kernel = kernels.forward(cfg, spec) * n if self.attention == "splash" else 0.0
-        made = self._phase("rollout prefill", lower, ahead, kernel, ("sampler",), n * work.trunk)
+        made = self._phase("rollout prefill", lower, ahead, kernel, self._takes(), n * work.trunk)
         return dataclasses.replace(made, dearer=False)  # top-k and top-p are off
+
+    def _sampled_graph(self) -> nnx.GraphDef:
+        if self.work.adapters is None:
+            return self.graph
+        return nnx.graphdef(self._adapted())
 
     def decode(self) -> flops.Flops:
         """FLOPs of the last, dearest step of the rollout's loop, on all chips."""
@@ -244,7 +292,9 @@ class Step:
         batch = trees(self.mesh, work.prompts, spec)
 
         def lower():
-            return score.scored.lower(self.graph, self.reference, batch, self._whole(jnp.float32))
+            return score.scored.lower(
+                self.reference_graph, self.reference, batch, self._whole(jnp.float32)
+            )
 
         ahead = flops.forward(work.policy, spec, projected=spec.branch_slots).times(work.prompts)
         kernel = kernels.forward(work.policy, spec) * work.prompts
@@ -260,7 +310,12 @@ class Step:
             loss.grpo, cfg=work.loss, temperature=jnp.float32(1.0), remat=work.remat
         )
         update = step.make_update(
-            self.graph, loss_fn, self.tx, micro=work.micro, compute=work.compute
+            self.graph,
+            loss_fn,
+            self.tx,
+            micro=work.micro,
+            compute=work.compute,
+            where=self.where,
         )
         of = functools.partial(rows, mesh)
         token = of(jnp.float32, n, g, c)
@@ -276,19 +331,24 @@ class Step:
         kernel = kernels.train(work.policy, spec, remat=work.remat) * n
         return self._phase(
             "update",
-            lambda: update.lower(self.state, batch),
+            lambda: update.lower(self.state, batch, self.frozen),
             flops.train(ahead, remat=work.remat),
             kernel if self.attention == "splash" else 0.0,
-            ("parameters", "optimiser"),
+            ("parameters", "optimiser")
+            if work.adapters is None
+            else ("parameters", "optimiser", "reference"),
             n * spec.slots,
         )
 
     def _phase(self, name, lower, ahead, kernel, takes, tokens=0) -> Phase:
         def on_mesh():
-            with jax.set_mesh(self.mesh):
+            with meshes.using(self.mesh):
                 return lower()
 
         return Phase(name, on_mesh, ahead, kernel, tokens, 1, takes, True)
+
+    def _takes(self) -> tuple[str, ...]:
+        return ("parameters", "reference") if self.shares_sampler else ("sampler",)
 
     def _whole(self, dtype: Any, *shape: int) -> jax.ShapeDtypeStruct:
         where = NamedSharding(self.mesh, PartitionSpec())

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from pa_jax.core import mesh as meshes
+from pa_jax.models import lora
 from pa_jax.models.config import DecoderConfig
 from pa_jax.plan import compiling, phases, topology
 from pa_jax.rl import loss
@@ -33,6 +34,8 @@ def read(found: Mapping[str, Any]) -> Request:
     """The request of `dataclasses.asdict`."""
     work = dict(found["work"])
     work["policy"] = DecoderConfig(**work["policy"])
+    adapters = work["adapters"]
+    work["adapters"] = lora.LoraConfig(**adapters) if adapters else None
     work["judge"] = DecoderConfig(**work["judge"]) if work["judge"] else None
     work["loss"] = loss.LossConfig(**work["loss"])
     work["optim"] = optimizer.OptimConfig(**work["optim"])
