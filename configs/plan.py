@@ -13,7 +13,7 @@ import ml_collections
 from configs import grpo
 
 SLICES = {
-    "tiny": "v5e-4",
+    "tiny": "v5e-1",
     "smollm2": "v5e-1",
     "qwen3-0.6b": "v5e-1",
     "qwen3-4b-lora": "v5e-1",

@@ -1,5 +1,6 @@
 """Compile a step's phases for a TPU slice and say whether it fits, and what bounds it."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -13,7 +14,7 @@ from pa_jax.core import mesh as meshes
 from pa_jax.jobs import setup
 from pa_jax.models import lora
 from pa_jax.models.io import source
-from pa_jax.plan import advice, client, figures, phases, report, request, shapes, topology
+from pa_jax.plan import advice, client, figures, phases, report, request, search, shapes, topology
 from pa_jax.rl import learner, loss
 from pa_jax.train import loop, optimizer
 
@@ -22,12 +23,19 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The `plan` job: table on the terminal, plan.txt, report.json and plan.png in the folder."""
     slice_ = topology.named(config.slice)
     asked = make_request(config, slice_)
-    step = make_step(asked, slice_)
-    check_resident(step, config.hbm_share * slice_.chip.hbm_bytes, asked.mesh, slice_)
+    budget = config.hbm_share * slice_.chip.hbm_bytes
+    if config.search:
+        found = searched(config, slice_, asked, budget)
+    else:
+        found = [asked]
+        check_resident(make_step(asked, slice_), budget, asked.mesh, slice_)
     client.check_libtpu()
     setup.open_workdir(config, workdir)
-    plan = planned(config, slice_, asked, step, workdir)
-    text = report.table(plan)
+    plans = [planned(config, slice_, one, make_step(one, slice_), workdir) for one in found]
+    plan = max(plans, key=lambda plan: (plan.fits, plan.tree_tokens / plan.expected))
+    text = "\n\n".join(report.table(one) for one in plans)
+    if config.search:
+        text += f"\n\n{proposal(plan, found[plans.index(plan)])}"
     files.atomic_write(workdir / "plan.txt", text + "\n")
     files.atomic_write(workdir / "report.json", json.dumps(report.as_json(plan), indent=2) + "\n")
     report.chart(plan, workdir / "plan.png")
@@ -85,6 +93,36 @@ def make_request(config: ml_collections.ConfigDict, slice_: topology.Slice) -> r
         steps=setup.section(loop.LoopConfig, config.train).steps,
         only=tuple(config.phases),
         cache=str(source.cache_dir() / "plan"),
+    )
+
+
+def searched(
+    config: ml_collections.ConfigDict, slice_: topology.Slice, asked: request.Request, budget: float
+) -> list[request.Request]:
+    """The most promising candidates; ValueError where none should fit."""
+    cfg = setup.section(search.SearchConfig, config.search_over)
+    found = search.candidates(asked.work, slice_, cfg, budget)
+    if not found:
+        raise ValueError(
+            f"search: no mesh, batch and bucket of {config.name} should fit {slice_.name} in "
+            f"{budget / 1e9:.2f} GB a chip; take a larger --config.slice, the preset "
+            "qwen3-4b-lora, or more values in --config.search_over."
+        )
+    chosen = search.spread(found, cfg.compile)
+    logging.info("search: %d candidates should fit, compiling %d", len(found), len(chosen))
+    return [dataclasses.replace(asked, mesh=one.mesh, work=one.work) for one in chosen]
+
+
+def proposal(plan: report.Plan, asked: request.Request) -> str:
+    """Flags of the fastest candidate that fits."""
+    if not plan.fits:
+        return f"None of the compiled candidates fits {plan.slice.name}."
+    work, mesh = asked.work, asked.mesh
+    return (
+        f"Fastest that fits {plan.slice.name}: --config.mesh.fsdp={mesh.fsdp} --config.mesh.tp="
+        f"{mesh.tp} --config.mesh.ep={mesh.ep} --config.rollout.prompts={work.prompts} "
+        f"--config.micro={work.micro} --config.judge.rows={work.judge_rows}, prompts of up to "
+        f"{work.trunk} tokens: {plan.tree_tokens / plan.expected:,.0f} trained tree tokens/s."
     )
 
 

@@ -96,7 +96,7 @@ class Phase:
     dearer: bool
 
 
-def placed(state: Any, mesh: jax.sharding.Mesh, rules: sharding.Rules) -> Any:
+def placed(state: Any, mesh: sharding.AnyMesh, rules: sharding.Rules) -> Any:
     """Shapes that carry the layout which `rules` give."""
     return carrying(state, sharding.shardings(state, mesh, rules))
 
@@ -108,14 +108,14 @@ def carrying(state: Any, where: Any) -> Any:
     )
 
 
-def rows(mesh: jax.sharding.Mesh, dtype: Any, *shape: int) -> jax.ShapeDtypeStruct:
+def rows(mesh: sharding.AnyMesh, dtype: Any, *shape: int) -> jax.ShapeDtypeStruct:
     """The shape of an array whose first axis is cut over the data axes."""
     axes = ("rows", *[None] * (len(shape) - 1))
     part = sharding.activation_spec(axes, shape, mesh)
     return jax.ShapeDtypeStruct(shape, dtype, sharding=NamedSharding(mesh, part))
 
 
-def trees(mesh: jax.sharding.Mesh, n: int, spec: tree.TreeSpec) -> score.TreeIds:
+def trees(mesh: sharding.AnyMesh, n: int, spec: tree.TreeSpec) -> score.TreeIds:
     """The shapes of `n` trees."""
     of = functools.partial(rows, mesh, jnp.int32, n)
     g, c, j, q = spec.branches, spec.branch, spec.leaves, spec.leaf
@@ -263,7 +263,6 @@ class Step:
         work, spec = self.work, self.work.judged
         cfg = work.judge or work.policy
         n = work.judge_rows
-        batch = trees(self.mesh, n, spec)
         if work.judge_kind == "likelihood":
             projected = spec.branch_slots + spec.leaf_slots
 
@@ -272,12 +271,13 @@ class Step:
                     model = nnx.merge(self.judge_graph, state)
                     return score.node_logprobs(model, batch, jnp.float32(1.0))
 
-                return jax.jit(both).lower(self.judge, batch)
+                return jax.jit(both).lower(self.judge, trees(self.mesh, n, spec))
         else:
             projected = spec.branches * spec.leaves
 
             def lower():
                 label = self._whole(jnp.int32, len(verbals.LABELS))
+                batch = trees(self.mesh, n, spec)
                 return score.labelled.lower(self.judge_graph, self.judge, batch, label)
 
         ahead = flops.forward(cfg, spec, projected=projected).times(n)
@@ -289,9 +289,9 @@ class Step:
     def scored(self) -> Phase:
         """The reference's log-probs of all completions."""
         work, spec = self.work, self.work.spec
-        batch = trees(self.mesh, work.prompts, spec)
 
         def lower():
+            batch = trees(self.mesh, work.prompts, spec)
             return score.scored.lower(
                 self.reference_graph, self.reference, batch, self._whole(jnp.float32)
             )
@@ -304,34 +304,27 @@ class Step:
 
     def update(self) -> Phase:
         """Gradients of the GRPO loss on all groups, and the optimiser's step."""
-        work, spec, mesh = self.work, self.work.spec, self.mesh
-        n, g, c = work.prompts, work.group, work.completion
-        loss_fn = functools.partial(
-            loss.grpo, cfg=work.loss, temperature=jnp.float32(1.0), remat=work.remat
-        )
-        update = step.make_update(
-            self.graph,
-            loss_fn,
-            self.tx,
-            micro=work.micro,
-            compute=work.compute,
-            where=self.where,
-        )
-        of = functools.partial(rows, mesh)
-        token = of(jnp.float32, n, g, c)
-        batch = loss.GroupBatch(
-            trees(mesh, n, spec),
-            token,
-            token,
-            of(jnp.float32, n, g),
-            of(jnp.bool_, n, g),
-            of(jnp.float32, n),
-        )
+        work, spec, n = self.work, self.work.spec, self.work.prompts
+
+        def lower():
+            loss_fn = functools.partial(
+                loss.grpo, cfg=work.loss, temperature=jnp.float32(1.0), remat=work.remat
+            )
+            update = step.make_update(
+                self.graph,
+                loss_fn,
+                self.tx,
+                micro=work.micro,
+                compute=work.compute,
+                where=self.where,
+            )
+            return update.lower(self.state, self._groups(), self.frozen)
+
         ahead = flops.forward(work.policy, spec, projected=spec.branch_slots).times(n)
         kernel = kernels.train(work.policy, spec, remat=work.remat) * n
         return self._phase(
             "update",
-            lambda: update.lower(self.state, batch, self.frozen),
+            lower,
             flops.train(ahead, remat=work.remat),
             kernel if self.attention == "splash" else 0.0,
             ("parameters", "optimiser")
@@ -339,6 +332,13 @@ class Step:
             else ("parameters", "optimiser", "reference"),
             n * spec.slots,
         )
+
+    def _groups(self) -> loss.GroupBatch:
+        n, g, c = self.work.prompts, self.work.group, self.work.completion
+        of = functools.partial(rows, self.mesh)
+        token, group = of(jnp.float32, n, g, c), of(jnp.float32, n, g)
+        made = trees(self.mesh, n, self.work.spec)
+        return loss.GroupBatch(made, token, token, group, of(jnp.bool_, n, g), of(jnp.float32, n))
 
     def _phase(self, name, lower, ahead, kernel, takes, tokens=0) -> Phase:
         def on_mesh():

@@ -20,7 +20,10 @@ needs_libtpu = pytest.mark.skipif(not LIBTPU, reason="no libtpu: pip install 'pa
 
 
 def config(preset="tiny", **changes):
+    """The preset's config; tiny on four chips, four rows a pass."""
     made = plan_config.get_config(preset)
+    if preset == "tiny":
+        made.slice, made.micro = "v5e-4", 4
     for name, value in changes.items():
         made.update_from_flattened_dict({name: value})
     return made
@@ -93,7 +96,9 @@ def test_every_phase_compiles_here_and_is_kept_for_the_next_time(tmp_path):
 
 def test_what_goes_wrong_in_the_compiling_process_is_told(tmp_path):
     slice_ = topology.named("v5e-16")
-    asked = plan.make_request(config(slice="v5e-16", **{"rollout.prompts": 16}), slice_)
+    asked = plan.make_request(
+        config(slice="v5e-16", **{"rollout.prompts": 16, "micro": 16}), slice_
+    )
     asked = dataclasses.replace(asked, slice="", cache=str(tmp_path))
     with pytest.raises(ValueError, match="mesh fsdp=16 .* but there are 8"):
         client.ask(asked, tmp_path / "log", lambda name: None, environment=EIGHT)
@@ -111,7 +116,12 @@ def test_without_libtpu_the_command_says_what_to_install(root, tmp_path):
 @pytest.mark.timeout(600)
 def test_the_command_writes_table_report_and_chart(root, tmp_path):
     done = run_main(
-        root, tmp_path / "run", "--config=configs/plan.py:tiny", PA_JAX_CACHE=str(tmp_path)
+        root,
+        tmp_path / "run",
+        "--config=configs/plan.py:tiny",
+        "--config.slice=v5e-4",
+        "--config.micro=4",
+        PA_JAX_CACHE=str(tmp_path),
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads((tmp_path / "run" / "report.json").read_text())
