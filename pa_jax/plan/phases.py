@@ -219,7 +219,7 @@ class Step:
             )
             return copy.lower(step.whole(self.state, self.frozen))
 
-        return self._phase("reshard", lower, flops.Flops(0, 0, 0), 0.0, ("parameters",))
+        return self._phase("reshard", lower, flops.Flops(0.0, 0.0, 0.0), 0.0, ("parameters",))
 
     def rollout(self) -> Phase:
         """Prefill, and a loop whose body is one decode step."""
@@ -306,18 +306,20 @@ class Step:
         """Gradients of the GRPO loss on all groups, and the optimiser's step."""
         work, spec, n = self.work, self.work.spec, self.work.prompts
 
+        # Not inside `lower`: under the mesh an eager constant would be run on the absent chips.
+        loss_fn = functools.partial(
+            loss.grpo, cfg=work.loss, temperature=jnp.float32(1.0), remat=work.remat
+        )
+        update = step.make_update(
+            self.graph,
+            loss_fn,
+            self.tx,
+            micro=work.micro,
+            compute=work.compute,
+            where=self.where,
+        )
+
         def lower():
-            loss_fn = functools.partial(
-                loss.grpo, cfg=work.loss, temperature=jnp.float32(1.0), remat=work.remat
-            )
-            update = step.make_update(
-                self.graph,
-                loss_fn,
-                self.tx,
-                micro=work.micro,
-                compute=work.compute,
-                where=self.where,
-            )
             return update.lower(self.state, self._groups(), self.frozen)
 
         ahead = flops.forward(work.policy, spec, projected=spec.branch_slots).times(n)
