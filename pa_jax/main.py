@@ -18,12 +18,16 @@ _WORKDIR = flags.DEFINE_string(
     "Folder for everything a job writes (default runs/NAME-DATE). An existing one is resumed.",
 )
 
+HOST_ONLY = ("plan",)  # jobs that start no accelerator
+
 
 def main(argv: list[str]) -> None:
     """Run the job that the config names; an expected failure is one line and exit status 2."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments {argv[1:]}; options are --config.KEY=VALUE.")
     config = _CONFIG.value
+    if config.job in HOST_ONLY:
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")
     # JAX starts here, after the flags are known to be right.
     import jax
 

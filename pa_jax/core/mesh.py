@@ -18,10 +18,8 @@ class MeshConfig:
     ep: int
 
 
-def make(cfg: MeshConfig, devices: Sequence[jax.Device] | None = None) -> jax.sharding.Mesh:
-    """A mesh over `devices` (None: all devices of all processes) with the axes of AXES."""
-    devices = jax.devices() if devices is None else list(devices)
-    n = len(devices)
+def sizes(cfg: MeshConfig, n: int) -> tuple[int, int, int]:
+    """Devices along AXES, of `n` in all; ValueError names what divides."""
     if cfg.tp < 1 or cfg.ep < 1 or not (cfg.fsdp == -1 or cfg.fsdp >= 1):
         raise ValueError(f"{cfg}: allowed are tp >= 1, ep >= 1, fsdp >= 1 or fsdp = -1 (the rest).")
     inner = cfg.tp * cfg.ep
@@ -37,8 +35,14 @@ def make(cfg: MeshConfig, devices: Sequence[jax.Device] | None = None) -> jax.sh
             f"mesh fsdp={fsdp} x tp={cfg.tp} x ep={cfg.ep} = {fsdp * inner} devices, but there are "
             f"{n}; set fsdp=-1, or choose sizes whose product is {n}."
         )
+    return fsdp, cfg.tp, cfg.ep
+
+
+def make(cfg: MeshConfig, devices: Sequence[jax.Device] | None = None) -> jax.sharding.Mesh:
+    """A mesh over `devices` (None: all devices of all processes) with the axes of AXES."""
+    devices = jax.devices() if devices is None else list(devices)
     auto = (jax.sharding.AxisType.Auto,) * len(AXES)
-    return jax.make_mesh((fsdp, cfg.tp, cfg.ep), AXES, axis_types=auto, devices=devices)
+    return jax.make_mesh(sizes(cfg, len(devices)), AXES, axis_types=auto, devices=devices)
 
 
 def using(mesh: jax.sharding.Mesh | None) -> contextlib.AbstractContextManager:

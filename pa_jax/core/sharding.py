@@ -79,7 +79,7 @@ def spec(
     return PartitionSpec(*parts)
 
 
-def shardings(abstract_state: Any, mesh: jax.sharding.Mesh, rules: Rules) -> Any:
+def shardings(abstract_state: Any, mesh: AnyMesh, rules: Rules) -> Any:
     """The same tree with a NamedSharding in place of each array or abstract array.
 
     Leaves are nnx Variables with `axes` metadata; scalars need none and are replicated.

@@ -68,7 +68,6 @@ def token_logprobs(
     token = jnp.pad(token_b[order], (0, pad)).reshape(chunks, chunk)
     any_real = jnp.pad(real_b[order], (0, pad)).reshape(chunks, chunk).any(axis=-1)
 
-    @jax.checkpoint
     def project(hidden, token):
         logits = sharding.constrain(model.logits(hidden), None, "all_vocab") / temperature
         total = jax.nn.logsumexp(logits, axis=-1)
@@ -77,10 +76,15 @@ def token_logprobs(
         entropy = jax.lax.stop_gradient(total - jnp.sum(share * logits, axis=-1))
         return logp, entropy
 
-    def one(_, this):
-        hidden, token, some = this
+    # Around the branch, not inside: what a branch keeps for the backward pass, the output weights
+    # among it, would be kept once a chunk.
+    @jax.checkpoint
+    def projected(hidden, token, some):
         nothing = jnp.zeros(chunk), jnp.zeros(chunk)
-        return None, jax.lax.cond(some, project, lambda *_: nothing, hidden, token)
+        return jax.lax.cond(some, project, lambda *_: nothing, hidden, token)
+
+    def one(_, this):
+        return None, projected(*this)
 
     _, (logp, entropy) = jax.lax.scan(one, None, (hidden, token, any_real))
     back = jnp.argsort(order)

@@ -131,14 +131,19 @@ def heldout(
 def mesh(config: ml_collections.ConfigDict, *, rows: Mapping[str, int]) -> jax.sharding.Mesh:
     """The mesh of config.mesh over all devices; ValueError unless it divides each count of rows."""
     made = meshes.make(section(meshes.MeshConfig, config.mesh))
-    data = math.prod(made.shape[name] for name in sharding.DATA)
+    check_rows(made.shape, rows)
+    return made
+
+
+def check_rows(sizes: Mapping[str, int], rows: Mapping[str, int]) -> None:
+    """ValueError unless the data axes of a mesh of these sizes divide each count of rows."""
+    data = math.prod(sizes[name] for name in sharding.DATA)
     for name, count in rows.items():
         if count % data:
             raise ValueError(
                 f"{name}={count} rows do not divide by mesh.fsdp x mesh.ep = {data}; use "
                 f"{-(-count // data) * data}, or raise mesh.tp to have fewer."
             )
-    return made
 
 
 def with_adapters(

@@ -1,6 +1,6 @@
 """config.job -> the function (config, workdir) that runs it."""
 
-from pa_jax.jobs import bench, export, grpo, judge, sft
+from pa_jax.jobs import bench, export, grpo, judge, plan, sft
 
 JOBS = {
     "grpo": grpo.run,
@@ -8,4 +8,5 @@ JOBS = {
     "judge": judge.run,
     "bench": bench.run,
     "export": export.run,
+    "plan": plan.run,
 }

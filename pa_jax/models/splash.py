@@ -33,16 +33,21 @@ class TreeMask(masks._ComputableMask):  # the only mask class that takes a funct
         return hash((TreeMask, self.spec, self.shape))
 
 
+def block(slots: int) -> int:
+    """Side of the kernel's blocks: the largest that divides the padded sequence."""
+    return max(b for b in (512, 384, 256, 128) if slots % b == 0)
+
+
 def _kernel(spec: tree.TreeSpec, slots: int, heads: int, interpret: bool):
-    block = max(b for b in (512, 384, 256, 128) if slots % b == 0)
+    side = block(slots)
     sizes = kernel.BlockSizes(
-        block_q=block,
-        block_kv=block,
-        block_q_dkv=block,
-        block_kv_dkv=block,
-        block_kv_dkv_compute=block,
-        block_q_dq=block,
-        block_kv_dq=block,
+        block_q=side,
+        block_kv=side,
+        block_q_dkv=side,
+        block_kv_dkv=side,
+        block_kv_dkv_compute=side,
+        block_q_dq=side,
+        block_kv_dq=side,
     )
     return kernel.make_splash_mha(
         masks.MultiHeadMask([TreeMask(spec, slots)] * heads),

@@ -43,7 +43,7 @@ def create(
     return jax.jit(make, out_shardings=where)(params)
 
 
-def layout(state: TrainState, mesh: jax.sharding.Mesh) -> TrainState:
+def layout(state: TrainState, mesh: sharding.AnyMesh) -> TrainState:
     """The same tree with a NamedSharding for each (abstract) array, by TRAIN_RULES."""
     return sharding.shardings(state, mesh, sharding.TRAIN_RULES)
 

@@ -1,0 +1,205 @@
+"""Compile a step's phases for a TPU slice and say whether it fits, and what bounds it."""
+
+import dataclasses
+import json
+import pathlib
+
+import ml_collections
+import tqdm
+from absl import logging
+from jax.sharding import AbstractMesh
+
+from pa_jax.core import files
+from pa_jax.core import mesh as meshes
+from pa_jax.jobs import setup
+from pa_jax.models import lora
+from pa_jax.models.io import source
+from pa_jax.plan import advice, client, figures, phases, report, request, search, shapes, topology
+from pa_jax.rl import learner, loss
+from pa_jax.train import loop, optimizer
+
+
+def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """The `plan` job: table on the terminal, plan.txt, report.json and plan.png in the folder."""
+    slice_ = topology.named(config.slice)
+    asked = make_request(config, slice_)
+    budget = config.hbm_share * slice_.chip.hbm_bytes
+    if config.search:
+        found = searched(config, slice_, asked, budget)
+    else:
+        found = [asked]
+        check_resident(make_step(asked, slice_), budget, asked.mesh, slice_)
+    client.check_libtpu()
+    setup.open_workdir(config, workdir)
+    plans = [planned(config, slice_, one, make_step(one, slice_), workdir) for one in found]
+    plan = max(plans, key=lambda plan: (plan.fits, plan.tree_tokens / plan.expected))
+    text = "\n\n".join(report.table(one) for one in plans)
+    if config.search:
+        text += f"\n\n{proposal(plan, found[plans.index(plan)])}"
+    files.atomic_write(workdir / "plan.txt", text + "\n")
+    files.atomic_write(workdir / "report.json", json.dumps(report.as_json(plan), indent=2) + "\n")
+    report.chart(plan, workdir / "plan.png")
+    tqdm.tqdm.write(text)
+    tqdm.tqdm.write(f"Wrote {workdir}/plan.txt, report.json, plan.png.")
+
+
+def make_work(config: ml_collections.ConfigDict) -> phases.Work:
+    """The shapes of a step of this GRPO config."""
+    rollout = setup.section(learner.RolloutConfig, config.rollout)
+    if config.judge.kind not in ("likelihood", "verbal"):
+        raise ValueError(
+            f"judge.kind={config.judge.kind!r} runs no model; plan for 'likelihood' or 'verbal'."
+        )
+    if config.rollout.prompts % min(config.micro, config.rollout.prompts):  # see train/step
+        raise ValueError(
+            f"micro={config.micro} does not divide rollout.prompts={config.rollout.prompts}; "
+            "choose a divisor."
+        )
+    return phases.Work(
+        policy=shapes.of(config.model.source),
+        adapters=setup.section(lora.LoraConfig, config.model.lora)
+        if config.model.lora.rank
+        else None,
+        stored=config.model.dtype,
+        int8=config.model.int8,
+        judge_int8=config.judge.int8,
+        judge=shapes.of(config.judge.source) if config.judge.source else None,
+        judge_kind=config.judge.kind,
+        prompts=rollout.prompts,
+        group=rollout.group,
+        trunk=max(rollout.buckets),
+        completion=max(rollout.slots),
+        judge_rows=config.judge.rows,
+        judge_trunk=config.judge_trunk,
+        question=config.judge_question,
+        micro=config.micro,
+        compute=config.model.compute,
+        remat=config.model.remat,
+        loss=setup.section(loss.LossConfig, config.loss),
+        optim=setup.section(optimizer.OptimConfig, config.optim),
+    )
+
+
+def make_request(config: ml_collections.ConfigDict, slice_: topology.Slice) -> request.Request:
+    """What to compile; ValueError where the mesh does not divide or the model cannot fit."""
+    mesh = setup.section(meshes.MeshConfig, config.mesh)
+    sizes = meshes.sizes(mesh, slice_.chips)
+    rows = {"prompts": config.rollout.prompts, "micro": min(config.micro, config.rollout.prompts)}
+    setup.check_rows(dict(zip(meshes.AXES, sizes, strict=True)), rows)
+    return request.Request(
+        slice=slice_.name,
+        mesh=meshes.MeshConfig(*sizes),
+        work=make_work(config),
+        steps=setup.section(loop.LoopConfig, config.train).steps,
+        only=tuple(config.phases),
+        cache=str(source.cache_dir() / "plan"),
+    )
+
+
+def searched(
+    config: ml_collections.ConfigDict, slice_: topology.Slice, asked: request.Request, budget: float
+) -> list[request.Request]:
+    """The most promising candidates; ValueError where none should fit."""
+    cfg = setup.section(search.SearchConfig, config.search_over)
+    found = search.candidates(asked.work, slice_, cfg, budget)
+    if not found:
+        raise ValueError(
+            f"search: no mesh, batch and bucket of {config.name} should fit {slice_.name} in "
+            f"{budget / 1e9:.2f} GB a chip; take a larger --config.slice, the preset "
+            "qwen3-4b-lora, or more values in --config.search_over."
+        )
+    chosen = search.spread(found, cfg.compile)
+    logging.info("search: %d candidates should fit, compiling %d", len(found), len(chosen))
+    return [dataclasses.replace(asked, mesh=one.mesh, work=one.work) for one in chosen]
+
+
+def proposal(plan: report.Plan, asked: request.Request) -> str:
+    """Flags of the fastest candidate that fits."""
+    if not plan.fits:
+        return f"None of the compiled candidates fits {plan.slice.name}."
+    work, mesh = asked.work, asked.mesh
+    return (
+        f"Fastest that fits {plan.slice.name}: --config.mesh.fsdp={mesh.fsdp} --config.mesh.tp="
+        f"{mesh.tp} --config.mesh.ep={mesh.ep} --config.rollout.prompts={work.prompts} "
+        f"--config.micro={work.micro} --config.judge.rows={work.judge_rows}, prompts of up to "
+        f"{work.trunk} tokens: {plan.tree_tokens / plan.expected:,.0f} trained tree tokens/s."
+    )
+
+
+def make_step(asked: request.Request, slice_: topology.Slice) -> phases.Step:
+    """The step's shapes on the slice's mesh, without its devices."""
+    mesh = AbstractMesh(meshes.sizes(asked.mesh, slice_.chips), meshes.AXES)
+    return phases.Step(asked.work, mesh, attention="splash", steps=asked.steps)
+
+
+def planned(
+    config: ml_collections.ConfigDict,
+    slice_: topology.Slice,
+    asked: request.Request,
+    step: phases.Step,
+    workdir: pathlib.Path,
+) -> report.Plan:
+    """The request compiled and summed up."""
+    budget = config.hbm_share * slice_.chip.hbm_bytes
+    names = [phase.name for phase in step.phases() if not asked.only or phase.name in asked.only]
+    if not names:
+        allowed = [phase.name for phase in step.phases()]
+        raise ValueError(f"phases={asked.only}: choose among {allowed}, or () for all.")
+    with tqdm.tqdm(total=len(names), unit="phase") as bar:
+
+        def started(name: str) -> None:
+            bar.n = names.index(name)
+            bar.set_description(f"compiling {name} for {slice_.name}")
+
+        answer = client.ask(asked, workdir / "compile.log", started)
+        bar.n = len(names)
+        bar.set_description(f"compiled for {slice_.name}")
+    rows = figures.rows(step, answer.compiled, slice_.chips)
+    memory = figures.memory(step, answer.compiled, rows)
+    logging.info("compiled %d programs, %s", len(rows), workdir / "compile.log")
+    work = asked.work
+    return report.Plan(
+        name=config.name,
+        slice=slice_,
+        mesh=dict(step.mesh.shape),
+        rows=rows,
+        memory=memory,
+        decode=figures.decode(step, rows),
+        budget=budget,
+        efficiency=config.efficiency,
+        new_tokens=work.prompts * work.group * work.completion,
+        tree_tokens=work.prompts * work.spec.slots,
+        too_large=answer.too_large,
+        advice=advised(memory, budget, asked),
+    )
+
+
+def check_resident(
+    step: phases.Step, budget: float, mesh: meshes.MeshConfig, slice_: topology.Slice
+) -> None:
+    """ValueError where what stays on a chip is more than it may hold, before any compile."""
+    resident = step.resident()
+    over = sum(resident.values()) - budget
+    if over <= 0:
+        return
+    sizes = ", ".join(f"{name} {size / 1e9:.2f}" for name, size in resident.items())
+    knobs = "; ".join(advice.knobs(resident, over, mesh, _numbers(step.work)))
+    raise ValueError(
+        f"cannot fit {slice_.name}: {sum(resident.values()) / 1e9:.2f} GB a chip stay resident "
+        f"({sizes}), allowed are {budget / 1e9:.2f}. Turn: {knobs}."
+    )
+
+
+def advised(memory: figures.Memory, budget: float, asked: request.Request) -> list[str]:
+    """Knobs to turn, none where it fits."""
+    over = memory.peak - budget
+    if over <= 0:
+        return []
+    names = {"judge": "judge phase", "reference": "reference phase"}
+    phase = names.get(memory.largest, memory.largest)
+    sizes = {**memory.resident, phase: memory.temporaries}
+    return advice.knobs(sizes, over, asked.mesh, _numbers(asked.work))
+
+
+def _numbers(work: phases.Work) -> dict[str, int]:
+    return {"prompts": work.prompts, "rows": work.judge_rows, "micro": work.micro}

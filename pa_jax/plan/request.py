@@ -1,0 +1,71 @@
+"""What the compiling process is asked, and what it tells: plain values on both sides."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+
+from pa_jax.core import mesh as meshes
+from pa_jax.models import lora
+from pa_jax.models.config import DecoderConfig
+from pa_jax.plan import compiling, phases, topology
+from pa_jax.rl import loss
+from pa_jax.train import optimizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """Compile a step's phases for a slice; slice "" is the CPU devices here (tests).
+
+    `only` names the phases (empty: all); `steps` is the length of the optimiser's schedule.
+    """
+
+    slice: str
+    mesh: meshes.MeshConfig
+    work: phases.Work
+    steps: int
+    only: tuple[str, ...]
+    cache: str
+
+
+def read(found: Mapping[str, Any]) -> Request:
+    """The request of `dataclasses.asdict`."""
+    work = dict(found["work"])
+    work["policy"] = DecoderConfig(**work["policy"])
+    adapters = work["adapters"]
+    work["adapters"] = lora.LoraConfig(**adapters) if adapters else None
+    work["judge"] = DecoderConfig(**work["judge"]) if work["judge"] else None
+    work["loss"] = loss.LossConfig(**work["loss"])
+    work["optim"] = optimizer.OptimConfig(**work["optim"])
+    return Request(
+        slice=found["slice"],
+        mesh=meshes.MeshConfig(**found["mesh"]),
+        work=phases.Work(**work),
+        steps=found["steps"],
+        only=tuple(found["only"]),
+        cache=found["cache"],
+    )
+
+
+def serve(found: Mapping[str, Any], tell: Callable[[dict[str, Any]], None]) -> None:
+    """Compile; tells {"event": "start" | "done" | "too_large", "phase": name, ...}."""
+    asked = read(found)
+    if asked.slice:
+        devices, attention = topology.devices(topology.named(asked.slice)), "splash"
+    else:
+        devices, attention = jax.devices(), "blocks"
+    mesh = meshes.make(asked.mesh, devices)
+    target = compiling.target(mesh)
+    step = phases.Step(asked.work, mesh, attention=attention, steps=asked.steps)
+    for phase in step.phases():
+        if asked.only and phase.name not in asked.only:
+            continue
+        tell({"event": "start", "phase": phase.name})
+        try:
+            made = compiling.compiled(phase, pathlib.Path(asked.cache), target)
+        except compiling.TooLarge as error:
+            tell({"event": "too_large", "phase": phase.name, "message": str(error)})
+        else:
+            tell({"event": "done", "phase": phase.name, "compiled": dataclasses.asdict(made)})

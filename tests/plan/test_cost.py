@@ -1,0 +1,126 @@
+"""Costs read off compiled programs against hand counts of the same programs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import NamedSharding, PartitionSpec
+
+from pa_jax.core import mesh as meshes
+from pa_jax.models import flops, tree
+from pa_jax.plan import cost, kernels
+
+N, D, LAYERS = 16, 32, 5
+
+
+@pytest.fixture
+def mesh():
+    return meshes.make(meshes.MeshConfig(4, 2, 1), jax.devices())
+
+
+def compiled(fn, mesh, *shaped):
+    args = [
+        jax.ShapeDtypeStruct(shape, jnp.float32, sharding=NamedSharding(mesh, PartitionSpec(*part)))
+        for shape, part in shaped
+    ]
+    with jax.set_mesh(mesh):
+        return jax.jit(fn).lower(*args).compile()
+
+
+def stacked(x, w):
+    return jax.lax.scan(lambda x, w: (jnp.tanh(x @ w), None), x, w)[0]
+
+
+def test_a_loop_counts_as_often_as_it_runs(mesh):
+    program = compiled(stacked, mesh, ((N, D), ("fsdp",)), ((LAYERS, D, D), ()))
+    got = cost.of_text(program.as_text())
+    assert got.flops == LAYERS * 2 * (N // 4) * D * D
+    assert got.ici_bytes == 0
+    assert program.cost_analysis()["flops"] < got.flops  # the compiler counts the body once
+
+
+def test_a_loop_and_its_unrolled_self_do_the_same_products(mesh):
+    def unrolled(x, w):
+        for i in range(LAYERS):
+            x = jnp.tanh(x @ w[i])
+        return x
+
+    shapes = ((N, D), ("fsdp",)), ((LAYERS, D, D), ())
+    one, two = (compiled(f, mesh, *shapes) for f in (stacked, unrolled))
+    assert cost.of_text(one.as_text()).flops == cost.of_text(two.as_text()).flops
+    assert two.cost_analysis()["flops"] >= cost.of_text(two.as_text()).flops
+
+
+def test_bytes_sent_in_a_ring(mesh):
+    size = N * D * 4
+
+    def gather(x):
+        return jax.lax.with_sharding_constraint(x, PartitionSpec())
+
+    got = cost.of_text(compiled(gather, mesh, ((N, D), ("fsdp",))).as_text())
+    assert got.sent == {"all-gather": size * 3 / 4}
+
+    def total(x, w):  # contracted over tp: a sum of [N / 4, D] over 2 chips
+        return x @ w
+
+    program = compiled(total, mesh, ((N, D), ("fsdp", "tp")), ((D, D), ("tp", None)))
+    got = cost.of_text(program.as_text())
+    assert got.sent == {"all-reduce": 2 * (N // 4) * D * 4 * 1 / 2}
+    assert got.flops == 2 * (N // 4) * D * (D // 2)
+
+
+def test_reading_one_layer_of_a_stack_is_not_reading_the_stack(mesh):
+    many = 50
+
+    def one_by_one(x, w):
+        return jax.lax.scan(lambda x, w: (x * w, None), x, w)[0]
+
+    got = cost.of_text(compiled(one_by_one, mesh, ((D, D), ()), ((many, D, D), ())).as_text())
+    stack = many * D * D * 4
+    assert stack <= got.hbm_bytes < 8 * stack  # each layer a few times, not the stack 50 times
+
+
+def test_a_loop_of_unknown_length_is_told_apart(mesh):
+    def until(x, w):
+        return jax.lax.while_loop(lambda x: x.sum() < 9, lambda x: x @ w, x)
+
+    got = cost.of_text(compiled(until, mesh, ((N, D), ()), ((D, D), ())).as_text())
+    assert got.flops == 0
+    assert [loop.flops for loop in got.loops] == [2 * N * D * D]
+
+
+def test_groups_of_a_collective_in_all_spellings():
+    for text in (
+        "replica_groups={{0,4,8,12},{1,5,9,13}}, x=1",
+        "replica_groups=[4,4]<=[4,4]T(1,0), dimensions={3}",
+        "replica_groups=mesh['axis_0'=4,'axis_1'=4], device_ids=([4,4]T(1,0)) {'axis_1'}",
+    ):
+        assert cost.group_size(text) == 4
+
+
+def test_a_batched_product_written_as_a_convolution_counts_no_holes():
+    # XLA for TPU: 8 batches of [4, 2] x [2, 3] as one convolution over a window of the batch
+    text = """ENTRY %main (a: f32[8,4,2], b: f32[8,2,3]) -> f32[8,4,3] {
+  %a = f32[8,4,2]{2,1,0} parameter(0)
+  %b = f32[8,2,3]{2,1,0} parameter(1)
+  ROOT %c = f32[8,4,3]{2,1,0} convolution(%a, %b), window={size=8 stride=7 lhs_dilate=8}, dim_labels=0bf_0io->0bf
+}"""  # noqa: E501
+    assert cost.of_text(text).flops == 2 * 8 * 4 * 2 * 3
+
+
+def test_a_cut_text_is_refused():
+    with pytest.raises(ValueError, match="no ENTRY"):
+        cost.of_text("HloModule nothing")
+
+
+def test_pairs_that_kernels_visit_cover_those_that_are_seen():
+    spec = tree.TreeSpec(1024, 8, 64)
+    index = np.arange(spec.slots)
+    mask = tree.visible(spec, index[:, None], index[None, :])
+    blocks = sum(
+        mask[i : i + 512, j : j + 512].any()
+        for i in range(0, spec.slots, 512)
+        for j in range(0, spec.slots, 512)
+    )
+    assert kernels.visited_pairs(spec) == blocks * 512**2
+    assert flops.visible_pairs(spec) == mask.sum() <= blocks * 512**2

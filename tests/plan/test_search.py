@@ -1,0 +1,37 @@
+"""Candidates before any compile."""
+
+import pytest
+
+from configs import plan as plan_config
+from pa_jax.jobs import plan, setup
+from pa_jax.plan import search, topology
+
+
+def setting(preset, slice_name):
+    config = plan_config.get_config(preset)
+    slice_ = topology.named(slice_name)
+    config.slice = slice_name
+    return config, slice_, plan.make_request(config, slice_)
+
+
+def test_meshes_use_all_chips_and_divide_heads_and_experts():
+    _, slice_, asked = setting("qwen3-4b", "v5e-16")
+    found = search.shapes(slice_.chips, asked.work)
+    assert {(m.fsdp, m.tp, m.ep) for m in found} >= {(16, 1, 1), (4, 4, 1), (1, 4, 4), (1, 1, 16)}
+    for mesh in found:
+        assert mesh.fsdp * mesh.tp * mesh.ep == 16
+        assert asked.work.policy.kv_heads % mesh.tp == 0 == asked.work.judge.experts % mesh.ep
+
+
+def test_candidates_that_cannot_fit_are_not_compiled():
+    config, slice_, asked = setting("qwen3-4b", "v5e-16")
+    config.search_over = {"prompts": (16,), "trunk": (1024,), "micro": (16,), "compile": 2}
+    cfg = setup.section(search.SearchConfig, config.search_over)
+    found = search.candidates(asked.work, slice_, cfg, 15e9)
+    assert (1, 4, 4) in {(one.mesh.fsdp, one.mesh.tp, one.mesh.ep) for one in found}
+    # the sampler's 8 GB are cut over tp only, and the judge's experts over ep x tp
+    assert all(one.mesh.tp > 1 for one in found)
+    assert [one.rate for one in found] == sorted((one.rate for one in found), reverse=True)
+    assert search.candidates(asked.work, slice_, cfg, 1e9) == []
+    with pytest.raises(ValueError, match="search: no mesh, batch and bucket of qwen3-4b"):
+        plan.searched(config, slice_, asked, 1e9)
