@@ -182,7 +182,7 @@ def judge(subject: Subject) -> Phase:
         leaves = batch.leaf.shape[1] * batch.leaf.shape[2]
         return _forward(
             batch,
-            lambda part: score.labelled(subject.graph, subject.state, part, label),
+            lambda part: score.labelled(subject.graph, subject.state, part, label)[0],
             subject,
             projected=leaves,
         )

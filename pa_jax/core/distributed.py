@@ -82,7 +82,7 @@ class Watchdog:
     The process goes on: a slow step is not an error, and a stuck one shows where it is stuck.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: int) -> None:
         self.seconds = seconds
 
     def __enter__(self) -> "Watchdog":

@@ -189,6 +189,7 @@ class Engine:
         """
         dtypes = jax.tree.map(lambda x: x.dtype, state)
         as_is = self._same and dtypes == self._dtypes
+        self.state = None  # the old copy goes before the new one is made
         self.state = state if as_is else self._laid_out(state)
 
     def generate(

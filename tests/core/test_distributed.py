@@ -10,7 +10,7 @@ import time
 from pa_jax.core import distributed
 def stuck():
     time.sleep(2.5)
-with distributed.Watchdog(1.0) as watchdog:
+with distributed.Watchdog(1) as watchdog:
     stuck()
     watchdog.beat()
     for _ in range(3):
