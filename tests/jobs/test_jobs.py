@@ -9,8 +9,8 @@ import pytest
 
 from pa_jax import models
 from pa_jax.core import files
-from pa_jax.jobs import export, judge, sft
-from pa_jax.models import tree
+from pa_jax.jobs import export, grpo, judge, sft
+from pa_jax.models import lora, tree
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +67,35 @@ def test_the_judge_job_writes_its_figures(tmp_path):
     report = json.loads((tmp_path / "report.json").read_text())["reference"]
     assert report["items"] == 8 and report["failed"] == 0
     assert report["canaries_lose"]["empty"] == 1.0
+
+
+def test_adapters_on_an_int8_base_train_and_are_exported(tmp_path):
+    """GRPO with LoRA: the checkpoint holds adapters alone, the export both forms of the result."""
+    config = importlib.import_module("configs.grpo").get_config("tiny")
+    config.model.int8, config.model.lora.rank = True, 4
+    config.mesh.tp, config.micro = 2, 4
+    config.rollout.group, config.rollout.buckets = 2, (512,)
+    config.data.users, config.eval.episodes, config.eval.rows = 1, 2, 4
+    config.train.steps, config.optim.learning_rate = 2, 1e-2
+    grpo.run(config, tmp_path / "run")
+    rows = list(files.read_rows(tmp_path / "run" / "metrics.jsonl"))
+    assert [row["step"] for row in rows] == [0, 1]
+    assert rows[0]["logp_delta_max"] < 1e-3  # sampler and trainer use the same int8 base
+    assert rows[0]["kl"] < 1e-6 < rows[1]["kl"]  # fresh adapters change nothing, trained ones do
+    model, number = export.trained(tmp_path / "run")
+    assert number == 2
+    pairs = model.module.blocks.lora
+    assert all(np.abs(np.asarray(pair["b"][...])).max() > 0 for pair in pairs.values())
+
+    settings = importlib.import_module("configs.export").get_config()
+    settings.run = str(tmp_path / "run")
+    export.run(settings, tmp_path / "out")
+    merged = models.load(str(tmp_path / "out" / "hf"), dtype="float32")
+    plain = models.load("random:tiny", dtype="float32")
+    again = lora.import_peft(plain.module, tmp_path / "out" / "adapter")
+    ids, lens = jnp.arange(3, 19)[None], tree.lengths([16])
+    got, want = (
+        module.logits(module.on_tree(ids, tree.TreeSpec(16), lens))
+        for module in (merged.module, again)
+    )
+    np.testing.assert_allclose(got, want, atol=1e-4)
