@@ -47,7 +47,6 @@ INFER_RULES: Rules = {**TRAIN_RULES, "embed": None}
 # nor the whole embedding cross the wire.
 ACTIVATION_RULES: Rules = {
     "rows": DATA,
-    "heads": "tp",
     "kv_heads": "tp",
     "all_vocab": (*DATA, "tp"),
 }

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -152,6 +152,15 @@ def rollout(
     return jax.lax.while_loop(more, body, first)[-1]
 
 
+def relayout(dtypes: Any, where: Any) -> Callable[[Any], Any]:
+    """Jitted copy of parameters as `dtypes`, laid out by the shardings `where` (None: as it is)."""
+
+    def copy(state: Any) -> Any:
+        return jax.tree.map(lambda x, dtype: x.astype(dtype), state, dtypes)
+
+    return jax.jit(copy, out_shardings=where)
+
+
 class Engine:
     """Samples from a model; `rows` prompts a call, prompt and completion shapes from buckets."""
 
@@ -172,13 +181,8 @@ class Engine:
         where = None
         if mesh is not None:
             where = sharding.shardings(state, mesh, sharding.INFER_RULES)
-        dtypes = jax.tree.map(lambda x: x.dtype, state)
-        self._same = mesh is None or mesh.size == 1
-        self._dtypes = dtypes
-        self._laid_out = jax.jit(
-            lambda new: jax.tree.map(lambda x, dtype: x.astype(dtype), new, dtypes),
-            out_shardings=where,
-        )
+        self._dtypes = jax.tree.map(lambda x: x.dtype, state)
+        self._laid_out = relayout(self._dtypes, where)
         self.update(state)
 
     def update(self, state: Any) -> None:
@@ -188,7 +192,7 @@ class Engine:
         a copy where they are so already.
         """
         dtypes = jax.tree.map(lambda x: x.dtype, state)
-        as_is = self._same and dtypes == self._dtypes
+        as_is = (self.mesh is None or self.mesh.size == 1) and dtypes == self._dtypes
         self.state = None  # the old copy goes before the new one is made
         self.state = state if as_is else self._laid_out(state)
 

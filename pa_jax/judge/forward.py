@@ -22,9 +22,10 @@ LogProbs = list[list[np.ndarray]]  # one float32 a token of row i's branch k
 
 
 @functools.partial(jax.jit, static_argnames=("graph",))
-def _both(
+def both(
     graph: nnx.GraphDef, state: nnx.State, trees: score.TreeIds
 ) -> tuple[Float[Array, "n g c"], Float[Array, "n g j q"], Int[Array, "l e"]]:
+    """Jitted `score.node_logprobs` of a model split into graph and state."""
     return score.node_logprobs(nnx.merge(graph, state), trees, jnp.float32(1.0))
 
 
@@ -90,7 +91,7 @@ class Forward:
 
     def _scored(self, trees: score.TreeIds) -> tuple[np.ndarray, np.ndarray]:
         with meshes.using(self.mesh):
-            branch, leaf, load = sharding.fetch(_both(self.graph, self.state, trees))
+            branch, leaf, load = sharding.fetch(both(self.graph, self.state, trees))
         self._count(load)
         return branch, leaf
 

@@ -75,25 +75,25 @@ class Likelihood:
     def score(self, groups: Sequence[rubric.Group]) -> rubric.Scores:
         """Scores in the order of the groups and their snippets."""
         width = max((len(group.texts) for group in groups), default=0) + 1
-        read = [self._read(group) for group in groups]
         rows = [fixed(group) for group in groups]
+        read = [self._read(group, row) for group, row in zip(groups, rows, strict=True)]
         order = [i for i, row in enumerate(rows) if np.isnan(row).any()]
         order.sort(key=lambda i: max(len(c.ids) for c in read[i]))
         for start in range(0, len(order), self.forward.rows):
             chosen = order[start : start + self.forward.rows]
             made = self._judged([groups[i] for i in chosen], [read[i] for i in chosen], width)
             for i, row in zip(chosen, made, strict=True):
-                rows[i] = row
+                rows[i] = np.where(np.isnan(rows[i]), row, rows[i])
         return rubric.gathered(rows)
 
-    def _read(self, group: rubric.Group) -> list[contexts.Candidate]:
+    def _read(self, group: rubric.Group, sure: np.ndarray) -> list[contexts.Candidate]:
         """The snippets that need judging (a bare newline stands for the others), then the gold."""
-        read = self.reader
-        made = []
-        for ids, text in zip(group.completions, group.texts, strict=True):
-            fixed = contexts.settled(group.episode, text)
-            made.append(read.candidate(ids if fixed is None else ()))
-        return [*made, read.text(contexts.target(group.episode))]
+        open_ = np.isnan(sure).any(axis=-1)
+        made = [
+            self.reader.candidate(ids if judge else ())
+            for ids, judge in zip(group.completions, open_, strict=True)
+        ]
+        return [*made, self.reader.text(contexts.target(group.episode))]
 
     def _judged(
         self,
@@ -185,5 +185,4 @@ def scaled(
     share[:, [0, 3]] *= agrees[:, None]
     for k, text in enumerate(group.texts):
         share[k] *= 1 - (1 - SPOKEN) * contexts.first_person(text)
-    sure = fixed(group)
-    return np.where(np.isnan(sure), share, sure)
+    return share

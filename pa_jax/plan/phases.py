@@ -213,11 +213,7 @@ class Step:
         dtypes = jax.tree.map(lambda x: x.dtype, self.sampler)
 
         def lower():
-            copy = jax.jit(
-                lambda new: jax.tree.map(lambda x, dtype: x.astype(dtype), new, dtypes),
-                out_shardings=where,
-            )
-            return copy.lower(step.whole(self.state, self.frozen))
+            return engine.relayout(dtypes, where).lower(step.whole(self.state, self.frozen))
 
         return self._phase("reshard", lower, flops.Flops(0.0, 0.0, 0.0), 0.0, ("parameters",))
 
@@ -267,11 +263,8 @@ class Step:
             projected = spec.branch_slots + spec.leaf_slots
 
             def lower():
-                def both(state, batch):
-                    model = nnx.merge(self.judge_graph, state)
-                    return score.node_logprobs(model, batch, jnp.float32(1.0))
-
-                return jax.jit(both).lower(self.judge, trees(self.mesh, n, spec))
+                batch = trees(self.mesh, n, spec)
+                return forward.both.lower(self.judge_graph, self.judge, batch)
         else:
             projected = spec.branches * spec.leaves
 
