@@ -45,7 +45,7 @@ class Index:
             if self.holders[word]
         }
         return [
-            sum(
+            math.fsum(
                 w * count[word] * (K1 + 1) / (count[word] + K1 * (1 - B + B * length / mean))
                 for word, w in weight.items()
                 if word in count

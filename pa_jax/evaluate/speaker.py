@@ -165,7 +165,7 @@ class Speaker:
             [[ids[:-1] for ids in tree.rest] for tree in trees],
             [[[ids[-1:]] for ids in tree.rest] for tree in trees],
             rows=rows,
-            trunks=self._trunks(),
+            trunks=self.cfg.trunks,
             nodes=self._nodes(),
             mesh=self.mesh,
         )
@@ -241,15 +241,12 @@ class Speaker:
             )
         return self._engines[rows]
 
-    def _trunks(self) -> tuple[int, ...]:
-        return tuple(sorted({64, *self.cfg.trunks}))
-
     def _nodes(self) -> tuple[int, ...]:
         """Padded lengths of what follows a trunk, the answer's first tokens included."""
         return tuple(sorted({*score.NODES, *self.cfg.trunks}))
 
     def _shape(self, tree: "_Tree") -> tuple[int, int, int]:
-        trunk = buckets.fit(len(tree.trunk), self._trunks(), what="prompt")
+        trunk = buckets.fit(len(tree.trunk), self.cfg.trunks, what="prompt")
         rest = buckets.fit(max(map(len, tree.rest)), self._nodes(), what="question")
         return len(tree.rest), trunk, rest
 

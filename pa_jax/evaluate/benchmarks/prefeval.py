@@ -147,16 +147,18 @@ class Generation:
         requests = self.requests(chunk.items, tools)
         for name, system in chosen.items():
             said = systems.answer(system, requests, tools.model, tools.cfg)
-            asked = [
-                judge_questions(case.item, one.text)
+            left = [
+                (case, one)
                 for case, one in zip(chunk.items, said, strict=True)
+                if (name, prefeval_data.name_of(case)) not in known  # judged in an earlier start
             ]
+            asked = [judge_questions(case.item, one.text) for case, one in left]
             verdicts = tools.jury.ask(asked, ("Yes", "No"), "<answer>{}</answer>")
             yield [
                 self.dialogues.row(case, self.name, name)
                 | {"text": one.text, "finished": one.finished, "cut": one.cut}
                 | judged({key: verdict.text for key, verdict in of.items()})
-                for case, one, of in zip(chunk.items, said, verdicts, strict=True)
+                for (case, one), of in zip(left, verdicts, strict=True)
             ]
 
 
