@@ -50,7 +50,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "path": "",  # PrefEval's folder, the one that holds benchmark_dataset
         "form": "explicit",  # explicit | choice | persona
         "topics": (),  # empty: all
-        "items": 1 if small else 8 if laptop else 1000,  # a topic at most
+        "per_topic": 1 if small else 8 if laptop else 1000,  # items of a topic, at most
         "noise": (0, 2) if small else (0, 2, 5, 10) if laptop else (0, 2, 5, 10, 30, 70, 300),
         "acknowledge": True,
         "words": 300,

@@ -24,7 +24,7 @@ class PrefEvalConfig:
     path         PrefEval's folder
     form         explicit | choice | persona
     topics       empty: all
-    items        a topic at most
+    per_topic    items of a topic, at most
     noise        pairs between preference and question, each a part of its own
     acknowledge  whether the model under test answers the preference itself (PrefEval does), or
                  ACKNOWLEDGED stands there
@@ -36,7 +36,7 @@ class PrefEvalConfig:
     path: str
     form: str
     topics: tuple[str, ...]
-    items: int
+    per_topic: int
     noise: tuple[int, ...]
     acknowledge: bool
     words: int
@@ -142,7 +142,7 @@ def read(cfg: PrefEvalConfig, quarantine: quarantine_lib.Quarantine, *, mcq: boo
                 quarantine.reject(path, number, str(error), json.dumps(value))
                 continue
             quarantine.accept()
-        found += _spread(of_topic, cfg.items)
+        found += _spread(of_topic, cfg.per_topic)
     quarantine.finish(cfg.path)
     return found
 

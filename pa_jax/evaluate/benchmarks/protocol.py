@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pa_jax.evaluate import jury, speaker, systems
 
@@ -31,6 +31,7 @@ class Chunk:
     ids: tuple[str, ...]  # of the rows that each system gets
 
 
+@runtime_checkable
 class Benchmark(Protocol):
     """`run` yields rows as they are finished; those in `known` need not come again."""
 
