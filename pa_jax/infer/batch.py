@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from pa_jax.core import keys, sharding
 from pa_jax.core import mesh as meshes
-from pa_jax.core import sharding
-from pa_jax.core.typing import Array, Bool, Float, Int, Key, Shaped
+from pa_jax.core.typing import Array, Bool, Float, Int, Key, UInt32
 from pa_jax.infer import buckets, engine, sampling
 
 NARROWEST = 128  # trunk slots of the smallest program
@@ -24,11 +24,14 @@ NARROWEST = 128  # trunk slots of the smallest program
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What a row decodes: at most `allowed` tokens, drawn from `key` (its raw two words)."""
+    """What a row decodes: at most `allowed` tokens.
+
+    They are those of Engine.generate([prompt], n=1, seed=seed, stream=keys.Stream.GENERATE, ...).
+    """
 
     prompt: Sequence[int]
     allowed: int
-    key: Shaped[np.ndarray, "2"]
+    seed: int
     temperature: float
     top_k: int
     top_p: float
@@ -43,7 +46,7 @@ class Joining:
     trunk_len: Int[Array | np.ndarray, " n"]
     row: Int[Array | np.ndarray, " n"]
     allowed: Int[Array | np.ndarray, " n"]
-    key: Shaped[Array | np.ndarray, "n 2"]
+    seed: UInt32[Array | np.ndarray, " n"]
     how: sampling.Sampling
 
 
@@ -62,7 +65,7 @@ class Rows:
     step: Int[Array, " n"]
     allowed: Int[Array, " n"]
     done: Bool[Array, " n"]
-    key: Shaped[Array, "n 2"]
+    key: UInt32[Array, "n 2"]
     how: sampling.Sampling
 
 
@@ -88,7 +91,14 @@ def _laid_out(rows: Rows) -> Rows:
     return jax.tree.map(one, rows)
 
 
-def _step_keys(key: Shaped[Array, "n 2"], step: Int[Array, " n"]) -> Key[Array, " n"]:
+def _branch_key(seed: UInt32[Array, ""]) -> UInt32[Array, "2"]:
+    """The raw key that Engine.generate gives the only branch of its only prompt."""
+    base = keys.stream_key(seed, keys.Stream.GENERATE, 0)
+    key_ng = engine.branch_keys(keys.row_keys(base, jnp.zeros(1, jnp.int32)), 1)
+    return jax.random.key_data(key_ng[0, 0])
+
+
+def _step_keys(key: UInt32[Array, "n 2"], step: Int[Array, " n"]) -> Key[Array, " n"]:
     """The key of each row's token number `step`, as engine.rollout derives it."""
     return jax.vmap(jax.random.fold_in)(jax.random.wrap_key_data(key, impl="threefry2x32"), step)
 
@@ -118,7 +128,8 @@ def admit(
     model = nnx.merge(graph, state)
     logits, kv = engine.prefill(model, joining.prompt, joining.trunk_len)
     zero = jnp.zeros_like(joining.row)
-    token, logp = sampling.sample(logits, _step_keys(joining.key, zero), joining.how)
+    key = jax.vmap(_branch_key)(joining.seed)
+    token, logp = sampling.sample(logits, _step_keys(key, zero), joining.how)
     done = (joining.allowed <= 1) | (token[:, None] == end).any(axis=-1)
     width = joining.prompt.shape[1]
 
@@ -136,7 +147,7 @@ def admit(
         entered(rows.step, zero),
         entered(rows.allowed, joining.allowed),
         entered(rows.done, done),
-        entered(rows.key, joining.key),
+        entered(rows.key, key),
         jax.tree.map(entered, rows.how, joining.how),
     )
     return _laid_out(rows), Drawn(token[:, None], logp[:, None], zero + 1, done)
@@ -258,7 +269,7 @@ class Batch:
 
     def warm_up(self) -> None:
         """Compiles every program. All rows must be free."""
-        nothing = Request([0], 1, np.zeros(2, np.uint32), 0.0, 0, 1.0)
+        nothing = Request([0], 1, seed=0, temperature=0.0, top_k=0, top_p=1.0)
         for _ in range(2):  # the second round sees the arrays that the programs themselves made
             for width in self.widths:
                 self._admit([self.rows], [nothing], width)
@@ -282,7 +293,7 @@ class Batch:
             length,
             np.array([*rows, *[self.rows] * spare], np.int32),
             np.array([r.allowed for r in requests], np.int32),
-            np.stack([r.key for r in requests]),
+            np.array([r.seed for r in requests], np.uint32),
             how,
         )
         run = self._run

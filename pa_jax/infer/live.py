@@ -18,7 +18,6 @@ import jax
 import numpy as np
 
 from pa_jax.core import keys
-from pa_jax.core.typing import Shaped
 from pa_jax.infer import batch, buckets, engine, pieces, sampling
 
 
@@ -214,7 +213,8 @@ class Live:
         if not 1 <= max_new_tokens <= batched.slots:
             raise ValueError(f"max_new_tokens={max_new_tokens}: allowed are 1 to {batched.slots}.")
         sampling.check(temperature, top_k, top_p)
-        request = batch.Request(prompt, max_new_tokens, _key(seed), temperature, top_k, top_p)
+        keys.check_seed(seed)
+        request = batch.Request(prompt, max_new_tokens, seed, temperature, top_k, top_p)
         text = pieces.Pieces(self.model.tokenizer, stop)
         until = math.inf if deadline is None else time.monotonic() + deadline
         ticket = Ticket(request, text, until, self._leave)
@@ -235,8 +235,6 @@ class Live:
         with self._device:
             if self.load().running:
                 raise RuntimeError("requests are running; call warm_up() before the first of them.")
-            for seed in (0, 2**32 - 1):
-                _key(seed)
             self._batch.warm_up()
 
     def load(self) -> Load:
@@ -351,10 +349,3 @@ class Live:
             if ticket.ended and self._running.get(row) is ticket:
                 del self._running[row]
                 self._changed.notify_all()
-
-
-def _key(seed: int) -> Shaped[np.ndarray, "2"]:
-    """The key of the one branch of the one prompt of an Engine.generate call, as raw words."""
-    base = keys.stream_key(seed, keys.Stream.GENERATE, 0)
-    key_ng = engine.branch_keys(keys.row_keys(base, np.zeros(1, np.int32)), 1)
-    return np.asarray(jax.random.key_data(key_ng)[0, 0])
