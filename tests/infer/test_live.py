@@ -32,7 +32,7 @@ SHAPE = {
     "trunk": 256,
     "slots": 16,
     "chunk": 4,
-}  # as in test_batch.py: one set of programs
+}  # test_batch.py has the same
 ONE = {"rows": 1, "trunk": 16, "slots": 1500, "chunk": 2}
 LONG = {"temperature": 1.0, "max_new_tokens": 1500, "seed": 0}
 
