@@ -95,3 +95,39 @@ def optim(learning_rate: float) -> ml_collections.ConfigDict:
             "clip_norm": 1.0,
         }
     )
+
+
+def asking(preset: str) -> ml_collections.ConfigDict:
+    """When to ask the user something; ours, chosen on data/requests.py's dev half."""
+    return ml_collections.ConfigDict(
+        {
+            "words_chars": 600,
+            "lexical": 1.0,
+            "bias": -6.0,
+            "echo": 0.0,
+            "relevant": 0.25,
+            "keep": 8,
+            "sure": 0.7,
+            "enough": 0.8,
+            "gain": 1.0,
+            "cost": 0.3,
+            "budget": 2,
+            "cooldown": 1,
+        }
+    )
+
+
+def replying(preset: str) -> ml_collections.ConfigDict:
+    """Limits of a reply's prompt, in tokens and characters."""
+    laptop = preset in ("tiny", "smollm2")
+    return ml_collections.ConfigDict(
+        {
+            "prompt_tokens": 448 if laptop else 1536,
+            "profile_tokens": 128 if laptop else 512,
+            "history_messages": 4 if laptop else 12,
+            "message_chars": 300 if laptop else 2000,
+            "user_chars": 600 if laptop else 4000,
+            "manner": 0.3,  # relevance of facts about how to reply
+            "background": 0.0,  # of facts that the request does not need
+        }
+    )
