@@ -70,6 +70,28 @@ def prompt(preset: str) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(limits)
 
 
+def inference(preset: str) -> ml_collections.ConfigDict:
+    """Inference at run time (agent/inferencer); thresholds are ours, measured on SmolLM2 by
+
+    python -m pa_jax.main --config=configs/infer.py --config.calibrate=200
+    """
+    small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    return ml_collections.ConfigDict(
+        {
+            "rows": 8 if small else 16,  # turns at a time
+            "buckets": (512, 768) if small else (192, 256, 384) if laptop else (256, 512, 1024),
+            "max_new_tokens": 12 if small else 48 if laptop else 96,
+            **prompt(preset),
+            "grounding": 0.2,  # nats a token
+            "stated": 0.6,  # share of a statement's content words that the user said
+            "place_lexical": 20.0,  # nats
+            "place_sure": 0.0 if small else 0.2,  # random weights are not asked
+            "place_categories": 2,
+            "place_least": 6.0,  # nats
+        }
+    )
+
+
 def evaluation(preset: str) -> ml_collections.ConfigDict:
     """Held-out episodes, how many go through the engine at a time, and the snippets' limit."""
     small, laptop = preset == "tiny", preset in ("tiny", "smollm2")

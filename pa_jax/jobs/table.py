@@ -1,11 +1,12 @@
 """config.job -> the function (config, workdir) that runs it."""
 
-from pa_jax.jobs import bench, export, grpo, judge, plan, sft
+from pa_jax.jobs import bench, export, grpo, infer, judge, plan, sft
 
 JOBS = {
     "grpo": grpo.run,
     "sft": sft.run,
     "judge": judge.run,
+    "infer": infer.run,
     "bench": bench.run,
     "export": export.run,
     "plan": plan.run,
