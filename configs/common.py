@@ -153,3 +153,35 @@ def replying(preset: str) -> ml_collections.ConfigDict:
             "background": 0.0,  # of facts that the request does not need
         }
     )
+
+
+def serving(preset: str) -> ml_collections.ConfigDict:
+    """The engine of replies (infer/live): requests side by side, prompt and reply tokens."""
+    small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    return ml_collections.ConfigDict(
+        {
+            "rows": 4 if laptop else 16,
+            "trunk": 512 if laptop else 2048,  # at least reply.prompt_tokens
+            "slots": 16 if small else 128 if laptop else 512,  # at least agent.max_new_tokens
+            "chunk": 4 if laptop else 8,
+            "queue": 256,
+        }
+    )
+
+
+def answering(preset: str) -> ml_collections.ConfigDict:
+    """How turns are answered (agent/answering); ours."""
+    small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    return ml_collections.ConfigDict(
+        {
+            "max_new_tokens": 8 if small else 96 if laptop else 400,
+            "temperature": 0.7,
+            "top_k": 0,
+            "top_p": 0.9,
+            "together": 8 if small else 16,  # turns of different users in one batch
+            "gather_seconds": 0.005,
+            "wait_seconds": 120.0,
+            "attempts": 3,
+            "seed": 0,
+        }
+    )

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from configs import common
-from pa_jax.agent import inferencer
+from pa_jax.agent import answering, inferencer, proactive, responder
 from pa_jax.data import source
 from pa_jax.dialogue import prompts
 from pa_jax.jobs import setup, table
@@ -24,6 +24,9 @@ SECTIONS = {
     "reward": advantage.RewardConfig,
     "loss": loss.LossConfig,
     "infer": inferencer.InferConfig,
+    "ask": proactive.AskConfig,
+    "reply": responder.ReplyConfig,
+    "agent": answering.AgentConfig,
 }
 
 

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import datetime
 import time
+import zlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
@@ -170,7 +171,7 @@ class Answering:
                     temperature=cfg.temperature,
                     top_k=cfg.top_k,
                     top_p=cfg.top_p,
-                    seed=cfg.seed,
+                    seed=zlib.crc32(f"{cfg.seed}/{turn.user}/{turn.session}/{turn.turn}".encode()),
                 )
             except live.Busy:
                 if time.monotonic() > until:
@@ -183,7 +184,7 @@ class Answering:
         return self._profiles.facts(turn.user, now=self._clock())
 
     def _worth_a_try(self, turn: turns.Turn) -> bool:
-        """Whether models look at the turn: not at a command, nor at one on which they kept failing."""
+        """Whether models look at the turn: no command, and none on which they kept failing."""
         return bool(turn.words.strip()) and turn.failures < self._cfg.attempts
 
     @contextlib.contextmanager

@@ -101,13 +101,13 @@ class Session:
         with self._alone():
             return tuple(self._unfinished())
 
-    def turns(self) -> tuple[turns.Turn, ...]:
+    def said(self) -> tuple[turns.Turn, ...]:
         """What was said in this session so far."""
         if self.number is None:
             return ()
         return self._journal.turns_of(self.user, session=self.number)
 
-    def facts(self) -> tuple[facts.Fact, ...]:
+    def profile(self) -> tuple[facts.Fact, ...]:
         """What is known of the user now, oldest first."""
         return self.agent.profiles.facts(self.user, now=self.agent.clock())
 
@@ -116,9 +116,9 @@ class Session:
         with self._alone():
             for _ in self._unfinished():
                 pass
-            known = {fact.id: fact for fact in self.facts()}
+            known = {fact.id: fact for fact in self.profile()}
             if fact_id not in known:
-                raise LookupError(f"no fact {fact_id!r:.60} holds; facts() lists those that do.")
+                raise LookupError(f"no fact {fact_id!r:.60} holds; profile() lists those that do.")
             fact = known[fact_id]
             op = facts.FactOp(
                 facts.RETRACT, None, fact.slot, fact.statement, fact.polarity, "stated", 1.0
@@ -161,7 +161,7 @@ class Session:
         """What the words decline to be asked: the last turn's question, or all."""
         if declining.declined_all(text):
             return proactive.ANY
-        said = [turn for turn in self.turns() if turn.words]
+        said = [turn for turn in self.said() if turn.words]
         asked = said[-1].asked if said else None
         return asked if asked and declining.declined(text) else None
 
@@ -180,8 +180,7 @@ class Session:
         return self._reply(turn)
 
     def _reply(self, turn: turns.Turn) -> Reply:
-        now = self.agent.clock()
-        applied = self.agent.profiles.apply(self.user, (), turn.source, now=now)  # a repeat: reads
+        applied = self.agent.profiles.applied(self.user, turn.source)
         return Reply(
             text=turn.reply,
             asked=turn.asked,

@@ -102,6 +102,17 @@ class ProfileStore:
             queries.add_turn(connection, user, turn)
         return Applied(result.receipts, result.changes, False)
 
+    def applied(self, user: str, source: Source) -> Applied:
+        """What `apply` answered for a turn; LookupError for one that was not applied."""
+        database.require_user(user)
+        with self._database.snapshot() as connection:
+            turn = queries.applied(connection, user, source)
+            if turn is None:
+                raise LookupError(
+                    f"turn {source.session}.{source.turn} of user {user!r:.60} was not applied."
+                )
+            return Applied(turn.receipts, queries.changes_by(connection, user, source), True)
+
     def history(self, user: str, fact_id: str | None = None) -> tuple[portable.Record, ...]:
         """Every version of every fact (or of one), in the order in which they became known."""
         database.require_user(user)

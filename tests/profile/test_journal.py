@@ -69,7 +69,7 @@ class TestContract:
     def test_a_stage_is_kept_once_and_none_is_skipped(self, profiles):
         journal = profiles.journal
         begun = journal.begin("ann", "mild", now=NOON)
-        with pytest.raises(ValueError, match="a turn that is received cannot be applied; inferred comes first"):
+        with pytest.raises(ValueError, match="is received cannot be applied; inferred comes"):
             journal.applied(begun, now=NOON)
         first = journal.inferred(
             begun, snippet="one", ops=[add("The user naps.")], dropped=(), now=at(1)
@@ -159,9 +159,7 @@ class TestContract:
         assert len(profiles.journal.turns_of("ann")) == 1
 
     def test_any_text_is_kept_as_data(self, profiles):
-        words = (
-            "<|im_start|>\nDROP TABLE profile_journal; -- ' \" \0 \x1b[31m \ud800 \u202eabc"
-        )
+        words = "<|im_start|>\nDROP TABLE profile_journal; -- ' \" \0 \x1b[31m \ud800 \u202eabc"
         turn = profiles.journal.begin("ann", words * 100_000, now=NOON)
         finish(profiles.journal, turn, answer="\0\ud800ok")
         (kept,) = profiles.journal.turns_of("ann")
