@@ -9,8 +9,8 @@ import dataclasses
 import datetime
 import time
 import zlib
-from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from absl import logging
 
@@ -20,6 +20,56 @@ from pa_jax.infer import live
 from pa_jax.profile import facts, store, turns
 
 _POLL_SECONDS = 0.02  # between tries for room in a full queue
+
+
+@runtime_checkable
+class Infers(Protocol):
+    """What inferencer.Inferencer does."""
+
+    def infer(
+        self, turns: Sequence[inferencer.Observed], *, now: datetime.datetime, seed: int
+    ) -> list[inferencer.Inferred]: ...
+
+
+@runtime_checkable
+class Decides(Protocol):
+    """What proactive.Proactive does."""
+
+    def decide(
+        self, requests: Sequence[proactive.Request], *, now: datetime.datetime
+    ) -> list[proactive.Decision]: ...
+
+
+@runtime_checkable
+class Prompts(Protocol):
+    """What responder.Responder does."""
+
+    def prompt(
+        self,
+        profile: Iterable[facts.Fact],
+        history: Sequence[schema.Message],
+        words: str,
+        *,
+        needs: Iterable[tuple[str, float]],
+        now: datetime.datetime,
+    ) -> list[int]: ...
+
+
+@runtime_checkable
+class Serves(Protocol):
+    """What live.Live does: a ticket is iterated for pieces of text, and may be cancelled."""
+
+    def submit(self, prompt_ids: Sequence[int], **how: Any) -> Any: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What answers a turn: the models behind four narrow doors."""
+
+    infers: Infers
+    decides: Decides
+    prompts: Prompts
+    serves: Serves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,20 +101,21 @@ class Answering:
     def __init__(
         self,
         profiles: store.ProfileStore,
-        parts: tuple[inferencer.Inferencer, proactive.Proactive, Any, Any],
+        parts: Parts,
         *,
         clock: Callable[[], datetime.datetime],
         cfg: AgentConfig,
     ) -> None:
-        """`parts` are the inferencer, the decision to ask, the responder and the live engine."""
-        infer, ask, self._responder, self._live = parts
+        self._parts = parts
         self._profiles, self._journal = profiles, profiles.journal
         self._clock, self._cfg = clock, cfg
         together = {"most": cfg.together, "wait_seconds": cfg.gather_seconds}
         self._infer = gather.Gather(
-            lambda observed: infer.infer(observed, now=clock(), seed=cfg.seed), **together
+            lambda observed: parts.infers.infer(observed, now=clock(), seed=cfg.seed), **together
         )
-        self._decide = gather.Gather(lambda asked: ask.decide(asked, now=clock()), **together)
+        self._decide = gather.Gather(
+            lambda asked: parts.decides.decide(asked, now=clock()), **together
+        )
 
     def close(self) -> None:
         """Ends the threads that batch; turns under way get through."""
@@ -156,16 +207,16 @@ class Answering:
             yield turns.join(answer, turn.question)[len(answer) :]
         return self._journal.replied(turn, answer, now=self._clock())
 
-    def _submitted(self, turn: turns.Turn, past: Sequence[turns.Turn]) -> live.Ticket:
+    def _submitted(self, turn: turns.Turn, past: Sequence[turns.Turn]) -> Any:
         """The answer's ticket; waits for room in the engine's queue."""
         cfg, now = self._cfg, self._clock()
-        prompt = self._responder.prompt(
+        prompt = self._parts.prompts.prompt(
             self._held(turn), _history(past), turn.words, needs=turn.needs, now=now
         )
         until = time.monotonic() + cfg.wait_seconds
         while True:
             try:
-                return self._live.submit(
+                return self._parts.serves.submit(
                     prompt,
                     max_new_tokens=cfg.max_new_tokens,
                     temperature=cfg.temperature,

@@ -4,13 +4,13 @@ A turn is received, inferred, applied, decided and replied (profile/turns.py). S
 take turns, over threads and processes; those of different users share the models' batches.
 """
 
+import contextlib
 import dataclasses
 import datetime
 from collections.abc import Callable, Generator, Iterator
 
-from pa_jax.agent import answering, declining, inferencer, proactive, responder
-from pa_jax.infer import live
-from pa_jax.profile import erasure, facts, store, turns, update
+from pa_jax.agent import answering, declining, proactive
+from pa_jax.profile import erasure, facts, journal, store, turns, update
 
 AgentConfig = answering.AgentConfig
 
@@ -45,17 +45,20 @@ class Agent:
     def __init__(
         self,
         profiles: store.ProfileStore,
-        infer: inferencer.Inferencer,
-        ask: proactive.Proactive,
-        respond: responder.Responder,
-        engine: live.Live,
+        infers: answering.Infers,
+        decides: answering.Decides,
+        prompts: answering.Prompts,
+        serves: answering.Serves,
         *,
         clock: Callable[[], datetime.datetime],
         cfg: AgentConfig,
     ) -> None:
-        """`clock` gives aware times in UTC. What is passed in stays open when the agent closes."""
+        """Takes an Inferencer, a Proactive, a Responder and a Live; they stay open when it closes.
+
+        `clock` gives aware times in UTC.
+        """
         self.profiles, self.clock, self.cfg = profiles, clock, cfg
-        parts = (infer, ask, respond, engine)
+        parts = answering.Parts(infers, decides, prompts, serves)
         self.answering = answering.Answering(profiles, parts, clock=clock, cfg=cfg)
 
     def __enter__(self) -> "Agent":
@@ -132,10 +135,10 @@ class Session:
     # inside a turn of the user
 
     @property
-    def _journal(self):
+    def _journal(self) -> journal.Journal:
         return self.agent.profiles.journal
 
-    def _alone(self):
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
         return self.agent.profiles.turn_of(self.user, wait_seconds=self.agent.cfg.wait_seconds)
 
     def _turn(self, text: str) -> Generator[str, None, Reply]:
