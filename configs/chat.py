@@ -16,6 +16,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.job = "chat"
     c.model = common.model(preset)
     c.mesh = common.mesh(preset)
+    c.mesh.fsdp = c.mesh.ep = 1  # the first tp devices; fsdp=-1: all
     c.user = "me"
     c.store = f"sqlite:///runs/profiles{'-tiny' if preset == 'tiny' else ''}.db"  # database URL
     c.infer = common.inference(preset)

@@ -54,8 +54,8 @@ def open_agent(
 ) -> tuple[session.Agent, tuple[Callable[[], None], ...]]:
     """The agent of a config's sections, warmed up, and what to call at the end, in order."""
     profiles = open_store(config.store)
-    mesh = meshes.make(setup.section(meshes.MeshConfig, config.mesh))
-    data = math.prod(mesh.shape[name] for name in sharding.DATA)
+    mesh = chosen_mesh(setup.section(meshes.MeshConfig, config.mesh))
+    data = 1 if mesh is None else math.prod(mesh.shape[name] for name in sharding.DATA)
     infer_rows, live_rows = (-(-c.rows // data) * data for c in (config.infer, config.live))
     with meshes.using(mesh):
         model = policy.load(config, mesh)
@@ -77,6 +77,14 @@ def open_agent(
         cfg=setup.section(session.AgentConfig, config.agent),
     )
     return agent, (agent.close, engine.close, profiles.close)
+
+
+def chosen_mesh(cfg: meshes.MeshConfig) -> jax.sharding.Mesh | None:
+    """As many devices as the config asks for, the first ones; None for one."""
+    if cfg.fsdp == -1:
+        return meshes.make(cfg)
+    count = cfg.fsdp * cfg.tp * cfg.ep
+    return None if count == 1 else meshes.make(cfg, jax.devices()[:count])
 
 
 def open_store(url: str) -> store.ProfileStore:

@@ -128,7 +128,7 @@ def kill(url, kills, turns):
     """Each child finishes what was cut off and goes on; all but the last are killed."""
     profiles = store.ProfileStore(url)  # opened before the forks on purpose
     rng = random.Random(7)
-    acknowledged, lost, killed, changed = [], 0, 0, 0
+    acknowledged, lost, killed, changed, cut = [], 0, 0, 0, 0
     while len(acknowledged) < turns:
         reading, writing = os.pipe()
         child = os.fork()
@@ -146,11 +146,12 @@ def kill(url, kills, turns):
         os.waitpid(child, 0)
         acknowledged += [json.loads(line) for line in seen if line.endswith("\n") and line != "\n"]
         kept = profiles.journal.turns_of("ann", session=0)
+        cut += len(profiles.journal.unfinished("ann"))
         replies = {turn.turn: turn.reply for turn in kept if turn.reply is not None}
         lost += sum(number not in replies for number, _ in acknowledged)
         changed += sum(replies.get(number, text) != text for number, text in acknowledged)
         acknowledged = [(turn, replies[turn]) for turn in sorted(replies)]
-    return {"killed": killed, "lost": lost, "changed": changed}
+    return {"killed": killed, "lost": lost, "changed": changed, "cut": cut}
 
 
 def talk(profiles, turns, writing):
