@@ -39,16 +39,24 @@ class DataConfig:
 
 
 class SyntheticDialogues(Sequence[schema.Dialogue]):
-    """Synthetic users, made anew at each access: nothing is held."""
+    """Synthetic users, made anew at each access: nothing is held.
 
-    def __init__(self, seed: int, users: int, split: str):
-        self._seed, self._users, self._split = seed, users, split
+    `size` is sessions and turns a session; None draws both.
+    """
+
+    def __init__(self, seed: int, users: int, split: str, size: tuple[int, int] | None = None):
+        self._seed, self._users, self._split, self._size = seed, users, split, size
+
+    def sized(self, size: tuple[int, int]) -> "SyntheticDialogues":
+        """The same users with this many sessions, and turns a session."""
+        return SyntheticDialogues(self._seed, self._users, self._split, size)
 
     def __len__(self) -> int:
         return self._users
 
     def __getitem__(self, index: int) -> schema.Dialogue:
-        return synth.dialogue(self._seed, range(self._users)[index], split=self._split)
+        number = range(self._users)[index]
+        return synth.dialogue(self._seed, number, split=self._split, size=self._size)
 
 
 class Episodes(Sequence[schema.Episode]):
@@ -82,12 +90,8 @@ def open_episodes(
     Held out are four topics of prefeval, a fifth of the users of aloe (by profile) and messages by
     hash, and synthetic users of their own. Bad items go to `quarantine_path` (see quarantine.py).
     """
-    if cfg.source not in SOURCES:
-        raise ValueError(f"data.source={cfg.source!r}: choose one of {sorted(SOURCES)}.")
-    if split not in SPLITS:
-        raise ValueError(f"split={split!r}: choose one of {list(SPLITS)}.")
     with quarantine_lib.Quarantine(quarantine_path) as quarantine:
-        dialogues = SOURCES[cfg.source](cfg, split, quarantine)
+        dialogues = open_dialogues(cfg, split, quarantine)
     found = Episodes(dialogues, keep_empty=cfg.keep_empty)
     if not found:
         raise quarantine_lib.DataError(
@@ -96,6 +100,17 @@ def open_episodes(
             + ("." if cfg.keep_empty else ", or set data.keep_empty=True.")
         )
     return found
+
+
+def open_dialogues(
+    cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine
+) -> list[Sequence[schema.Dialogue]]:
+    """The dialogues of a split whole, as parts that follow each other; see open_episodes."""
+    if cfg.source not in SOURCES:
+        raise ValueError(f"data.source={cfg.source!r}: choose one of {sorted(SOURCES)}.")
+    if split not in SPLITS:
+        raise ValueError(f"split={split!r}: choose one of {list(SPLITS)}.")
+    return SOURCES[cfg.source](cfg, split, quarantine)
 
 
 def _synthetic(
