@@ -82,6 +82,27 @@ def evaluation(preset: str) -> ml_collections.ConfigDict:
     )
 
 
+def remote() -> ml_collections.ConfigDict:
+    """A judge behind an OpenAI-compatible endpoint, read where judge.kind is `remote`."""
+    return ml_collections.ConfigDict(
+        {
+            "url": "https://api.openai.com/v1",
+            "model": "",
+            "key_env": "OPENAI_API_KEY",  # variable that holds the key; "" where none is needed
+            "format": "json_schema",  # json_schema | json_object | none
+            "max_tokens": 100,
+            "concurrency": 8,
+            "timeout": 60.0,  # seconds for a request
+            "retries": 5,
+            "requests": 20_000,  # budget, retries included
+            "cost": 0.0,  # budget of money; 0: none
+            "price_in": 0.0,  # of a million tokens read
+            "price_out": 0.0,  # of a million tokens written
+            "cache": "",  # file of answers; "": answers.sqlite in the work directory
+        }
+    )
+
+
 def optim(learning_rate: float) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(
         {
