@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import http.server
+import importlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import pytest
 
 from pa_jax import judge
 from pa_jax.dialogue import schema, snippet
+from pa_jax.jobs import judge as judge_job
 from pa_jax.judge import answers, remote, rubric
 
 pytest.importorskip("openai", reason="the extra `remote` is not installed")
@@ -407,3 +409,22 @@ def test_several_threads_and_runs_share_one_file(opened):
     for scores in made:
         np.testing.assert_array_equal(scores.values[0], [WANT] * 30)
     assert both[0].figures()["judge/requests_in_all"] == len(got)
+
+
+def test_the_judge_job_measures_a_remote_judge_beside_another(tmp_path):
+    config = importlib.import_module("configs.judge").get_config("tiny")
+    config.kinds, config.episodes, config.bias = ("remote", "reference"), 3, 2
+    config.remote.model, config.remote.key_env = "m", "TEST_JUDGE_KEY"
+    with serving(rated) as (url, got):
+        config.remote.url = url
+        judge_job.run(config, tmp_path)
+        first = len(got)
+        judge_job.run(config, tmp_path)
+        assert len(got) == first > 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["remote"]["remote"]["judge/answered"] == 0
+    assert report["remote"]["remote"]["judge/requests_in_all"] == first
+    assert report["remote"]["means"]["right"]["informativeness"] == 0.5
+    assert report["remote"]["auc"] == dict.fromkeys(rubric.CRITERIA, 0.5)
+    assert report["remote"]["bias"]["position"] == {"moved": 0.0, "flips": 0.0}
+    assert report["between"]["remote and reference"]["n"] == 3 * 11
