@@ -50,8 +50,10 @@ def data(preset: str) -> ml_collections.ConfigDict:
     small = preset == "tiny"
     return ml_collections.ConfigDict(
         {
-            "source": "synthetic",  # synthetic | prefeval | aloe | messages
-            "path": "",  # folder (prefeval) or file (aloe, messages)
+            # synthetic | prefeval | aloe | messages | tfds:NAME of these | tfds:FOLDER; or a mix,
+            # NAME=WEIGHT,NAME=WEIGHT
+            "source": "synthetic",
+            "path": "",  # folder (prefeval) or file (aloe, messages); of a mix, commas between
             "form": "explicit",  # prefeval: explicit | choice | persona | all
             "users": 12 if small else 2000,
             "heldout_users": 4 if small else 100,

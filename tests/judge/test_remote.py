@@ -413,7 +413,7 @@ def test_several_threads_and_runs_share_one_file(opened):
 
 def test_the_judge_job_measures_a_remote_judge_beside_another(tmp_path):
     config = importlib.import_module("configs.judge").get_config("tiny")
-    config.kinds, config.episodes, config.bias = ("remote", "reference"), 3, 2
+    config.kinds, config.bias = ("remote", "reference"), 2
     config.remote.model, config.remote.key_env = "m", "TEST_JUDGE_KEY"
     with serving(rated) as (url, got):
         config.remote.url = url
@@ -427,4 +427,4 @@ def test_the_judge_job_measures_a_remote_judge_beside_another(tmp_path):
     assert report["remote"]["means"]["right"]["informativeness"] == 0.5
     assert report["remote"]["auc"] == dict.fromkeys(rubric.CRITERIA, 0.5)
     assert report["remote"]["bias"]["position"] == {"moved": 0.0, "flips": 0.0}
-    assert report["between"]["remote and reference"]["n"] == 3 * 11
+    assert report["between"]["remote and reference"]["n"] == 8 * 11
