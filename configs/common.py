@@ -50,8 +50,10 @@ def data(preset: str) -> ml_collections.ConfigDict:
     small = preset == "tiny"
     return ml_collections.ConfigDict(
         {
-            "source": "synthetic",  # synthetic | prefeval | aloe | messages
-            "path": "",  # folder (prefeval) or file (aloe, messages)
+            # synthetic | prefeval | aloe | messages | tfds:NAME of these | tfds:FOLDER; or a mix,
+            # NAME=WEIGHT,NAME=WEIGHT
+            "source": "synthetic",
+            "path": "",  # folder (prefeval) or file (aloe, messages); of a mix, commas between
             "form": "explicit",  # prefeval: explicit | choice | persona | all
             "users": 12 if small else 2000,
             "heldout_users": 4 if small else 100,
@@ -100,6 +102,27 @@ def evaluation(preset: str) -> ml_collections.ConfigDict:
             "episodes": 8 if small else 64 if laptop else 256,
             "rows": 8 if small else 16,
             "max_new_tokens": 12 if small else 40 if laptop else 64,
+        }
+    )
+
+
+def remote() -> ml_collections.ConfigDict:
+    """A judge behind an OpenAI-compatible endpoint, read where judge.kind is `remote`."""
+    return ml_collections.ConfigDict(
+        {
+            "url": "https://api.openai.com/v1",
+            "model": "",
+            "key_env": "OPENAI_API_KEY",  # variable that holds the key; "" where none is needed
+            "format": "json_schema",  # json_schema | json_object | none
+            "max_tokens": 100,
+            "concurrency": 8,
+            "timeout": 60.0,  # seconds for a request
+            "retries": 5,
+            "requests": 20_000,  # budget, retries included
+            "cost": 0.0,  # budget of money; 0: none
+            "price_in": 0.0,  # of a million tokens read
+            "price_out": 0.0,  # of a million tokens written
+            "cache": "",  # file of answers; "": answers.sqlite in the work directory
         }
     )
 

@@ -33,12 +33,13 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "slots": (12,) if small else (24,) if laptop else (32, 64),
     }
     c.judge = {
-        "kind": "likelihood" if laptop else "verbal",  # likelihood | verbal | reference
+        "kind": "likelihood" if laptop else "verbal",  # likelihood | verbal | reference | remote
         # "": the policy's own starting weights
         "source": "" if laptop or chip else "hf:Qwen/Qwen3-30B-A3B-Instruct-2507",
         "dtype": "bfloat16",  # of a judge with weights of its own
         "int8": False,
         "rows": 2 if chip else 4,  # groups at a time
+        "remote": common.remote(),
     }
     c.reward = {
         # completeness, no hallucination, informativeness, consistency

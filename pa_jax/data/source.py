@@ -1,16 +1,17 @@
-"""Where episodes come from: built-in synthetic dialogues, or files in one of three formats."""
+"""Where episodes come from: synthetic dialogues, files of three formats, datasets; or a mix."""
 
 import dataclasses
 import hashlib
 import operator
 import os
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from pa_jax.data import episodes as episodes_lib
+from pa_jax.data import joined, synth
 from pa_jax.data import quarantine as quarantine_lib
-from pa_jax.data import synth
 from pa_jax.data.readers import aloe, messages, prefeval
 from pa_jax.dialogue import schema, snippet
 
@@ -22,8 +23,9 @@ HELDOUT_SHARE = 0.2  # of the users of aloe and messages
 class DataConfig:
     """Which dialogues, and which of their turns.
 
-    source         synthetic | prefeval | aloe | messages
-    path           file or folder of the last three
+    source         synthetic | prefeval | aloe | messages | tfds:NAME of these | tfds:FOLDER, or
+                   several as NAME=WEIGHT,NAME=WEIGHT
+    path           file or folder of all but the first; of several, one each with commas between
     form           prefeval's form: explicit | choice | persona | all
     users, heldout_users, seed    of synthetic dialogues
     keep_empty     whether turns that show no preference (gold is snippet.NOTHING) stay in
@@ -87,12 +89,59 @@ def open_episodes(
 ) -> Sequence[schema.Episode]:
     """The episodes of `train`, `heldout` or `all`, in a fixed order, with random access.
 
+    Of several sources `train` draws in the shares of their weights, the others have each once.
     Held out are four topics of prefeval, a fifth of the users of aloe (by profile) and messages by
     hash, and synthetic users of their own. Bad items go to `quarantine_path` (see quarantine.py).
     """
-    with quarantine_lib.Quarantine(quarantine_path) as quarantine:
-        dialogues = open_dialogues(cfg, split, quarantine)
-    found = Episodes(dialogues, keep_empty=cfg.keep_empty)
+    if split not in SPLITS:
+        raise ValueError(f"split={split!r}: choose one of {list(SPLITS)}.")
+    chosen = mixed(cfg)
+    if len(chosen) == 1:
+        return _open_one(chosen[0][1], split, quarantine_path)
+    parts = []
+    for number, (_, one) in enumerate(chosen):
+        path = None if quarantine_path is None else f"{quarantine_path}.{number}"
+        parts.append(_open_one(one, split, path))
+    if split != "train":
+        return joined.Joined(parts)
+    weights = [weight for weight, _ in chosen]
+    return joined.Joined(parts, joined.counts([len(part) for part in parts], weights))
+
+
+def mixed(cfg: DataConfig) -> list[tuple[float, DataConfig]]:
+    """Weight and config of every source that data.source names."""
+    if "=" not in cfg.source:
+        return [(1.0, cfg)]
+    names = cfg.source.split(",")
+    paths = cfg.path.split(",") if cfg.path else [""] * len(names)
+    if len(paths) != len(names):
+        raise ValueError(
+            f"data.path={cfg.path!r} names {len(paths)} places for the {len(names)} sources of "
+            f"{cfg.source!r}; give one each with commas between, nothing for synthetic."
+        )
+    chosen = []
+    for text, path in zip(names, paths, strict=True):
+        name, _, weight = text.rpartition("=")
+        if not re.fullmatch(r"\d*\.?\d+", weight) or not float(weight) > 0:
+            raise ValueError(
+                f"data.source={cfg.source!r}: {text!r} is not NAME=WEIGHT with a weight above 0."
+            )
+        chosen.append((float(weight), dataclasses.replace(cfg, source=name, path=path)))
+    return chosen
+
+
+def _open_one(
+    cfg: DataConfig, split: str, quarantine_path: str | os.PathLike | None
+) -> Sequence[schema.Episode]:
+    if cfg.source.startswith("tfds:"):
+        # Builds on this module; and TensorFlow Datasets takes a second to import.
+        from pa_jax.data.tfds import stored
+
+        found = stored.open_episodes(cfg, split=split, quarantine_path=quarantine_path)
+    else:
+        with quarantine_lib.Quarantine(quarantine_path) as quarantine:
+            dialogues = open_dialogues(cfg, split, quarantine)
+        found = Episodes(dialogues, keep_empty=cfg.keep_empty)
     if not found:
         raise quarantine_lib.DataError(
             f"data.source={cfg.source!r}, path={cfg.path!r} has no episode in split {split!r}; at "
@@ -107,7 +156,9 @@ def open_dialogues(
 ) -> list[Sequence[schema.Dialogue]]:
     """The dialogues of a split whole, as parts that follow each other; see open_episodes."""
     if cfg.source not in SOURCES:
-        raise ValueError(f"data.source={cfg.source!r}: choose one of {sorted(SOURCES)}.")
+        raise ValueError(
+            f"data.source={cfg.source!r}: choose one of {sorted(SOURCES)}, or tfds:NAME of them."
+        )
     if split not in SPLITS:
         raise ValueError(f"split={split!r}: choose one of {list(SPLITS)}.")
     return SOURCES[cfg.source](cfg, split, quarantine)

@@ -16,15 +16,20 @@ from pa_jax.core import files, keys, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.data import source
 from pa_jax.dialogue import prompts, schema, template, tokenizer
+from pa_jax.judge import remote
 from pa_jax.models import lora, quant
 
 MAY_CHANGE = ("train.steps", "train.save_every", "train.keep", "train.max_skipped", "train.stall")
+MAY_CHANGE += tuple(
+    f"judge.remote.{name}"  # how the same answers are come by
+    for name in ("key_env", "concurrency", "timeout", "retries", "requests", "cost", "cache")
+)
 
 
 def open_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """Make the folder and write config.json; a folder with steps of another run is refused.
 
-    Going on with a longer or shorter `train` is allowed; any other difference is named.
+    Going on with what MAY_CHANGE names is allowed; any other difference is named.
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -72,6 +77,12 @@ def section(kind: Callable[..., Any], values: ml_collections.ConfigDict) -> Any:
         return kind(**made)
     except TypeError as error:
         raise ValueError(f"config section for {kind.__name__}: {error}.") from error
+
+
+def endpoint(values: ml_collections.ConfigDict, workdir: pathlib.Path) -> remote.Endpoint:
+    """A remote judge's endpoint; its answers lie in the work directory unless told otherwise."""
+    cache = values.cache or str(workdir / "answers.sqlite")
+    return section(remote.Endpoint, ml_collections.ConfigDict(values.to_dict() | {"cache": cache}))
 
 
 def open_episodes(
