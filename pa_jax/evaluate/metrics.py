@@ -1,9 +1,11 @@
-"""Means with bootstrap intervals, and ALOE's summary of an alignment curve."""
+"""Means with bootstrap intervals, ALOE's summary of an alignment curve, PrefEval's measures."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
+
+DRAWS = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,17 +21,59 @@ class Interval:
         return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def interval(values: Sequence[float] | np.ndarray, *, seed: int = 0, draws: int = 2000) -> Interval:
-    """Percentile bootstrap over the values; raises ValueError where there are none."""
+def interval(
+    values: Sequence[float] | np.ndarray,
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Interval:
+    """Percentile bootstrap over the values; raises ValueError where there are none.
+
+    `clusters` names the user or dialogue of each value: whole clusters are drawn, since the values
+    of one are not independent. A cluster's weight in the mean is its number of values.
+    """
     x = np.asarray(values, np.float64)
     if not x.size or not np.isfinite(x).all():
         raise ValueError(
             f"{x.size} values, {np.sum(~np.isfinite(x))} not finite: need finite ones."
         )
     rng = np.random.default_rng(seed)
-    means = x[rng.integers(0, x.size, (draws, x.size))].mean(axis=1)
+    if clusters is None:
+        means = x[rng.integers(0, x.size, (draws, x.size))].mean(axis=1)
+    else:
+        if len(clusters) != x.size:
+            raise ValueError(f"{len(clusters)} clusters for {x.size} values; name one a value.")
+        of = _numbered(clusters)
+        total, count = np.bincount(of, x), np.bincount(of)
+        drawn = rng.integers(0, count.size, (draws, count.size))
+        means = total[drawn].sum(axis=1) / count[drawn].sum(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
     return Interval(float(x.mean()), float(low), float(high), int(x.size))
+
+
+def _numbered(clusters: Sequence[Hashable]) -> np.ndarray:
+    """0.. in order of first appearance, so that the draws do not depend on how names sort."""
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in clusters])
+
+
+def paired(
+    ours: Mapping[Hashable, float],
+    theirs: Mapping[Hashable, float],
+    *,
+    clusters: Mapping[Hashable, Hashable] | None = None,
+    seed: int = 0,
+) -> Interval | None:
+    """Interval of ours - theirs over the items both have; None where they share none.
+
+    An interval that leaves out 0 is a difference at the 5 % level.
+    """
+    both = [key for key in ours if key in theirs]
+    if not both:
+        return None
+    of = None if clusters is None else [clusters[key] for key in both]
+    return interval([ours[key] - theirs[key] for key in both], clusters=of, seed=seed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +94,89 @@ def alignment_curve(scores: Sequence[float] | np.ndarray) -> AlignmentCurve:
     k = np.arange(1, y.size + 1, dtype=np.float64)
     slope, start = np.polyfit(k, y, 1)
     spread = y.max() - y.min()
-    if spread == 0:
+    if spread <= 1e-12 * max(1.0, float(np.abs(y).max())):  # equal but for rounding
         return AlignmentCurve(float(y.mean()), 0.0, 0.0, 0.0)
     left = np.sum((y - (slope * k + start)) ** 2)
     r2 = 1 - left / np.sum((y - y.mean()) ** 2)
     return AlignmentCurve(float(y.mean()), float(slope), float(slope / spread), float(r2))
+
+
+@dataclasses.dataclass(frozen=True)
+class CurveInterval:
+    """AL(k) over cases, and intervals of each turn's mean and of the curve's summary."""
+
+    turns: tuple[Interval, ...]
+    mean: Interval
+    ir: Interval
+    n_ir: Interval
+    r2: Interval
+
+
+def curve_interval(
+    scores: np.ndarray,
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    seed: int = 0,
+    draws: int = DRAWS // 4,
+) -> CurveInterval:
+    """Bootstrap over cases of scores [cases, turns]; nan is a turn without a verdict, left out.
+
+    `clusters` names each case's user. Raises ValueError where a turn has no verdict at all.
+    """
+    x = np.asarray(scores, np.float64)
+    real = np.isfinite(x)
+    if x.ndim != 2 or not real.any(axis=0).all():
+        raise ValueError(
+            f"scores {x.shape}: need [cases, turns] with a verdict at every turn; judge again."
+        )
+    of = np.arange(len(x)) if clusters is None else _numbered(clusters)
+    groups = [np.flatnonzero(of == number) for number in range(of.max() + 1)]
+    rng = np.random.default_rng(seed)
+    curves = []
+    for drawn in rng.integers(0, len(groups), (draws, len(groups))):
+        rows = np.concatenate([groups[i] for i in drawn])
+        count = real[rows].sum(axis=0)
+        if count.all():
+            curves.append(np.where(real[rows], x[rows], 0).sum(axis=0) / count)
+    found = np.array(curves)
+    point = np.where(real, x, 0).sum(axis=0) / real.sum(axis=0)
+    made = [dataclasses.astuple(alignment_curve(curve)) for curve in found]
+    parts = zip(dataclasses.astuple(alignment_curve(point)), np.array(made).T, strict=True)
+    whole = [_around(value, of_draws, len(x)) for value, of_draws in parts]
+    turns = tuple(_around(point[k], found[:, k], int(real[:, k].sum())) for k in range(point.size))
+    return CurveInterval(turns, *whole)
+
+
+def _around(value: float, draws: np.ndarray, n: int) -> Interval:
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return Interval(float(value), float(low), float(high), n)
+
+
+ERRORS = ("unhelpful", "inconsistent", "hallucinated", "unaware")
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """PrefEval's four yes/no answers of a judge about one reply."""
+
+    acknowledges: bool
+    violates: bool
+    hallucinates: bool
+    helpful: bool
+
+
+def following_error(answers: Answers) -> str:
+    """The one of ERRORS that a reply makes, "" for a reply that follows the preference.
+
+    unhelpful     no answer to the question, whatever else
+    inconsistent  acknowledges the preference and violates it all the same
+    hallucinated  restates another preference than the user's, and violates the user's
+    unaware       violates it without a word about it
+    """
+    if not answers.helpful:
+        return "unhelpful"
+    if not answers.violates:
+        return ""
+    if not answers.acknowledges:
+        return "unaware"
+    return "hallucinated" if answers.hallucinates else "inconsistent"

@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib
 from matplotlib import figure
 
-from pa_jax.evaluate import metrics
+from pa_jax.evaluate import metrics, tables
 from pa_jax.judge import rubric
 
 matplotlib.use("Agg")
@@ -66,3 +66,63 @@ def before_after(
     axis.set_title("held-out snippets (greedy), mean and 95 % interval", fontsize=9)
     axis.legend(fontsize=8)
     fig.savefig(path, dpi=110)
+
+
+def grid(found: Sequence[tables.Entry], path: pathlib.Path) -> None:
+    """A panel a benchmark: against noise where its parts name it, AL(k) for ALOE, else bars."""
+    names = list(dict.fromkeys(entry.benchmark for entry in found))
+    fig = figure.Figure(figsize=(7, 3.6 * max(len(names), 1)), layout="constrained")
+    for number, name in enumerate(names):
+        axis = fig.add_subplot(len(names), 1, number + 1)
+        of = [entry for entry in found if entry.benchmark == name and entry.measures]
+        if any(entry.curve for entry in of):
+            _curves(axis, of)
+        elif len({tables.noise_of(entry) for entry in of} - {None}) > 1:
+            _against_noise(axis, of)
+        else:
+            _bars(axis, of)
+        axis.set_title(f"{name}, mean and 95 % interval", fontsize=9)
+        axis.tick_params(labelsize=8)
+        axis.grid(alpha=0.3)
+    fig.savefig(path, dpi=110)
+
+
+def _label(entry: tables.Entry) -> str:
+    return f"{entry.model} {entry.system}"
+
+
+def _error(values: Sequence[metrics.Interval]) -> list[list[float]]:
+    return [[x.mean - x.low for x in values], [x.high - x.mean for x in values]]
+
+
+def _curves(axis, found: Sequence[tables.Entry]) -> None:
+    for entry in found:
+        if entry.curve:
+            values = entry.curve.turns
+            at, mean = range(1, len(values) + 1), [x.mean for x in values]
+            axis.errorbar(at, mean, yerr=_error(values), capsize=2, label=_label(entry))
+    axis.set_xlabel("turn", fontsize=8)
+    axis.set_ylabel("AL(k)", fontsize=8)
+    axis.legend(fontsize=7)
+
+
+def _against_noise(axis, found: Sequence[tables.Entry]) -> None:
+    levels = sorted({tables.noise_of(entry) for entry in found} - {None})
+    for label in dict.fromkeys(map(_label, found)):
+        of = [entry for entry in found if _label(entry) == label]
+        values = [entry.measures[tables.main_measure(list(entry.measures))] for entry in of]
+        at = [levels.index(tables.noise_of(entry)) for entry in of]
+        mean = [x.mean for x in values]
+        axis.errorbar(at, mean, yerr=_error(values), capsize=2, marker="o", label=label)
+    axis.set_xticks(range(len(levels)), [str(level) for level in levels])
+    axis.set_xlabel("pairs of noise before the question", fontsize=8)
+    axis.set_ylabel(tables.main_measure(list(found[0].measures)), fontsize=8)
+    axis.legend(fontsize=7)
+
+
+def _bars(axis, found: Sequence[tables.Entry]) -> None:
+    names = [f"{_label(entry)} {entry.part}".strip() for entry in found]
+    values = [entry.measures[tables.main_measure(list(entry.measures))] for entry in found]
+    axis.barh(names, [x.mean for x in values], xerr=_error(values), capsize=2)
+    if found:
+        axis.set_xlabel(tables.main_measure(list(found[0].measures)), fontsize=8)

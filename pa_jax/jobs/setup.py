@@ -19,15 +19,18 @@ from pa_jax.dialogue import prompts, schema, template, tokenizer
 from pa_jax.judge import remote
 from pa_jax.models import lora, quant
 
-MAY_CHANGE = ("train.steps", "train.save_every", "train.keep", "train.max_skipped", "train.stall")
-MAY_CHANGE += tuple(
-    f"judge.remote.{name}"  # how the same answers are come by
-    for name in ("key_env", "concurrency", "timeout", "retries", "requests", "cost", "cache")
+MAY_CHANGE = (
+    *("train.steps", "train.save_every", "train.keep", "train.max_skipped", "train.stall"),
+    *("benchmarks", "systems", "runs", "baseline", "retry_failed"),  # of eval: rows name theirs
+    *(
+        f"judge.remote.{name}"  # how the same answers are come by
+        for name in ("key_env", "concurrency", "timeout", "retries", "requests", "cost", "cache")
+    ),
 )
 
 
 def open_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """Make the folder and write config.json; a folder with steps of another run is refused.
+    """Make the folder and write config.json; a folder with results of another run is refused.
 
     Going on with what MAY_CHANGE names is allowed; any other difference is named.
     """
@@ -36,7 +39,8 @@ def open_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> No
     except (FileExistsError, NotADirectoryError) as error:
         raise ValueError(f"workdir {workdir} is a file; give a folder.") from error
     path, new = workdir / "config.json", json.loads(config.to_json())
-    if path.exists() and (workdir / "metrics.jsonl").exists():
+    begun = any((workdir / name).exists() for name in ("metrics.jsonl", "records.jsonl"))
+    if path.exists() and begun:
         old = flat(read_json(path))
         now = flat(new)
         differ = [k for k in sorted({*old, *now}) if old.get(k) != now.get(k)]

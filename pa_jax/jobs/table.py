@@ -1,6 +1,6 @@
 """config.job -> the function (config, workdir) that runs it."""
 
-from pa_jax.jobs import bench, chat, export, grpo, infer, judge, plan, sft
+from pa_jax.jobs import bench, chat, eval, export, grpo, infer, judge, plan, sft
 
 JOBS = {
     "grpo": grpo.run,
@@ -9,6 +9,7 @@ JOBS = {
     "infer": infer.run,
     "chat": chat.run,
     "bench": bench.run,
+    "eval": eval.run,
     "export": export.run,
     "plan": plan.run,
 }

@@ -75,3 +75,72 @@ def test_interval_is_the_same_every_time():
 def test_interval_needs_finite_values(values):
     with pytest.raises(ValueError, match="need finite ones"):
         metrics.interval(values)
+
+
+def test_a_value_said_three_times_by_one_user_counts_as_one():
+    x = np.random.default_rng(1).normal(0.0, 1.0, 50)
+    once = metrics.interval(x)
+    thrice = metrics.interval(np.repeat(x, 3), clusters=np.repeat(np.arange(50), 3).tolist())
+    assert thrice.n == 150
+    np.testing.assert_allclose(
+        [thrice.mean, thrice.low, thrice.high], [once.mean, once.low, once.high]
+    )
+
+
+def test_intervals_by_user_cover_the_truth_where_plain_ones_do_not():
+    rng, plain, by_user = np.random.default_rng(2), 0, 0
+    for _ in range(100):
+        x = np.repeat(rng.normal(0.0, 1.0, 30), 10) + rng.normal(0.0, 0.2, 300)
+        users = [f"user {i // 10}" for i in range(300)]
+        one, other = metrics.interval(x, draws=300), metrics.interval(x, clusters=users, draws=300)
+        plain += one.low <= 0 <= one.high
+        by_user += other.low <= 0 <= other.high
+    assert by_user >= 85 and plain <= 60
+
+
+def test_an_interval_needs_a_cluster_a_value():
+    with pytest.raises(ValueError, match="2 clusters for 3 values"):
+        metrics.interval([1.0, 2.0, 3.0], clusters=["a", "b"])
+
+
+def test_paired_differences_are_of_shared_items_only():
+    ours = {"a": 1.0, "b": 0.0, "c": 1.0, "only ours": 5.0}
+    theirs = {"a": 0.5, "b": -0.5, "c": 0.5, "only theirs": -7.0}
+    got = metrics.paired(ours, theirs)
+    assert (got.mean, got.low, got.high, got.n) == (0.5, 0.5, 0.5, 3)
+    assert metrics.paired({"a": 1.0}, {"b": 1.0}) is None
+
+
+def test_a_curve_over_cases_leaves_missing_verdicts_out():
+    scores = np.array([[1.0, 2.0, 3.0], [3.0, np.nan, 5.0], [2.0, 4.0, 4.0]])
+    got = metrics.curve_interval(scores)
+    assert [x.mean for x in got.turns] == [2.0, 3.0, 4.0]
+    assert [x.n for x in got.turns] == [3, 2, 3]
+    summary = [got.mean.mean, got.ir.mean, got.n_ir.mean, got.r2.mean]
+    np.testing.assert_allclose(summary, [3.0, 1.0, 0.5, 1.0])
+    assert got.ir.low <= 1.0 <= got.ir.high
+
+
+def test_cases_of_one_user_are_drawn_together():
+    rising, falling = [[1.0, 2.0]] * 6, [[2.0, 1.0]] * 6
+    apart = metrics.curve_interval(np.array(rising + falling)).ir
+    together = metrics.curve_interval(
+        np.array(rising + falling), clusters=["one"] * 6 + ["other"] * 6
+    ).ir
+    np.testing.assert_allclose([together.low, together.high], [-1, 1])  # one user drawn twice
+    assert together.low < apart.low and apart.high < together.high
+
+
+@pytest.mark.parametrize("bits", range(16))
+def test_the_sixteen_combinations_of_answers_are_counted_as_the_benchmark_does(bits):
+    """Against the four conditions of PrefEval's own count, each written out."""
+    acknow, violate, hallucinate, helpful = (bool(bits >> k & 1) for k in range(4))
+    conditions = {
+        "unhelpful": not helpful,
+        "inconsistent": acknow and not hallucinate and violate and helpful,
+        "hallucinated": acknow and hallucinate and violate and helpful,
+        "unaware": not acknow and violate and helpful,
+    }
+    got = metrics.following_error(metrics.Answers(acknow, violate, hallucinate, helpful))
+    assert [name for name, holds in conditions.items() if holds] == ([got] if got else [])
+    assert (got == "") == (helpful and not violate)

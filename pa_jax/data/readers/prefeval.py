@@ -36,7 +36,7 @@ _CUE = re.compile(
 
 def topics(folder: str, form: str) -> list[str]:
     """The topics that the folder holds for a form, in order."""
-    return [path.stem for path in _files(folder, form)]
+    return [path.stem for path in files(folder, form)]
 
 
 def read(
@@ -50,7 +50,7 @@ def read(
     persona   the conversation, the gold at the turn that reveals it (see `revealing_turn`); the
               other turns count as showing no preference, as PrefEval labels one a conversation
     """
-    for path in _files(folder, form):
+    for path in files(folder, form):
         if path.stem not in keep:
             continue
         for number, item in enumerate(items.read_list(path)):
@@ -87,7 +87,8 @@ def _stems(text: str) -> set[str]:
     return {word[:5] for word in words if word not in _COMMON}
 
 
-def _files(folder: str, form: str) -> list[pathlib.Path]:
+def files(folder: str, form: str) -> list[pathlib.Path]:
+    """The form's files, a topic each, in order of name."""
     if form not in FOLDERS:
         raise quarantine_lib.DataError(f"data.form={form!r}: choose one of {sorted(FOLDERS)}.")
     if not folder:
@@ -103,6 +104,23 @@ def _files(folder: str, form: str) -> list[pathlib.Path]:
         f"data.path={folder!r} has no {FOLDERS[form]}/*.json, neither in itself nor in "
         "benchmark_dataset; give the folder of PrefEval that holds benchmark_dataset."
     )
+
+
+def root(file: pathlib.Path) -> pathlib.Path:
+    """benchmark_dataset, of one of its forms' files."""
+    return next(
+        p for p in file.parents if any(p / name in file.parents for name in FOLDERS.values())
+    )
+
+
+def noise_file(folder: str) -> pathlib.Path:
+    """The conversations that PrefEval puts between a preference and its question."""
+    return root(files(folder, "explicit")[0]) / "filtered_inter_turns.json"
+
+
+def turns(item: dict, form: str, topic: str) -> tuple[schema.Turn, ...]:
+    """The turns of one item as `read` gives them; BadItem where it is not of that form."""
+    return _TURNS[form](item, topic)
 
 
 def _gold(item: dict) -> str:

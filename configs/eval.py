@@ -1,0 +1,74 @@
+"""Systems x benchmarks, with 95 % intervals: report.json, report.md and a chart.
+
+python -m pa_jax.main --config=configs/eval.py --config.prefeval.path=DIR
+python -m pa_jax.main --config=configs/eval.py --config.prefeval.path=DIR \
+    "--config.systems=('zero_shot','reminder')" "--config.runs=('runs/grpo-DATE',)"
+python -m pa_jax.main --config=configs/eval.py "--config.benchmarks=('aloe',)" \
+    --config.aloe.path=DIR
+
+Killed at any point, the same command with its --workdir goes on where it was.
+"""
+
+import ml_collections
+
+from configs import common
+
+
+def get_config(preset: str = "") -> ml_collections.ConfigDict:
+    preset = common.check(preset, common.PRESETS)
+    small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    c = ml_collections.ConfigDict()
+    c.job = "eval"
+    c.seed = 0
+    c.model = common.model(preset)
+    c.runs = ()  # work directories of training runs, each evaluated beside the untrained model
+    # prefeval_mcq | prefeval_mcq_text | prefeval_generation | aloe | aloe_rlpa | single_turn
+    c.benchmarks = ("single_turn",) if small else ("prefeval_mcq",)
+    c.systems = ("zero_shot", "reminder", "cot", "retrieval", "memory_bank", "oracle")
+    c.baseline = "zero_shot"  # the system that the others are compared with
+    c.retry_failed = False  # judge anew what got no verdict in an earlier start
+    c.speaker = {
+        "rows": 4 if laptop else 16,  # chats a call
+        "tokens": 4096 if laptop else 65536,  # prompt tokens a call, padding included
+        "trunks": (256, 512, 1024) if small else (256, 512, 1024, 2048, 4096),  # prompt lengths
+        "max_new_tokens": 8 if small else 64 if laptop else 300,
+    }
+    c.judge = {
+        "kind": "labels",  # labels: the likeliest allowed answer | text: the judge writes it
+        "source": "",  # "": the model under test judges itself, which is no measure of much
+        "dtype": "bfloat16",
+    }
+    c.user = {"source": ""}  # simulated user; "": the judge's model
+    c.system = {  # all ours
+        "top": 5,
+        "recent": 2,
+        "turns_a_day": 10.0,
+        "profile_chars": 2000,
+    }
+    c.prompt = common.prompt(preset)
+    c.prefeval = {
+        "path": "",  # PrefEval's folder, the one that holds benchmark_dataset
+        "form": "explicit",  # explicit | choice | persona
+        "topics": (),  # empty: all
+        "per_topic": 1 if small else 8 if laptop else 1000,  # items of a topic, at most
+        "noise": (0, 2) if small else (0, 2, 5, 10) if laptop else (0, 2, 5, 10, 30, 70, 300),
+        "acknowledge": True,
+        "words": 300,
+        "chunk": 4 if small else 16 if laptop else 64,
+    }
+    c.aloe = {
+        "path": "",  # ALOE's folder, with profile_eval.jsonl and personality_eval.jsonl
+        "rlpa_path": "",  # RLPA's 74 cases, {profile, personality} a line
+        "cases": 4 if small else 100,
+        "turns": 3 if small else 10,
+        "temperature": 0.0,  # of the simulated user
+        "chunk": 4 if small else 16,
+    }
+    c.data = common.data(preset)  # of single_turn
+    c.single_turn = {
+        "split": "heldout",
+        "episodes": 4 if small else 64 if laptop else 1000,
+        "persist": False,  # whether the inferencer sees the gold profile of earlier turns
+        "chunk": 4 if small else 16,
+    }
+    return c

@@ -1,0 +1,200 @@
+"""PrefEval (arXiv 2502.09597): does a reply follow a preference that came up N turns ago?
+
+A dialogue is: what reveals the preference (stated, with the model's own acknowledgement; chosen
+among options; or let slip in a conversation), N pairs of noise, the question. The instructions and
+the judge's questions are worded by us; messages and their order are PrefEval's.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from pa_jax.dialogue import schema
+from pa_jax.evaluate import metrics, parse, systems
+from pa_jax.evaluate.benchmarks import prefeval_data, protocol
+
+MCQ_OPENING = "<choice>"
+MCQ = (
+    "\nHere are four options:\n{options}\nRecommend the one that fits my preferences best. Choose "
+    "exactly one of A, B, C and D, and nothing that is not listed. Reply in this form and add "
+    "nothing: <choice>B</choice>"
+)
+WORDS = " (Answer in at most {words} words.)"
+
+_JUDGE = (
+    "A user with a preference asked an assistant a question.\n\nThe preference: {preference}\n\n"
+    "The question: {question}\n\nThe assistant's reply:\n{reply}\n\n{task} Answer with "
+    "<answer>Yes</answer> or <answer>No</answer>."
+)
+_TASKS = {
+    "acknowledges": "Does the reply mention a preference of the user?",
+    "violates": "Does the reply recommend anything that goes against the preference?",
+    "hallucinates": "Does the reply name a preference that differs from the user's?",
+    "helpful": "Does the reply give a substantial answer to the question?",
+}
+
+
+class Mcq:
+    """Multiple choice: the likeliest letter, or (`as_text`) the answer as the model writes it."""
+
+    def __init__(self, dialogues: prefeval_data.Dialogues, *, as_text: bool):
+        self.dialogues, self.as_text = dialogues, as_text
+        self.name = "prefeval_mcq_text" if as_text else "prefeval_mcq"
+
+    def chunks(self) -> list[protocol.Chunk]:
+        return self.dialogues.chunks()
+
+    def requests(
+        self, cases: Sequence[prefeval_data.Case], tools: protocol.Tools
+    ) -> list[systems.Request]:
+        """The question with its four options, after the dialogue."""
+        out = []
+        for case, history in zip(cases, self.dialogues.histories(cases, tools), strict=True):
+            options, _ = prefeval_data.shuffled(case, self.dialogues.cfg.seed)
+            lines = "\n".join(
+                f"{letter}. {option}" for letter, option in zip(parse.LETTERS, options, strict=True)
+            )
+            out.append(_request(case, history, MCQ.format(options=lines)))
+        return out
+
+    def run(
+        self,
+        chunk: protocol.Chunk,
+        chosen: Mapping[str, systems.System],
+        tools: protocol.Tools,
+        known: Mapping[tuple[str, str], protocol.Row],
+    ) -> Iterator[list[protocol.Row]]:
+        """One list of rows: every case under every system."""
+        requests = self.requests(chunk.items, tools)
+        if self.as_text:
+            yield [
+                row for name in chosen for row in self._texts(name, chosen, chunk, requests, tools)
+            ]
+            return
+        chats = [system.prompts(requests, tools.model, tools.cfg) for system in chosen.values()]
+        groups = list(zip(*chats, strict=True))
+        scored = tools.model.labels(groups, tuple(parse.LETTERS), opening=MCQ_OPENING)
+        yield [
+            self._row(case, name, one.logp, one.cut)
+            for case, of_case in zip(chunk.items, scored, strict=True)
+            for name, one in zip(chosen, of_case, strict=True)
+        ]
+
+    def _row(
+        self, case: prefeval_data.Case, system: str, logp: np.ndarray, cut: int
+    ) -> protocol.Row:
+        _, right = prefeval_data.shuffled(case, self.dialogues.cfg.seed)
+        share = np.exp(logp.astype(np.float64) - logp.max())
+        share /= share.sum()
+        picked = int(np.argmax(logp))
+        return self.dialogues.row(case, self.name, system) | {
+            "measures": {"accuracy": float(picked == right), "p_right": float(share[right])},
+            "picked": parse.LETTERS[picked],
+            "right": parse.LETTERS[right],
+            "cut": cut,
+        }
+
+    def _texts(self, name, chosen, chunk, requests, tools) -> list[protocol.Row]:
+        said = systems.answer(chosen[name], requests, tools.model, tools.cfg)
+        rows = []
+        for case, one in zip(chunk.items, said, strict=True):
+            right = parse.LETTERS[prefeval_data.shuffled(case, self.dialogues.cfg.seed)[1]]
+            strict, lenient = parse.choice(one.text), parse.lenient_choice(one.text)
+            rows.append(
+                self.dialogues.row(case, self.name, name)
+                | {
+                    "measures": {
+                        "accuracy_strict": float(strict == right),
+                        "accuracy_lenient": float(lenient == right),
+                        "unread_strict": float(strict is None),
+                        "unread_lenient": float(lenient is None),
+                    },
+                    "text": one.text,
+                    "right": right,
+                    "cut": one.cut,
+                }
+            )
+        return rows
+
+
+class Generation:
+    """The reply itself, judged by four questions; read strictly and as PrefEval's code reads."""
+
+    name = "prefeval_generation"
+
+    def __init__(self, dialogues: prefeval_data.Dialogues):
+        self.dialogues = dialogues
+
+    def chunks(self) -> list[protocol.Chunk]:
+        return self.dialogues.chunks()
+
+    def requests(
+        self, cases: Sequence[prefeval_data.Case], tools: protocol.Tools
+    ) -> list[systems.Request]:
+        """The question with its limit of words, after the dialogue."""
+        form = WORDS.format(words=self.dialogues.cfg.words)
+        histories = self.dialogues.histories(cases, tools)
+        return [_request(c, h, form) for c, h in zip(cases, histories, strict=True)]
+
+    def run(
+        self,
+        chunk: protocol.Chunk,
+        chosen: Mapping[str, systems.System],
+        tools: protocol.Tools,
+        known: Mapping[tuple[str, str], protocol.Row],
+    ) -> Iterator[list[protocol.Row]]:
+        """Rows system by system: replies, the judge's texts, and what both parsers make of them."""
+        requests = self.requests(chunk.items, tools)
+        for name, system in chosen.items():
+            said = systems.answer(system, requests, tools.model, tools.cfg)
+            left = [
+                (case, one)
+                for case, one in zip(chunk.items, said, strict=True)
+                if (name, prefeval_data.name_of(case)) not in known  # judged in an earlier start
+            ]
+            asked = [judge_questions(case.item, one.text) for case, one in left]
+            verdicts = tools.jury.ask(asked, ("Yes", "No"), "<answer>{}</answer>")
+            yield [
+                self.dialogues.row(case, self.name, name)
+                | {"text": one.text, "finished": one.finished, "cut": one.cut}
+                | judged({key: verdict.text for key, verdict in of.items()})
+                for (case, one), of in zip(left, verdicts, strict=True)
+            ]
+
+
+def _request(case: prefeval_data.Case, history: systems.Chat, form: str) -> systems.Request:
+    item = case.item
+    return systems.Request(
+        prefeval_data.name_of(case), history, item.question, form, (item.preference,)
+    )
+
+
+def judge_questions(item: prefeval_data.Item, reply: str) -> dict[str, systems.Chat]:
+    """PrefEval's four questions about a reply; they begin alike."""
+    return {
+        name: (
+            schema.Message(
+                "user",
+                _JUDGE.format(
+                    preference=item.preference, question=item.question, reply=reply, task=task
+                ),
+            ),
+        )
+        for name, task in _TASKS.items()
+    }
+
+
+def judged(texts: dict[str, str | None]) -> protocol.Row:
+    """Measures of one reply from the judge's texts; without a strict verdict it has failed.
+
+    accuracy_lenient is always there: PrefEval's code counts a reply without a verdict as correct.
+    """
+    lenient = metrics.following_error(parse.lenient_answers(texts))
+    measures = {"accuracy_lenient": float(not lenient)}
+    answers = parse.strict_answers(texts)
+    if answers is not None:
+        error = metrics.following_error(answers)
+        measures["accuracy"] = float(not error)
+        measures |= {name: float(error == name) for name in metrics.ERRORS}
+        measures["acknowledges"] = float(answers.acknowledges)
+    return {"measures": measures, "failed": answers is None, "judge": texts}

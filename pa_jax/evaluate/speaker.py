@@ -1,0 +1,306 @@
+"""A model that answers chats in batches: by text, or by the log-probs of the answers allowed.
+
+Prompts that share a beginning (one dialogue asked in several ways) are branches of one tree when
+labels are scored: what they share is computed once.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from pa_jax import models
+from pa_jax.core import keys, sharding
+from pa_jax.core import mesh as meshes
+from pa_jax.dialogue import schema, template
+from pa_jax.infer import buckets, engine, score
+
+Chat = Sequence[schema.Message]
+
+
+@dataclasses.dataclass(frozen=True)
+class SpeakerConfig:
+    """Sizes of a call.
+
+    rows            chats a call, fewer where they are long
+    tokens          prompt tokens a call, padding included; one chat may be longer
+    trunks          padded prompt lengths; the largest is the window
+    max_new_tokens  of a reply
+    """
+
+    rows: int
+    tokens: int
+    trunks: tuple[int, ...]
+    max_new_tokens: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Said:
+    """A reply; `cut` counts the messages that were left out because the prompt was too long."""
+
+    text: str
+    finished: bool
+    cut: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """Log-probs of the labels as the next token; `cut` as in Said."""
+
+    logp: np.ndarray
+    cut: int
+
+
+class Speaker:
+    """A frozen model behind two doors; draws are greedy unless a temperature is given."""
+
+    def __init__(
+        self,
+        model: models.LoadedModel,
+        cfg: SpeakerConfig,
+        *,
+        mesh: jax.sharding.Mesh | None = None,
+    ):
+        if model.tokenizer is None:
+            raise ValueError("the model has no tokenizer; evaluation needs a checkpoint with one.")
+        allowed = model.config.max_positions - cfg.max_new_tokens
+        if max(cfg.trunks) > allowed:
+            raise ValueError(
+                f"speaker.trunks={cfg.trunks}: a prompt may have at most {allowed} tokens, of the "
+                f"model's {model.config.max_positions} less {cfg.max_new_tokens} for the reply."
+            )
+        self.model, self.cfg, self.mesh, self.words = model, cfg, mesh, model.tokenizer
+        self.window = max(cfg.trunks)
+        self.prefilled = 0  # prompt tokens computed so far, padding included
+        self._least = math.prod(mesh.shape[name] for name in sharding.DATA) if mesh else 1
+        self._engines: dict[int, engine.Engine] = {}
+        self._lengths: dict[str, int] = {}
+        self._said: dict[bytes, Said] = {}  # greedy replies by prompt: systems ask alike
+        self._split: tuple | None = None
+
+    def reply(
+        self,
+        chats: Sequence[Chat],
+        *,
+        max_new_tokens: int | None = None,
+        temperature: float = 0.0,
+        seed: int = 0,
+        step: int = 0,
+    ) -> list[Said]:
+        """One reply a chat, in order; draws of a temperature follow from (seed, step, place).
+
+        Greedy replies are kept: a prompt that comes again costs nothing.
+        """
+        limit = self.cfg.max_new_tokens if max_new_tokens is None else max_new_tokens
+        limit = min(limit, self.cfg.max_new_tokens)
+        fitted = [self.fit(chat) for chat in chats]
+        names = [_name(ids, limit) for ids, _ in fitted]
+        if temperature > 0:
+            said = self._sampled([ids for ids, _ in fitted], limit, temperature, seed, step)
+        else:
+            new = {name: i for i, name in enumerate(names) if name not in self._said}
+            made = self._sampled([fitted[i][0] for i in new.values()], limit, 0.0, seed, step)
+            self._said |= dict(zip(new, made, strict=True))
+            said = [self._said[name] for name in names]
+        return [
+            dataclasses.replace(one, cut=cut) for one, (_, cut) in zip(said, fitted, strict=True)
+        ]
+
+    def _sampled(
+        self, prompts: list[list[int]], limit: int, temperature: float, seed: int, step: int
+    ) -> list[Said]:
+        width = [buckets.fit(len(ids), self.cfg.trunks, what="prompt") for ids in prompts]
+        out: list[Said | None] = [None] * len(prompts)
+        for bucket in sorted(set(width)):
+            at = [i for i, w in enumerate(width) if w == bucket]
+            sampler = self._engine(self._rows(bucket))
+            done = sampler.generate(
+                [prompts[i] for i in at],
+                n=1,
+                max_new_tokens=limit,
+                temperature=temperature,
+                seed=seed,
+                stream=keys.Stream.EVAL,
+                step=step,
+            )
+            self.prefilled += -(-len(at) // sampler.rows) * sampler.rows * bucket
+            for k, i in enumerate(at):
+                out[i] = Said(done.texts[k][0].strip(), bool(done.finished[k, 0]), 0)
+        return out
+
+    def labels(
+        self, groups: Sequence[Sequence[Chat]], labels: Sequence[str], *, opening: str = ""
+    ) -> list[list[Scored]]:
+        """Log-probs of each label's first token as the next of the reply `opening`, by chat.
+
+        The chats of a group should share their beginning: it is computed once for all of them.
+        """
+        label = jnp.asarray(self._tokens(labels), jnp.int32)
+        start = self.words.encode(opening)
+        made = [[self.fit(chat, room=len(start)) for chat in chats] for chats in groups]
+        trees = [
+            _Tree(i, places, trunk, rest)
+            for i, chats in enumerate(made)
+            for places, trunk, rest in _trees([ids + start for ids, _ in chats])
+        ]
+        out: list[list[Scored | None]] = [[None] * len(chats) for chats in groups]
+        for chosen in self._batches(trees):
+            logp = self._label_logp(chosen, label)
+            for row, tree in enumerate(chosen):
+                for k, place in enumerate(tree.places):
+                    out[tree.group][place] = Scored(logp[row, k, 0], made[tree.group][place][1])
+        return out
+
+    def _label_logp(self, trees: Sequence["_Tree"], label: jax.Array) -> np.ndarray:
+        """[rows, g, 1, k] of trees of one padded shape."""
+        rows = self._rows(self._slots(trees[0]))
+        packed = score.pack(
+            [tree.trunk for tree in trees],
+            [[ids[:-1] for ids in tree.rest] for tree in trees],
+            [[[ids[-1:]] for ids in tree.rest] for tree in trees],
+            rows=rows,
+            trunks=self.cfg.trunks,
+            nodes=self._nodes(),
+            mesh=self.mesh,
+        )
+        self.prefilled += rows * packed.spec.slots
+        if self._split is None:
+            self._split = nnx.split(self.model.module)
+        with meshes.using(self.mesh):
+            logp, _ = sharding.fetch(score.labelled(*self._split, packed, label))
+        return logp
+
+    def fit(self, chat: Chat, *, room: int = 0) -> tuple[list[int], int]:
+        """Prompt ids within the window less `room`, and how many messages were left out for it.
+
+        The oldest go first, a leading system message and the last message last; what then does
+        not fit is the beginning of the last message.
+        """
+        window = self.window - room
+        fixed = 1 if chat[0].role == "system" and len(chat) > 1 else 0
+        middle = list(chat[fixed:-1])
+        lengths = [self._length(message.content) for message in middle]
+        rest = window - sum(self._length(m.content) for m in (*chat[:fixed], chat[-1]))
+        start, total = 0, sum(lengths)
+        while start < len(middle) and total > rest:
+            total -= lengths[start]
+            start += 1
+        while True:
+            while start < len(middle) and start and middle[start].role == "assistant":
+                start += 1
+            kept = [*chat[:fixed], *middle[start:], chat[-1]]
+            ids = template.encode_chat(self.words, kept, add_generation_prompt=True)
+            if len(ids) <= window:
+                return ids, start
+            if start == len(middle):
+                return self._shortened(kept, len(ids) - window, window), start + 1
+            start += 1
+
+    def _shortened(self, chat: list[schema.Message], excess: int, window: int) -> list[int]:
+        last = self.words.encode(chat[-1].content)
+        while excess < len(last):
+            text = self.words.decode(last[excess:])
+            cut = [*chat[:-1], dataclasses.replace(chat[-1], content=text)]
+            ids = template.encode_chat(self.words, cut, add_generation_prompt=True)
+            if len(ids) <= window:
+                return ids
+            excess += len(ids) - window
+        raise ValueError(
+            f"a window of {window} tokens has no room for the system message and a question; "
+            "raise speaker.trunks."
+        )
+
+    def _length(self, text: str) -> int:
+        if text not in self._lengths:
+            self._lengths[text] = len(self.words.encode(text))
+        return self._lengths[text]
+
+    def _tokens(self, labels: Sequence[str]) -> list[int]:
+        ids = [self.words.encode(label)[0] for label in labels]
+        if len(set(ids)) < len(ids):
+            raise ValueError(
+                f"labels {list(labels)} must begin with different tokens, got {ids}; use a model "
+                "whose tokenizer tells them apart."
+            )
+        return ids
+
+    def _rows(self, bucket: int) -> int:
+        rows = min(self.cfg.rows, max(1, self.cfg.tokens // bucket))
+        return -(-rows // self._least) * self._least
+
+    def _engine(self, rows: int) -> engine.Engine:
+        if rows not in self._engines:
+            self._engines[rows] = engine.Engine(
+                self.model, mesh=self.mesh, rows=rows, trunks=self.cfg.trunks
+            )
+        return self._engines[rows]
+
+    def _nodes(self) -> tuple[int, ...]:
+        """Padded lengths of what follows a trunk, the answer's first tokens included."""
+        return tuple(sorted({*score.NODES, *self.cfg.trunks}))
+
+    def _shape(self, tree: "_Tree") -> tuple[int, int, int]:
+        trunk = buckets.fit(len(tree.trunk), self.cfg.trunks, what="prompt")
+        rest = buckets.fit(max(map(len, tree.rest)), self._nodes(), what="question")
+        return len(tree.rest), trunk, rest
+
+    def _slots(self, tree: "_Tree") -> int:
+        branches, trunk, rest = self._shape(tree)
+        return trunk + branches * (rest + score.NODES[0])
+
+    def _batches(self, trees: Sequence["_Tree"]) -> list[list["_Tree"]]:
+        """Trees that go in together: of one padded shape, as many as fit a call."""
+        out = []
+        for _, found in itertools.groupby(sorted(trees, key=self._shape), self._shape):
+            same = list(found)
+            rows = self._rows(self._slots(same[0]))
+            out += [same[k : k + rows] for k in range(0, len(same), rows)]
+        return out
+
+
+def _name(ids: Sequence[int], limit: int) -> bytes:
+    return hashlib.sha256(np.array([limit, *ids], np.int64).tobytes()).digest()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tree:
+    """Chats of one group that share a trunk: their places in the group and what follows it."""
+
+    group: int
+    places: list[int]
+    trunk: list[int]
+    rest: list[list[int]]
+
+
+def _trees(prompts: Sequence[list[int]]) -> list[tuple[list[int], list[int], list[list[int]]]]:
+    """Places, trunk and rests of prompts that share at least half of what the shorter one says.
+
+    Every rest keeps two tokens, one for the branch and one for its leaf.
+    """
+    found: list[tuple[list[int], int]] = []  # places, shared length
+    for place, ids in enumerate(prompts):
+        for i, (places, shared) in enumerate(found):
+            both = min(shared, _shared(prompts[places[0]], ids))
+            if 2 * both >= min(len(ids), len(prompts[places[0]])):
+                found[i] = ([*places, place], min(both, len(ids) - 2))
+                break
+        else:
+            found.append(([place], len(ids) - 2))
+    return [
+        (places, prompts[places[0]][:shared], [prompts[p][shared:] for p in places])
+        for places, shared in found
+    ]
+
+
+def _shared(one: list[int], other: list[int]) -> int:
+    """How many tokens two prompts begin with alike."""
+    for k, (a, b) in enumerate(zip(one, other, strict=False)):
+        if a != b:
+            return k
+    return min(len(one), len(other))

@@ -1,0 +1,222 @@
+"""Benchmarks x systems x models: records.jsonl row by row, then the report."""
+
+import dataclasses
+import datetime
+import functools
+import hashlib
+import json
+import pathlib
+import time
+from collections.abc import Callable, Mapping
+
+import jax
+import ml_collections
+import tqdm
+from absl import logging
+
+from pa_jax import models
+from pa_jax.core import files
+from pa_jax.data import quarantine as quarantine_lib
+from pa_jax.dialogue import prompts
+from pa_jax.evaluate import grid, jury, plots, speaker, systems, tables
+from pa_jax.evaluate.benchmarks import aloe, prefeval, prefeval_data, protocol, single_turn
+from pa_jax.jobs import export, setup
+from pa_jax.train import loop
+
+UNTRAINED = "untrained"
+
+
+def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """The `eval` job; a second start on the same folder goes on."""
+    began = time.monotonic()
+    setup.open_workdir(config, workdir)
+    made = {name: open_benchmark(name, config, workdir) for name in config.benchmarks}
+    records = grid.Records(workdir / "records.jsonl", retry_failed=config.retry_failed)
+    others = open_others(config)
+    for name, load in openers(config).items():
+        fill_in(name, made, open_tools(config, load(), others), config, records)
+    write(config, workdir, records, seconds=time.monotonic() - began)
+
+
+def fill_in(
+    name: str,
+    made: Mapping[str, protocol.Benchmark],
+    tools: protocol.Tools,
+    config: ml_collections.ConfigDict,
+    records: grid.Records,
+) -> None:
+    """The missing rows of one model: every benchmark under every system."""
+    for benchmark in made.values():
+        chosen = systems.choose(config.systems)
+        if benchmark.name == single_turn.SingleTurn.name:  # it compares models, not systems
+            chosen = {single_turn.SYSTEM: systems.System(systems.zero_shot)}
+        grid.run(benchmark, name, chosen, tools, records)
+    logging.info("%s: %d prompt tokens computed", name, tools.model.prefilled)
+
+
+def open_benchmark(
+    name: str, config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> protocol.Benchmark:
+    """The benchmark of a name, with its data read."""
+    if name not in BENCHMARKS:
+        raise ValueError(f"benchmarks has {name!r}: choose among {sorted(BENCHMARKS)}.")
+    with quarantine_lib.Quarantine(workdir / f"quarantine-{name}.jsonl") as quarantine:
+        return BENCHMARKS[name](config, workdir, quarantine)
+
+
+Opener = Callable[
+    [ml_collections.ConfigDict, pathlib.Path, quarantine_lib.Quarantine], protocol.Benchmark
+]
+
+
+def _dialogues(config, quarantine, *, mcq: bool) -> prefeval_data.Dialogues:
+    cfg = _seeded(prefeval_data.PrefEvalConfig, config, config.prefeval)
+    return prefeval_data.Dialogues(cfg, quarantine, mcq=mcq)
+
+
+def _mcq(config, workdir, quarantine):
+    return prefeval.Mcq(_dialogues(config, quarantine, mcq=True), as_text=False)
+
+
+def _mcq_text(config, workdir, quarantine):
+    return prefeval.Mcq(_dialogues(config, quarantine, mcq=True), as_text=True)
+
+
+def _generation(config, workdir, quarantine):
+    return prefeval.Generation(_dialogues(config, quarantine, mcq=False))
+
+
+def _aloe(config, workdir, quarantine):
+    cfg = _seeded(aloe.AloeConfig, config, config.aloe)
+    return aloe.Aloe(cfg, aloe.read(cfg, quarantine), accept=False)
+
+
+def _rlpa(config, workdir, quarantine):
+    cfg = _seeded(aloe.AloeConfig, config, config.aloe)
+    return aloe.Aloe(cfg, aloe.read_rlpa(cfg, quarantine), accept=True)
+
+
+def _single_turn(config, workdir, quarantine):
+    cfg = setup.section(single_turn.SingleTurnConfig, config.single_turn)
+    episodes = setup.labelled(setup.open_episodes(config, workdir, cfg.split))
+    chosen = setup.spread(episodes, cfg.episodes)
+    return single_turn.SingleTurn(cfg, chosen, config.data.source)
+
+
+BENCHMARKS: dict[str, Opener] = {
+    "prefeval_mcq": _mcq,
+    "prefeval_mcq_text": _mcq_text,
+    "prefeval_generation": _generation,
+    "aloe": _aloe,
+    "aloe_rlpa": _rlpa,
+    "single_turn": _single_turn,
+}
+
+
+def _seeded(kind, config: ml_collections.ConfigDict, values: ml_collections.ConfigDict):
+    return setup.section(kind, ml_collections.ConfigDict({**values, "seed": config.seed}))
+
+
+def openers(config: ml_collections.ConfigDict) -> dict[str, Callable[[], models.LoadedModel]]:
+    """By name, what loads the untrained model and each run's newest checkpoint."""
+
+    def untrained() -> models.LoadedModel:
+        logging.info("loading %s", config.model.source)
+        return models.load(config.model.source, dtype=config.model.dtype)
+
+    folders = [pathlib.Path(run) for run in config.runs]
+    made = {folder.name: functools.partial(_trained, folder) for folder in folders}
+    if len(made) < len(folders) or UNTRAINED in made:
+        raise ValueError(
+            f"config.runs={tuple(config.runs)}: their folders' names tell models apart; give each "
+            f"another name, and none {UNTRAINED!r}."
+        )
+    return {UNTRAINED: untrained} | made
+
+
+def _trained(folder: pathlib.Path) -> models.LoadedModel:
+    model, step = export.trained(folder)
+    logging.info("%s: step %d", folder, step)
+    return model
+
+
+@dataclasses.dataclass(frozen=True)
+class Others:
+    """Judge and simulated user where they are models of their own, None: the model under test."""
+
+    judge: speaker.Speaker | None
+    user: speaker.Speaker | None
+
+
+def open_others(config: ml_collections.ConfigDict) -> Others:
+    """Models of their own for judge and simulated user; the user falls back to the judge's."""
+    cfg = setup.section(speaker.SpeakerConfig, config.speaker)
+    judge = user = None
+    if config.judge.source:
+        judge = speaker.Speaker(models.load(config.judge.source, dtype=config.judge.dtype), cfg)
+    if config.user.source:
+        user = speaker.Speaker(models.load(config.user.source, dtype=config.judge.dtype), cfg)
+    return Others(judge, user or judge)
+
+
+def open_tools(
+    config: ml_collections.ConfigDict, loaded: models.LoadedModel, others: Others
+) -> protocol.Tools:
+    """What the benchmarks work with while `loaded` is the model under test."""
+    model = speaker.Speaker(loaded, setup.section(speaker.SpeakerConfig, config.speaker))
+    judge = others.judge or model
+    kinds = {
+        "labels": lambda: jury.ByLabels(judge),
+        "text": lambda: jury.ByText(lambda chats: [one.text for one in judge.reply(chats)]),
+    }
+    if config.judge.kind not in kinds:
+        raise ValueError(f"judge.kind={config.judge.kind!r}: choose one of {sorted(kinds)}.")
+    limits = setup.section(prompts.PromptConfig, config.prompt)
+    values = ml_collections.ConfigDict({**config.system, "prompt": limits})
+    cfg = setup.section(systems.SystemConfig, values)
+    return protocol.Tools(model, kinds[config.judge.kind](), others.user or judge, cfg)
+
+
+def write(
+    config: ml_collections.ConfigDict,
+    workdir: pathlib.Path,
+    records: grid.Records,
+    *,
+    seconds: float,
+) -> None:
+    """report.json, report.md and eval.png, from the records alone."""
+    rows = records.rows()
+    found = tables.entries(rows, baseline=config.baseline, untrained=UNTRAINED)
+    about = {
+        "config_digest": digest(config),
+        "seed": config.seed,
+        "model": config.model.source,
+        "runs": list(config.runs),
+        "judge": f"{config.judge.kind}, {config.judge.source or 'the model under test'}",
+        "simulated_user": config.user.source or config.judge.source or "the model under test",
+        "rows": len(rows),
+        "judge_failures": sum(row["failed"] for row in rows),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "seconds_this_start": round(seconds, 1),
+        "peak_rss_gb": loop.peak_rss_gb(),
+        "jax": jax.__version__,
+        "device": jax.devices()[0].device_kind,
+    }
+    figures = about | {"entries": tables.as_json(found)}
+    files.atomic_write(workdir / "report.json", json.dumps(figures, indent=2) + "\n")
+    table = tables.markdown(found, config.baseline)
+    lines = "\n".join(f"- {key}: {value}" for key, value in about.items())
+    text = f"# Evaluation\n\n{lines}\n\n{table}\n\n# Samples\n\n{tables.samples(rows)}\n"
+    files.atomic_write(workdir / "report.md", text)
+    plots.grid(found, workdir / "eval.png")
+    tqdm.tqdm.write(table)
+    tqdm.tqdm.write(
+        f"Done in {seconds / 60:.1f} min: {workdir}/report.md, report.json, eval.png, "
+        "records.jsonl."
+    )
+
+
+def digest(config: ml_collections.ConfigDict) -> str:
+    """A short name of the config's values."""
+    text = json.dumps(json.loads(config.to_json()), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,31 @@
+import pytest
+
+from pa_jax import models
+from pa_jax.dialogue import prompts
+from pa_jax.evaluate import jury, speaker, systems
+from pa_jax.evaluate.benchmarks import protocol
+
+SIZES = speaker.SpeakerConfig(rows=2, tokens=2048, trunks=(768,), max_new_tokens=4)
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    return models.load("random:tiny", dtype="float32")
+
+
+@pytest.fixture(scope="session")
+def numbers() -> systems.SystemConfig:
+    return systems.SystemConfig(
+        top=2,
+        recent=2,
+        turns_a_day=2.0,
+        profile_chars=200,
+        prompt=prompts.PromptConfig(profile_chars=200, context_chars=100, user_chars=200),
+    )
+
+
+@pytest.fixture
+def tools(tiny, numbers) -> protocol.Tools:
+    """A tiny model that talks, judges by labels and plays the user."""
+    model = speaker.Speaker(tiny, SIZES)
+    return protocol.Tools(model, jury.ByLabels(model), model, numbers)

@@ -1,0 +1,120 @@
+"""A grid that was killed ends like one that was not; tables say what the records hold."""
+
+import hashlib
+import random
+
+import numpy as np
+import pytest
+
+from pa_jax.evaluate import grid, jury, metrics, plots, speaker, systems, tables
+from pa_jax.evaluate.benchmarks import aloe, protocol
+
+
+class Counted:
+    """A judge whose verdict hangs on what it is asked; counts its questions."""
+
+    def __init__(self):
+        self.questions = []
+
+    def __call__(self, chats):
+        texts = [chat[0].content for chat in chats]
+        self.questions += texts
+        return [str(hashlib.sha256(text.encode()).digest()[0] % 6) for text in texts]  # 0: fails
+
+
+def start(path, tiny, tools, judge):
+    """One start of the grid, as a new process would do it."""
+    model = speaker.Speaker(tiny, tools.model.cfg)
+    mine = protocol.Tools(model, jury.ByText(judge), model, tools.cfg)
+    cases = [aloe.Case(str(i), f"user {i // 2}", f"Cook {i}.", "Calm.") for i in range(4)]
+    cfg = aloe.AloeConfig("", "", 100, 2, 0.0, 0, 2)
+    task = aloe.Aloe(cfg, cases, accept=False)
+    records = grid.Records(path, retry_failed=False)
+    grid.run(task, "a", systems.choose(("zero_shot", "no_history")), mine, records)
+    return records
+
+
+def test_a_grid_killed_ten_times_has_the_records_of_one_that_was_not(tmp_path, tiny, tools):
+    judge = Counted()
+    want = start(tmp_path / "whole.jsonl", tiny, tools, judge)
+    asked = len(judge.questions)
+    assert asked == len(want.rows()) == 16
+    data = (tmp_path / "whole.jsonl").read_bytes()
+    path, rng, judge = tmp_path / "killed.jsonl", random.Random(0), Counted()
+    path.write_bytes(b"")
+    for number in range(10):
+        size = path.stat().st_size
+        grown = min(len(data), size + rng.randrange(len(data) // 6))
+        path.write_bytes(data[:grown] if number < 9 else path.read_bytes())  # killed mid-line
+        lines = path.read_bytes().count(b"\n")
+        kept = grid.Records(path, retry_failed=False)
+        assert len(kept.rows()) == lines
+    got = start(path, tiny, tools, judge)
+    assert got.rows() == want.rows()
+    assert len(judge.questions) == 16 - lines
+    assert start(path, tiny, tools, judge).rows() == want.rows()
+    assert len(judge.questions) == 16 - lines  # nothing was left to ask
+
+
+def row(system, item, value, *, model="a", part="", failed=False, **more):
+    measures = {} if failed else {"accuracy": value}
+    return {
+        "benchmark": "b",
+        "model": model,
+        "system": system,
+        "id": item,
+        "part": part,
+        "cluster": item.split("/")[0],
+        "measures": measures,
+        "failed": failed,
+    } | more
+
+
+def test_failed_verdicts_can_be_asked_for_again(tmp_path):
+    path = tmp_path / "records.jsonl"
+    records = grid.Records(path, retry_failed=False)
+    records.add(row("s", "u/1", 1.0))
+    records.add(row("s", "u/2", 0.0, failed=True))
+    assert len(grid.Records(path, retry_failed=False).rows()) == 2
+    assert [r["id"] for r in grid.Records(path, retry_failed=True).rows()] == ["u/1"]
+
+
+def test_entries_hold_counts_intervals_and_differences():
+    rows = [row("base", f"u{i}/x", float(i % 2)) for i in range(8)]
+    rows += [row("other", f"u{i}/x", 1.0, cut=1) for i in range(6)]
+    rows += [row("other", f"u{i}/x", 0.0, failed=True) for i in (6, 7)]
+    rows += [row("base", f"u{i}/x", 1.0, model="trained") for i in range(8)]
+    found = {(e.model, e.system): e for e in tables.entries(rows, baseline="base", untrained="a")}
+    base, other, trained = (found[k] for k in (("a", "base"), ("a", "other"), ("trained", "base")))
+    assert (base.n, base.failed, base.cut, base.clusters) == (8, 0, 0, 8)
+    assert (other.n, other.failed, other.cut) == (6, 2, 6)
+    assert base.measures["accuracy"].mean == 0.5 and base.difference is None
+    assert (other.difference.mean, other.difference.n) == (0.5, 6)
+    assert trained.gain.mean == 0.5 and trained.difference is None
+    text = tables.markdown(list(found.values()), "base")
+    assert "| a | other | 6 | 2 | 6 | 1.000 [1.000, 1.000] | +0.500 [" in text
+
+
+def test_aloes_entries_carry_the_curve_of_their_turns(tmp_path):
+    rows = [
+        row("s", f"u{c}/{t}", 0.0, case=f"u{c}", turn=t)
+        | {"benchmark": "aloe", "measures": {"alignment": 1.0 + t + c}}
+        for c in range(3)
+        for t in range(4)
+    ]
+    (entry,) = tables.entries(rows, baseline="s", untrained="a")
+    want = metrics.alignment_curve([2.0, 3.0, 4.0, 5.0])
+    np.testing.assert_allclose(
+        [entry.curve.mean.mean, entry.curve.ir.mean, entry.curve.r2.mean],
+        [want.mean, want.ir, want.r2],
+    )
+    noisy = [row("s", f"u/{n}", 0.5, part=f"explicit N={n}") for n in (10, 0, 2)]
+    found = tables.entries(rows + noisy, baseline="s", untrained="a")
+    assert [tables.noise_of(e) for e in found] == [None, 0, 2, 10]
+    plots.grid(found, tmp_path / "eval.png")
+    assert (tmp_path / "eval.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("names", [("accuracy", "p_right"), ("p_right", "accuracy")])
+def test_the_main_measure_does_not_hang_on_order(names):
+    assert tables.main_measure(list(names)) == "accuracy"

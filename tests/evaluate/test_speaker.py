@@ -1,0 +1,102 @@
+"""Label scores of shared trees against whole sequences, and prompts cut to the window."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from pa_jax.dialogue import schema, template
+from pa_jax.evaluate import speaker
+from pa_jax.models import tree
+
+LABELS = ("A", "B", "C", "D")
+
+
+def chat(*texts, system="Be brief."):
+    roles = ["user" if (len(texts) - i) % 2 else "assistant" for i in range(len(texts))]
+    said = [schema.Message(role, text) for role, text in zip(roles, texts, strict=True)]
+    return (schema.Message("system", system), *said)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def whole(graph, state, ids, length):
+    """Log-probs of the next token after one sequence, no tree."""
+    module = nnx.merge(graph, state)
+    hidden = module.on_tree(ids, tree.TreeSpec(ids.shape[1]), tree.lengths(length[None]))
+    return jax.nn.log_softmax(module.logits(hidden[0, length - 1]))
+
+
+def alone(model, messages, opening):
+    words = model.tokenizer
+    ids = template.encode_chat(words, messages, add_generation_prompt=True) + words.encode(opening)
+    padded = jnp.array([ids + [0] * (256 - len(ids))])
+    logp = whole(*nnx.split(model.module), padded, jnp.int32(len(ids)))
+    return np.array([logp[words.encode(label)[0]] for label in LABELS])
+
+
+def test_labels_of_shared_trees_equal_those_of_whole_sequences(tiny, tools):
+    talk = ["I eat no meat.", "Noted.", "What is 7 x 8?", "It is 56." * 5]
+    groups = [
+        [chat(*talk, "Dinner?"), chat(*talk, "Dinner? Mind it.")],
+        [chat("Dinner?", system="They eat no meat at all."), chat("A quick lunch?", system="Hm.")],
+    ]
+    got = tools.model.labels(groups, LABELS, opening="<choice>")
+    assert [len(of) for of in got] == [2, 2]
+    for chats, scored in zip(groups, got, strict=True):
+        for messages, one in zip(chats, scored, strict=True):
+            np.testing.assert_allclose(one.logp, alone(tiny, messages, "<choice>"), atol=1e-4)
+            assert one.cut == 0
+
+
+def test_what_the_chats_of_a_group_share_is_computed_once(tiny, tools):
+    model = speaker.Speaker(tiny, dataclasses.replace(tools.model.cfg, rows=1))
+    long = "many words of noise " * 40
+    chats = [chat(long, "Noted.", f"Question {i}?") for i in range(4)]
+    model.labels([chats], LABELS)
+    together = model.prefilled
+    model.labels([[one] for one in chats], LABELS)
+    assert together < (model.prefilled - together) / 2
+
+
+def test_labels_that_begin_alike_are_refused(tools):
+    with pytest.raises(ValueError, match="begin with different tokens"):
+        tools.model.labels([[chat("Well?")]], ("Yes", "Yes!"))
+
+
+def test_the_oldest_messages_go_first_and_the_question_never(tiny, tools):
+    model = tools.model
+    talk = [f"message {i} " + "x" * 150 for i in range(12)]
+    ids, cut = model.fit(chat(*talk, "The question?"))
+    text = tiny.tokenizer.hf.decode(ids)
+    assert len(ids) <= model.window and cut > 0
+    assert "Be brief." in text and "The question?" in text
+    kept = [i for i in range(12) if f"message {i} " in text]
+    assert kept == list(range(cut, 12))
+    assert cut % 2 == 0  # what is left begins with the user
+    assert model.fit(chat("Hello", "Hi", "The question?"))[1] == 0
+
+
+def test_a_question_longer_than_the_window_loses_its_beginning(tiny, tools):
+    ids, cut = tools.model.fit(chat("beginning " + "word " * 3000 + "the end?"))
+    text = tiny.tokenizer.hf.decode(ids)
+    assert len(ids) <= tools.model.window and cut == 1
+    assert "the end?" in text and "beginning" not in text
+
+
+def test_greedy_replies_are_computed_once_and_do_not_depend_on_their_company(tiny, tools):
+    chats = [chat("Hello"), chat("And now?"), chat("Hello")]
+    first = tools.model.reply(chats)
+    assert first[0] == first[2]
+    computed = tools.model.prefilled
+    assert tools.model.reply(chats[:1]) == first[:1]
+    assert tools.model.prefilled == computed
+    assert speaker.Speaker(tiny, tools.model.cfg).reply(chats[1:2]) == first[1:2]
+
+
+def test_a_window_past_the_model_is_refused(tiny):
+    with pytest.raises(ValueError, match="at most"):
+        speaker.Speaker(tiny, speaker.SpeakerConfig(1, 64, (1_000_000,), 8))
