@@ -10,7 +10,7 @@ import numpy as np
 
 from pa_jax.data import episodes as episodes_lib
 from pa_jax.data import quarantine as quarantine_lib
-from pa_jax.data import synth
+from pa_jax.data import synth, synth_requests
 from pa_jax.data.readers import aloe, messages, prefeval
 from pa_jax.dialogue import schema, snippet
 
@@ -22,10 +22,10 @@ HELDOUT_SHARE = 0.2  # of the users of aloe and messages
 class DataConfig:
     """Which dialogues, and which of their turns.
 
-    source         synthetic | prefeval | aloe | messages
-    path           file or folder of the last three
+    source         synthetic | prefeval | aloe | messages | requests
+    path           file or folder of prefeval, aloe and messages
     form           prefeval's form: explicit | choice | persona | all
-    users, heldout_users, seed    of synthetic dialogues
+    users, heldout_users, seed    of synthetic dialogues; of requests, one each
     keep_empty     whether turns that show no preference (gold is snippet.NOTHING) stay in
     """
 
@@ -82,10 +82,13 @@ def open_episodes(
     Held out are four topics of prefeval, a fifth of the users of aloe (by profile) and messages by
     hash, and synthetic users of their own. Bad items go to `quarantine_path` (see quarantine.py).
     """
-    if cfg.source not in SOURCES:
-        raise ValueError(f"data.source={cfg.source!r}: choose one of {sorted(SOURCES)}.")
+    if cfg.source not in (*SOURCES, "requests"):
+        allowed = sorted((*SOURCES, "requests"))
+        raise ValueError(f"data.source={cfg.source!r}: choose one of {allowed}.")
     if split not in SPLITS:
         raise ValueError(f"split={split!r}: choose one of {list(SPLITS)}.")
+    if cfg.source == "requests":
+        return _requests(cfg, split)
     with quarantine_lib.Quarantine(quarantine_path) as quarantine:
         dialogues = SOURCES[cfg.source](cfg, split, quarantine)
     found = Episodes(dialogues, keep_empty=cfg.keep_empty)
@@ -111,6 +114,14 @@ def _synthetic(
                 "least 1."
             )
     return [SyntheticDialogues(cfg.seed, users[part], part) for part in wanted]
+
+
+def _requests(cfg: DataConfig, split: str) -> synth_requests.Requests:
+    """Episodes of the decision to ask: no dialogue to decompose, their profile is part of them."""
+    if split == "all":
+        raise ValueError("data.source='requests' has no split 'all'; take train or heldout.")
+    users = {"train": cfg.users, "heldout": cfg.heldout_users}
+    return synth_requests.Requests(cfg.seed, users[split], split)
 
 
 def _prefeval(

@@ -5,7 +5,7 @@ What users type goes in as one quoted line: a line break in it cannot start a ne
 
 import dataclasses
 
-from pa_jax.dialogue import schema, snippet
+from pa_jax.dialogue import asking, schema, snippet
 from pa_jax.profile import render
 
 _INFER_SYSTEM = "You note the preferences that a user's message shows."
@@ -13,6 +13,12 @@ _INFER_TASK = (
     "Write the preference that this message shows as one short sentence that begins with "
     '"The user". If it shows several, write one line for each. '
     f'If it shows none, write "{snippet.NOTHING}"'
+)
+_ASK_SYSTEM = "You decide whether to ask a user something before you help."
+_ASK_TASK = (
+    "If one of these topics matters for the answer and nothing is known about it, write "
+    f'"{asking.render(asking.Action("TOPIC"))}" with the topic that matters most. '
+    f'If not, write "{asking.ANSWER}"'
 )
 
 
@@ -42,3 +48,23 @@ def infer(episode: schema.Episode, cfg: PromptConfig) -> tuple[schema.Message, .
         schema.Message("system", _INFER_SYSTEM),
         schema.Message("user", "\n\n".join(parts)),
     )
+
+
+def ask(episode: schema.Episode, cfg: PromptConfig) -> tuple[schema.Message, ...]:
+    """Messages that ask the policy whether to ask about one of the episode's options."""
+    topics = "\n".join(f"- {topic}" for topic in episode.options)
+    parts = [
+        f"What is known:\n{render.render(episode.profile, max_chars=cfg.profile_chars)}",
+        f'The user says: "{_line(episode.user, cfg.user_chars)}"',
+        f"Topics:\n{topics}",
+        _ASK_TASK,
+    ]
+    return (
+        schema.Message("system", _ASK_SYSTEM),
+        schema.Message("user", "\n\n".join(parts)),
+    )
+
+
+def of(episode: schema.Episode, cfg: PromptConfig) -> tuple[schema.Message, ...]:
+    """The prompt of an episode: the decision to ask where it has options, else the snippet."""
+    return ask(episode, cfg) if episode.options else infer(episode, cfg)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import jax
 
-from pa_jax.judge import likelihood, reference, rubric, verbal
+from pa_jax.judge import asking, likelihood, reference, rubric, verbal
 
 KINDS = {
     "likelihood": likelihood.Likelihood,
     "verbal": verbal.Verbal,
     "reference": lambda model, rows, mesh: reference.Reference(),
+    "asking": lambda model, rows, mesh: asking.Asking(),
 }
 
 
@@ -17,7 +18,7 @@ class Judge:
     """Scores whole groups on the four criteria, under a model that stays as it is."""
 
     def __init__(self, kind: str, *, model=None, rows: int, mesh: jax.sharding.Mesh | None = None):
-        """`model` is a LoadedModel (reference needs none); `rows` groups go in at a time."""
+        """`model` is a LoadedModel (reference, asking: none); `rows` groups go in at a time."""
         if kind not in KINDS:
             raise ValueError(f"judge.kind={kind!r}: choose one of {sorted(KINDS)}.")
         if rows < 1:
