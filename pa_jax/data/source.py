@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pa_jax.data import episodes as episodes_lib
-from pa_jax.data import joined, synth
+from pa_jax.data import joined, synth, synth_requests
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.readers import aloe, messages, prefeval
 from pa_jax.dialogue import schema, snippet
@@ -24,10 +24,10 @@ class DataConfig:
     """Which dialogues, and which of their turns.
 
     source         synthetic | prefeval | aloe | messages | tfds:NAME of these | tfds:FOLDER, or
-                   several as NAME=WEIGHT,NAME=WEIGHT
-    path           file or folder of all but the first; of several, one each with commas between
+                   several as NAME=WEIGHT,NAME=WEIGHT; or requests (decisions to ask)
+    path           file or folder of all that read; of several, one each with commas between
     form           prefeval's form: explicit | choice | persona | all
-    users, heldout_users, seed    of synthetic dialogues
+    users, heldout_users, seed    of synthetic dialogues; of requests, one each
     keep_empty     whether turns that show no preference (gold is snippet.NOTHING) stay in
     """
 
@@ -133,6 +133,8 @@ def mixed(cfg: DataConfig) -> list[tuple[float, DataConfig]]:
 def _open_one(
     cfg: DataConfig, split: str, quarantine_path: str | os.PathLike | None
 ) -> Sequence[schema.Episode]:
+    if cfg.source == "requests":
+        return _requests(cfg, split)
     if cfg.source.startswith("tfds:"):
         # Builds on this module; and TensorFlow Datasets takes a second to import.
         from pa_jax.data.tfds import stored
@@ -157,7 +159,8 @@ def open_dialogues(
     """The dialogues of a split whole, as parts that follow each other; see open_episodes."""
     if cfg.source not in SOURCES:
         raise ValueError(
-            f"data.source={cfg.source!r}: choose one of {sorted(SOURCES)}, or tfds:NAME of them."
+            f"data.source={cfg.source!r}: choose one of {sorted(SOURCES)}, tfds:NAME of them, "
+            "or requests."
         )
     if split not in SPLITS:
         raise ValueError(f"split={split!r}: choose one of {list(SPLITS)}.")
@@ -177,6 +180,14 @@ def _synthetic(
                 "least 1."
             )
     return [SyntheticDialogues(cfg.seed, users[part], part) for part in wanted]
+
+
+def _requests(cfg: DataConfig, split: str) -> synth_requests.Requests:
+    """Episodes of the decision to ask: no dialogue to decompose, their profile is part of them."""
+    if split == "all":
+        raise ValueError("data.source='requests' has no split 'all'; take train or heldout.")
+    users = {"train": cfg.users, "heldout": cfg.heldout_users}
+    return synth_requests.Requests(cfg.seed, users[split], split)
 
 
 def _prefeval(

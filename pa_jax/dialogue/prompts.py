@@ -6,7 +6,7 @@ What users type goes in as one quoted line: a line break in it cannot start a ne
 import dataclasses
 from collections.abc import Sequence
 
-from pa_jax.dialogue import schema, snippet
+from pa_jax.dialogue import asking, schema, snippet
 from pa_jax.profile import render
 
 _INFER_SYSTEM = "You note the preferences that a user's message shows."
@@ -14,6 +14,12 @@ _INFER_TASK = (
     "Write the preference that this message shows as one short sentence that begins with "
     '"The user". If it shows several, write one line for each. '
     f'If it shows none, write "{snippet.NOTHING}"'
+)
+_ASK_SYSTEM = "You decide whether to ask a user something before you help."
+_ASK_TASK = (
+    "If one of these topics matters for the answer and nothing is known about it, write "
+    f'"{asking.render(asking.Action("TOPIC"))}" with the topic that matters most. '
+    f'If not, write "{asking.ANSWER}"'
 )
 
 _RESPOND_SYSTEM = (
@@ -79,3 +85,23 @@ def respond(
         *(schema.Message(m.role, _line(m.content, message_chars)) for m in history),
         schema.Message("user", _line(words, user_chars)),
     )
+
+
+def ask(episode: schema.Episode, cfg: PromptConfig) -> tuple[schema.Message, ...]:
+    """Messages that ask the policy whether to ask about one of the episode's options."""
+    topics = "\n".join(f"- {topic}" for topic in episode.options)
+    parts = [
+        f"What is known:\n{render.render(episode.profile, max_chars=cfg.profile_chars)}",
+        f'The user says: "{_line(episode.user, cfg.user_chars)}"',
+        f"Topics:\n{topics}",
+        _ASK_TASK,
+    ]
+    return (
+        schema.Message("system", _ASK_SYSTEM),
+        schema.Message("user", "\n\n".join(parts)),
+    )
+
+
+def of(episode: schema.Episode, cfg: PromptConfig) -> tuple[schema.Message, ...]:
+    """The prompt of an episode: the decision to ask where it has options, else the snippet."""
+    return ask(episode, cfg) if episode.options else infer(episode, cfg)

@@ -23,6 +23,7 @@ from pa_jax.train import loop, step
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The `grpo` job."""
+    config = of_task(config)
     cfg = setup.section(learner.RolloutConfig, config.rollout)
     plan = pipeline.PipelineConfig(cfg.prompts, cfg.buckets, config.seed)
 
@@ -31,6 +32,17 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         return loop.Hooks(made.step, show, functools.partial(write_samples, workdir))
 
     training.run(config, workdir, plan, wire)
+
+
+def of_task(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """The config with the data and the judge of its task: infer snippets, or decide to ask."""
+    if config.task == "infer":
+        return config
+    if config.task != "ask":
+        raise ValueError(f"task={config.task!r}: choose 'infer' or 'ask'.")
+    made = config.copy_and_resolve_references()
+    made.data.source, made.judge.kind = "requests", "asking"
+    return made
 
 
 def open_judge(
@@ -44,7 +56,7 @@ def open_judge(
     model = start
     if cfg.kind == "remote":
         model = setup.endpoint(cfg.remote, workdir)
-    elif cfg.source and cfg.kind != "reference":
+    elif cfg.source and cfg.kind not in judges.NO_WEIGHTS:
         rules = sharding.INFER_RULES
         model = models.load(cfg.source, mesh=mesh, dtype=cfg.dtype, rules=rules)
         if cfg.int8:

@@ -103,11 +103,11 @@ def open_episodes(
 def encoder(
     config: ml_collections.ConfigDict, words: tokenizer.Tokenizer
 ) -> Callable[[schema.Episode], list[int]]:
-    """Episode -> prompt ids of the inferencer, as in serving."""
+    """Episode -> prompt ids of the policy, as in serving."""
     limits = section(prompts.PromptConfig, config.prompt)
 
     def encode(episode: schema.Episode) -> list[int]:
-        messages = prompts.infer(episode, limits)
+        messages = prompts.of(episode, limits)
         return template.encode_chat(words, messages, add_generation_prompt=True)
 
     return encode

@@ -4,15 +4,16 @@ from collections.abc import Sequence
 
 import jax
 
-from pa_jax.judge import likelihood, reference, remote, rubric, verbal
+from pa_jax.judge import asking, likelihood, reference, remote, rubric, verbal
 
 KINDS = {
     "likelihood": likelihood.Likelihood,
     "verbal": verbal.Verbal,
     "reference": lambda model, rows, mesh: reference.Reference(),
     "remote": lambda model, rows, mesh: remote.Remote(model),
+    "asking": lambda model, rows, mesh: asking.Asking(),
 }
-NO_WEIGHTS = ("reference", "remote")  # kinds that read texts and load no model
+NO_WEIGHTS = ("reference", "asking", "remote")  # kinds that read texts and load no model
 
 
 class Judge:
@@ -21,7 +22,7 @@ class Judge:
     def __init__(self, kind: str, *, model=None, rows: int, mesh: jax.sharding.Mesh | None = None):
         """`rows` groups go in at a time.
 
-        `model` is a LoadedModel, for `remote` a remote.Endpoint, for `reference` not needed.
+        `model` is a LoadedModel, for `remote` a remote.Endpoint, for the other NO_WEIGHTS None.
         """
         if kind not in KINDS:
             raise ValueError(f"judge.kind={kind!r}: choose one of {sorted(KINDS)}.")
