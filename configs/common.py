@@ -50,8 +50,10 @@ def data(preset: str) -> ml_collections.ConfigDict:
     small = preset == "tiny"
     return ml_collections.ConfigDict(
         {
-            "source": "synthetic",  # synthetic | prefeval | aloe | messages
-            "path": "",  # folder (prefeval) or file (aloe, messages)
+            # synthetic | prefeval | aloe | messages | tfds:NAME of these | tfds:FOLDER; or a mix,
+            # NAME=WEIGHT,NAME=WEIGHT
+            "source": "synthetic",
+            "path": "",  # folder (prefeval) or file (aloe, messages); of a mix, commas between
             "form": "explicit",  # prefeval: explicit | choice | persona | all
             "users": 12 if small else 2000,
             "heldout_users": 4 if small else 100,
@@ -70,6 +72,28 @@ def prompt(preset: str) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(limits)
 
 
+def inference(preset: str) -> ml_collections.ConfigDict:
+    """Inference at run time (agent/inferencer); thresholds are ours, measured on SmolLM2 by
+
+    python -m pa_jax.main --config=configs/infer.py --config.calibrate=200
+    """
+    small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    return ml_collections.ConfigDict(
+        {
+            "rows": 8 if small else 16,  # turns at a time
+            "buckets": (512, 768) if small else (192, 256, 384) if laptop else (256, 512, 1024),
+            "max_new_tokens": 12 if small else 48 if laptop else 96,
+            **prompt(preset),
+            "grounding": 0.2,  # nats a token
+            "stated": 0.6,  # share of a statement's content words that the user said
+            "place_lexical": 20.0,  # nats
+            "place_sure": 0.0 if small else 0.2,  # random weights are not asked
+            "place_categories": 2,
+            "place_least": 6.0,  # nats
+        }
+    )
+
+
 def evaluation(preset: str) -> ml_collections.ConfigDict:
     """Held-out episodes, how many go through the engine at a time, and the snippets' limit."""
     small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
@@ -78,6 +102,27 @@ def evaluation(preset: str) -> ml_collections.ConfigDict:
             "episodes": 8 if small else 64 if laptop else 256,
             "rows": 8 if small else 16,
             "max_new_tokens": 12 if small else 40 if laptop else 64,
+        }
+    )
+
+
+def remote() -> ml_collections.ConfigDict:
+    """A judge behind an OpenAI-compatible endpoint, read where judge.kind is `remote`."""
+    return ml_collections.ConfigDict(
+        {
+            "url": "https://api.openai.com/v1",
+            "model": "",
+            "key_env": "OPENAI_API_KEY",  # variable that holds the key; "" where none is needed
+            "format": "json_schema",  # json_schema | json_object | none
+            "max_tokens": 100,
+            "concurrency": 8,
+            "timeout": 60.0,  # seconds for a request
+            "retries": 5,
+            "requests": 20_000,  # budget, retries included
+            "cost": 0.0,  # budget of money; 0: none
+            "price_in": 0.0,  # of a million tokens read
+            "price_out": 0.0,  # of a million tokens written
+            "cache": "",  # file of answers; "": answers.sqlite in the work directory
         }
     )
 
@@ -93,5 +138,73 @@ def optim(learning_rate: float) -> ml_collections.ConfigDict:
             "eps": 1e-8,
             "weight_decay": 0.0,
             "clip_norm": 1.0,
+        }
+    )
+
+
+def asking(preset: str) -> ml_collections.ConfigDict:
+    """When to ask the user something; ours, chosen on data/requests.py's dev half."""
+    return ml_collections.ConfigDict(
+        {
+            "words_chars": 600,
+            "lexical": 1.0,
+            "bias": -6.0,
+            "echo": 0.0,
+            "relevant": 0.25,
+            "keep": 8,
+            "sure": 0.7,
+            "enough": 0.8,
+            "gain": 1.0,
+            "cost": 0.3,
+            "budget": 2,
+            "cooldown": 1,
+        }
+    )
+
+
+def replying(preset: str) -> ml_collections.ConfigDict:
+    """Limits of a reply's prompt, in tokens and characters."""
+    laptop = preset in ("tiny", "smollm2")
+    return ml_collections.ConfigDict(
+        {
+            "prompt_tokens": 448 if laptop else 1536,
+            "profile_tokens": 128 if laptop else 512,
+            "history_messages": 4 if laptop else 12,
+            "message_chars": 300 if laptop else 2000,
+            "user_chars": 600 if laptop else 4000,
+            "manner": 0.3,  # relevance of facts about how to reply
+            "background": 0.0,  # of facts that the request does not need
+        }
+    )
+
+
+def serving(preset: str) -> ml_collections.ConfigDict:
+    """The engine of replies (infer/live): requests side by side, prompt and reply tokens."""
+    small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    return ml_collections.ConfigDict(
+        {
+            "rows": 4 if laptop else 16,
+            "trunk": 512 if laptop else 2048,  # at least reply.prompt_tokens
+            "slots": 16 if small else 128 if laptop else 512,  # at least agent.max_new_tokens
+            "chunk": 4 if laptop else 8,
+            "queue": 256,
+        }
+    )
+
+
+def answering(preset: str) -> ml_collections.ConfigDict:
+    """How turns are answered (agent/answering); ours."""
+    small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    return ml_collections.ConfigDict(
+        {
+            "max_new_tokens": 8 if small else 96 if laptop else 400,
+            "temperature": 0.7,
+            "top_k": 0,
+            "top_p": 0.9,
+            "together": 8 if small else 16,  # turns of different users in one batch
+            "gather_seconds": 0.005,
+            "wait_seconds": 120.0,
+            "attempts": 3,
+            "seed": 0,
         }
     )

@@ -3,6 +3,7 @@
 python -m pa_jax.main --config=configs/grpo.py                        SmolLM2-135M, a laptop CPU
 python -m pa_jax.main --config=configs/grpo.py:tiny                   random weights, under a minute
 python -m pa_jax.main --config=configs/grpo.py:qwen3-4b-lora          one 16 GB TPU chip
+python -m pa_jax.main --config=configs/grpo.py --config.task=ask      the decision to ask
 python -m pa_jax.main --config=configs/grpo.py --config.data.source=prefeval --config.data.path=DIR
 """
 
@@ -17,6 +18,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     chip = preset in ("qwen3-0.6b", "qwen3-4b-lora")  # one of 16 GB; else a slice
     c = ml_collections.ConfigDict()
     c.job = "grpo"
+    # infer: write the preference of a turn; ask: decide whether to ask before answering (its data
+    # are requests, its judge the worth of each question, whatever data.source and judge.kind say)
+    c.task = "infer"
     c.seed = 0
     c.model = common.model(preset)
     c.mesh = common.mesh(preset)
@@ -33,12 +37,13 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "slots": (12,) if small else (24,) if laptop else (32, 64),
     }
     c.judge = {
-        "kind": "likelihood" if laptop else "verbal",  # likelihood | verbal | reference
+        "kind": "likelihood" if laptop else "verbal",  # likelihood | verbal | reference | remote
         # "": the policy's own starting weights
         "source": "" if laptop or chip else "hf:Qwen/Qwen3-30B-A3B-Instruct-2507",
         "dtype": "bfloat16",  # of a judge with weights of its own
         "int8": False,
         "rows": 2 if chip else 4,  # groups at a time
+        "remote": common.remote(),
     }
     c.reward = {
         # completeness, no hallucination, informativeness, consistency

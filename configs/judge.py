@@ -2,6 +2,9 @@
 
 python -m pa_jax.main --config=configs/judge.py
 python -m pa_jax.main --config=configs/judge.py --config.data.source=prefeval --config.data.path=DIR
+... --config.sheet=out.csv                 only write a sheet for people to rate
+... --config.labels=anna.csv,ben.csv       agreement with filled-in sheets, and between raters
+... --config.kinds='("remote",)' --config.remote.url=http://HOST/v1 --config.remote.model=NAME
 """
 
 import ml_collections
@@ -18,7 +21,13 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.model = common.model(preset)
     c.data = common.data(preset)
     c.split = "heldout"  # train | heldout | all
-    c.kinds = ("likelihood", "verbal", "reference")
+    c.kinds = ("likelihood", "verbal", "reference")  # and remote
     c.episodes = 8 if small else 200
     c.rows = 4
+    c.bias = 4 if small else 40  # episodes of the bias checks, 0: none
+    c.prompt = common.prompt(preset)  # of the snippets that the model writes for self-preference
+    c.eval = common.evaluation(preset)
+    c.sheet = ""  # CSV to write instead of judging
+    c.labels = ""  # filled-in CSVs, commas between
+    c.remote = common.remote()
     return c

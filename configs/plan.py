@@ -4,6 +4,7 @@ python -m pa_jax.main --config=configs/plan.py:qwen3-4b                    the p
 python -m pa_jax.main --config=configs/plan.py:qwen3-0.6b                  one Colab chip
 python -m pa_jax.main --config=configs/plan.py:qwen3-4b --config.slice=v5e-64
 python -m pa_jax.main --config=configs/plan.py:qwen3-4b --config.search=True
+python -m pa_jax.main --config=configs/plan.py:qwen3-4b "--config.scaling=('v5e-64','v5e-256')"
 
 Needs libtpu's compiler, no TPU: pip install 'pa_jax[tpu]'. All keys of configs/grpo.py count.
 """
@@ -32,6 +33,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.phases = ()  # which to compile; empty: all
     c.hbm_share = 0.9375  # of a chip's memory that may be used: 15 of 16 GB
     c.efficiency = 0.5  # of the peaks that a run reaches; assumed, not measured
+    # Further slices for a table of weak scaling: rows (prompts, micro, judge) grow with the chips.
+    c.scaling = ()
     c.search = False  # try batch, bucket and mesh shapes; compile the best few
     c.search_over = {
         "prompts": (8, 16, 32, 64),

@@ -34,6 +34,7 @@ def main(argv: list[str]) -> None:
     from pa_jax.core import checkpoint, distributed
     from pa_jax.jobs import table
     from pa_jax.models.io import source
+    from pa_jax.profile import connect
     from pa_jax.train import loop
 
     if not jax.config.jax_compilation_cache_dir:  # a second start finds the programs compiled
@@ -41,6 +42,7 @@ def main(argv: list[str]) -> None:
 
     if config.job not in table.JOBS:
         raise app.UsageError(f"config.job={config.job!r}: choose one of {sorted(table.JOBS)}.")
+    expected = (ValueError, OSError, checkpoint.DamagedError, connect.StoreError, loop.Diverged)
     date = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     workdir = pathlib.Path(_WORKDIR.value or f"runs/{config.job}-{date}")
     try:
@@ -53,7 +55,7 @@ def main(argv: list[str]) -> None:
         if jax.process_index() > 0:
             logging.set_verbosity(logging.WARNING)
         table.JOBS[config.job](config, workdir)
-    except (ValueError, OSError, checkpoint.DamagedError, loop.Diverged) as error:
+    except expected as error:
         if logging.get_verbosity() >= logging.DEBUG:
             raise
         logging.error("%s (--verbosity=1 shows where)", error)
@@ -80,7 +82,8 @@ def run() -> None:
     """Entry point: flags, then `main`. The configs folder lies beside the package."""
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # "PyTorch was not found"
-    std_logging.getLogger("jax").setLevel(std_logging.WARNING)  # backends that are not here
+    for name in ("jax", "alembic"):  # backends that are not here; every step of a migration
+        std_logging.getLogger(name).setLevel(std_logging.WARNING)
     flags.mark_flag_as_required("config")
     logging.set_verbosity(logging.INFO)
     app.run(main, flags_parser=parse)

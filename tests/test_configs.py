@@ -6,6 +6,7 @@ import pathlib
 import pytest
 
 from configs import common
+from pa_jax.agent import answering, inferencer, proactive, responder
 from pa_jax.data import source
 from pa_jax.dialogue import prompts
 from pa_jax.jobs import setup, table
@@ -22,6 +23,10 @@ SECTIONS = {
     "rollout": learner.RolloutConfig,
     "reward": advantage.RewardConfig,
     "loss": loss.LossConfig,
+    "infer": inferencer.InferConfig,
+    "ask": proactive.AskConfig,
+    "reply": responder.ReplyConfig,
+    "agent": answering.AgentConfig,
 }
 
 

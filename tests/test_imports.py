@@ -11,7 +11,7 @@ LAYERS = (  # top first; packages of one layer do not import each other
     ("main",),
     ("jobs",),
     ("evaluate", "bench", "plan"),
-    ("rl",),
+    ("rl", "agent"),
     ("judge", "train"),
     ("infer",),
     ("data", "models"),

@@ -3,7 +3,7 @@
 import json
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from absl import logging
@@ -36,15 +36,23 @@ def sync_folder(folder: pathlib.Path) -> None:
 
 def append_line(path: pathlib.Path, line: str) -> None:
     """Add one line, handed to the system before this returns; on failure none of it stays."""
-    if "\n" in line:
-        raise ValueError(f"a line for {path} holds a line break: {line[:80]!r}; pass one line.")
-    data = memoryview(f"{line}\n".encode())
+    append_lines(path, [line], durable=False)
+
+
+def append_lines(path: pathlib.Path, lines: Sequence[str], *, durable: bool) -> None:
+    """Add lines, all or (on failure) none; `durable` ones outlive the machine's power too."""
+    for line in lines:
+        if "\n" in line:
+            raise ValueError(f"a line for {path} holds a line break: {line[:80]!r}; pass one line.")
+    data = memoryview("".join(f"{line}\n" for line in lines).encode())
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         size = os.fstat(fd).st_size
         try:
             while data:
                 data = data[os.write(fd, data) :]
+            if durable:
+                os.fsync(fd)
         except OSError as e:
             os.ftruncate(fd, size)
             raise _unwritten(e, path) from e

@@ -29,13 +29,21 @@ class Stream(enum.IntEnum):
     BENCH = 8
 
 
-def stream_key(seed: int, stream: Stream, step: int | Int[Array, ""]) -> Key[Array, ""]:
-    """The key of one purpose at one step; `step` may be traced.
+def check_seed(seed: int) -> None:
+    """Raises ValueError on a seed that no stream can have."""
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed={seed}: allowed are 0 to 2**32 - 1; choose another seed.")
+
+
+def stream_key(
+    seed: int | Shaped[Array, ""], stream: Stream, step: int | Int[Array, ""]
+) -> Key[Array, ""]:
+    """The key of one purpose at one step; `step` may be traced, and so may `seed`, as uint32.
 
     The generator is fixed here (threefry): its draws do not depend on sharding or on a flag.
     """
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"seed={seed}: allowed are 0 to 2**32 - 1; choose another seed.")
+    if not isinstance(seed, jax.Array):
+        check_seed(seed)
     key = jax.random.key(seed, impl="threefry2x32")
     return jax.random.fold_in(jax.random.fold_in(key, int(stream)), step)
 

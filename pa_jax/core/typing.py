@@ -11,6 +11,6 @@ s  key time                           v  vocabulary
 b  any leading rows                   l  layers
 """
 
-from jaxtyping import Array, Bool, Float, Int, Key, Shaped
+from jaxtyping import Array, Bool, Float, Int, Key, Shaped, UInt32
 
-__all__ = ["Array", "Bool", "Float", "Int", "Key", "Shaped"]
+__all__ = ["Array", "Bool", "Float", "Int", "Key", "Shaped", "UInt32"]

@@ -1,16 +1,17 @@
-"""Where episodes come from: built-in synthetic dialogues, or files in one of three formats."""
+"""Where episodes come from: synthetic dialogues, files of three formats, datasets; or a mix."""
 
 import dataclasses
 import hashlib
 import operator
 import os
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from pa_jax.data import episodes as episodes_lib
+from pa_jax.data import joined, synth, synth_requests
 from pa_jax.data import quarantine as quarantine_lib
-from pa_jax.data import synth
 from pa_jax.data.readers import aloe, messages, prefeval
 from pa_jax.dialogue import schema, snippet
 
@@ -22,10 +23,11 @@ HELDOUT_SHARE = 0.2  # of the users of aloe and messages
 class DataConfig:
     """Which dialogues, and which of their turns.
 
-    source         synthetic | prefeval | aloe | messages
-    path           file or folder of the last three
+    source         synthetic | prefeval | aloe | messages | tfds:NAME of these | tfds:FOLDER, or
+                   several as NAME=WEIGHT,NAME=WEIGHT; or requests (decisions to ask)
+    path           file or folder of all that read; of several, one each with commas between
     form           prefeval's form: explicit | choice | persona | all
-    users, heldout_users, seed    of synthetic dialogues
+    users, heldout_users, seed    of synthetic dialogues; of requests, one each
     keep_empty     whether turns that show no preference (gold is snippet.NOTHING) stay in
     """
 
@@ -39,16 +41,24 @@ class DataConfig:
 
 
 class SyntheticDialogues(Sequence[schema.Dialogue]):
-    """Synthetic users, made anew at each access: nothing is held."""
+    """Synthetic users, made anew at each access: nothing is held.
 
-    def __init__(self, seed: int, users: int, split: str):
-        self._seed, self._users, self._split = seed, users, split
+    `size` is sessions and turns a session; None draws both.
+    """
+
+    def __init__(self, seed: int, users: int, split: str, size: tuple[int, int] | None = None):
+        self._seed, self._users, self._split, self._size = seed, users, split, size
+
+    def sized(self, size: tuple[int, int]) -> "SyntheticDialogues":
+        """The same users with this many sessions, and turns a session."""
+        return SyntheticDialogues(self._seed, self._users, self._split, size)
 
     def __len__(self) -> int:
         return self._users
 
     def __getitem__(self, index: int) -> schema.Dialogue:
-        return synth.dialogue(self._seed, range(self._users)[index], split=self._split)
+        number = range(self._users)[index]
+        return synth.dialogue(self._seed, number, split=self._split, size=self._size)
 
 
 class Episodes(Sequence[schema.Episode]):
@@ -79,16 +89,61 @@ def open_episodes(
 ) -> Sequence[schema.Episode]:
     """The episodes of `train`, `heldout` or `all`, in a fixed order, with random access.
 
+    Of several sources `train` draws in the shares of their weights, the others have each once.
     Held out are four topics of prefeval, a fifth of the users of aloe (by profile) and messages by
     hash, and synthetic users of their own. Bad items go to `quarantine_path` (see quarantine.py).
     """
-    if cfg.source not in SOURCES:
-        raise ValueError(f"data.source={cfg.source!r}: choose one of {sorted(SOURCES)}.")
     if split not in SPLITS:
         raise ValueError(f"split={split!r}: choose one of {list(SPLITS)}.")
-    with quarantine_lib.Quarantine(quarantine_path) as quarantine:
-        dialogues = SOURCES[cfg.source](cfg, split, quarantine)
-    found = Episodes(dialogues, keep_empty=cfg.keep_empty)
+    chosen = mixed(cfg)
+    if len(chosen) == 1:
+        return _open_one(chosen[0][1], split, quarantine_path)
+    parts = []
+    for number, (_, one) in enumerate(chosen):
+        path = None if quarantine_path is None else f"{quarantine_path}.{number}"
+        parts.append(_open_one(one, split, path))
+    if split != "train":
+        return joined.Joined(parts)
+    weights = [weight for weight, _ in chosen]
+    return joined.Joined(parts, joined.counts([len(part) for part in parts], weights))
+
+
+def mixed(cfg: DataConfig) -> list[tuple[float, DataConfig]]:
+    """Weight and config of every source that data.source names."""
+    if "=" not in cfg.source:
+        return [(1.0, cfg)]
+    names = cfg.source.split(",")
+    paths = cfg.path.split(",") if cfg.path else [""] * len(names)
+    if len(paths) != len(names):
+        raise ValueError(
+            f"data.path={cfg.path!r} names {len(paths)} places for the {len(names)} sources of "
+            f"{cfg.source!r}; give one each with commas between, nothing for synthetic."
+        )
+    chosen = []
+    for text, path in zip(names, paths, strict=True):
+        name, _, weight = text.rpartition("=")
+        if not re.fullmatch(r"\d*\.?\d+", weight) or not float(weight) > 0:
+            raise ValueError(
+                f"data.source={cfg.source!r}: {text!r} is not NAME=WEIGHT with a weight above 0."
+            )
+        chosen.append((float(weight), dataclasses.replace(cfg, source=name, path=path)))
+    return chosen
+
+
+def _open_one(
+    cfg: DataConfig, split: str, quarantine_path: str | os.PathLike | None
+) -> Sequence[schema.Episode]:
+    if cfg.source == "requests":
+        return _requests(cfg, split)
+    if cfg.source.startswith("tfds:"):
+        # Builds on this module; and TensorFlow Datasets takes a second to import.
+        from pa_jax.data.tfds import stored
+
+        found = stored.open_episodes(cfg, split=split, quarantine_path=quarantine_path)
+    else:
+        with quarantine_lib.Quarantine(quarantine_path) as quarantine:
+            dialogues = open_dialogues(cfg, split, quarantine)
+        found = Episodes(dialogues, keep_empty=cfg.keep_empty)
     if not found:
         raise quarantine_lib.DataError(
             f"data.source={cfg.source!r}, path={cfg.path!r} has no episode in split {split!r}; at "
@@ -96,6 +151,20 @@ def open_episodes(
             + ("." if cfg.keep_empty else ", or set data.keep_empty=True.")
         )
     return found
+
+
+def open_dialogues(
+    cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine
+) -> list[Sequence[schema.Dialogue]]:
+    """The dialogues of a split whole, as parts that follow each other; see open_episodes."""
+    if cfg.source not in SOURCES:
+        raise ValueError(
+            f"data.source={cfg.source!r}: choose one of {sorted(SOURCES)}, tfds:NAME of them, "
+            "or requests."
+        )
+    if split not in SPLITS:
+        raise ValueError(f"split={split!r}: choose one of {list(SPLITS)}.")
+    return SOURCES[cfg.source](cfg, split, quarantine)
 
 
 def _synthetic(
@@ -111,6 +180,14 @@ def _synthetic(
                 "least 1."
             )
     return [SyntheticDialogues(cfg.seed, users[part], part) for part in wanted]
+
+
+def _requests(cfg: DataConfig, split: str) -> synth_requests.Requests:
+    """Episodes of the decision to ask: no dialogue to decompose, their profile is part of them."""
+    if split == "all":
+        raise ValueError("data.source='requests' has no split 'all'; take train or heldout.")
+    users = {"train": cfg.users, "heldout": cfg.heldout_users}
+    return synth_requests.Requests(cfg.seed, users[split], split)
 
 
 def _prefeval(

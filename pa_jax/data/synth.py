@@ -68,13 +68,16 @@ class _Said:
     retires: tuple[str, ...]
 
 
-def dialogue(seed: int, index: int, *, split: str) -> schema.Dialogue:
+def dialogue(
+    seed: int, index: int, *, split: str, size: tuple[int, int] | None = None
+) -> schema.Dialogue:
     """The whole dialogue of user `index`: 2 to 4 sessions of 4 to 8 turns, each turn labelled.
 
-    A turn that shows two preferences has two lines of gold, and the slot of the first.
+    A turn that shows two preferences has two lines of gold, and the slot of the first. `size`
+    (sessions, turns a session) sets what is drawn otherwise.
     """
     user = _User(seed, index, split)
-    user.talk()
+    user.talk(size)
     return schema.Dialogue(id=user.id, user_id=user.id, turns=tuple(user.turns))
 
 
@@ -103,17 +106,18 @@ class _User:
         self.turns: list[schema.Turn] = []
         self.facts: list[Fact] = []
 
-    def talk(self) -> None:
-        for session in range(self.rng.randint(2, 4)):
+    def talk(self, size: tuple[int, int] | None = None) -> None:
+        sessions, turns = size or (self.rng.randint(2, 4), None)
+        for session in range(sessions):
             self.session = session
-            kinds = self._plan()
+            kinds = self._plan(turns or self.rng.randint(4, 8))
             offer = None
             for kind, next_kind in zip(kinds, [*kinds[1:], ""], strict=True):
                 offer = self._turn(kind, next_kind, offer)
 
-    def _plan(self) -> list[str]:
+    def _plan(self, turns: int) -> list[str]:
         """Kinds of one session: a choice follows some turn, a change an earlier session."""
-        drawn = self.rng.choices(tuple(_KINDS), tuple(_KINDS.values()), k=self.rng.randint(4, 8))
+        drawn = self.rng.choices(tuple(_KINDS), tuple(_KINDS.values()), k=turns)
         if drawn[0] == "choice":
             drawn[0] = "persona"
         changes = [place for place, kind in enumerate(drawn) if kind == "change"]

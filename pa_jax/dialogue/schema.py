@@ -47,7 +47,9 @@ class Episode:
     profile   statements known before this turn, oldest first
     context   the assistant message that the user answers, "" at the start of a session
     user      the user's words of this turn
-    gold      as Turn.gold
+    gold      as Turn.gold; of a request, the best action (grammar: dialogue/asking.py)
+    options   of a request, the topics the policy may ask about, in the order shown; else none
+    worth     of each option, what asking about it adds to the answer, the turn's cost taken off
     """
 
     id: str
@@ -58,3 +60,5 @@ class Episode:
     gold: str | None
     slot: str = ""
     kind: str = ""
+    options: tuple[str, ...] = ()
+    worth: tuple[float, ...] = ()

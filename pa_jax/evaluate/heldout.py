@@ -1,6 +1,8 @@
 """Greedy snippets on held-out episodes, scored against gold by the reference judge.
 
-Not by the judge that training used: what is optimised is no measure of itself.
+Not by the judge that training used: what is optimised is no measure of itself. The decision to ask
+has no judge but what each question is worth: there it is the same bookkeeping, on held-out
+requests.
 """
 
 import dataclasses
@@ -12,7 +14,7 @@ from pa_jax.core import keys
 from pa_jax.dialogue import schema
 from pa_jax.evaluate import metrics
 from pa_jax.infer import engine
-from pa_jax.judge import reference, rubric
+from pa_jax.judge import asking, reference, rubric
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,10 +54,17 @@ def run(
             text=done.texts[i][0],
             finished=bool(done.finished[i, 0]),
             f1=reference.token_f1(done.texts[i][0], episode.gold),
-            scores=reference.agreement(episode, done.texts[i][0]),
+            scores=scores(episode, done.texts[i][0]),
         )
         for i, episode in enumerate(episodes)
     ]
+
+
+def scores(episode: schema.Episode, text: str) -> tuple[float, ...]:
+    """The four criteria of one text; of a decision to ask, its scaled gain four times."""
+    if episode.options:
+        return (asking.scaled(asking.gain(episode, text)),) * len(rubric.CRITERIA)
+    return reference.agreement(episode, text)
 
 
 def summary(records: Sequence[Record]) -> dict[str, metrics.Interval]:

@@ -59,17 +59,17 @@ def prefill(
 
 
 def decode_step(model, token_ng, kv, branch_kv, length_n, step):
-    """Logits [n, g, v] after one more token a branch, and the branches' grown keys and values."""
+    """Logits [n, g, v] after one more token a branch, and the branches' grown keys and values.
+
+    `step` says where the token stands in its branch: one number, or one a row.
+    """
     n, g = token_ng.shape
     layers = jnp.arange(model.cfg.layers)
 
     def attend(q, k, v, this, grown):
         (k_p, v_p), layer = this
-        shape = (1, n, g, 1, *k.shape[2:])
-        at = (layer, 0, 0, step, 0, 0)
         grown = tuple(
-            jax.lax.dynamic_update_slice(old, new.reshape(shape), at)
-            for old, new in zip(grown, (k, v), strict=True)
+            _written(old, new, layer, step) for old, new in zip(grown, (k, v), strict=True)
         )
         own = tuple(jax.lax.dynamic_index_in_dim(x, layer, keepdims=False) for x in grown)
         o = attention.decode_attention(q, (k_p, v_p), own, trunk_len=length_n, step=step)
@@ -78,6 +78,15 @@ def decode_step(model, token_ng, kv, branch_kv, length_n, step):
     position_ng = jnp.broadcast_to((length_n + step)[:, None], (n, g))
     passed = model.hidden(token_ng, position_ng, attend, per_layer=(kv, layers), carry=branch_kv)
     return model.logits(passed.hidden), passed.carry
+
+
+def _written(grown, new_ngkz, layer, step):
+    """Branches' keys or values [l, n, g, c, k, z] with those of one token at its step."""
+    n, g, *rest = new_ngkz.shape
+    if step.ndim:
+        return grown.at[layer, jnp.arange(n), :, step].set(new_ngkz)
+    at = (layer, 0, 0, step, 0, 0)
+    return jax.lax.dynamic_update_slice(grown, new_ngkz.reshape(1, n, g, 1, *rest), at)
 
 
 @functools.partial(jax.jit, static_argnums=1)

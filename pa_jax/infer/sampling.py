@@ -1,9 +1,13 @@
-"""Logits to a token and its log-prob; temperature, top-k and top-p are traced numbers."""
+"""Logits to a token and its log-prob; temperature, top-k and top-p are traced numbers.
+
+One number for all rows, or one a row.
+"""
 
 import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from pa_jax.core.typing import Array, Float, Int, Key
 
@@ -13,21 +17,26 @@ BLOCK = 256  # tokens a block of the two-stage draw
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """temperature 0 is greedy; top_k 0 and top_p 1 cut nothing."""
+    """temperature 0 is greedy; top_k 0 and top_p 1 cut nothing. Scalars, or one value a row."""
 
-    temperature: Float[Array, ""]
-    top_k: Int[Array, ""]
-    top_p: Float[Array, ""]
+    temperature: Float[Array | np.ndarray, "*b"]
+    top_k: Int[Array | np.ndarray, "*b"]
+    top_p: Float[Array | np.ndarray, "*b"]
 
 
 def settings(temperature: float, top_k: int = 0, top_p: float = 1.0) -> Sampling:
     """Checked Sampling; raises ValueError on a value outside its range."""
+    check(temperature, top_k, top_p)
+    return Sampling(jnp.float32(temperature), jnp.int32(top_k), jnp.float32(top_p))
+
+
+def check(temperature: float, top_k: int, top_p: float) -> None:
+    """Raises ValueError on a value outside its range."""
     if temperature < 0 or top_k < 0 or not 0 < top_p <= 1:
         raise ValueError(
             f"temperature={temperature}, top_k={top_k}, top_p={top_p}: allowed are temperature >= "
             "0, top_k >= 0 (0 is off) and 0 < top_p <= 1 (1 is off)."
         )
-    return Sampling(jnp.float32(temperature), jnp.int32(top_k), jnp.float32(top_p))
 
 
 def sample(
@@ -38,14 +47,27 @@ def sample(
     That is the log-prob the trainer computes for the same token; greedy rows report temperature 1.
     """
     greedy = how.temperature == 0
-    scaled = logits_bv.astype(jnp.float32) / jnp.where(greedy, 1.0, how.temperature)
+    scaled = logits_bv.astype(jnp.float32) / _column(jnp.where(greedy, 1.0, how.temperature))
     cut = (how.top_k > 0) | (how.top_p < 1)
-    kept = jax.lax.cond(cut, lambda x: _cut(x, how), lambda x: x, scaled)
+    if cut.ndim:  # the sort is paid as soon as one row needs it; the other rows stay as they are
+        kept = jax.lax.cond(
+            cut.any(),
+            lambda x: jnp.where(cut[:, None], _cut(x, how), x),
+            lambda x: x,
+            scaled,
+        )
+    else:
+        kept = jax.lax.cond(cut, lambda x: _cut(x, how), lambda x: x, scaled)
     uniform_b = jax.vmap(jax.random.uniform)(key_b)
     token_b = jnp.where(greedy, jnp.argmax(kept, axis=-1), _draw(kept, uniform_b))
     token_b = token_b.astype(jnp.int32)
     chosen = jnp.take_along_axis(scaled, token_b[:, None], axis=-1)[:, 0]
     return token_b, chosen - jax.nn.logsumexp(scaled, axis=-1)
+
+
+def _column(x: Array) -> Array:
+    """A scalar as it is, one value a row as a column beside [b, v]."""
+    return x[:, None] if x.ndim else x
 
 
 def _draw(logits_bv: Array, uniform_b: Array) -> Array:
@@ -78,7 +100,7 @@ def _cut(scaled_bv: Array, how: Sampling) -> Array:
     v = scaled_bv.shape[-1]
     down = -jnp.sort(-scaled_bv, axis=-1)
     mass = jnp.cumsum(jax.nn.softmax(down, axis=-1), axis=-1)
-    by_mass = jnp.sum(mass - jax.nn.softmax(down, axis=-1) < how.top_p, axis=-1)
+    by_mass = jnp.sum(mass - jax.nn.softmax(down, axis=-1) < _column(how.top_p), axis=-1)
     by_count = jnp.where(how.top_k > 0, how.top_k, v)
     keep = jnp.clip(jnp.minimum(by_mass, by_count), 1, v)
     threshold = jnp.take_along_axis(down, keep[:, None] - 1, axis=-1)

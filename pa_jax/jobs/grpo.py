@@ -23,23 +23,40 @@ from pa_jax.train import loop, step
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The `grpo` job."""
+    config = of_task(config)
     cfg = setup.section(learner.RolloutConfig, config.rollout)
     plan = pipeline.PipelineConfig(cfg.prompts, cfg.buckets, config.seed)
 
     def wire(config, opened, timer):
-        made = make_learner(config, opened, timer)
+        made = make_learner(config, opened, timer, workdir)
         return loop.Hooks(made.step, show, functools.partial(write_samples, workdir))
 
     training.run(config, workdir, plan, wire)
 
 
+def of_task(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """The config with the data and the judge of its task: infer snippets, or decide to ask."""
+    if config.task == "infer":
+        return config
+    if config.task != "ask":
+        raise ValueError(f"task={config.task!r}: choose 'infer' or 'ask'.")
+    made = config.copy_and_resolve_references()
+    made.data.source, made.judge.kind = "requests", "asking"
+    return made
+
+
 def open_judge(
-    config: ml_collections.ConfigDict, start: models.LoadedModel, mesh: jax.sharding.Mesh | None
+    config: ml_collections.ConfigDict,
+    start: models.LoadedModel,
+    mesh: jax.sharding.Mesh | None,
+    workdir: pathlib.Path,
 ) -> judges.Judge:
     """The judge that config.judge names; an empty source is the policy's own starting weights."""
     cfg = config.judge
     model = start
-    if cfg.source and cfg.kind != "reference":
+    if cfg.kind == "remote":
+        model = setup.endpoint(cfg.remote, workdir)
+    elif cfg.source and cfg.kind not in judges.NO_WEIGHTS:
         rules = sharding.INFER_RULES
         model = models.load(cfg.source, mesh=mesh, dtype=cfg.dtype, rules=rules)
         if cfg.int8:
@@ -48,7 +65,10 @@ def open_judge(
 
 
 def make_learner(
-    config: ml_collections.ConfigDict, opened: training.Opened, timer: timing.PhaseTimer
+    config: ml_collections.ConfigDict,
+    opened: training.Opened,
+    timer: timing.PhaseTimer,
+    workdir: pathlib.Path,
 ) -> learner.Learner:
     """The learner with its jitted update; the weights at the start stay as the reference."""
     cfg = setup.section(learner.RolloutConfig, config.rollout)
@@ -60,7 +80,7 @@ def make_learner(
     )
     return learner.Learner(
         engine=opened.sampler,
-        judge=open_judge(config, opened.start, opened.mesh),
+        judge=open_judge(config, opened.start, opened.mesh, workdir),
         reference=nnx.split(opened.start.module),
         update=step.make_update(
             opened.graph,

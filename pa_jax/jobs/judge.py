@@ -1,50 +1,111 @@
-"""Measure judges on episodes with gold: AUC per criterion, aggregate, canaries, agreement."""
+"""Measure judges on episodes with gold: on right and spoilt snippets, on each other, on labels."""
 
 import json
 import pathlib
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import ml_collections
 import tqdm
 
 from pa_jax import judge as judges
+from pa_jax import models
 from pa_jax.core import files
+from pa_jax.infer import engine
 from pa_jax.jobs import setup
-from pa_jax.judge import agreement
+from pa_jax.judge import agreement, bias, rubric, sheet
+from pa_jax.judge import judge as kinds
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """The `judge` job: one table, and report.json with the same figures."""
+    """The `judge` job: one table, and report.json with the same figures; or a sheet to label."""
+    labels = {path: sheet.read(pathlib.Path(path)) for path in config.labels.split(",") if path}
     setup.open_workdir(config, workdir)
-    episodes = setup.labelled(setup.open_episodes(config, workdir, config.split))
-    others = setup.labelled(setup.open_episodes(config, workdir, "train"))
-    chosen = setup.spread(episodes, config.episodes)
-    lenders = setup.spread(others, config.episodes)
-    model = setup.load_model(config)
-    reports = {}
+    made = open_cases(config, workdir)
+    if config.sheet:
+        count = sheet.write(pathlib.Path(config.sheet), made, seed=config.seed)
+        tqdm.tqdm.write(f"{config.sheet} holds {count} notes to rate from 1 to 5.")
+        return
+    needs_model = set(config.kinds) - set(kinds.NO_WEIGHTS)
+    model = setup.load_model(config) if needs_model else None
+    own = written(config, model, made[: config.bias]) if model and config.bias else None
+    report: dict[str, Any] = {}
+    scores = {}
     for kind in config.kinds:
-        began = time.monotonic()
-        words = None if kind == "reference" else model.tokenizer
-        reports[kind] = agreement.measure(
-            judges.Judge(kind, model=model, rows=config.rows),
-            chosen,
-            lenders,
-            seed=config.seed,
-            words=words,
-        ) | {"seconds": round(time.monotonic() - began, 1)}
-        files.atomic_write(workdir / "report.json", json.dumps(reports, indent=2) + "\n")
-    tqdm.tqdm.write(table(reports))
+        scores[kind], report[kind] = measured(config, workdir, kind, model, made, own)
+        if labels:
+            report[kind]["labels"] = sheet.against_judge(made, scores[kind], sheet.merged(labels))
+        files.atomic_write(workdir / "report.json", json.dumps(report, indent=2) + "\n")
+    tqdm.tqdm.write(table(report))
+    pairs = agreement.between(made, scores) | sheet.between(labels)
+    if pairs:
+        tqdm.tqdm.write(table(pairs))
+        both = json.dumps(report | {"between": pairs}, indent=2)
+        files.atomic_write(workdir / "report.json", both + "\n")
     tqdm.tqdm.write(f"{workdir}/report.json holds these figures.")
 
 
+def open_cases(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> list[agreement.Case]:
+    """The cases of config's data, split, episodes and seed."""
+    episodes = setup.labelled(setup.open_episodes(config, workdir, config.split))
+    others = setup.labelled(setup.open_episodes(config, workdir, "train"))
+    chosen, lenders = (setup.spread(found, config.episodes) for found in (episodes, others))
+    return agreement.cases(chosen, lenders, seed=config.seed)
+
+
+def measured(
+    config: ml_collections.ConfigDict,
+    workdir: pathlib.Path,
+    kind: str,
+    model: models.LoadedModel | None,
+    made: Sequence[agreement.Case],
+    own: Sequence[str] | None,
+) -> tuple[rubric.Scores, dict[str, Any]]:
+    """One judge's scores of all cases' texts, and its figures."""
+    began = time.monotonic()
+    words = None if kind in kinds.NO_WEIGHTS else model.tokenizer
+    behind = setup.endpoint(config.remote, workdir) if kind == "remote" else model
+    one = judges.Judge(kind, model=behind, rows=config.rows)
+    scores = agreement.judged(one, made, words)
+    report = agreement.figures(made, scores)
+    few = made[: config.bias]
+    if few:
+        report["bias"] = {
+            "length": bias.length(one, few, words, seed=config.seed),
+            "position": bias.position(one, few, words),
+        }
+        if words is not None:
+            report["bias"]["self"] = bias.self_preference(one, few, own, words)
+    if kind == "remote":
+        report["remote"] = one.figures()
+    return scores, report | {"seconds": round(time.monotonic() - began, 1)}
+
+
+def written(
+    config: ml_collections.ConfigDict, model: models.LoadedModel, made: Sequence[agreement.Case]
+) -> list[str]:
+    """What the judges' own model writes for the cases, greedily."""
+    encode = setup.encoder(config, model.tokenizer)
+    done = engine.Engine(model, rows=config.eval.rows).generate(
+        [encode(case.episode) for case in made],
+        n=1,
+        max_new_tokens=config.eval.max_new_tokens,
+        temperature=0.0,
+        seed=config.seed,
+    )
+    return [texts[0] for texts in done.texts]
+
+
 def table(reports: dict[str, dict]) -> str:
-    """A line a figure, a column a judge."""
+    """A line a figure, a column a judge or pair."""
     flat = {kind: setup.flat(report) for kind, report in reports.items()}
     names = list(dict.fromkeys(name for figures in flat.values() for name in figures))
     width = max(map(len, names))
-    lines = [" " * width + "".join(f"{kind:>13}" for kind in flat)]
+    wide = max(13, *(len(kind) + 2 for kind in flat))
+    lines = [" " * width + "".join(f"{kind:>{wide}}" for kind in flat)]
     for name in names:
         cells = [figures.get(name) for figures in flat.values()]
-        shown = (f"{x:13.3f}" if isinstance(x, float) else f"{x!s:>13.13}" for x in cells)
+        shown = (f"{x:{wide}.3f}" if isinstance(x, float) else f"{x!s:>{wide}}" for x in cells)
         lines.append(f"{name:{width}}" + "".join(shown))
     return "\n".join(lines)

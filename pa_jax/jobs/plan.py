@@ -14,13 +14,27 @@ from pa_jax.core import mesh as meshes
 from pa_jax.jobs import setup
 from pa_jax.models import lora
 from pa_jax.models.io import source
-from pa_jax.plan import advice, client, figures, phases, report, request, search, shapes, topology
+from pa_jax.plan import (
+    advice,
+    client,
+    figures,
+    phases,
+    report,
+    request,
+    scaling,
+    search,
+    shapes,
+    topology,
+)
 from pa_jax.rl import learner, loss
 from pa_jax.train import loop, optimizer
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The `plan` job: table on the terminal, plan.txt, report.json and plan.png in the folder."""
+    if config.scaling:
+        scale(config, workdir)
+        return
     slice_ = topology.named(config.slice)
     asked = make_request(config, slice_)
     budget = config.hbm_share * slice_.chip.hbm_bytes
@@ -41,6 +55,28 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     report.chart(plan, workdir / "plan.png")
     tqdm.tqdm.write(text)
     tqdm.tqdm.write(f"Wrote {workdir}/plan.txt, report.json, plan.png.")
+
+
+def scale(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """The config's slice and those of config.scaling, with constant rows a chip: one table.
+
+    What does not fit is in the table all the same: its peak says by how much.
+    """
+    configs = [config, *(scaling.on(config, name) for name in config.scaling)]
+    slices = [topology.named(one.slice) for one in configs]
+    wanted = [make_request(one, slice_) for one, slice_ in zip(configs, slices, strict=True)]
+    client.check_libtpu()
+    setup.open_workdir(config, workdir)
+    plans = [
+        planned(one, slice_, asked, make_step(asked, slice_), workdir)
+        for one, slice_, asked in zip(configs, slices, wanted, strict=True)
+    ]
+    text = scaling.table(plans)
+    files.atomic_write(workdir / "scaling.md", text + "\n")
+    reports = {plan.slice.name: report.as_json(plan) for plan in plans}
+    files.atomic_write(workdir / "report.json", json.dumps(reports, indent=2) + "\n")
+    tqdm.tqdm.write(text)
+    tqdm.tqdm.write(f"Wrote {workdir}/scaling.md, report.json.")
 
 
 def make_work(config: ml_collections.ConfigDict) -> phases.Work:
@@ -167,6 +203,7 @@ def planned(
         decode=figures.decode(step, rows),
         budget=budget,
         efficiency=config.efficiency,
+        prompts=work.prompts,
         new_tokens=work.prompts * work.group * work.completion,
         tree_tokens=work.prompts * work.spec.slots,
         too_large=answer.too_large,

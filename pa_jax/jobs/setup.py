@@ -16,18 +16,23 @@ from pa_jax.core import files, keys, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.data import source
 from pa_jax.dialogue import prompts, schema, template, tokenizer
+from pa_jax.judge import remote
 from pa_jax.models import lora, quant
 
 MAY_CHANGE = (
     *("train.steps", "train.save_every", "train.keep", "train.max_skipped", "train.stall"),
     *("benchmarks", "systems", "runs", "baseline", "retry_failed"),  # of eval: rows name theirs
+    *(
+        f"judge.remote.{name}"  # how the same answers are come by
+        for name in ("key_env", "concurrency", "timeout", "retries", "requests", "cost", "cache")
+    ),
 )
 
 
 def open_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """Make the folder and write config.json; a folder with results of another run is refused.
 
-    Going on with a longer or shorter `train` is allowed; any other difference is named.
+    Going on with what MAY_CHANGE names is allowed; any other difference is named.
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -78,6 +83,12 @@ def section(kind: Callable[..., Any], values: ml_collections.ConfigDict) -> Any:
         raise ValueError(f"config section for {kind.__name__}: {error}.") from error
 
 
+def endpoint(values: ml_collections.ConfigDict, workdir: pathlib.Path) -> remote.Endpoint:
+    """A remote judge's endpoint; its answers lie in the work directory unless told otherwise."""
+    cache = values.cache or str(workdir / "answers.sqlite")
+    return section(remote.Endpoint, ml_collections.ConfigDict(values.to_dict() | {"cache": cache}))
+
+
 def open_episodes(
     config: ml_collections.ConfigDict, workdir: pathlib.Path, split: str
 ) -> Sequence[schema.Episode]:
@@ -92,11 +103,11 @@ def open_episodes(
 def encoder(
     config: ml_collections.ConfigDict, words: tokenizer.Tokenizer
 ) -> Callable[[schema.Episode], list[int]]:
-    """Episode -> prompt ids of the inferencer, as in serving."""
+    """Episode -> prompt ids of the policy, as in serving."""
     limits = section(prompts.PromptConfig, config.prompt)
 
     def encode(episode: schema.Episode) -> list[int]:
-        messages = prompts.infer(episode, limits)
+        messages = prompts.of(episode, limits)
         return template.encode_chat(words, messages, add_generation_prompt=True)
 
     return encode

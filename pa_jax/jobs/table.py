@@ -1,11 +1,13 @@
 """config.job -> the function (config, workdir) that runs it."""
 
-from pa_jax.jobs import bench, eval, export, grpo, judge, plan, sft
+from pa_jax.jobs import bench, chat, eval, export, grpo, infer, judge, plan, sft
 
 JOBS = {
     "grpo": grpo.run,
     "sft": sft.run,
     "judge": judge.run,
+    "infer": infer.run,
+    "chat": chat.run,
     "bench": bench.run,
     "eval": eval.run,
     "export": export.run,

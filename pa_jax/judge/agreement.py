@@ -1,8 +1,9 @@
 """How far a judge can be trusted: right snippets against spoilt ones and canaries."""
 
 import dataclasses
+import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import tqdm
 
 from pa_jax.core.typing import Float
 from pa_jax.dialogue import schema, snippet, tokenizer
-from pa_jax.judge import canaries, judge, reference, rewording, rubric
+from pa_jax.judge import canaries, judge, reference, rewording, rubric, statistics
 
 # Texts of like length share a tree; the last need no model.
 APART = (("no_hallucination", "unchanged"), ("copy",), ("empty", "colon", "unknown"))
@@ -72,6 +73,8 @@ def cases(
         texts |= canaries.spoilt(right, rewording.right(other.gold, rng), episode, rng)
         texts |= {name: make(episode) for name, make in canaries.CANARIES.items()}
         made.append(Case(episode, texts))
+    if not made:
+        raise ValueError("no episode with a gold preference to measure on; give some.")
     return made
 
 
@@ -88,7 +91,7 @@ def judged(
     parts = []
     with tqdm.tqdm(total=len(together) * len(made), unit="tree", desc=judge.kind) as bar:
         for chosen in together:
-            groups = [_group(case, chosen, words) for case in made]
+            groups = [_chosen(case, chosen, words) for case in made]
             found = []
             for start in range(0, len(groups), CHUNK):
                 found.append(judge.score(groups[start : start + CHUNK]))
@@ -103,10 +106,16 @@ def judged(
     return rubric.Scores(values[:, back], failed[:, back])
 
 
-def _group(case: Case, chosen: Sequence[str], words: tokenizer.Tokenizer | None) -> rubric.Group:
-    texts = tuple(case.texts[name] for name in chosen)
+def group(
+    episode: schema.Episode, texts: Sequence[str], words: tokenizer.Tokenizer | None
+) -> rubric.Group:
+    """Texts as a judge takes them, with their ids where it reads ids."""
     ids = tuple(tuple(words.encode(text)) if words else () for text in texts)
-    return rubric.Group(case.episode, ids, texts)
+    return rubric.Group(episode, ids, tuple(texts))
+
+
+def _chosen(case: Case, chosen: Sequence[str], words: tokenizer.Tokenizer | None) -> rubric.Group:
+    return group(case.episode, [case.texts[name] for name in chosen], words)
 
 
 def measure(
@@ -117,16 +126,18 @@ def measure(
     seed: int,
     words: tokenizer.Tokenizer | None,
 ) -> dict[str, Any]:
-    """AUC per criterion and of the mean, paired wins, canary losses and agreement with gold.
-
-    `words` is the judge's tokenizer (None for the reference judge). Aggregate is the mean of the
-    four scores, right against the spoilt snippets of all criteria. A canary loses a pair when its
-    mean is below the right snippet's; a tie is no loss. Failed verdicts are left out and counted.
-    """
+    """`figures` of one judge on fresh cases; `words` is its tokenizer, None if it reads no ids."""
     made = cases(episodes, others, seed=seed)
-    if not made:
-        raise ValueError("no episode with a gold preference to measure on; give some.")
-    scores = judged(judge, made, words)
+    return figures(made, judged(judge, made, words))
+
+
+def figures(made: Sequence[Case], scores: rubric.Scores) -> dict[str, Any]:
+    """AUC per criterion and of the mean, paired wins, canary losses, agreement, calibration.
+
+    Aggregate is the mean of the four scores, right against the spoilt snippets of all criteria. A
+    canary loses a pair when its mean is below the right snippet's; a tie is no loss. ece is of
+    right (good) and spoilt snippets. Failed verdicts are left out and counted.
+    """
     names = list(made[0].texts)
     mean = scores.values.mean(axis=-1)
     ok = ~scores.failed
@@ -136,6 +147,7 @@ def measure(
         "auc": {},
         "paired": {},
         "aggregate_paired": {},
+        "ece": {},
         "canaries_lose": {},
         "means": {
             name: {
@@ -153,6 +165,9 @@ def measure(
         report["auc"][name] = auc(good[fine], bad[ok[:, at]])
         report["paired"][name] = win_rate(good[both], bad[both])
         report["aggregate_paired"][name] = win_rate(mean[both, right], mean[both, at])
+        pooled = np.concatenate([good[fine], bad[ok[:, at]]])
+        is_good = np.arange(len(pooled)) < fine.sum()
+        report["ece"][name] = statistics.calibration(pooled, is_good).ece
     spoilt = [names.index(name) for name in rubric.CRITERIA]
     bad = np.concatenate([mean[ok[:, at], at] for at in spoilt])
     report["aggregate"] = auc(mean[fine, right], bad)
@@ -162,6 +177,41 @@ def measure(
         lost = mean[both, right] > mean[both, at]
         report["canaries_lose"][name] = float(lost.mean()) if both.any() else float("nan")
     report["agreement"] = _agreement(made, scores)
+    return report
+
+
+def between(
+    made: Sequence[Case], scores: Mapping[str, rubric.Scores]
+) -> dict[str, statistics.Figures]:
+    """Every two judges on the same cases, over what both gave a verdict on.
+
+    By criterion Cohen's kappa of verdicts (above 0.5) and Spearman's correlation; of the mean
+    scores Spearman's within items, and the share of pairs right against spoilt with one winner.
+    """
+    names = list(made[0].texts)
+    spoilt = [names.index(name) for name in rubric.CRITERIA]
+    report = {}
+    for one, other in itertools.combinations(scores, 2):
+        ok = ~scores[one].failed & ~scores[other].failed
+        pair = [scores[kind].values.astype(np.float64) for kind in (one, other)]
+        found: statistics.Figures = {"n": int(ok.sum())}
+        for k, criterion in enumerate(rubric.CRITERIA):
+            a, b = (values[..., k][ok] for values in pair)
+            verdicts = ((x > 0.5).astype(int) for x in (a, b))
+            found[f"kappa/{criterion}"] = statistics.kappa(*verdicts, levels=2, quadratic=False)
+            found[f"rank/{criterion}"] = statistics.rank_correlation(a, b)
+        means = [values.mean(axis=-1) for values in pair]
+        within = [
+            statistics.rank_correlation(*(mean[i][ok[i]] for mean in means))
+            for i in range(len(made))
+        ]
+        within = [x for x in within if np.isfinite(x)]
+        found["rank/within_items"] = float(np.mean(within)) if within else float("nan")
+        won = [np.sign(mean[:, :1] - mean[:, spoilt]) for mean in means]
+        both = ok[:, :1] & ok[:, spoilt]
+        same = (won[0] == won[1])[both]
+        found["same_winner"] = float(same.mean()) if same.size else float("nan")
+        report[f"{one} and {other}"] = found
     return report
 
 

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pa_jax.core.typing import Float
 from pa_jax.dialogue import schema, snippet, tokenizer
+from pa_jax.judge import rubric
 
 NOTES = "Notes about the user:\n"
 MAX_USER = 1600  # characters of the user's words that are read, from their start
@@ -104,3 +106,10 @@ def settled(episode: schema.Episode, text: str) -> float | None:
     if episode.gold is not None and not parsed.statements:
         return 0.0
     return None
+
+
+def fixed(group: rubric.Group) -> Float[np.ndarray, "g 4"]:
+    """Scores of a group's settled snippets on all criteria, nan where one must judge."""
+    sure = [settled(group.episode, text) for text in group.texts]
+    row = np.array([np.nan if x is None else x for x in sure], np.float64)
+    return np.repeat(row[:, None], len(rubric.CRITERIA), axis=1)

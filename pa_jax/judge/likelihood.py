@@ -75,7 +75,7 @@ class Likelihood:
     def score(self, groups: Sequence[rubric.Group]) -> rubric.Scores:
         """Scores in the order of the groups and their snippets."""
         width = max((len(group.texts) for group in groups), default=0) + 1
-        rows = [fixed(group) for group in groups]
+        rows = [contexts.fixed(group) for group in groups]
         read = [self._read(group, row) for group, row in zip(groups, rows, strict=True)]
         order = [i for i, row in enumerate(rows) if np.isnan(row).any()]
         order.sort(key=lambda i: max(len(c.ids) for c in read[i]))
@@ -161,13 +161,6 @@ def measured(
     worst = min(gain[line == k].mean() for k in range(line[-1] + 1))
     complete = (after.sum() - gold.astype(np.float64).sum()) / len(gold)
     return complete, worst, gain.sum(), (known - bare).mean()
-
-
-def fixed(group: rubric.Group) -> Float[np.ndarray, "g 4"]:
-    """Scores that need no model, nan where one must judge."""
-    settled = [contexts.settled(group.episode, text) for text in group.texts]
-    row = np.array([np.nan if x is None else x for x in settled], np.float64)
-    return np.repeat(row[:, None], len(rubric.CRITERIA), axis=1)
 
 
 def scaled(

@@ -46,9 +46,13 @@ class Verbal:
     def score(self, groups: Sequence[rubric.Group]) -> rubric.Scores:
         """Scores in the order of the groups and their snippets."""
         width = max((len(group.texts) for group in groups), default=0)
-        rows: list[np.ndarray] = []
-        for start in range(0, len(groups), self.forward.rows) if width else ():
-            rows += self._judged(groups[start : start + self.forward.rows], width)
+        rows = [contexts.fixed(group) for group in groups]
+        order = [i for i, row in enumerate(rows) if np.isnan(row).any()]
+        for start in range(0, len(order), self.forward.rows):
+            chosen = order[start : start + self.forward.rows]
+            made = self._judged([groups[i] for i in chosen], width)
+            for i, row in zip(chosen, made, strict=True):
+                rows[i] = np.where(np.isnan(rows[i]), row, rows[i])
         return rubric.gathered(rows)
 
     def _judged(self, groups: Sequence[rubric.Group], width: int) -> list[np.ndarray]:
@@ -65,15 +69,7 @@ class Verbal:
         share = np.exp(logp - logp.max(axis=-1, keepdims=True))
         share /= share.sum(axis=-1, keepdims=True)
         value = share @ np.linspace(0, 1, len(LABELS))  # [n, g, 4]
-        rows = []
-        for i, group in enumerate(groups):
-            row = value[i, : len(group.texts)].copy()
-            for k, text in enumerate(group.texts):
-                fixed = contexts.settled(group.episode, text)
-                if fixed is not None:
-                    row[k] = fixed
-            rows.append(row)
-        return rows
+        return [value[i, : len(group.texts)] for i, group in enumerate(groups)]
 
     def _framed(self, episode: schema.Episode) -> tuple[list[int], list[list[int]]]:
         """Trunk up to where the note begins, and the four questions up to the answer."""

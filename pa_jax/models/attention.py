@@ -177,15 +177,20 @@ def decode_attention(
     branch_kv: tuple[Float[Array, "n g c k z"], Float[Array, "n g c k z"]],
     *,
     trunk_len: Int[Array, " n"],
-    step: Int[Array, ""],
+    step: Int[Array, ""] | Int[Array, " n"],
 ) -> Float[Array, "n g h z"]:
-    """One new token a branch: the trunk's keys are read once for all g; own slots <= step count."""
+    """One new token a branch: the trunk's keys are read once for all g; own slots <= step count.
+
+    `step` is one number, or one a row.
+    """
     n, g, h, z = q_nghz.shape
     (k_p, v_p), (k_b, v_b) = trunk_kv, branch_kv
     kv = k_p.shape[2]
     q = q_nghz.reshape(n, g, kv, h // kv, z)
     shape = (n, kv, h // kv, g)
     trunk_mask = jnp.arange(k_p.shape[1]) < trunk_len[:, None]
+    if step.ndim:
+        step = step[:, None, None, None, None, None]  # beside [n, g, k, r, x, s]
     own_mask = jnp.arange(k_b.shape[2]) <= step
     pieces = [
         shared_piece(q, k_p, v_p, trunk_mask[:, None, None, None, :]),

@@ -31,6 +31,7 @@ class Plan:
     decode: figures.Decode | None
     budget: float
     efficiency: float
+    prompts: int
     new_tokens: int
     tree_tokens: int
     too_large: Sequence[str]
@@ -150,6 +151,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         else dataclasses.asdict(plan.decode) | {"ratio": plan.decode.ratio},
         "step_seconds": {"floor": plan.floor, "expected": plan.expected},
         "efficiency_assumed": plan.efficiency,
+        "prompts": plan.prompts,
         "new_tokens_per_second": plan.new_tokens / plan.expected,
         "tree_tokens_per_second": plan.tree_tokens / plan.expected,
         "ici_share": plan.ici_share,

@@ -18,7 +18,7 @@ class Load:
     hbm_bytes: float
     ici_bytes: float
 
-    def times(self, count: float) -> "Load":
+    def times(self, count: int) -> "Load":
         """The same `count` times."""
         return Load(self.flops * count, self.hbm_bytes * count, self.ici_bytes * count)
 

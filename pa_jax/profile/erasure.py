@@ -1,6 +1,7 @@
 """Deleting a user for good, and looking whether anything is left."""
 
 import dataclasses
+import json
 import mmap
 import pathlib
 import time
@@ -17,8 +18,9 @@ MIN_PIECE_BYTES = 8  # anything shorter is found by chance
 class Receipt:
     """What an erasure removed, and where it made sure.
 
-    facts, versions, turns, labels  counts of what was deleted
-    pieces         pieces of the user's statements, quotes and labels that were looked for
+    facts, versions, turns, labels, journal  counts of what was deleted; `turns` are those that
+                   were applied, `journal` those of sessions, with what was said in them
+    pieces         pieces of the user's words, statements, labels and replies that were looked for
     files          the database's files that were read whole, none on a server
     bytes_checked  their size
     verified       no piece is left in `files`, but for words that other profiles also hold;
@@ -31,6 +33,7 @@ class Receipt:
     versions: int
     turns: int
     labels: int
+    journal: int
     pieces: int
     files: tuple[str, ...]
     bytes_checked: int
@@ -61,8 +64,8 @@ def erase(engine: sa.Engine, user: str) -> Receipt:
     return Receipt(user, *counts, len(pieces), files, size, True, note)
 
 
-def _delete(connection: sa.Connection, user: str) -> tuple[set[str], tuple[int, int, int, int]]:
-    """The user's texts, and how many facts, versions, turns and labels went."""
+def _delete(connection: sa.Connection, user: str) -> tuple[set[str], tuple[int, ...]]:
+    """The user's texts, and how many facts, versions, turns, labels and journal turns went."""
     users = tables.USERS.c.user_id == user
     connection.execute(sa.select(tables.USERS).where(users).with_for_update())
     columns = tables.FACTS.c
@@ -75,12 +78,27 @@ def _delete(connection: sa.Connection, user: str) -> tuple[set[str], tuple[int, 
         sa.select(tables.LABELS.c.name).where(tables.LABELS.c.user_id == user)
     ).scalars()
     texts = {text for row in rows for text in row[1:]} | set(names)
+    texts |= _said(connection, user)
     deleted = [
         connection.execute(table.delete().where(table.c.user_id == user)).rowcount
-        for table in (tables.FACTS, tables.TURNS, tables.LABELS)
+        for table in (tables.FACTS, tables.TURNS, tables.LABELS, tables.JOURNAL)
     ]
     connection.execute(tables.USERS.delete().where(users))
     return texts, (len({row.fact_id for row in rows}), *deleted)
+
+
+def _said(connection: sa.Connection, user: str) -> set[str]:
+    """The texts of a user's turns as the file has them; questions are the taxonomy's."""
+    columns = tables.JOURNAL.c
+    rows = connection.execute(
+        sa.select(columns.words, columns.snippet, columns.answer, columns.ops).where(
+            columns.user_id == user
+        )
+    ).all()
+    texts = {text for row in rows for text in row[:3] if text is not None}
+    ops = [op for row in rows if row.ops is not None for op in json.loads(row.ops)]
+    inside = {op[name] for op in ops for name in ("statement", "replaces")} - {None}
+    return texts | {json.dumps(text)[1:-1] for text in inside}
 
 
 def _pieces(texts: set[str]) -> list[str]:

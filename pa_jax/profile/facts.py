@@ -107,6 +107,13 @@ class FactOp:
         require_slot("FactOp.slot", self.slot)
         _require_belief("FactOp", self.polarity, self.authority, self.confidence)
 
+    @classmethod
+    def unchecked(cls, fields: dict[str, Any]) -> "FactOp":
+        """An operation of fields that a FactOp has held before."""
+        op = object.__new__(cls)
+        op.__dict__.update(fields)
+        return op
+
 
 def require_slot(where: str, slot: str) -> None:
     """Raises a ValueError unless `slot` is a path of the taxonomy or "other/LABEL"."""

@@ -1,25 +1,26 @@
 """A whole profile as JSON-able data, and back: what `export` gives and `import_` takes.
 
-    {"format": "pa_jax.profile", "version": 1, "user": ID,
+    {"format": "pa_jax.profile", "version": 2, "user": ID,
      "facts":  [a version of a fact each: the fields of Fact, "version", "event",
                 "by": {"session", "turn"}, "known_from", "known_to"],
      "turns":  [{"session", "turn", "applied_at", "receipts"}],
-     "labels": [{"name", "sightings", "first_seen", "last_seen", "promoted_at"}]}
+     "labels": [{"name", "sightings", "first_seen", "last_seen", "promoted_at"}],
+     "journal": [the fields of turns.Turn]}
 
-Times are ISO 8601 in UTC. What is read is checked as a whole before anything is stored.
+Version 1 had no journal. Times are ISO 8601 in UTC. What is read is checked as a whole before
+anything is stored.
 """
 
 import dataclasses
 import datetime
 import json
-from collections.abc import Callable
 from typing import Any
 
-from pa_jax.profile import facts, promote, update, wording
+from pa_jax.profile import entries, facts, promote, turns, update, wording
 
 FORMAT = "pa_jax.profile"
-VERSION = 1
-MAX_INTEGER = 2**31 - 1
+VERSION = 2
+READABLE = (1, 2)
 MAX_ID_CHARS = 100
 
 
@@ -58,6 +59,7 @@ class Profile:
     records: tuple[Record, ...]
     turns: tuple[AppliedTurn, ...]
     labels: tuple[promote.Label, ...]
+    journal: tuple[turns.Turn, ...]
 
 
 def order(record: Record) -> tuple[Any, ...]:
@@ -76,12 +78,23 @@ def dump(profile: Profile) -> dict[str, Any]:
             _plain(turn) | {"receipts": receipts_data(turn.receipts)} for turn in profile.turns
         ],
         "labels": [_plain(label) for label in profile.labels],
+        "journal": [_journal_data(turn) for turn in profile.journal],
     }
 
 
 def receipts_data(receipts: tuple[update.Receipt, ...]) -> list[dict[str, Any]]:
     """Receipts as data."""
     return [_plain(receipt) | {"closed": list(receipt.closed)} for receipt in receipts]
+
+
+def ops_data(ops: tuple[facts.FactOp, ...]) -> list[dict[str, Any]]:
+    """Operations as data."""
+    return [_plain(op) for op in ops]
+
+
+def needs_data(needs: tuple[tuple[str, float], ...]) -> list[dict[str, Any]]:
+    """What a request depends on, as data."""
+    return [{"slot": slot, "weight": weight} for slot, weight in needs]
 
 
 def load(data: Any) -> Profile:
@@ -93,11 +106,12 @@ def load(data: Any) -> Profile:
             raise ValueError(
                 f"profile import is no JSON ({error}); was it written to its end? Export it again."
             ) from error
-    top = _Entry(data, "profile import")
-    if (top.take("format", str), top.take("version", int)) != (FORMAT, VERSION):
+    top = entries.Entry(data, "profile import")
+    version = top.take("version", int)
+    if top.take("format", str) != FORMAT or version not in READABLE:
         raise ValueError(
             f"profile import has format {data['format']!r} version {data['version']!r}; this "
-            f"pa_jax reads {FORMAT!r} version {VERSION}; convert it, or upgrade pa_jax."
+            f"pa_jax reads {FORMAT!r} versions {READABLE}; convert it, or upgrade pa_jax."
         )
     user = top.take("user", str)
     profile = Profile(
@@ -105,8 +119,10 @@ def load(data: Any) -> Profile:
         tuple(_record(entry, user) for entry in top.entries("facts")),
         tuple(_turn(entry) for entry in top.entries("turns")),
         tuple(_label(entry) for entry in top.entries("labels")),
+        tuple(_journal_turn(entry, user) for entry in _journal_entries(top, version)),
     )
     _require_unique("turns", [(turn.session, turn.turn) for turn in profile.turns])
+    _require_unique("journal", [(turn.session, turn.turn) for turn in profile.journal])
     _require_unique("labels", [label.name for label in profile.labels])
     _require_chains(profile)
     return profile
@@ -114,7 +130,7 @@ def load(data: Any) -> Profile:
 
 def receipts(data: Any) -> tuple[update.Receipt, ...]:
     """Receipts from data."""
-    return tuple(_receipt(_Entry(entry, "receipt")) for entry in data)
+    return tuple(_receipt(entries.Entry(entry, "receipt")) for entry in data)
 
 
 # to data
@@ -141,76 +157,21 @@ def _record_data(record: Record) -> dict[str, Any]:
     }
 
 
+def _journal_data(turn: turns.Turn) -> dict[str, Any]:
+    data = _plain(turn)
+    del data["user"]
+    return data | {
+        "ops": None if turn.ops is None else ops_data(turn.ops),
+        "dropped": None if turn.dropped is None else list(turn.dropped),
+        "needs": None if turn.needs is None else needs_data(turn.needs),
+        "times": [_text(time) for time in turn.times],
+    }
+
+
 # from data
 
 
-class _Entry:
-    """A JSON object that knows where it stands in the import."""
-
-    def __init__(self, data: Any, where: str) -> None:
-        if not isinstance(data, dict):
-            raise ValueError(f"{where} is a {type(data).__name__}; it must be an object.")
-        self._data = data
-        self.where = where
-
-    def take(self, key: str, kind: type, *, optional: bool = False) -> Any:
-        if key not in self._data:
-            raise ValueError(f"{self.where} has no {key!r}; export the profile again.")
-        value = self._data[key]
-        if optional and value is None:
-            return None
-        if kind is float and type(value) is int:
-            value = float(value)
-        if type(value) is not kind:
-            raise ValueError(
-                f"{self.where}.{key} is a {type(value).__name__}; it must be of {kind.__name__}."
-            )
-        if kind is str and ("\0" in value or not _encodes(value)):
-            raise ValueError(f"{self.where}.{key} has a character that no database stores.")
-        if kind is int and not 0 <= value <= MAX_INTEGER:
-            raise ValueError(f"{self.where}.{key}={value}; it must be from 0 to {MAX_INTEGER}.")
-        return value
-
-    def entries(self, key: str) -> "list[_Entry]":
-        items = self.take(key, list)
-        return [_Entry(item, f"{self.where}.{key}[{n}]") for n, item in enumerate(items)]
-
-    def entry(self, key: str) -> "_Entry":
-        return _Entry(self.take(key, dict), f"{self.where}.{key}")
-
-    def time(self, key: str, *, optional: bool = False) -> Any:
-        text = self.take(key, str, optional=optional)
-        if text is None:
-            return None
-        try:
-            time = datetime.datetime.fromisoformat(text)
-        except ValueError as error:
-            raise ValueError(f"{self.where}.{key}={text!r:.40} is no ISO 8601 time.") from error
-        if time.utcoffset() != datetime.timedelta(0):
-            raise ValueError(f"{self.where}.{key}={text!r:.40} is not in UTC; end it in +00:00.")
-        return time.replace(tzinfo=datetime.UTC)
-
-    def choice(self, key: str, allowed: tuple[str, ...]) -> str:
-        text = self.take(key, str)
-        if text not in allowed:
-            raise ValueError(
-                f"{self.where}.{key}={text!r:.40}: choose one of {', '.join(allowed)}."
-            )
-        return text
-
-    def build(self, make: Callable[[], Any]) -> Any:
-        """What `make` returns; its complaints say where."""
-        try:
-            return make()
-        except ValueError as error:
-            raise ValueError(f"{self.where}: {error}") from error
-
-
-def _encodes(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _record(entry: _Entry, user: str) -> Record:
+def _record(entry: entries.Entry, user: str) -> Record:
     source, by = entry.entry("source"), entry.entry("by")
     statement, quote = entry.take("statement", str), source.take("quote", str)
     if statement != update.flat(statement) or len(quote) > update.MAX_QUOTE_CHARS:
@@ -250,7 +211,7 @@ def _record(entry: _Entry, user: str) -> Record:
     )
 
 
-def _turn(entry: _Entry) -> AppliedTurn:
+def _turn(entry: entries.Entry) -> AppliedTurn:
     return AppliedTurn(
         entry.take("session", int),
         entry.take("turn", int),
@@ -259,7 +220,7 @@ def _turn(entry: _Entry) -> AppliedTurn:
     )
 
 
-def _receipt(entry: _Entry) -> update.Receipt:
+def _receipt(entry: entries.Entry) -> update.Receipt:
     closed = entry.take("closed", list)
     if not all(isinstance(name, str) for name in closed):
         raise ValueError(f"{entry.where}.closed must be a list of fact ids.")
@@ -272,7 +233,7 @@ def _receipt(entry: _Entry) -> update.Receipt:
     )
 
 
-def _label(entry: _Entry) -> promote.Label:
+def _label(entry: entries.Entry) -> promote.Label:
     name = entry.take("name", str)
     if name != wording.label(name):
         raise ValueError(
@@ -285,6 +246,54 @@ def _label(entry: _Entry) -> promote.Label:
         entry.time("last_seen"),
         entry.time("promoted_at", optional=True),
     )
+
+
+def _journal_entries(top: entries.Entry, version: int) -> list[entries.Entry]:
+    return top.entries("journal") if version > 1 else []
+
+
+def _journal_turn(entry: entries.Entry, user: str) -> turns.Turn:
+    fields = {
+        name: entry.take(name, str, optional=name != "words")
+        for name in ("words", "declined", "snippet", "asked", "question", "why", "answer")
+    }
+    for name, text in fields.items():
+        if text is not None and text != turns.clean(text):
+            raise ValueError(
+                f"{entry.where}.{name} is not as a journal keeps it: at most "
+                f"{turns.MAX_TEXT_CHARS} characters, none of them a control character."
+            )
+    for name in ("declined", "asked"):
+        if fields[name] not in (None, turns.ANY):
+            entry.build(lambda name=name: facts.require_slot(name, fields[name]))
+    reached = len(entry.take("times", list))
+    inferred, decided = reached > 1, reached > turns.STAGES.index(turns.DECIDED)
+    return entry.build(
+        lambda: turns.Turn(
+            user=user,
+            session=entry.take("session", int),
+            turn=entry.take("turn", int),
+            failures=entry.take("failures", int),
+            ops=tuple(map(_op, entry.entries("ops"))) if inferred else entry.nothing("ops"),
+            dropped=entry.texts("dropped") if inferred else entry.nothing("dropped"),
+            needs=tuple(map(_need, entry.entries("needs"))) if decided else entry.nothing("needs"),
+            times=entry.times("times"),
+            **fields,
+        )
+    )
+
+
+def _op(entry: entries.Entry) -> facts.FactOp:
+    texts = {name: entry.take(name, str) for name in ("kind", "slot", "polarity", "authority")}
+    texts |= {name: entry.take(name, str, optional=True) for name in ("statement", "replaces")}
+    confidence = entry.take("confidence", float)
+    return entry.build(lambda: facts.FactOp(confidence=confidence, **texts))
+
+
+def _need(entry: entries.Entry) -> tuple[str, float]:
+    slot = entry.take("slot", str)
+    entry.build(lambda: facts.require_slot("slot", slot))
+    return slot, entry.take("weight", float)
 
 
 def _require_unique(what: str, keys: list[Any]) -> None:

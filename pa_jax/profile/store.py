@@ -3,23 +3,29 @@
 import contextlib
 import dataclasses
 import datetime
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from pa_jax.profile import connect, erasure, facts, portable, promote, queries, tables, update
-
-MAX_USER_CHARS = 256
-CLOCK_SLACK = datetime.timedelta(minutes=5)  # between machines, and waiting for a lock
+from pa_jax.profile import (
+    connect,
+    database,
+    entries,
+    erasure,
+    facts,
+    journal,
+    locks,
+    portable,
+    promote,
+    queries,
+    tables,
+    update,
+)
 
 Facts = tuple[facts.Fact, ...]  # named here: inside ProfileStore, `facts` is a method
 Ops = Sequence[facts.FactOp]
 Source = facts.Source
-
-_INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,40 +46,32 @@ class ProfileStore:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = connect.parse(url)
-        self._engine = connect.engine(self._url)
-        self._pid = os.getpid()
-        self._insert = _INSERT[self._engine.dialect.name]
-        insert = self._insert(tables.USERS)
-        old, new = tables.USERS.c.changed_at, insert.excluded.changed_at
-        self._keep_latest = insert.on_conflict_do_update(
-            index_elements=["user_id"], set_={"changed_at": sa.case((old > new, old), else_=new)}
-        ).returning(old)
-        with contextlib.ExitStack() as on_failure, connect.failures(self._url):
-            on_failure.callback(self._engine.dispose)
-            connect.bring_up_to_date(self._engine)
-            on_failure.pop_all()
+        self._database = database.Database(url)
+        self._insert = self._database.insert
+        self._locks = locks.UserLocks(self._database)
+        self.journal = journal.Journal(self._database)
 
     def close(self) -> None:
         """Closes all connections; the next call opens new ones."""
-        self._engine.dispose()
+        self._locks.close()
+        self._database.close()
 
     def facts(self, user: str, *, now: datetime.datetime) -> Facts:
         """What holds at `now`, oldest first; nothing for a user who is not known."""
-        _require_user(user)
-        _require_utc("now", now)
-        with self._failures(), connect.read(self._engine) as connection:
+        database.require_user(user)
+        database.require_utc("now", now)
+        with self._database.read() as connection:
             return queries.held(connection, user, valid_at=tables.micros(now))
 
     def as_of(
         self, user: str, time: datetime.datetime, *, valid_at: datetime.datetime | None = None
     ) -> Facts:
         """What the store said at `time` about `valid_at`, which is `time` where it is None."""
-        _require_user(user)
-        _require_utc("time", time)
-        _require_utc("valid_at", valid_at or time)
+        database.require_user(user)
+        database.require_utc("time", time)
+        database.require_utc("valid_at", valid_at or time)
         known_at, valid = tables.micros(time), tables.micros(valid_at or time)
-        with self._failures(), connect.read(self._engine) as connection:
+        with self._database.read() as connection:
             return queries.held(connection, user, valid_at=valid, known_at=known_at)
 
     def apply(
@@ -90,41 +88,52 @@ class ProfileStore:
         changes nothing and answers as the first, whatever its operations. When this returns,
         the change outlives the process.
         """
-        _require_user(user)
+        database.require_user(user)
         _require_source(source)
-        _require_utc("now", now)
-        with self._failures(), connect.write(self._engine) as connection:
-            latest = self._touch(connection, user, now)
+        database.require_utc("now", now)
+        with self._database.write() as connection:
+            latest = self._database.touch(connection, user, now)
             turn = queries.applied(connection, user, source)
             if turn is not None:
                 return Applied(turn.receipts, queries.changes_by(connection, user, source), True)
-            at = _not_before(latest, now)
+            at = database.not_before(latest, now)
             result = self._update(connection, user, ops, source, at)
             turn = portable.AppliedTurn(source.session, source.turn, at, result.receipts)
             queries.add_turn(connection, user, turn)
         return Applied(result.receipts, result.changes, False)
 
+    def applied(self, user: str, source: Source) -> Applied:
+        """What `apply` answered for a turn; LookupError for one that was not applied."""
+        database.require_user(user)
+        with self._database.snapshot() as connection:
+            turn = queries.applied(connection, user, source)
+            if turn is None:
+                raise LookupError(
+                    f"turn {source.session}.{source.turn} of user {user!r:.60} was not applied."
+                )
+            return Applied(turn.receipts, queries.changes_by(connection, user, source), True)
+
     def history(self, user: str, fact_id: str | None = None) -> tuple[portable.Record, ...]:
         """Every version of every fact (or of one), in the order in which they became known."""
-        _require_user(user)
-        with self._failures(), connect.read(self._engine) as connection:
+        database.require_user(user)
+        with self._database.read() as connection:
             return queries.records(connection, user, fact_id)
 
     def schema(self, user: str) -> tuple[promote.Label, ...]:
         """The user's own labels under `other`, by name; those that recurred are promoted."""
-        _require_user(user)
-        with self._failures(), connect.read(self._engine) as connection:
+        database.require_user(user)
+        with self._database.read() as connection:
             return queries.labels(connection, user)
 
     def users(self) -> tuple[str, ...]:
         """The ids of all users of whom anything is known, sorted."""
-        with self._failures(), connect.read(self._engine) as connection:
+        with self._database.read() as connection:
             return tuple(sorted(connection.execute(sa.select(tables.USERS.c.user_id)).scalars()))
 
     def export(self, user: str) -> dict[str, Any]:
         """Everything about a user, ready for json.dump; portable.py says what is in it."""
-        _require_user(user)
-        with self._failures(), connect.snapshot(self._engine) as connection:
+        database.require_user(user)
+        with self._database.snapshot() as connection:
             known = sa.select(tables.USERS.c.user_id).where(tables.USERS.c.user_id == user)
             if connection.execute(known).one_or_none() is None:
                 raise LookupError(
@@ -135,6 +144,7 @@ class ProfileStore:
                 queries.records(connection, user, None),
                 queries.turns(connection, user),
                 queries.labels(connection, user),
+                journal.select(connection, user),
             )
         return portable.dump(profile)
 
@@ -145,12 +155,13 @@ class ProfileStore:
         """
         profile = portable.load(data)
         user = profile.user
-        _require_user(user)
+        database.require_user(user)
         times = [record.known_from for record in profile.records]
         times += [turn.applied_at for turn in profile.turns]
+        times += [turn.times[0] for turn in profile.journal]
         changed_at = tables.micros(max(times)) if times else 0
         insert = self._insert(tables.USERS).values(user_id=user, changed_at=changed_at)
-        with self._failures(), connect.write(self._engine) as connection:
+        with self._database.write() as connection:
             added = insert.on_conflict_do_nothing().returning(tables.USERS.c.user_id)
             if connection.execute(added).one_or_none() is None:
                 raise ValueError(
@@ -160,6 +171,7 @@ class ProfileStore:
                 tables.FACTS: [tables.record_row(record) for record in profile.records],
                 tables.TURNS: [tables.turn_row(user, turn) for turn in profile.turns],
                 tables.LABELS: [tables.label_row(user, label) for label in profile.labels],
+                tables.JOURNAL: [tables.journal_row(turn) for turn in profile.journal],
             }
             for table, table_rows in rows.items():
                 if table_rows:
@@ -169,21 +181,19 @@ class ProfileStore:
     def erase(self, user: str) -> erasure.Receipt:
         """Deletes all that is known about a user, and makes sure that it is gone.
 
-        A second call is safe, and finishes what a crash interrupted.
+        A turn of the user that is being answered is waited for. A second call is safe, and finishes
+        what a crash interrupted.
         """
-        _require_user(user)
-        with self._failures():
-            return erasure.erase(self._engine, user)
+        database.require_user(user)
+        with self.turn_of(user, wait_seconds=connect.WAIT_SECONDS), self._database.failures():
+            return erasure.erase(self._database.engine, user)
+
+    def turn_of(self, user: str, *, wait_seconds: float) -> contextlib.AbstractContextManager[None]:
+        """Holds a user's turn: of all threads and processes one at a time, the others wait."""
+        database.require_user(user)
+        return self._locks.held(user, wait_seconds=wait_seconds)
 
     # inside a transaction
-
-    def _touch(
-        self, connection: sa.Connection, user: str, now: datetime.datetime
-    ) -> datetime.datetime:
-        """Time of the user's latest change, `now` included; holds the user's row until commit."""
-        row = {"user_id": user, "changed_at": tables.micros(now)}
-        latest = connection.execute(self._keep_latest, row).scalar_one()
-        return tables.moment(latest)
 
     def _update(
         self,
@@ -225,48 +235,10 @@ class ProfileStore:
                 insert.on_conflict_do_update(index_elements=["user_id", "name"], set_=row)
             )
 
-    @contextlib.contextmanager
-    def _failures(self) -> Iterator[None]:
-        if self._pid != os.getpid():  # forked: the parent's connections are not ours to use
-            self._engine.dispose(close=False)
-            self._pid = os.getpid()
-        with connect.failures(self._url):
-            yield
-
-
-def _not_before(latest: datetime.datetime, now: datetime.datetime) -> datetime.datetime:
-    """`latest`, so that a user's history never runs backwards."""
-    if latest - now > CLOCK_SLACK:
-        raise ValueError(
-            f"now={now} lies {latest - now} before this user's latest change at {latest}; set the "
-            f"clock right (up to {CLOCK_SLACK} is bridged), and apply turns in their order."
-        )
-    return latest
-
-
-def _require_user(user: str) -> None:
-    if not user.strip() or len(user) > MAX_USER_CHARS or "\0" in user:
-        raise ValueError(
-            f"user id {user!r:.60} has {len(user)} characters; give 1 to {MAX_USER_CHARS}, "
-            "none of them NUL, and not only blanks."
-        )
-    try:
-        user.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"user id {user!r:.60} is no Unicode text: {error}.") from error
-
 
 def _require_source(source: Source) -> None:
     for name, number in (("session", source.session), ("turn", source.turn)):
-        if not 0 <= number <= portable.MAX_INTEGER:
+        if not 0 <= number <= entries.MAX_INTEGER:
             raise ValueError(
-                f"Source.{name}={number}; count from 0, at most to {portable.MAX_INTEGER}."
+                f"Source.{name}={number}; count from 0, at most to {entries.MAX_INTEGER}."
             )
-
-
-def _require_utc(name: str, time: datetime.datetime) -> None:
-    if time.utcoffset() != datetime.timedelta(0):
-        raise ValueError(
-            f"{name}={time!r} is not an aware time in UTC; "
-            "pass for instance datetime.now(datetime.timezone.utc)."
-        )

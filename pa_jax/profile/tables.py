@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pa_jax.profile import facts, portable, promote, wording
+from pa_jax.profile import facts, portable, promote, turns, wording
 
 metadata = sa.MetaData()
 
@@ -19,6 +19,7 @@ VERSION_TABLE = "profile_schema"
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
+_STAGES = tuple(enumerate(turns.STAGES))
 
 
 def _owner() -> sa.Column:
@@ -86,6 +87,32 @@ LABELS = sa.Table(  # proposed labels under `other`
     sa.Column("first_seen", sa.BigInteger, nullable=False),
     sa.Column("last_seen", sa.BigInteger, nullable=False),
     sa.Column("promoted_at", sa.BigInteger),
+)
+
+JOURNAL = sa.Table(  # turns of sessions, by the stages that they reached
+    "profile_journal",
+    metadata,
+    _owner(),
+    sa.Column("session", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("turn", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("words", sa.Text, nullable=False),
+    sa.Column("declined", sa.Text),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("snippet", sa.Text),
+    sa.Column("ops", sa.Text),
+    sa.Column("dropped", sa.Text),
+    sa.Column("needs", sa.Text),
+    sa.Column("asked", sa.Text),
+    sa.Column("question", sa.Text),
+    sa.Column("why", sa.Text),
+    sa.Column("answer", sa.Text),
+    *(sa.Column(f"{stage}_at", sa.BigInteger, nullable=n > 0) for n, stage in _STAGES),
+)
+sa.Index(
+    "profile_journal_unfinished",
+    JOURNAL.c.user_id,
+    sqlite_where=JOURNAL.c.replied_at.is_(None),
+    postgresql_where=JOURNAL.c.replied_at.is_(None),
 )
 
 FACT_COLUMNS = tuple(
@@ -206,3 +233,33 @@ def label_row(user: str, label: promote.Label) -> dict[str, Any]:
         "last_seen": micros(label.last_seen),
         "promoted_at": None if label.promoted_at is None else micros(label.promoted_at),
     }
+
+
+_PLAIN_OF_TURN = "session turn words declined failures snippet asked question why answer".split()
+_LISTS_OF_TURN = {  # how they are written as JSON, and read
+    "ops": (portable.ops_data, lambda data: tuple(map(facts.FactOp.unchecked, data))),
+    "dropped": (list, tuple),
+    "needs": (portable.needs_data, lambda data: tuple((n["slot"], n["weight"]) for n in data)),
+}
+
+
+def journal_turn(row: Any) -> turns.Turn:
+    """The turn of a row of JOURNAL."""
+    fields = {name: getattr(row, name) for name in _PLAIN_OF_TURN}
+    for name, (_, read) in _LISTS_OF_TURN.items():
+        text = getattr(row, name)
+        fields[name] = None if text is None else read(json.loads(text))
+    stamps = [getattr(row, f"{stage}_at") for stage in turns.STAGES]
+    times = tuple(moment(stamp) for stamp in stamps if stamp is not None)
+    return turns.Turn(user=row.user_id, times=times, **fields)
+
+
+def journal_row(turn: turns.Turn) -> dict[str, Any]:
+    """The row of JOURNAL for a turn."""
+    row = {"user_id": turn.user} | {name: getattr(turn, name) for name in _PLAIN_OF_TURN}
+    for name, (write, _) in _LISTS_OF_TURN.items():
+        made = getattr(turn, name)
+        row[name] = None if made is None else json.dumps(write(made))
+    stamps = [micros(time) for time in turn.times]
+    stamps += [None] * (len(turns.STAGES) - len(stamps))
+    return row | {f"{stage}_at": at for stage, at in zip(turns.STAGES, stamps, strict=True)}

@@ -38,6 +38,13 @@ def test_traced_step_gives_the_same_key_and_one_program():
     assert len(traces) == 1
 
 
+@pytest.mark.parametrize("seed", [0, 2**31 - 1, 2**31, 2**32 - 1])
+def test_a_traced_seed_gives_the_same_key(seed):
+    traced = jax.jit(lambda s: keys.stream_key(s, keys.Stream.GENERATE, 3))
+    want = keys.stream_key(seed, keys.Stream.GENERATE, 3)
+    np.testing.assert_array_equal(words(traced(np.uint32(seed))), words(want))
+
+
 def test_draws_follow_the_prompt_not_its_place_or_shard():
     ids = keys.row_ids([f"user{i}/turn" for i in range(16)])
     key = keys.stream_key(0, keys.Stream.ROLLOUT, 5)

@@ -21,7 +21,7 @@ def test_before_the_first_update_there_is_no_kl_at_any_temperature(temperature, 
     cfg = pipeline.PipelineConfig(config.rollout.prompts, buckets, 0)
     encode = setup.encoder(config, opened.start.tokenizer)
     batches = pipeline.batches(episodes, encode, cfg, process_index=0, process_count=1)
-    made = grpo.make_learner(config, opened, timing.PhaseTimer())
+    made = grpo.make_learner(config, opened, timing.PhaseTimer(), tmp_path)
     _, metrics, _ = made.step(state, next(batches), 0)
     metrics = jax.device_get(metrics)
     assert metrics["entropy"] > 0.1  # tokens took part

@@ -69,3 +69,22 @@ def test_grammar_failures_score_zero_and_groups_keep_their_order(tiny):
     assert (scores.values[2, 0] == 1).all() and (scores.values[2, 1] == 0).all()
     alone = judge.Judge("verbal", model=tiny, rows=1).score(groups[1:2])
     np.testing.assert_allclose(scores.values[1, :1], alone.values[0], atol=1e-5)
+
+
+def test_groups_that_are_settled_never_reach_the_model_and_change_no_score(tiny):
+    words = tiny.tokenizer
+    settled = [
+        group(words, ("", ":")),
+        group(words, (snippet.NOTHING, "Tea."), gold=snippet.NOTHING),
+    ]
+    unsettled = group(words, ("The user likes trains.", ""))
+    one = judge.Judge("verbal", model=tiny, rows=1)
+    scores = one.score(settled)
+    assert one._judge.forward.slots == 0
+    assert scores.values[..., 0].tolist() == [[0, 0], [1, 0]] and not scores.failed.any()
+    alone = one.score([unsettled])
+    slots = one._judge.forward.slots
+    among = one.score([settled[0], unsettled, settled[1]])
+    assert one._judge.forward.slots == 2 * slots > 0
+    np.testing.assert_array_equal(among.values[1], alone.values[0])
+    np.testing.assert_array_equal(among.values[[0, 2]], scores.values)

@@ -1,14 +1,17 @@
 """Imports that are wrong are refused whole, and the message says where."""
 
 import copy
+import dataclasses
 import datetime
 import json
 
 import pytest
 
-from pa_jax.profile import facts, portable, promote, update
+from pa_jax.profile import facts, portable, promote, turns, update
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
+SPICE = "food/spice_level"
+BELIEF = ("positive", "stated", 0.9)
 LATER = NOON + datetime.timedelta(minutes=3)
 
 
@@ -43,7 +46,21 @@ def _profile():
         ),
         (portable.AppliedTurn(0, 2, LATER, (receipt,)),),
         (promote.Label("bees", 1, NOON, NOON, None),),
+        _journal(),
     )
+
+
+def _journal():
+    """A turn that was only received, and one that was answered."""
+    begun = turns.start("ann", 0, 2, "mild,\nplease", "travel/flight_seat", NOON)
+    op = facts.FactOp(
+        "revise", "The user likes chili.", SPICE, "The user likes mild food.", *BELIEF
+    )
+    asked = {"asked": SPICE, "question": "How hot?", "why": "spice_level is open"}
+    made = {"snippet": "The user likes chili.", "ops": (op,), "dropped": ("not said",)}
+    made |= {"needs": ((SPICE, 0.5),), "answer": "Noted."} | asked
+    replied = dataclasses.replace(begun, session=1, times=(NOON, NOON, NOON, LATER, LATER), **made)
+    return (begun, replied)
 
 
 def test_loading_what_was_dumped_gives_the_same():
@@ -96,8 +113,8 @@ def test_a_field_that_is_missing_or_of_another_kind_is_refused(path):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("format",), "mem0", "format 'mem0' version 1; this pa_jax reads 'pa_jax.profile'"),
-        (("version",), 2, "version 2; this pa_jax reads .* upgrade pa_jax"),
+        (("format",), "mem0", "format 'mem0' version 2; this pa_jax reads 'pa_jax.profile'"),
+        (("version",), 3, "version 3; this pa_jax reads .* upgrade pa_jax"),
         (
             ("facts", 0, "subcategory"),
             "spice_levle",
@@ -121,6 +138,18 @@ def test_a_field_that_is_missing_or_of_another_kind_is_refused(path):
         (("facts", 0, "id"), "1" * 101, "id has 101 characters; allow 100"),
         (("labels", 0, "name"), "Board games", "not in its one spelling 'board_games'"),
         (("turns",), None, "profile import.turns is a NoneType; it must be of list"),
+        (("journal", 0, "words"), "a\x1bb", r"journal\[0\].words is not as a journal keeps it"),
+        (("journal", 0, "words"), "x" * 16_001, "at most 16000 characters"),
+        (("journal", 0, "declined"), "food/none", r"journal\[0\]: declined='food/none'"),
+        (("journal", 0, "times"), [], r"journal\[0\]: Turn.times has 0 entries; give a time"),
+        (("journal", 0, "ops"), [], r"journal\[0\].ops is a list; it must be of NoneType"),
+        (("journal", 1, "ops"), None, r"journal\[1\].ops is a NoneType; it must be of list"),
+        (("journal", 1, "answer"), None, "Turn.answer is None in a turn that is replied"),
+        (("journal", 1, "question"), None, "asked and Turn.question go together"),
+        (("journal", 1, "ops", 0, "kind"), "drop", "FactOp.kind='drop': choose one of"),
+        (("journal", 1, "times", 0), LATER.isoformat(), "none before the one it follows"),
+        (("journal", 1, "times", 0), "noon", r"times\[0\]='noon' is no ISO 8601 time"),
+        (("journal", 1, "needs", 0, "slot"), "food/none", "slot='food/none'"),
         (("labels", 0), "bees", r"labels\[0\] is a str; it must be an object"),
     ],
 )
@@ -131,8 +160,14 @@ def test_a_wrong_value_is_named(path, value, message):
         portable.load(data)
 
 
+def test_a_profile_of_version_1_has_no_journal():
+    data = portable.dump(_profile()) | {"version": 1}
+    del data["journal"]
+    assert portable.load(data) == dataclasses.replace(_profile(), journal=())
+
+
 def test_doubled_turns_and_labels_are_refused():
-    for part in ("turns", "labels"):
+    for part in ("turns", "labels", "journal"):
         data = portable.dump(_profile())
         data[part] *= 2
         with pytest.raises(ValueError, match=f"two of its {part} are the same"):

@@ -136,7 +136,7 @@ class TestContract:
         assert json.loads(json.dumps(data)) == data
         receipt = profiles.erase("ann")
         counts = (receipt.facts, receipt.versions, receipt.turns, receipt.labels)
-        assert counts == (3, 4, 3, 1)
+        assert (*counts, receipt.journal) == (3, 4, 3, 1, 0)
         assert receipt.verified
         assert profiles.users() == ("bob",)
         assert profiles.history("ann") == ()

@@ -1,0 +1,29 @@
+"""Talk in the terminal; what is known of the user lasts from one conversation to the next.
+
+python -m pa_jax.main --config=configs/chat.py
+python -m pa_jax.main --config=configs/chat.py --config.user=ann --config.model.source=RUN
+python -m pa_jax.main --config=configs/chat.py --config.store=postgresql://USER@HOST/DATABASE
+"""
+
+import ml_collections
+
+from configs import common
+
+
+def get_config(preset: str = "") -> ml_collections.ConfigDict:
+    preset = common.check(preset, common.PRESETS)
+    c = ml_collections.ConfigDict()
+    c.job = "chat"
+    c.model = common.model(preset)
+    c.mesh = common.mesh(preset)
+    c.mesh.fsdp = c.mesh.ep = 1  # the first tp devices; fsdp=-1: all
+    c.user = "me"
+    c.store = f"sqlite:///runs/profiles{'-tiny' if preset == 'tiny' else ''}.db"  # database URL
+    c.infer = common.inference(preset)
+    c.infer.rows = 1  # one user at a time; as many as the mesh has data shards, where that is more
+    c.ask = common.asking(preset)
+    c.reply = common.replying(preset)
+    c.live = common.serving(preset)
+    c.live.rows = 1
+    c.agent = common.answering(preset)
+    return c

@@ -1,0 +1,307 @@
+"""A turn and the profile before it to the operations that the turn makes on the profile.
+
+The policy writes a snippet, with the prompt and the grammar of training. Each statement must speak
+of the user, not be what the user just asked to have forgotten, and be carried by the user's words
+of this turn (grounding); what is not is dropped and counted, never stored. What is left is placed
+into the taxonomy and becomes an ADD, or a REVISE where the words say which held fact it replaces.
+Retractions that the words ask for come first. Which facts give way is profile/update's matter.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+
+import jax
+
+from pa_jax import models
+from pa_jax.agent import batches, grounding, placing
+from pa_jax.agent import statements as wordings
+from pa_jax.core import keys
+from pa_jax.dialogue import prompts, schema, snippet, template
+from pa_jax.infer import engine
+from pa_jax.profile import facts, forget, render, update, wording
+
+# Why a statement was dropped.
+NO_SNIPPET = "no snippet"
+CUT = "cut off"
+NOT_ABOUT_USER = "not about the user"
+FORGOTTEN = "asked to be forgotten"
+UNGROUNDED = "not in the user's words"
+REPEATED = "said twice"
+REASONS = (NO_SNIPPET, CUT, NOT_ABOUT_USER, FORGOTTEN, UNGROUNDED, REPEATED)
+
+MAX_WORDS = 4000  # characters of a turn that rules over words look at
+
+
+@dataclasses.dataclass(frozen=True)
+class InferConfig:
+    """Inference at run time.
+
+    rows            turns at a time
+    buckets         prompt lengths in tokens that programs are compiled for; the longest is a limit
+    max_new_tokens  of a snippet; a line that is cut off there is dropped
+    profile_chars, context_chars, user_chars    limits of the prompt's parts, as in training
+    grounding       nats a token that the user's words must give a statement; ours, measured
+    stated          share of a statement's content words from which the user stated it; ours
+    place_...       placing.PlaceConfig
+    """
+
+    rows: int
+    buckets: tuple[int, ...]
+    max_new_tokens: int
+    profile_chars: int
+    context_chars: int
+    user_chars: int
+    grounding: float
+    stated: float
+    place_lexical: float
+    place_sure: float
+    place_categories: int
+    place_least: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """One turn of a user: the message answered ("" at a session's start), the words, the profile.
+
+    `profile` is what held before the turn, as ProfileStore.facts gives it.
+    """
+
+    user: str
+    session: int
+    turn: int
+    context: str
+    words: str
+    profile: tuple[facts.Fact, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Dropped:
+    """A statement (or a reply that is no snippet) that was left out.
+
+    reason  one of REASONS
+    score   nats a token of its grounding; None where it was not scored
+    """
+
+    statement: str
+    reason: str
+    score: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Inferred:
+    """A turn's snippet as the policy wrote it, and what became of it.
+
+    `ops` are for one ProfileStore.apply: retractions first, then what is new.
+    """
+
+    text: str
+    ops: tuple[facts.FactOp, ...]
+    dropped: tuple[Dropped, ...]
+
+
+class Inferencer:
+    """Infers turns of many users at once, under one frozen policy that also judges its grounds."""
+
+    def __init__(
+        self,
+        model: models.LoadedModel,
+        cfg: InferConfig,
+        *,
+        mesh: jax.sharding.Mesh | None = None,
+    ):
+        if model.tokenizer is None:
+            raise ValueError(
+                "Inferencer got a model without a tokenizer; give models.load(SOURCE)."
+            )
+        self.cfg, self.words = cfg, model.tokenizer
+        self._engines = {
+            rows: engine.Engine(model, mesh=mesh, rows=rows, trunks=cfg.buckets)
+            for rows in batches.sizes(cfg.rows, mesh)
+        }
+        shared = batches.Batches(model.module, cfg.rows, mesh)
+        self.grounder = grounding.Grounder(model.tokenizer, shared)
+        place = placing.PlaceConfig(
+            cfg.place_lexical, cfg.place_sure, cfg.place_categories, cfg.place_least
+        )
+        self.placer = placing.Placer(model.tokenizer, shared, place)
+
+    def infer(
+        self, turns: Sequence[Observed], *, now: datetime.datetime, seed: int
+    ) -> list[Inferred]:
+        """Greedy snippets of the turns and their operations, in order; none where nothing was said.
+
+        `seed` enters the engine's keys; greedy decoding draws nothing from them.
+        """
+        made = [Inferred("", (), ())] * len(turns)
+        spoken = [i for i, turn in enumerate(turns) if wording.clean(turn.words, MAX_WORDS)]
+        if not spoken:
+            return made
+        sampler = next(
+            (e for rows, e in self._engines.items() if rows >= len(spoken)),
+            self._engines[self.cfg.rows],
+        )
+        done = sampler.generate(
+            [self.prompt(turns[i], now=now) for i in spoken],
+            n=1,
+            max_new_tokens=self.cfg.max_new_tokens,
+            temperature=0.0,
+            seed=seed,
+            stream=keys.Stream.GENERATE,
+        )
+        texts = [row[0] for row in done.texts]
+        ended = [bool(row[0]) for row in done.finished]
+        for i, found in zip(
+            spoken, self.read([turns[i] for i in spoken], texts, ended), strict=True
+        ):
+            made[i] = found
+        return made
+
+    def ops_of(self, turn: Observed, text: str) -> Inferred:
+        """What one turn makes of a given snippet text (a gold one, say): all but the policy."""
+        return self.read([turn], [text])[0]
+
+    def prompt(self, turn: Observed, *, now: datetime.datetime) -> list[int]:
+        """Prompt ids, the same text as in training; the facts nearest to the words go in.
+
+        User text of any length fits the largest bucket: its parts are halved until they do.
+        """
+        cfg = self.cfg
+        limits = prompts.PromptConfig(cfg.profile_chars, cfg.context_chars, cfg.user_chars)
+        while True:
+            messages = prompts.infer(self._episode(turn, limits, now=now), limits)
+            ids = template.encode_chat(self.words, messages, add_generation_prompt=True)
+            if len(ids) <= max(cfg.buckets):
+                return ids
+            if limits.user_chars < 16:
+                raise ValueError(
+                    f"infer.buckets={cfg.buckets}: a prompt without the user's text takes "
+                    f"{len(ids)} tokens; add a larger bucket."
+                )
+            limits = prompts.PromptConfig(
+                max(limits.profile_chars // 2, len(render.EMPTY)),
+                limits.context_chars // 2 if limits.context_chars > 16 else 8,
+                limits.user_chars // 2,
+            )
+
+    def read(
+        self,
+        turns: Sequence[Observed],
+        texts: Sequence[str],
+        finished: Sequence[bool] | None = None,
+    ) -> list[Inferred]:
+        """What the turns make of snippet texts; `finished` says which came to their end."""
+        ended = finished or [True] * len(texts)
+        drafts = [_Draft(*each) for each in zip(turns, texts, ended, strict=True)]
+        episodes = [_heard(turn) for turn in turns]
+        gains = self.grounder.gains(episodes, [draft.statements for draft in drafts])
+        for draft, row in zip(drafts, gains, strict=True):
+            draft.ground(row, self.cfg.grounding)
+        said = [statement for draft in drafts for statement in draft.statements]
+        held = [draft.turn.profile for draft in drafts for _ in draft.statements]
+        placed = iter(self.placer.place(said, held))
+        made = []
+        for draft in drafts:
+            slots = [next(placed).slot for _ in draft.statements]
+            made.append(draft.inferred(slots, self.cfg.stated))
+        return made
+
+    def _episode(
+        self, turn: Observed, limits: prompts.PromptConfig, *, now: datetime.datetime
+    ) -> schema.Episode:
+        """The turn as training sees it, with the part of the profile that fits its prompt."""
+        heard = wordings.content(wording.clean(turn.words, MAX_WORDS))
+        chosen = render.choose(
+            turn.profile,
+            now=now,
+            relevance=lambda fact: 1.0 + wordings.said(fact.statement, heard),
+            max_tokens=limits.profile_chars,  # training limits characters: they are counted here
+            count=len,
+        )
+        return _heard(turn, profile=tuple(fact.statement for fact in chosen))
+
+
+class _Draft:
+    """A turn's snippet on its way to operations: `statements` are still in, `dropped` are out."""
+
+    def __init__(self, turn: Observed, text: str, finished: bool):
+        self.turn, self.text = turn, text
+        self.heard = wording.clean(turn.words, MAX_WORDS)
+        self.forgets = forget.asked(self.heard, turn.profile)
+        self.statements: list[str] = []
+        self.gains: list[float] = []
+        self.dropped: list[Dropped] = []
+        self._parse(finished)
+
+    def _parse(self, finished: bool) -> None:
+        text = self.text
+        if not finished:  # the last line has no end: the lines before it are whole
+            text, _, last = text.rpartition("\n")
+            self._drop(last, CUT)
+            if not text.strip():
+                return
+        parsed = snippet.parse(text)
+        if isinstance(parsed, snippet.ParseFailure):
+            self._drop(text, NO_SNIPPET)
+            return
+        for line in parsed.statements:
+            statement = update.flat(line)
+            reason = self._objection(statement)
+            if reason:
+                self._drop(statement, reason)
+            else:
+                self.statements.append(statement)
+
+    def _objection(self, statement: str) -> str:
+        if not wordings.about_user(statement):
+            return NOT_ABOUT_USER
+        if any(wordings.akin(statement, op.replaces) for op in self.forgets):
+            return FORGOTTEN
+        if any(wording.key(statement) == wording.key(other) for other in self.statements):
+            return REPEATED
+        return ""
+
+    def _drop(self, statement: str, reason: str, score: float | None = None) -> None:
+        statement = wording.clean(statement, snippet.MAX_CHARS)
+        self.dropped.append(Dropped(statement, reason, score))
+
+    def ground(self, gains: Sequence[float], least: float) -> None:
+        """Keeps the statements whose gain is not under `least`; nan is under it."""
+        pairs = list(zip(self.statements, gains, strict=True))
+        self.statements = [statement for statement, gain in pairs if gain >= least]
+        self.gains = [gain for _, gain in pairs if gain >= least]
+        for statement, gain in pairs:
+            if not gain >= least:
+                self._drop(statement, UNGROUNDED, gain)
+
+    def inferred(self, slots: Sequence[str], stated: float) -> Inferred:
+        """Operations of the statements that are left, in their slots."""
+        ops, taken, heard = list(self.forgets), set(), wordings.content(self.heard)
+        for statement, slot, gain in zip(self.statements, slots, self.gains, strict=True):
+            old = wordings.replaced(statement, slot, self.heard, self.turn.profile, taken)
+            taken |= {old.id} if old else set()
+            own = wordings.said(statement, heard) >= stated
+            ops.append(
+                facts.FactOp(
+                    kind=facts.REVISE if old else facts.ADD,
+                    statement=statement,
+                    slot=slot,
+                    replaces=old.statement if old else None,
+                    polarity=wordings.polarity(statement, slot),
+                    authority="stated" if own else "inferred",
+                    confidence=grounding.confidence(gain),
+                )
+            )
+        return Inferred(self.text, tuple(ops), tuple(self.dropped))
+
+
+def _heard(turn: Observed, profile: tuple[str, ...] = ()) -> schema.Episode:
+    """The turn as an episode: one line each, without control characters."""
+    return schema.Episode(
+        id=f"{turn.session}.{turn.turn}",
+        user_id=turn.user,
+        profile=profile,
+        context=wording.clean(turn.context, MAX_WORDS),
+        user=wording.clean(turn.words, MAX_WORDS),
+        gold=None,
+    )

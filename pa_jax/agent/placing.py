@@ -1,0 +1,229 @@
+"""A statement's slot in the taxonomy: by shared words, and by log-probs of labels at tree leaves.
+
+Shared words: the part of the statement's information (inverse slot frequency of its content
+words) that a slot's texts hold, half of it in any of them and half in the one that holds most.
+Where that leaves a doubt the model is asked, category first and then the slots of the best few:
+trunk = a line that says what is done, branch = the statement, leaves = the labels, one prefill
+each. A label's score is log p(label | statement) - log p(label | no statement), in nats, so a
+label that is likely anyway gains nothing. The sum of both picks the slot; a sum that is too small
+goes to `other` with a label proposed from the statement's words. All of this is ours.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from pa_jax.agent import batches
+from pa_jax.agent import statements as wordings
+from pa_jax.core import mesh as meshes
+from pa_jax.core import sharding
+from pa_jax.core.typing import Float
+from pa_jax.dialogue import tokenizer
+from pa_jax.infer import score
+from pa_jax.judge import forward
+from pa_jax.profile import facts, taxonomy
+
+TRUNK = "Each note about a user is filed under the heading that it belongs to.\n\n"
+MAX_BRANCH = 120  # tokens of a statement and what stands around it
+TRUNKS = (16, 32, 64, 128)
+WIDTH = 64  # labels a tree: two categories of slots
+NODES = (8, 12, 16, 24, 32, 48, 64, 128)
+
+
+@dataclasses.dataclass(frozen=True)
+class PlaceConfig:
+    """How words and model are weighed; ours, measured by evaluate/calibration.py.
+
+    lexical     nats that full agreement of words is worth
+    sure        lexical lead over the second slot from which the model is not asked
+    categories  how many categories the model compares slots of
+    least       sum of nats under which a statement belongs to `other`
+    """
+
+    lexical: float
+    sure: float
+    categories: int
+    least: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Placed:
+    """A slot, or "other/LABEL"; `score` in nats, `margin` its lead over the second slot.
+
+    nearest is the slot that scored best, also where the statement went to `other`.
+    """
+
+    slot: str
+    nearest: str
+    score: float
+    margin: float
+
+
+class Placer:
+    """Places statements under one frozen model, with one prefill a stage."""
+
+    def __init__(
+        self,
+        words: tokenizer.Tokenizer,
+        model: batches.Batches,
+        cfg: PlaceConfig,
+        content: taxonomy.Taxonomy | None = None,
+    ):
+        self.words, self.model, self.cfg = words, model, cfg
+        content = content or taxonomy.Taxonomy.load()
+        self.slots = content.subcategories
+        self.index = Index(self.slots)
+        ids = [category.id for category in content.categories]
+        self.category = np.array([ids.index(slot.path.partition("/")[0]) for slot in self.slots])
+        self._categories = Labels(self, [category.name for category in content.categories])
+        self._slots = Labels(self, [slot.name for slot in self.slots])
+
+    def place(
+        self, said: Sequence[str], held: Sequence[Sequence[facts.Fact]] | None = None
+    ) -> list[Placed]:
+        """A slot for every statement; held[i] are the user's facts, whose own labels come first."""
+        known = held or [()] * len(said)
+        words, asked = self.scores(said)
+        return [self._placed(*each) for each in zip(said, words + asked, known, strict=True)]
+
+    def scores(
+        self, said: Sequence[str]
+    ) -> tuple[Float[np.ndarray, "n s"], Float[np.ndarray, "n s"]]:
+        """Nats of every slot for every statement: of its words, and of the model where asked."""
+        shares = np.array([self.index.shares(text) for text in said]).reshape(-1, len(self.slots))
+        lexical, asked = self.cfg.lexical * shares, np.zeros_like(shares)
+        first = np.sort(shares, axis=1)[:, -2:]
+        doubt = np.flatnonzero(first[:, 1] - first[:, 0] < self.cfg.sure)
+        if len(doubt):
+            asked[doubt] = self._asked([said[i] for i in doubt], lexical[doubt])
+        return lexical, asked
+
+    def _placed(self, text: str, row: np.ndarray, held: Sequence[facts.Fact]) -> Placed:
+        best, second = int(row.argmax()), float(np.partition(row, -2)[-2])
+        top, slot = float(row[best]), self.slots[best].path
+        away = f"{facts.OTHER}/{wordings.label(text, held)}" if top < self.cfg.least else slot
+        return Placed(away, slot, top, top - second)
+
+    def _asked(
+        self, said: Sequence[str], lexical: Float[np.ndarray, "n s"]
+    ) -> Float[np.ndarray, "n s"]:
+        """Nats of the model: of the category and, in the best of them, of the slot; else -inf."""
+        count = int(self.category.max()) + 1
+        made = self._categories.ratios(said, [range(count)] * len(said))[:, self.category]
+        so_far = lexical + made
+        best = np.array([so_far[:, self.category == k].max(axis=1) for k in range(count)])
+        ranked = np.argsort(-best, axis=0)[: self.cfg.categories].T
+        inside = np.array([np.isin(self.category, row) for row in ranked])
+        made += self._slots.ratios(said, [np.flatnonzero(row).tolist() for row in inside])
+        return np.where(inside, made, -np.inf)
+
+    def branch(self, text: str) -> list[int]:
+        """A statement up to where its heading follows."""
+        end = self.words.encode('"\nHeading:')
+        return self.words.encode(f'Note: "{text}')[: MAX_BRANCH - len(end)] + end
+
+
+class Labels:
+    """Labels as leaves, each with its log-prob after an empty statement."""
+
+    def __init__(self, placer: Placer, names: Sequence[str]):
+        self._placer = placer
+        self._trunk = placer.words.encode(TRUNK)
+        self._leaves = [placer.words.encode(f" {name}\n") for name in names]
+        self._after_nothing: np.ndarray | None = None
+
+    def ratios(
+        self, said: Sequence[str], columns: Sequence[Sequence[int]]
+    ) -> Float[np.ndarray, "n k"]:
+        """log p(label | statement) - log p(label | none) of the labels in columns[i], else 0."""
+        made = np.zeros((len(said), len(self._leaves)))
+        prior, rows = self._prior(), self._placer.model.rows
+        order = sorted(range(len(said)), key=lambda i: len(said[i]))
+        for start in range(0, len(order), rows):
+            chosen = order[start : start + rows]
+            branches = [self._placer.branch(said[i]) for i in chosen]
+            found = self._sums(branches, [columns[i] for i in chosen])
+            for i, sums in zip(chosen, found, strict=True):
+                made[i, columns[i]] = sums - prior[columns[i]]
+        return made
+
+    def _prior(self) -> np.ndarray:
+        if self._after_nothing is None:
+            every, rows = range(len(self._leaves)), self._placer.model.rows
+            parts = [every[at : at + WIDTH] for at in range(0, len(every), WIDTH)]
+            empty, sums = self._placer.branch(""), []
+            for at in range(0, len(parts), rows):
+                some = parts[at : at + rows]
+                sums += self._sums([empty] * len(some), some)
+            self._after_nothing = np.concatenate(sums)
+        return self._after_nothing
+
+    def _sums(
+        self, branches: Sequence[Sequence[int]], columns: Sequence[Sequence[int]]
+    ) -> list[np.ndarray]:
+        """Log-prob of each label in columns[i] after the trunk and branches[i]."""
+        width = min(WIDTH, len(self._leaves))
+        width = max(width, *map(len, columns))
+        leaves = [[[self._leaves[k] for k in row] + [()] * (width - len(row))] for row in columns]
+        forward_ = self._placer.model.fitting(len(branches))
+        trees = score.pack(
+            [self._trunk] * len(branches),
+            [[branch] for branch in branches],
+            leaves,
+            rows=forward_.rows,
+            trunks=TRUNKS,
+            nodes=NODES,
+            mesh=forward_.mesh,
+        )
+        with meshes.using(forward_.mesh):
+            _, logp, _ = sharding.fetch(forward.both(forward_.graph, forward_.state, trees))
+        return [
+            np.array([logp[i, 0, j, : len(self._leaves[k])].sum() for j, k in enumerate(row)])
+            for i, row in enumerate(columns)
+        ]
+
+
+class Index:
+    """Which slots' texts hold which content words."""
+
+    def __init__(self, slots: Sequence[taxonomy.Subcategory]):
+        texts = [
+            (place, wordings.content(text))
+            for place, slot in enumerate(slots)
+            for text in (
+                slot.name,
+                slot.when,
+                f"{slot.definition} {slot.question}",
+                *slot.values,
+                *slot.examples,
+            )
+        ]
+        self.slot_of_text = np.array([place for place, _ in texts])
+        self.n_slots = len(slots)
+        lines: dict[str, list[int]] = {}
+        for line, (_, words) in enumerate(texts):
+            for word in words:
+                lines.setdefault(word, []).append(line)
+        self.lines = {word: np.array(found) for word, found in lines.items()}
+        self.weight = {
+            word: self._information(len(set(self.slot_of_text[found])))
+            for word, found in self.lines.items()
+        }
+
+    def shares(self, statement: str) -> Float[np.ndarray, " s"]:
+        """Share of the statement's information in each slot; words in no slot count as rare."""
+        words = wordings.content(statement)
+        whole, by_line = np.zeros(self.n_slots), np.zeros(len(self.slot_of_text))
+        for word in words & self.lines.keys():
+            found = self.lines[word]
+            by_line[found] += self.weight[word]
+            whole[np.unique(self.slot_of_text[found])] += self.weight[word]
+        best = np.zeros(self.n_slots)
+        np.maximum.at(best, self.slot_of_text, by_line)
+        everything = sum(self.weight.get(word, self._information(0)) for word in words)
+        return (whole + best) / (2 * max(everything, 1e-9))
+
+    def _information(self, slots: int) -> float:
+        return math.log((self.n_slots + 1) / (slots + 0.5))

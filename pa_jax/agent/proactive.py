@@ -1,0 +1,170 @@
+"""Whether a question is worth its cost, and which. The rule is ours; its numbers are measured.
+
+With p_s the probability that a good answer depends on slot s (needs.py) and c_s how surely the
+profile fills it: coverage is the share sum(p_s c_s) / sum(p_s), and asking about s is worth
+p_s (1 - c_s) gain - cost. The best slot is asked about when that is above 0, unless the profile
+covers the request, the session's budget is spent, or the last question is too fresh. A slot that
+was asked about or declined is never asked about again.
+
+The question goes behind an answer, never in its place. What was answered joins the profile, so the
+next decision sees other needs and another coverage.
+"""
+
+import copy
+import dataclasses
+import datetime
+from collections.abc import Iterable, Sequence
+
+import jax
+
+from pa_jax.agent import needs as needing
+from pa_jax.profile import decay, facts, taxonomy
+
+ANY = "*"  # in Request.declined: the user wants no questions at all
+
+
+@dataclasses.dataclass(frozen=True)
+class AskConfig(needing.NeedsConfig):
+    """When to ask; the first fields say how the needs of a request are found.
+
+    sure      confidence from which a held fact fills its slot wholly, less fills it in part
+    enough    coverage from which nothing is asked
+    gain      what knowing a slot that matters adds to an answer (1: turns useless into right)
+    cost      what a question costs the user, in the same unit
+    budget    questions a session
+    cooldown  turns without a question after one
+    """
+
+    sure: float
+    enough: float
+    gain: float
+    cost: float
+    budget: int
+    cooldown: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """One user's turn that is to be answered.
+
+    words      what the user says
+    profile    facts held now, this turn's included
+    asked      slots that this user was ever asked about
+    declined   slots about which this user will not talk; ANY for every slot
+    questions  asked in this session so far
+    since      turns of the user since the last question of this session, this one included: 1 in
+               the turn that answers it; does not count while `questions` is 0
+    open       the request that the turn goes on with: the one before the question that it
+               answers, so that the next question still serves it; "" for a new request
+    """
+
+    words: str
+    profile: tuple[facts.Fact, ...]
+    asked: frozenset[str]
+    declined: frozenset[str]
+    questions: int
+    since: int
+    open: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """What the answer needs, and the question to put behind it, if any.
+
+    needs     slots and the probability that each matters, the most likely first
+    coverage  share of their weight that the profile fills; 1 where nothing is needed
+    value     what the best question left is worth; minus the cost where there is none
+    slot      the slot to ask about, None for no question
+    question  the words of the question
+    why       the reason in plain words, without anything that the user said
+    """
+
+    needs: tuple[tuple[str, float], ...]
+    coverage: float
+    value: float
+    slot: str | None
+    question: str | None
+    why: str
+
+
+class Proactive:
+    """Decides for a batch of requests, whose needs go through the model together."""
+
+    def __init__(self, model, cfg: AskConfig, *, mesh: jax.sharding.Mesh | None = None) -> None:
+        """`model` is a LoadedModel with a tokenizer; it stays as it is."""
+        self.cfg = cfg
+        self.needs = needing.Needs(model, cfg, mesh=mesh)
+
+    def allowing(self, budget: int) -> "Proactive":
+        """The same decider with another number of questions a session; weights are shared."""
+        other = copy.copy(self)
+        other.cfg = dataclasses.replace(self.cfg, budget=budget)
+        return other
+
+    def decide(self, requests: Sequence[Request], *, now: datetime.datetime) -> list[Decision]:
+        """A decision for each request, in order."""
+        texts = [f"{request.open} {request.words}".strip() for request in requests]
+        found = self.needs.of(texts, [request.profile for request in requests])
+        return [
+            decision(request, weights, cfg=self.cfg, now=now)
+            for request, weights in zip(requests, found, strict=True)
+        ]
+
+
+def decision(
+    request: Request,
+    needs: tuple[tuple[str, float], ...],
+    *,
+    cfg: AskConfig,
+    now: datetime.datetime,
+) -> Decision:
+    """The rule itself: what to do about a request with these needs."""
+    filled = {slot: fills(request.profile, slot, sure=cfg.sure, now=now) for slot, _ in needs}
+    total = sum(weight for _, weight in needs)
+    known = sum(weight * filled[slot] for slot, weight in needs)
+    coverage = known / total if total > 0 else 1.0
+    worth = {slot: weight * (1 - filled[slot]) * cfg.gain - cfg.cost for slot, weight in needs}
+    barred = request.asked | request.declined
+    free = [slot for slot in worth if slot not in barred]
+    best = max(free, key=worth.__getitem__, default=None)
+    value = -cfg.cost if best is None else worth[best]
+    against = _against(request, coverage, best, value, cfg)
+    if best is None or against:
+        return Decision(needs, coverage, value, None, None, against)
+    slot = taxonomy.Taxonomy.load().get(best)
+    why = (
+        f"{slot.name} is not known and matters here with probability {dict(needs)[best]:.2f}; "
+        f"the profile covers {coverage:.0%} of the request"
+    )
+    return Decision(needs, coverage, value, best, slot.question, why)
+
+
+def _against(
+    request: Request, coverage: float, best: str | None, value: float, cfg: AskConfig
+) -> str:
+    """Why not to ask, "" where nothing speaks against it."""
+    if ANY in request.declined:
+        return "the user wants no questions"
+    if coverage >= cfg.enough:
+        return f"what is known covers {coverage:.0%} of the request"
+    if request.questions >= cfg.budget:
+        return f"the session's budget of {cfg.budget} questions is spent"
+    if request.questions and request.since <= cfg.cooldown:
+        return f"the last question is {request.since} turns old, over {cfg.cooldown} are wanted"
+    if best is None:
+        return "all that is missing was asked about or declined before"
+    if value <= 0:
+        return f"the best question is worth {value:+.2f}, more than 0 is wanted"
+    return ""
+
+
+def fills(
+    profile: Iterable[facts.Fact], slot: str, *, sure: float, now: datetime.datetime
+) -> float:
+    """How surely a profile fills a slot, 0 to 1; a stale fact does not count."""
+    certain = [
+        decay.confidence_at(fact, now=now)
+        for fact in profile
+        if fact.slot == slot and fact.valid_to is None and not decay.is_stale(fact, now=now)
+    ]
+    return min(max(certain, default=0.0) / sure, 1.0)

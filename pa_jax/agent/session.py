@@ -1,0 +1,230 @@
+"""What a user meets: a session answers, asks, and keeps what it learnt; any number at a time.
+
+A turn is received, inferred, applied, decided and replied (profile/turns.py). Sessions of one user
+take turns, over threads and processes; those of different users share the models' batches.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+from collections.abc import Callable, Generator, Iterator
+
+from pa_jax.agent import answering, declining, proactive
+from pa_jax.profile import erasure, facts, journal, store, turns, update
+
+AgentConfig = answering.AgentConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Reply:
+    """A turn's answer, and what came of the turn.
+
+    text      the generated answer, then the question on its own line
+    asked     slot of the question, None where nothing is asked; `question` are its words
+    why       why it was asked, or was not
+    updates   facts that the turn changed, and how
+    refused   why operations were refused; `dropped` why statements of the snippet did not count
+    words     what the user said, as it was kept; with `session` and `turn`, where it stands
+    """
+
+    text: str
+    asked: str | None
+    question: str | None
+    why: str
+    updates: tuple[update.Change, ...]
+    refused: tuple[str, ...]
+    dropped: tuple[str, ...]
+    words: str
+    session: int
+    turn: int
+
+
+class Agent:
+    """Profiles, models and the clock; sessions are opened on it."""
+
+    def __init__(
+        self,
+        profiles: store.ProfileStore,
+        infers: answering.Infers,
+        decides: answering.Decides,
+        prompts: answering.Prompts,
+        serves: answering.Serves,
+        *,
+        clock: Callable[[], datetime.datetime],
+        cfg: AgentConfig,
+    ) -> None:
+        """Takes an Inferencer, a Proactive, a Responder and a Live; they stay open when it closes.
+
+        `clock` gives aware times in UTC.
+        """
+        self.profiles, self.clock, self.cfg = profiles, clock, cfg
+        parts = answering.Parts(infers, decides, prompts, serves)
+        self.answering = answering.Answering(profiles, parts, clock=clock, cfg=cfg)
+
+    def __enter__(self) -> "Agent":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def session(self, user_id: str, number: int | None = None) -> "Session":
+        """A session of a user: a new one, or an earlier one by its number."""
+        return Session(self, user_id, number)
+
+    def close(self) -> None:
+        """Takes no more turns; those under way get through. Twice does no harm."""
+        self.answering.close()
+
+
+class Session:
+    """One conversation of one user.
+
+    `number` is None until its first turn. A turn that was cut off is finished before the next one;
+    when `respond` returns, all it tells has been kept.
+    """
+
+    def __init__(self, agent: Agent, user: str, number: int | None) -> None:
+        self.agent, self.user, self.number = agent, user, number
+
+    def respond(self, text: str) -> Reply:
+        """The reply to what the user says."""
+        stream = self.stream(text)
+        for _ in stream:
+            pass
+        return stream.reply
+
+    def stream(self, text: str) -> "Stream":
+        """The reply in pieces, as they come."""
+        if not turns.clean(text).strip():
+            raise ValueError("the message has no words; say something.")
+        return Stream(self._turn(text))
+
+    def resume(self) -> tuple[Reply, ...]:
+        """Finishes the user's turns that were cut off, of any session; their replies."""
+        with self._alone():
+            return tuple(self._unfinished())
+
+    def said(self) -> tuple[turns.Turn, ...]:
+        """What was said in this session so far."""
+        if self.number is None:
+            return ()
+        return self._journal.turns_of(self.user, session=self.number)
+
+    def profile(self) -> tuple[facts.Fact, ...]:
+        """What is known of the user now, oldest first."""
+        return self.agent.profiles.facts(self.user, now=self.agent.clock())
+
+    def forget(self, fact_id: str) -> Reply:
+        """Retracts a fact by its id; its history stays until the user is erased."""
+        with self._alone():
+            for _ in self._unfinished():
+                pass
+            known = {fact.id: fact for fact in self.profile()}
+            if fact_id not in known:
+                raise LookupError(f"no fact {fact_id!r:.60} holds; profile() lists those that do.")
+            fact = known[fact_id]
+            op = facts.FactOp(
+                facts.RETRACT, None, fact.slot, fact.statement, fact.polarity, "stated", 1.0
+            )
+            return self._finish(self._begun("", ops=(op,)))
+
+    def erase(self) -> erasure.Receipt:
+        """Deletes all that is known of the user, and all that was said; waits for a turn."""
+        return self.agent.profiles.erase(self.user)
+
+    # inside a turn of the user
+
+    @property
+    def _journal(self) -> journal.Journal:
+        return self.agent.profiles.journal
+
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        return self.agent.profiles.turn_of(self.user, wait_seconds=self.agent.cfg.wait_seconds)
+
+    def _turn(self, text: str) -> Generator[str, None, Reply]:
+        with self._alone():
+            for _ in self._unfinished():
+                pass
+            turn = yield from self.agent.answering.carry_on(self._begun(text))
+            return self._reply(turn)
+
+    def _begun(self, text: str, *, ops: tuple[facts.FactOp, ...] | None = None) -> turns.Turn:
+        turn = self._journal.begin(
+            self.user,
+            text,
+            session=self.number,
+            declined=self._declined(text),
+            ops=ops,
+            now=self.agent.clock(),
+        )
+        self.number = turn.session
+        return turn
+
+    def _declined(self, text: str) -> str | None:
+        """What the words decline to be asked: the last turn's question, or all."""
+        if declining.declined_all(text):
+            return proactive.ANY
+        said = [turn for turn in self.said() if turn.words]
+        asked = said[-1].asked if said else None
+        return asked if asked and declining.declined(text) else None
+
+    def _unfinished(self) -> Iterator[Reply]:
+        for turn in self._journal.unfinished(self.user):
+            yield self._finish(turn)
+
+    def _finish(self, turn: turns.Turn) -> Reply:
+        stream = Stream(self._carried_on(turn))
+        for _ in stream:
+            pass
+        return stream.reply
+
+    def _carried_on(self, turn: turns.Turn) -> Generator[str, None, Reply]:
+        turn = yield from self.agent.answering.carry_on(turn)
+        return self._reply(turn)
+
+    def _reply(self, turn: turns.Turn) -> Reply:
+        applied = self.agent.profiles.applied(self.user, turn.source)
+        return Reply(
+            text=turn.reply,
+            asked=turn.asked,
+            question=turn.question,
+            why=turn.why,
+            updates=applied.changes,
+            refused=tuple(receipt.reason for receipt in applied.receipts if receipt.reason),
+            dropped=turn.dropped,
+            words=turn.words,
+            session=turn.session,
+            turn=turn.turn,
+        )
+
+
+class Stream:
+    """Pieces of a reply; `reply` is there after the last one.
+
+    close() ends it early: what was said until then is the reply.
+    """
+
+    def __init__(self, pieces: Generator[str, None, Reply]) -> None:
+        self._pieces = pieces
+        self._reply: Reply | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        try:
+            return next(self._pieces)
+        except StopIteration as end:
+            self._reply = self._reply or end.value
+            raise StopIteration from None
+
+    @property
+    def reply(self) -> Reply:
+        """The whole reply; a RuntimeError before the last piece was taken."""
+        if self._reply is None:
+            raise RuntimeError("the reply is not done; take every piece of the stream first.")
+        return self._reply
+
+    def close(self) -> None:
+        """Listens no longer."""
+        self._pieces.close()

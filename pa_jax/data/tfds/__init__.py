@@ -1,0 +1,1 @@
+"""Episodes as TensorFlow Datasets of ArrayRecord files, written and read without TensorFlow."""

@@ -1,0 +1,310 @@
+"""Rows that decode side by side, each at its own step: requests join and leave between chunks.
+
+A row holds one request: a trunk (its prompt) and one branch. All shapes are fixed, settings are
+traced, so that a handful of programs, one a trunk width, serve every mix of requests.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from pa_jax.core import keys, sharding
+from pa_jax.core import mesh as meshes
+from pa_jax.core.typing import Array, Bool, Float, Int, Key, UInt32
+from pa_jax.infer import buckets, engine, sampling
+
+NARROWEST = 128  # trunk slots of the smallest program
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a row decodes: at most `allowed` tokens.
+
+    They are those of Engine.generate([prompt], n=1, seed=seed, stream=keys.Stream.GENERATE, ...).
+    """
+
+    prompt: Sequence[int]
+    allowed: int
+    seed: int
+    temperature: float
+    top_k: int
+    top_p: float
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Joining:
+    """Requests that enter rows, as arrays; one whose row does not exist enters none."""
+
+    prompt: Int[Array | np.ndarray, "n p"]
+    trunk_len: Int[Array | np.ndarray, " n"]
+    row: Int[Array | np.ndarray, " n"]
+    allowed: Int[Array | np.ndarray, " n"]
+    seed: UInt32[Array | np.ndarray, " n"]
+    how: sampling.Sampling
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """What is on device. `token` is the last one drawn and `step` its place in the branch.
+
+    A row that is done draws nothing until a request joins it.
+    """
+
+    trunk_kv: tuple[Float[Array, "l n p k z"], Float[Array, "l n p k z"]]
+    own_kv: tuple[Float[Array, "l n 1 c k z"], Float[Array, "l n 1 c k z"]]
+    trunk_len: Int[Array, " n"]
+    token: Int[Array, " n"]
+    step: Int[Array, " n"]
+    allowed: Int[Array, " n"]
+    done: Bool[Array, " n"]
+    key: UInt32[Array, "n 2"]
+    how: sampling.Sampling
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """New tokens of each row: the first `count` of ids and logprobs [n, t]; done after them."""
+
+    ids: Int[Array | np.ndarray, "n t"]
+    logprobs: Float[Array | np.ndarray, "n t"]
+    count: Int[Array | np.ndarray, " n"]
+    done: Bool[Array | np.ndarray, " n"]
+
+
+def _laid_out(rows: Rows) -> Rows:
+    """Rows over the mesh as the engine lays out its own, so that no program sees two layouts."""
+
+    def one(x: Array) -> Array:
+        if x.ndim < 5:
+            return sharding.constrain(x, "rows", *[None] * (x.ndim - 1))
+        return sharding.constrain(x, None, "rows", *[None] * (x.ndim - 4), "kv_heads", None)
+
+    return jax.tree.map(one, rows)
+
+
+def _branch_key(seed: UInt32[Array, ""]) -> UInt32[Array, "2"]:
+    """The raw key that Engine.generate gives the only branch of its only prompt."""
+    base = keys.stream_key(seed, keys.Stream.GENERATE, 0)
+    key_ng = engine.branch_keys(keys.row_keys(base, jnp.zeros(1, jnp.int32)), 1)
+    return jax.random.key_data(key_ng[0, 0])
+
+
+def _step_keys(key: UInt32[Array, "n 2"], step: Int[Array, " n"]) -> Key[Array, " n"]:
+    """The key of each row's token number `step`, as engine.rollout derives it."""
+    return jax.vmap(jax.random.fold_in)(jax.random.wrap_key_data(key, impl="threefry2x32"), step)
+
+
+@functools.partial(jax.jit, static_argnames=("graph", "count", "trunk", "slots"))
+def empty(graph: nnx.GraphDef, state: Any, *, count: int, trunk: int, slots: int) -> Rows:
+    """`count` rows without a request."""
+    model = nnx.merge(graph, state)
+    cfg, dtype = model.cfg, model.final_norm[...].dtype
+    heads = (cfg.kv_heads, cfg.head_dim)
+
+    def kv(*shape: int) -> tuple[Array, Array]:
+        shape = (cfg.layers, count, *shape, *heads)
+        return jnp.zeros(shape, dtype), jnp.zeros(shape, dtype)
+
+    zero, real = jnp.zeros(count, jnp.int32), jnp.zeros(count, jnp.float32)
+    how = sampling.Sampling(real, zero, real + 1)
+    done, key = jnp.ones(count, bool), jnp.zeros((count, 2), jnp.uint32)
+    return _laid_out(Rows(kv(trunk), kv(1, slots), zero, zero, zero, zero, done, key, how))
+
+
+@functools.partial(jax.jit, static_argnames="graph", donate_argnames="rows")
+def admit(
+    graph: nnx.GraphDef, state: Any, rows: Rows, joining: Joining, end: Int[Array, " e"]
+) -> tuple[Rows, Drawn]:
+    """Prefills prompts into their rows and draws the first token of each; Drawn is of `joining`."""
+    model = nnx.merge(graph, state)
+    logits, kv = engine.prefill(model, joining.prompt, joining.trunk_len)
+    zero = jnp.zeros_like(joining.row)
+    key = jax.vmap(_branch_key)(joining.seed)
+    token, logp = sampling.sample(logits, _step_keys(key, zero), joining.how)
+    done = (joining.allowed <= 1) | (token[:, None] == end).any(axis=-1)
+    width = joining.prompt.shape[1]
+
+    def entered(old: Array, new: Array) -> Array:
+        return old.at[joining.row].set(new, mode="drop")
+
+    rows = Rows(
+        tuple(
+            old.at[:, joining.row, :width].set(new, mode="drop")
+            for old, new in zip(rows.trunk_kv, kv, strict=True)
+        ),
+        rows.own_kv,
+        entered(rows.trunk_len, joining.trunk_len),
+        entered(rows.token, token),
+        entered(rows.step, zero),
+        entered(rows.allowed, joining.allowed),
+        entered(rows.done, done),
+        entered(rows.key, key),
+        jax.tree.map(entered, rows.how, joining.how),
+    )
+    return _laid_out(rows), Drawn(token[:, None], logp[:, None], zero + 1, done)
+
+
+@functools.partial(jax.jit, static_argnames=("graph", "chunk", "width"), donate_argnames="rows")
+def advance(
+    graph: nnx.GraphDef,
+    state: Any,
+    rows: Rows,
+    keep: Bool[Array | np.ndarray, " n"],
+    eager: Bool[Array | np.ndarray, ""],
+    end: Int[Array, " e"],
+    *,
+    chunk: int,
+    width: int,
+) -> tuple[Rows, Drawn]:
+    """Up to `chunk` more tokens of every row that is not done; rows not in `keep` are given up.
+
+    `width` trunk slots hold every kept row's prompt. `eager` stops as soon as a row is done:
+    somebody waits for it.
+    """
+    model, n = nnx.merge(graph, state), rows.token.shape[0]
+    trunk_kv = tuple(x[:, :, :width] for x in rows.trunk_kv)
+    idle = rows.done | ~keep
+
+    def more(carry):
+        i, *_, out = carry
+        left = (out.done & ~idle).any()
+        return (i < chunk) & ~out.done.all() & ~(eager & left)
+
+    def body(carry):
+        i, token, step, own_kv, out = carry
+        logits, own_kv = engine.decode_step(
+            model, token[:, None], trunk_kv, own_kv, rows.trunk_len, step
+        )
+        new, logp = sampling.sample(logits[:, 0], _step_keys(rows.key, step + 1), rows.how)
+        alive = ~out.done
+        token, step = jnp.where(alive, new, token), step + alive
+        ended = (token[:, None] == end).any(axis=-1) | (step + 1 >= rows.allowed)
+        out = Drawn(
+            out.ids.at[:, i].set(jnp.where(alive, token, 0)),
+            out.logprobs.at[:, i].set(jnp.where(alive, logp, 0.0)),
+            out.count + alive,
+            out.done | ended,
+        )
+        return i + 1, token, step, own_kv, out
+
+    ids = jnp.zeros((n, chunk), jnp.int32)
+    out = Drawn(ids, ids.astype(jnp.float32), jnp.zeros(n, jnp.int32), idle)
+    first = (jnp.int32(0), rows.token, rows.step, rows.own_kv, out)
+    _, token, step, own_kv, out = jax.lax.while_loop(more, body, first)
+    rows = dataclasses.replace(rows, token=token, step=step, own_kv=own_kv, done=out.done)
+    return _laid_out(rows), out
+
+
+def widths(trunk: int) -> tuple[int, ...]:
+    """`trunk` and its halves down to NARROWEST, smallest first."""
+    found = [trunk]
+    while found[-1] % (2 * NARROWEST) == 0:
+        found.append(found[-1] // 2)
+    return tuple(reversed(found))
+
+
+class Batch:
+    """The rows of one model and the programs over them. Calls must not overlap."""
+
+    def __init__(
+        self,
+        run: engine.Engine,
+        *,
+        rows: int,
+        trunk: int,
+        slots: int,
+        chunk: int,
+    ) -> None:
+        """`rows` requests at once, prompts up to `trunk` tokens, completions up to `slots`.
+
+        `run` gives the parameters, laid out for inference, and the end tokens.
+        """
+        longest = run.model.config.max_positions
+        if min(rows, trunk, slots, chunk) < 1 or trunk + slots > longest:
+            raise ValueError(
+                f"rows={rows}, trunk={trunk}, slots={slots}, chunk={chunk}: each must be at least "
+                f"1, and trunk + slots at most the model's {longest} positions."
+            )
+        self.rows, self.slots, self.chunk = rows, slots, chunk
+        self.widths = widths(trunk)
+        self._run = run
+        tokenizer = run.model.tokenizer
+        self.ends = tuple(tokenizer.eos_ids) if tokenizer is not None else ()
+        shape = run.mesh.shape if run.mesh is not None else {}
+        self.together = min(rows, shape.get("fsdp", 1) * shape.get("ep", 1))  # one a data shard
+        self._lengths = np.zeros(rows, np.int32)
+        with meshes.using(run.mesh):
+            self._end = jnp.asarray(self.ends, jnp.int32)
+            self._rows = self._empty(trunk)
+
+    def admit(self, requests: Mapping[int, Request]) -> dict[int, tuple[int, float, bool]]:
+        """Row -> request, at most `together`: first token of each, its log-prob, is it the last."""
+        prompts = [list(r.prompt) for r in requests.values()]
+        width = buckets.fit(max(map(len, prompts)), self.widths, what="prompt")
+        drawn = self._admit(list(requests), list(requests.values()), width)
+        for row, prompt in zip(requests, prompts, strict=True):
+            self._lengths[row] = len(prompt)
+        each = zip(drawn.ids[:, 0], drawn.logprobs[:, 0], drawn.done, strict=True)
+        return {
+            row: (int(token), float(logp), bool(done))
+            for row, (token, logp, done) in zip(requests, each, strict=False)
+        }
+
+    def advance(self, keep: Sequence[int], *, eager: bool) -> Drawn:
+        """A chunk more of the rows in `keep`; all others are free from now on."""
+        kept = np.zeros(self.rows, bool)
+        kept[list(keep)] = True
+        self._lengths[~kept] = 0
+        width = buckets.fit(int(self._lengths.max()), self.widths, what="prompt")
+        return self._advance(kept, eager, width)
+
+    def warm_up(self) -> None:
+        """Compiles every program. All rows must be free."""
+        nothing = Request([0], 1, seed=0, temperature=0.0, top_k=0, top_p=1.0)
+        for _ in range(2):  # the second round sees the arrays that the programs themselves made
+            for width in self.widths:
+                self._admit([self.rows], [nothing], width)
+                self._advance(np.zeros(self.rows, bool), False, width)
+
+    def _empty(self, trunk: int) -> Rows:
+        run = self._run
+        return empty(run.graph, run.state, count=self.rows, trunk=trunk, slots=self.slots)
+
+    def _admit(self, rows: Sequence[int], requests: Sequence[Request], width: int) -> Drawn:
+        spare = self.together - len(rows)
+        requests = [*requests, *[requests[0]] * spare]
+        prompt, length = buckets.pad_rows([r.prompt for r in requests], width)
+        how = sampling.Sampling(
+            np.array([r.temperature for r in requests], np.float32),
+            np.array([r.top_k for r in requests], np.int32),
+            np.array([r.top_p for r in requests], np.float32),
+        )
+        joining = Joining(
+            prompt,
+            length,
+            np.array([*rows, *[self.rows] * spare], np.int32),
+            np.array([r.allowed for r in requests], np.int32),
+            np.array([r.seed for r in requests], np.uint32),
+            how,
+        )
+        run = self._run
+        with meshes.using(run.mesh):
+            self._rows, drawn = admit(run.graph, run.state, self._rows, joining, self._end)
+        return sharding.fetch(drawn)
+
+    def _advance(self, keep: np.ndarray, eager: bool, width: int) -> Drawn:
+        run, how = self._run, {"chunk": self.chunk, "width": width}
+        with meshes.using(run.mesh):
+            self._rows, drawn = advance(
+                run.graph, run.state, self._rows, keep, np.bool_(eager), self._end, **how
+            )
+        return sharding.fetch(drawn)

@@ -1,0 +1,65 @@
+"""Text of a growing list of ids, piece by piece: what was given out never changes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+UNFINISHED = "\ufffd"  # what decoders write for bytes that are no character, or not yet
+
+
+class Pieces:
+    """Decodes as ids come; holds back half characters and what may begin a stop string."""
+
+    def __init__(self, tokenizer: Any, stop: Sequence[str]) -> None:
+        """`tokenizer` None gives no text. Raises ValueError on stop strings that cannot be."""
+        if isinstance(stop, str) or "" in stop or (stop and tokenizer is None):
+            raise ValueError(
+                f"stop={stop!r}: allowed is a list of strings that are not empty, and only with a "
+                "model that has a tokenizer; leave out the rest."
+            )
+        self._tokenizer, self._stop = tokenizer, tuple(stop)
+        self._ends = frozenset(tokenizer.eos_ids) if tokenizer is not None else frozenset()
+        self._ids: list[int] = []
+        self._sent = 0
+
+    def add(self, ids: Sequence[int], *, last: bool) -> tuple[str, int | None]:
+        """The text that is certain with these ids, and how many of them made a stop string.
+
+        None: none did. The text ends before the stop string, and nothing may be added after one.
+        `last` says that no more will come: what was held back is given out.
+        """
+        if self._tokenizer is None:
+            return "", None
+        sure = self._certain(ids, last=last)
+        if self._stop_at(sure) is not None:  # the fewest ids decide, however they came
+            return self._stopped(ids, last=last)
+        self._ids += ids
+        end = len(sure) if last else len(sure) - self._held(sure)
+        piece, self._sent = sure[self._sent : end], max(self._sent, end)
+        return piece, None
+
+    def _certain(self, ids: Sequence[int], *, last: bool) -> str:
+        known = [i for i in (*self._ids, *ids) if i not in self._ends]
+        text = self._tokenizer.decode(known)
+        return text if last else text.rstrip(UNFINISHED)
+
+    def _stopped(self, ids: Sequence[int], *, last: bool) -> tuple[str, int]:
+        for count in range(len(ids) + 1):
+            sure = self._certain(ids[:count], last=last and count == len(ids))
+            at = self._stop_at(sure)
+            if at is not None:
+                break
+        self._ids += ids[:count]
+        piece, self._sent = sure[self._sent : at], at
+        return piece, count
+
+    def _stop_at(self, text: str) -> int | None:
+        found = [text.find(stop, self._sent) for stop in self._stop]
+        return min((at for at in found if at >= 0), default=None)
+
+    def _held(self, text: str) -> int:
+        """Characters at the end that a stop string may begin with."""
+        longest = max(map(len, self._stop), default=1) - 1
+        for count in range(min(longest, len(text) - self._sent), 0, -1):
+            if any(stop.startswith(text[-count:]) for stop in self._stop):
+                return count
+        return 0

@@ -1,0 +1,278 @@
+"""Talk in the terminal: replies as they come, what was learnt from each turn, why it asked."""
+
+import dataclasses
+import datetime
+import hashlib
+import json
+import math
+import pathlib
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import ml_collections
+from absl import logging
+
+from pa_jax.agent import inferencer, proactive, responder, session
+from pa_jax.core import files, sharding
+from pa_jax.core import mesh as meshes
+from pa_jax.infer import live
+from pa_jax.jobs import policy, setup
+from pa_jax.profile import connect, decay, facts, store, update
+
+HELP = """/profile        what is known, with how sure it is
+/why FACT       where a fact comes from and what became of it (its id, or words of it)
+/forget FACT    take a fact back
+/export         everything about you as a file
+/erase          delete everything about you, after a question
+/as USER        go on as another user
+/help           this list
+/quit           end (so does the end of the input)"""
+SIGNS = {update.ADDED: "+", update.REINFORCED: "=", update.WEAKENED: "~"}
+ANSWERED = (ValueError, LookupError, OSError, RuntimeError)  # told in one line, then on
+
+
+def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """The `chat` job."""
+    if jax.process_count() > 1:
+        raise ValueError(f"{jax.process_count()} processes: chat runs as one; start it alone.")
+    setup.open_workdir(config, workdir)
+    agent, closing = open_agent(config)
+    terminal = Terminal(agent, config.user, workdir)
+    try:
+        terminal.talk()
+    finally:
+        for close in closing:
+            close()
+    files.atomic_write(workdir / "report.json", json.dumps(terminal.report(), indent=2) + "\n")
+
+
+def open_agent(
+    config: ml_collections.ConfigDict,
+) -> tuple[session.Agent, tuple[Callable[[], None], ...]]:
+    """The agent of a config's sections, warmed up, and what to call at the end, in order."""
+    profiles = open_store(config.store)
+    mesh = chosen_mesh(setup.section(meshes.MeshConfig, config.mesh))
+    data = 1 if mesh is None else math.prod(mesh.shape[name] for name in sharding.DATA)
+    infer_rows, live_rows = (-(-c.rows // data) * data for c in (config.infer, config.live))
+    with meshes.using(mesh):
+        model = policy.load(config, mesh)
+        cfg = setup.section(inferencer.InferConfig, config.infer)
+        infer = inferencer.Inferencer(model, dataclasses.replace(cfg, rows=infer_rows), mesh=mesh)
+        ask = proactive.Proactive(model, setup.section(proactive.AskConfig, config.ask), mesh=mesh)
+        reply = setup.section(responder.ReplyConfig, config.reply)
+        respond = responder.Responder(model.tokenizer, reply)
+        engine = live.Live(model, mesh=mesh, **(dict(config.live) | {"rows": live_rows}))
+        logging.info("compiling the engine's programs")
+        engine.warm_up()
+    agent = session.Agent(
+        profiles,
+        infer,
+        ask,
+        respond,
+        engine,
+        clock=utc_now,
+        cfg=setup.section(session.AgentConfig, config.agent),
+    )
+    return agent, (agent.close, engine.close, profiles.close)
+
+
+def chosen_mesh(cfg: meshes.MeshConfig) -> jax.sharding.Mesh | None:
+    """As many devices as the config asks for, the first ones; None for one."""
+    if cfg.fsdp == -1:
+        return meshes.make(cfg)
+    count = cfg.fsdp * cfg.tp * cfg.ep
+    return None if count == 1 else meshes.make(cfg, jax.devices()[:count])
+
+
+def open_store(url: str) -> store.ProfileStore:
+    """The store at a URL; the folder of a new SQLite file is made."""
+    path = connect.sqlite_file(connect.parse(url))
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return store.ProfileStore(url)
+
+
+def utc_now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+class Terminal:
+    """Lines in, text out; one user at a time."""
+
+    def __init__(self, agent: session.Agent, user: str, workdir: pathlib.Path) -> None:
+        self.agent, self.workdir = agent, workdir
+        self.session = agent.session(user)
+        self.commands: dict[str, Callable[[str], None]] = {
+            "/profile": self.profile,
+            "/why": self.why,
+            "/forget": self.forget,
+            "/export": self.export,
+            "/erase": self.erase,
+            "/as": self.become,
+            "/help": lambda _: self.say(HELP),
+        }
+        self.counts = {"turns": 0, "updates": 0, "dropped": 0, "questions": 0}
+        self.seconds = {"until_first_piece": 0.0, "whole": 0.0}
+
+    def talk(self) -> None:
+        """Reads and answers until /quit or the end of the input."""
+        self.say("Say something; /help lists the commands.")
+        self.greet()
+        while (line := self.ask(f"{self.session.user}> ")) is not None:
+            words = line.strip()
+            if words == "/quit":
+                break
+            if not words:
+                continue
+            try:
+                if words.startswith("/"):
+                    self.command(words)
+                else:
+                    self.answer(words)
+            except KeyboardInterrupt:
+                self.say(" [stopped]")
+            except ANSWERED as error:
+                self.say(f"! {error}")
+
+    def report(self) -> dict[str, Any]:
+        """Counts and times; nothing that was said."""
+        return self.counts | {"seconds": {k: round(v, 3) for k, v in self.seconds.items()}}
+
+    # what goes in and out
+
+    def say(self, text: str, *, end: str = "\n") -> None:
+        sys.stdout.write(text + end)
+        sys.stdout.flush()
+
+    def ask(self, prompt: str) -> str | None:
+        """A line of input, None at its end."""
+        if sys.stdin.isatty():
+            try:
+                return input(prompt)
+            except EOFError:
+                self.say("")
+                return None
+        line = sys.stdin.readline()
+        return line if line else None
+
+    # a turn
+
+    def greet(self) -> None:
+        for reply in self.session.resume():
+            if reply.words:
+                self.say(f"(finished from last time) {reply.words}\nagent> {reply.text}")
+        known = len(self.session.profile())
+        self.say(f"{self.session.user}: {known} facts known; /profile shows them.")
+
+    def answer(self, words: str) -> None:
+        began = time.monotonic()
+        stream = self.session.stream(words)
+        self.say("agent> ", end="")
+        first = None
+        for piece in stream:
+            first = first or time.monotonic() - began
+            self.say(piece, end="")
+        self.say("")
+        reply = stream.reply
+        self.seconds["whole"] += time.monotonic() - began
+        self.seconds["until_first_piece"] += first or 0.0
+        self.counts["turns"] += 1
+        self.counts["updates"] += len(reply.updates)
+        self.counts["dropped"] += len(reply.dropped)
+        self.counts["questions"] += reply.asked is not None
+        self.learnt(reply)
+
+    def learnt(self, reply: session.Reply) -> None:
+        for change in reply.updates:
+            self.say(f"  {SIGNS.get(change.event, '-')} {self.line(change.fact)} {change.event}")
+        for reason in (*reply.refused, *reply.dropped):
+            self.say(f"  not kept: {reason}")
+        if reply.asked is not None:
+            self.say(f"  asked, because {reply.why}")
+
+    # commands
+
+    def command(self, words: str) -> None:
+        name, _, rest = words.partition(" ")
+        if name not in self.commands:
+            self.say(f"! unknown command {name!r:.40}; /help lists them.")
+            return
+        self.commands[name](rest.strip())
+
+    def profile(self, _: str) -> None:
+        held = self.session.profile()
+        self.say("\n".join(f"  {self.line(fact)}" for fact in held) or "  nothing yet")
+
+    def why(self, what: str) -> None:
+        if (fact := self.find(what)) is None:
+            return
+        self.say(f"  {self.line(fact)}")
+        for record in self.agent.profiles.history(self.session.user, fact.id):
+            session_, turn = record.by
+            self.say(f"    {record.known_from:%Y-%m-%d %H:%M} {record.event}, {session_}.{turn}")
+        source = fact.source
+        self.say(f'    from turn {source.session}.{source.turn}: "{source.quote}"')
+
+    def forget(self, what: str) -> None:
+        if (fact := self.find(what)) is not None:
+            self.learnt(self.session.forget(fact.id))
+
+    def export(self, _: str) -> None:
+        data = self.agent.profiles.export(self.session.user)
+        files.atomic_write(self.exported(), json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        self.say(f"  {self.exported()}")
+
+    def erase(self, _: str) -> None:
+        user = self.session.user
+        self.say(f"  Type {user} to delete all that is known of {user} and was said: ", end="")
+        if (self.ask("") or "").strip() != user:
+            self.say("  nothing deleted")
+            return
+        receipt = self.session.erase()
+        self.exported().unlink(missing_ok=True)
+        self.session = self.agent.session(user)
+        self.say(
+            f"  deleted: {receipt.facts} facts in {receipt.versions} versions, {receipt.journal} "
+            f"turns, {receipt.labels} labels; looked for {receipt.pieces} pieces of text in "
+            f"{receipt.bytes_checked} bytes, none is left. {receipt.note}"
+        )
+
+    def become(self, user: str) -> None:
+        if not user:
+            self.say("! /as needs a user's id.")
+            return
+        before, self.session = self.session, self.agent.session(user)
+        try:
+            self.greet()
+        except ANSWERED:
+            self.session = before
+            raise
+
+    # what they share
+
+    def line(self, fact: facts.Fact) -> str:
+        sure = decay.confidence_at(fact, now=self.agent.clock())
+        return f"{fact.statement} [{fact.slot}, {fact.authority}, {sure:.2f}] {fact.id}"
+
+    def find(self, what: str) -> facts.Fact | None:
+        """The one held fact with this id or these words; says so where it is not one."""
+        held = self.session.profile()
+        found = [fact for fact in held if fact.id == what]
+        found = found or [f for f in held if what and what.casefold() in f.statement.casefold()]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            self.say(
+                "\n".join(["! several facts say that:", *(f"  {self.line(f)}" for f in found)])
+            )
+        else:
+            self.say("! no fact has that id or those words; /profile lists them.")
+        return None
+
+    def exported(self) -> pathlib.Path:
+        """Where this user's export goes; any user's id makes a file name."""
+        name = hashlib.blake2b(self.session.user.encode(), digest_size=8).hexdigest()
+        return self.workdir / f"export-{name}.json"

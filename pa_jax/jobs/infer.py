@@ -1,0 +1,307 @@
+"""Infer profiles: dialogues in; profiles.jsonl, snippets.jsonl and report.json out.
+
+Turns go in waves, the next one of each of `users` users, so that a user's turns stay in order. A
+turn's row, with its operations, is on file before they are applied, and the store applies a turn
+once: a run that was killed applies its rows again, which changes nothing, and goes on behind them.
+"""
+
+import collections
+import dataclasses
+import datetime
+import itertools
+import json
+import pathlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import jax
+import ml_collections
+import tqdm
+from absl import logging
+
+from pa_jax.agent import inferencer
+from pa_jax.core import files
+from pa_jax.core import mesh as meshes
+from pa_jax.data import quarantine as quarantine_lib
+from pa_jax.data import source
+from pa_jax.dialogue import schema
+from pa_jax.evaluate import calibration, profile_match
+from pa_jax.jobs import policy, setup
+from pa_jax.profile import facts, portable, store
+
+SNIPPETS = ("policy", "gold")
+Clock = Callable[[], datetime.datetime]
+
+
+@dataclasses.dataclass(frozen=True)
+class Talk:
+    """All turns of one user in order; sessions count from 0."""
+
+    user: str
+    turns: tuple[schema.Turn, ...]
+
+    def observed(self, number: int, profile: tuple[facts.Fact, ...]) -> inferencer.Observed:
+        """Turn `number`, with the message it answers where it is of the same session."""
+        turn = self.turns[number]
+        before = self.turns[number - 1] if number else None
+        answers = before is not None and before.session == turn.session
+        context = before.assistant if answers else ""
+        return inferencer.Observed(self.user, turn.session, number, context, turn.user, profile)
+
+
+def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """The `infer` job; with config.calibrate it measures the thresholds instead."""
+    if jax.process_count() > 1:
+        raise ValueError(f"{jax.process_count()} processes: infer runs as one; start it alone.")
+    if config.snippets not in SNIPPETS:
+        raise ValueError(f"snippets={config.snippets!r}: choose one of {list(SNIPPETS)}.")
+    setup.open_workdir(config, workdir)
+    mesh = setup.mesh(config, rows={"infer.rows": config.infer.rows})
+    with meshes.using(mesh):
+        model = policy.load(config, mesh)
+        cfg = setup.section(inferencer.InferConfig, config.infer)
+        agent = inferencer.Inferencer(model, cfg, mesh=mesh)
+        if config.calibrate:
+            episodes = setup.labelled(setup.open_episodes(config, workdir, config.split))
+            report = calibration.measure(agent, episodes, config.calibrate, seed=config.seed)
+            files.atomic_write(workdir / "report.json", json.dumps(report, indent=2) + "\n")
+            tqdm.tqdm.write(json.dumps(report, indent=2))
+            return
+        infer(config, workdir, agent)
+
+
+def infer(
+    config: ml_collections.ConfigDict, workdir: pathlib.Path, agent: inferencer.Inferencer
+) -> None:
+    """All turns of the data through an inferencer; what is on file already is not done again."""
+    began = time.monotonic()
+    talks, seen, bad = read(config, workdir)
+    profiles = store.ProfileStore(config.store or f"sqlite:///{workdir}/profiles.db")
+    try:
+        run_ = Run(profiles, workdir / "snippets.jsonl")
+        done = run_.replay({talk.user: talk for talk in talks})
+        fresh = 0
+        with tqdm.tqdm(
+            total=sum(len(talk.turns) for talk in talks), initial=sum(done.values()), unit="turn"
+        ) as bar:
+            for number, wave in enumerate(waves(talks, done, config.users)):
+                now = utc_now()
+                turns = [talk.observed(k, profiles.facts(talk.user, now=now)) for talk, k in wave]
+                if config.snippets == "gold":
+                    made = agent.read(turns, [golden(talk.turns[k]) for talk, k in wave])
+                else:
+                    made = agent.infer(turns, now=now, seed=config.seed)
+                run_.take(turns, made, now=now)
+                fresh += len(wave)
+                bar.update(len(wave))
+                row = {"step": number, "turns": len(wave), "seconds": time.monotonic() - began}
+                files.append_line(workdir / "metrics.jsonl", json.dumps(row))
+        report = conclude(workdir, profiles, talks)
+    finally:
+        profiles.close()
+    seconds = time.monotonic() - began
+    report |= {
+        "outcomes": dict(run_.outcomes),
+        "turns_the_store_had": run_.repeated,
+        "items": {"read": seen, "quarantined": bad},
+        "this_start": {
+            "turns": fresh,
+            "seconds": round(seconds, 1),
+            "turns_per_second": round(fresh / seconds, 2),
+        },
+    }
+    files.atomic_write(workdir / "report.json", json.dumps(report, indent=2) + "\n")
+    tqdm.tqdm.write(json.dumps(report, indent=2))
+    tqdm.tqdm.write(f"{workdir} has profiles.jsonl, snippets.jsonl and report.json.")
+
+
+def utc_now() -> datetime.datetime:
+    """The time, for what is applied now."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+def golden(turn: schema.Turn) -> str:
+    """The turn's gold snippet."""
+    if turn.gold is None:
+        raise ValueError("snippets=gold, and a turn has none; label the data, or snippets=policy.")
+    return turn.gold
+
+
+def read(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> tuple[list[Talk], int, int]:
+    """Every user's turns, how many items were read, and how many of them are in quarantine."""
+    cfg = setup.section(source.DataConfig, config.data)
+    with quarantine_lib.Quarantine(workdir / "quarantine.jsonl") as quarantine:
+        parts = source.open_dialogues(cfg, config.split, quarantine)
+        if cfg.source == "synthetic" and config.size.sessions:
+            size = (config.size.sessions, config.size.turns)
+            parts = [part.sized(size) for part in parts]
+        talks = by_user(itertools.chain.from_iterable(parts))
+        for talk in [talk for talk in talks if len(talk.user) > store.MAX_USER_CHARS]:
+            reason = f"a user id of {len(talk.user)} characters, {store.MAX_USER_CHARS} are allowed"
+            quarantine.reject(cfg.path, 0, reason, talk.user)
+            talks.remove(talk)
+        return talks, quarantine.seen, quarantine.bad
+
+
+def by_user(dialogues: Iterable[schema.Dialogue]) -> list[Talk]:
+    """Dialogues of one user as sessions of one talk, in order."""
+    turns: dict[str, list[schema.Turn]] = {}
+    for dialogue in dialogues:
+        said = turns.setdefault(dialogue.user_id, [])
+        start = said[-1].session + 1 if said else 0
+        order = sorted({turn.session for turn in dialogue.turns})
+        said += [
+            dataclasses.replace(turn, session=start + order.index(turn.session))
+            for turn in dialogue.turns
+        ]
+    return [Talk(user, tuple(said)) for user, said in turns.items()]
+
+
+def waves(
+    talks: Sequence[Talk], done: collections.Counter[str], users: int
+) -> Iterator[list[tuple[Talk, int]]]:
+    """The next turn of each of up to `users` users, until all turns are through."""
+    if users < 1:
+        raise ValueError(f"users={users}: at least 1 user must be on the way.")
+    waiting = iter([talk for talk in talks if done[talk.user] < len(talk.turns)])
+    active = [(talk, done[talk.user]) for talk in itertools.islice(waiting, users)]
+    while active:
+        yield active
+        going = [(talk, k + 1) for talk, k in active if k + 1 < len(talk.turns)]
+        more = itertools.islice(waiting, users - len(going))
+        active = going + [(talk, done[talk.user]) for talk in more]
+
+
+class Run:
+    """The file of snippets and the store, kept in step."""
+
+    def __init__(self, profiles: store.ProfileStore, path: pathlib.Path):
+        self.profiles, self.path = profiles, path
+        self.outcomes: collections.Counter[str] = collections.Counter()
+        self.repeated = 0
+
+    def replay(self, talks: dict[str, Talk]) -> collections.Counter[str]:
+        """Applies every row on file again; how many turns of each user are through."""
+        done: collections.Counter[str] = collections.Counter()
+        if not self.path.exists():
+            return done
+        files.truncate_rows(self.path, lambda row: True)  # a half-written line goes
+        for row in files.read_rows(self.path):
+            talk, number = talks.get(row["user"]), row["turn"]
+            turns = talk.turns if talk else ()
+            if number != done[row["user"]] or number >= len(turns):
+                raise self._other(row)
+            if turns[number].user != row["words"]:
+                raise self._other(row)
+            done[row["user"]] += 1
+            self._apply(row)
+        if done:
+            logging.info("%s: going on behind %d turns", self.path, done.total())
+        return done
+
+    def take(
+        self,
+        turns: Sequence[inferencer.Observed],
+        made: Sequence[inferencer.Inferred],
+        *,
+        now: datetime.datetime,
+    ) -> None:
+        """Writes the rows of a wave, then applies them."""
+        rows = [
+            {
+                "user": turn.user,
+                "session": turn.session,
+                "turn": turn.turn,
+                "time": now.isoformat(),
+                "words": turn.words,
+                "text": inferred.text,
+                "ops": [dataclasses.asdict(op) for op in inferred.ops],
+                "dropped": [dataclasses.asdict(drop) for drop in inferred.dropped],
+            }
+            for turn, inferred in zip(turns, made, strict=True)
+        ]
+        files.append_lines(self.path, [json.dumps(row) for row in rows], durable=True)
+        for row in rows:
+            if self._apply(row).repeated:  # of another run on the same store: its facts stand
+                self.repeated += 1
+
+    def _apply(self, row: dict[str, Any]) -> store.Applied:
+        applied = self.profiles.apply(
+            row["user"],
+            [facts.FactOp(**op) for op in row["ops"]],
+            facts.Source(row["session"], row["turn"], row["words"]),
+            now=datetime.datetime.fromisoformat(row["time"]),
+        )
+        self.outcomes.update(receipt.outcome for receipt in applied.receipts)
+        return applied
+
+    def _other(self, row: dict[str, Any]) -> ValueError:
+        return ValueError(
+            f"{self.path} has turn {row['turn']} of user {row['user']!r:.60}, which is not the "
+            "next one in the data; give the same data, or a new --workdir."
+        )
+
+
+def conclude(
+    workdir: pathlib.Path, profiles: store.ProfileStore, talks: Sequence[Talk]
+) -> dict[str, Any]:
+    """Writes profiles.jsonl; the figures of the whole run, from what lies on file."""
+    lines, matches, held = [], [], []
+    for talk in talks:
+        history = latest(profiles.history(talk.user))
+        now = [fact for fact in history if fact.valid_to is None]
+        held.append(len(now))
+        lines.append(
+            json.dumps(
+                {
+                    "user": talk.user,
+                    "facts": [readable(fact) for fact in now],
+                    "ended": [readable(fact) for fact in history if fact.valid_to is not None],
+                    "labels": [label.name for label in profiles.schema(talk.user)],
+                }
+            )
+        )
+        gold = profile_match.gold_of(talk.turns)
+        if gold is not None:
+            matches.append(profile_match.compare(history, gold))
+    files.atomic_write(workdir / "profiles.jsonl", "".join(f"{line}\n" for line in lines))
+    ops: collections.Counter[str] = collections.Counter()
+    dropped: collections.Counter[str] = collections.Counter()
+    empty = turns = 0
+    for row in files.read_rows(workdir / "snippets.jsonl"):
+        turns += 1
+        empty += not row["ops"]
+        ops.update(op["kind"] for op in row["ops"])
+        dropped.update(drop["reason"] for drop in row["dropped"])
+    return {
+        "users": len(talks),
+        "turns": turns,
+        "turns_without_change": empty,
+        "ops": dict(ops),
+        "dropped": {reason: dropped[reason] for reason in inferencer.REASONS},
+        "facts_a_user": {"mean": sum(held) / max(len(held), 1), "most": max(held, default=0)},
+        "users_with_gold": len(matches),
+        "gold": profile_match.summary(matches) if matches else None,
+    }
+
+
+def latest(records: Iterable[portable.Record]) -> list[facts.Fact]:
+    """Each fact as it is now, in the order in which they became known."""
+    made = {record.fact.id: record.fact for record in records if record.known_to is None}
+    return list(made.values())
+
+
+def readable(fact: facts.Fact) -> dict[str, Any]:
+    """What a reader of profiles.jsonl wants of a fact; ProfileStore.export has all of it."""
+    return {
+        "slot": fact.slot,
+        "statement": fact.statement,
+        "polarity": fact.polarity,
+        "authority": fact.authority,
+        "confidence": round(fact.confidence, 3),
+        "session": fact.source.session,
+        "turn": fact.source.turn,
+        "quote": fact.source.quote,
+        "superseded_by": fact.superseded_by,
+    }

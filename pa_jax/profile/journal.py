@@ -1,0 +1,231 @@
+"""Turns of sessions, each kept stage by stage, in the database of the profiles."""
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from pa_jax.profile import database, entries, facts, tables, turns, update, wording
+
+_JOURNAL = tables.JOURNAL.c
+_OF_USER = _JOURNAL.user_id == sa.bindparam("user")
+_THIS = (
+    _OF_USER
+    & (_JOURNAL.session == sa.bindparam("of_session"))
+    & (_JOURNAL.turn == sa.bindparam("of_turn"))
+)
+_ORDER = (_JOURNAL.session, _JOURNAL.turn)
+_ALL = sa.select(tables.JOURNAL).where(_OF_USER).order_by(*_ORDER)
+_ONE = sa.select(tables.JOURNAL).where(_THIS)
+_UNFINISHED = _ALL.where(_JOURNAL.replied_at.is_(None))
+_OF_SESSION = _ALL.where(_JOURNAL.session == sa.bindparam("of_session"))
+_ASKED = sa.select(_JOURNAL.asked, _JOURNAL.declined).where(
+    _OF_USER, _JOURNAL.asked.is_not(None) | _JOURNAL.declined.is_not(None)
+)
+_FAILED = tables.JOURNAL.update().where(_THIS).values(failures=_JOURNAL.failures + 1)
+
+
+def _last(column: str, *, in_session: bool) -> tuple[sa.Select, ...]:
+    """The greatest session, or turn of a session, of a user: in the journal, and as applied."""
+    found = []
+    for table in (tables.JOURNAL, tables.TURNS):
+        query = sa.select(sa.func.max(table.c[column])).where(
+            table.c.user_id == sa.bindparam("user")
+        )
+        if in_session:
+            query = query.where(table.c.session == sa.bindparam("of_session"))
+        found.append(query)
+    return tuple(found)
+
+
+_LAST_SESSION = _last("session", in_session=False)
+_LAST_TURN = _last("turn", in_session=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """Slots that a user was ever asked about, and those the user declined to speak of."""
+
+    asked: frozenset[str]
+    declined: frozenset[str]
+
+
+class Journal:
+    """The turns of every user; each method is one transaction and concerns one user.
+
+    Each stage is kept once: a stage that a turn has reached already stays as it was kept first.
+    """
+
+    def __init__(self, data: database.Database) -> None:
+        self._database = data
+
+    def begin(
+        self,
+        user: str,
+        words: str,
+        *,
+        now: datetime.datetime,
+        session: int | None = None,
+        declined: str | None = None,
+        ops: Sequence[facts.FactOp] | None = None,
+    ) -> turns.Turn:
+        """A new turn of a session, of a new session where it is None; it outlives the process.
+
+        `ops` are given by a command, which has nothing to infer.
+        """
+        database.require_user(user)
+        database.require_utc("now", now)
+        if session is not None and not 0 <= session <= entries.MAX_INTEGER:
+            raise ValueError(f"session={session}; count from 0, to at most {entries.MAX_INTEGER}.")
+        with self._database.write() as connection:
+            at = database.not_before(self._database.touch(connection, user, now), now)
+            if session is None:
+                session = _next(connection, _LAST_SESSION, {"user": user})
+            number = _next(connection, _LAST_TURN, {"user": user, "of_session": session})
+            turn = turns.start(user, session, number, turns.clean(words), declined, at)
+            if ops is not None:
+                turn = _reach(turn, at, snippet="", ops=_storable(ops), dropped=())
+            connection.execute(tables.JOURNAL.insert(), tables.journal_row(turn))
+        return turn
+
+    def inferred(
+        self,
+        turn: turns.Turn,
+        *,
+        snippet: str,
+        ops: Sequence[facts.FactOp],
+        dropped: Sequence[str],
+        now: datetime.datetime,
+    ) -> turns.Turn:
+        """The turn with the operations that its words came to."""
+        snippet, dropped = turns.clean(snippet), tuple(map(turns.clean, dropped))
+        made = {"snippet": snippet, "ops": _storable(ops), "dropped": dropped}
+        return self._keep(turn, turns.INFERRED, now, made)
+
+    def applied(self, turn: turns.Turn, *, now: datetime.datetime) -> turns.Turn:
+        """The turn, its operations having gone through ProfileStore.apply."""
+        return self._keep(turn, turns.APPLIED, now, {})
+
+    def decided(
+        self,
+        turn: turns.Turn,
+        *,
+        needs: Sequence[tuple[str, float]],
+        asked: str | None,
+        question: str | None,
+        why: str,
+        now: datetime.datetime,
+    ) -> turns.Turn:
+        """The turn with what its request depends on, and the question to put, if any."""
+        needs = tuple((slot, float(weight)) for slot, weight in needs)
+        question = None if question is None else turns.clean(question)
+        made = {"needs": needs, "asked": asked, "question": question, "why": turns.clean(why)}
+        return self._keep(turn, turns.DECIDED, now, made)
+
+    def replied(self, turn: turns.Turn, answer: str, *, now: datetime.datetime) -> turns.Turn:
+        """The turn, finished."""
+        return self._keep(turn, turns.REPLIED, now, {"answer": turns.clean(answer)})
+
+    def failed(self, turn: turns.Turn) -> turns.Turn:
+        """The turn, tried and failed once more."""
+        with self._database.write() as connection:
+            connection.execute(_FAILED, _where(turn))
+            return _read(connection, turn)
+
+    def unfinished(self, user: str) -> tuple[turns.Turn, ...]:
+        """The user's turns that have no reply yet, oldest first."""
+        database.require_user(user)
+        with self._database.read() as connection:
+            return tuple(map(tables.journal_turn, connection.execute(_UNFINISHED, {"user": user})))
+
+    def turns_of(
+        self,
+        user: str,
+        *,
+        session: int | None = None,
+        as_of: datetime.datetime | None = None,
+    ) -> tuple[turns.Turn, ...]:
+        """The turns of a user, or of one session, in order; with `as_of` as they were then."""
+        database.require_user(user)
+        with self._database.read() as connection:
+            found = select(connection, user, session)
+        if as_of is None:
+            return found
+        database.require_utc("as_of", as_of)
+        return tuple(past for turn in found if (past := turn.as_of(as_of)) is not None)
+
+    def asked(self, user: str) -> Asked:
+        """What the user was asked about and declined, in all sessions."""
+        database.require_user(user)
+        with self._database.read() as connection:
+            rows = connection.execute(_ASKED, {"user": user}).all()
+        asked = frozenset(row.asked for row in rows) - {None}
+        return Asked(asked, frozenset(row.declined for row in rows) - {None})
+
+    def _keep(
+        self, turn: turns.Turn, stage: str, now: datetime.datetime, made: dict[str, Any]
+    ) -> turns.Turn:
+        database.require_utc("now", now)
+        before = turns.STAGES[turns.STAGES.index(stage) - 1]
+        if not turn.reached(before):
+            raise ValueError(
+                f"a turn that is {turn.stage} cannot be {stage}; {before} comes first."
+            )
+        with self._database.write() as connection:
+            kept = _read(connection, turn, lock=True)
+            if kept.reached(stage):
+                return kept
+            later = _reach(kept, max(now, kept.times[-1]), **made)
+            row = tables.journal_row(later)
+            change = {name: row[name] for name in (*made, f"{stage}_at")}
+            connection.execute(tables.JOURNAL.update().where(_THIS).values(**change), _where(turn))
+        return later
+
+
+def select(
+    connection: sa.Connection, user: str, session: int | None = None
+) -> tuple[turns.Turn, ...]:
+    """The turns of a user, or of one session, in order, inside a transaction."""
+    query = _ALL if session is None else _OF_SESSION
+    where = {"user": user} if session is None else {"user": user, "of_session": session}
+    rows = connection.execute(query, where)
+    return tuple(map(tables.journal_turn, rows))
+
+
+def _next(connection: sa.Connection, queries: tuple[sa.Select, ...], where: dict[str, Any]) -> int:
+    found = [connection.execute(query, where).scalar_one() for query in queries]
+    return max((number for number in found if number is not None), default=-1) + 1
+
+
+def _reach(turn: turns.Turn, at: datetime.datetime, **made: Any) -> turns.Turn:
+    return dataclasses.replace(turn, times=(*turn.times, at), **made)
+
+
+def _where(turn: turns.Turn) -> dict[str, Any]:
+    return {"user": turn.user, "of_session": turn.session, "of_turn": turn.turn}
+
+
+def _read(connection: sa.Connection, turn: turns.Turn, *, lock: bool = False) -> turns.Turn:
+    query = _ONE.with_for_update() if lock else _ONE
+    row = connection.execute(query, _where(turn)).one_or_none()
+    if row is None:
+        raise LookupError(
+            f"turn {turn.session}.{turn.turn} of user {turn.user!r:.60} is no longer there; the "
+            "user was erased meanwhile."
+        )
+    return tables.journal_turn(row)
+
+
+def _storable(ops: Sequence[facts.FactOp]) -> tuple[facts.FactOp, ...]:
+    """The operations, their texts as a database holds them; what is too long is refused later."""
+    limit = update.MAX_STATEMENT_CHARS + 1
+
+    def flat(text: str | None) -> str | None:
+        return None if text is None else wording.clean(text, limit) or "?"
+
+    return tuple(
+        dataclasses.replace(op, statement=flat(op.statement), replaces=flat(op.replaces))
+        for op in ops
+    )

@@ -1,0 +1,356 @@
+"""Sessions: what a turn does, what survives a crash anywhere in it, and who waits for whom."""
+
+import concurrent.futures
+import contextlib
+import datetime
+import importlib.util
+import pathlib
+import threading
+
+import pytest
+
+from pa_jax.agent import proactive
+from pa_jax.infer import live
+from pa_jax.profile import connect, database, store, turns
+
+_spec = importlib.util.spec_from_file_location(
+    "scripted", pathlib.Path(__file__).with_name("scripted.py")
+)
+scripted = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(scripted)
+
+SEAT, QUESTION = scripted.SEAT, scripted.QUESTION
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/profiles.db"
+
+
+@pytest.fixture
+def profiles(url):
+    opened = store.ProfileStore(url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def model():
+    return scripted.Model()
+
+
+@pytest.fixture
+def agent(profiles, model):
+    with scripted.agent(profiles, model) as opened:
+        yield opened
+
+
+def changes(reply):
+    return [(change.event, change.fact.statement) for change in reply.updates]
+
+
+def test_a_turn_learns_asks_and_answers_in_one_reply(agent):
+    stream = agent.session("ann").stream("I like tea. I lie. Let us fly!")
+    pieces = list(stream)
+    reply = stream.reply
+    assert "".join(pieces) == reply.text
+    assert len(pieces) > 5
+    assert reply.text == f"You said I like tea. I lie. Let us fly! I know 1\n{QUESTION}"
+    assert (reply.asked, reply.question, reply.why) == (SEAT, QUESTION, "the seat is open")
+    assert [(c.event, c.fact.statement) for c in reply.updates] == [
+        ("added", "The user likes tea.")
+    ]
+    assert reply.updates[0].fact.source.quote == "I like tea. I lie. Let us fly!"
+    assert reply.dropped == ("not said",)
+    assert (reply.session, reply.turn) == (0, 0)
+
+
+def test_each_door_is_told_of_this_user_and_this_session_only(agent, model):
+    first = agent.session("ann")
+    first.respond("I like tea, I fly")
+    agent.session("bob").respond("I like rum")
+    first.respond("what now")
+    later = agent.session("ann")
+    later.respond("hello again")
+    assert (first.number, later.number) == (0, 1)
+    contexts = [(seen.user, seen.session, seen.turn, seen.context) for seen in model.observed]
+    answer = f"You said I like tea, I fly I know 1\n{QUESTION}"
+    assert contexts == [
+        ("ann", 0, 0, ""),
+        ("bob", 0, 0, ""),
+        ("ann", 0, 1, answer),
+        ("ann", 1, 0, ""),
+    ]
+    known = ["The user likes tea."]
+    history = [("user", "I like tea, I fly"), ("assistant", answer)]
+    assert model.prompts[2] == (known, history, "what now", ())
+    assert model.prompts[3] == (known, [], "hello again", ())
+    assert model.prompts[1][0] == ["The user likes rum."]
+
+
+def test_the_decision_knows_what_was_asked_and_declined(agent, model):
+    talk = agent.session("ann")
+    for words in (
+        "take me there",
+        "let us fly",
+        "I'd rather not say",
+        "and now",
+        "stop asking me!",
+    ):
+        talk.respond(words)
+    seen = [(r.questions, r.since, r.open, set(r.asked), set(r.declined)) for r in model.requests]
+    assert seen == [
+        (0, 0, "", set(), set()),
+        (0, 0, "", set(), set()),
+        (1, 1, "let us fly", {SEAT}, {SEAT}),
+        (1, 2, "", {SEAT}, {SEAT}),
+        (1, 3, "", {SEAT}, {SEAT, proactive.ANY}),
+    ]
+    assert agent.session("ann").respond("let us fly").asked is None
+    assert model.requests[-1].questions == 0 and model.requests[-1].asked == {SEAT}
+    assert agent.session("bob").respond("let us fly").asked == SEAT
+
+
+def test_forgetting_by_words_and_by_command(agent, model):
+    talk = agent.session("ann")
+    (change,) = talk.respond("I like tea").updates
+    reply = talk.respond("Please forget that.")
+    assert [c.event for c in reply.updates] == ["retracted"]
+    (change,) = talk.respond("I like rum").updates
+    reply = talk.forget(change.fact.id)
+    assert [(c.event, c.fact.statement) for c in reply.updates] == [
+        ("retracted", "The user likes rum.")
+    ]
+    assert talk.profile() == ()
+    with pytest.raises(LookupError, match="no fact '9.9.9' holds"):
+        talk.forget("9.9.9")
+    talk.respond("go on")
+    assert model.prompts[-1][1][-2:] == [
+        ("user", "I like rum"),
+        ("assistant", "You said I like rum I know 1"),
+    ]
+    assert len(model.prompts) == 4  # no model looks at a command
+
+
+def test_erase_leaves_nothing_and_the_session_goes_on(agent, profiles):
+    talk = agent.session("ann")
+    talk.respond("I like tea")
+    receipt = talk.erase()
+    assert (receipt.facts, receipt.journal, receipt.verified) == (1, 1, True)
+    assert (profiles.users(), talk.said(), talk.profile()) == ((), (), ())
+    assert talk.respond("hello").text == "You said hello I know 0"
+
+
+def test_forget_everything_is_no_erasure(agent, profiles):
+    talk = agent.session("ann")
+    talk.respond("I like tea")
+    talk.respond("Forget everything!")
+    assert len(talk.profile()) == 1
+
+
+def crash(monkeypatch, profiles, at, committed):
+    """The `at`-th write transaction from now on ends the process, before or after its commit."""
+    write, count = database.Database.write, iter(range(10**6))
+
+    @contextlib.contextmanager
+    def dying(self):
+        now = next(count) == at
+        with write(self) as connection:
+            yield connection
+            if now and not committed:
+                raise Killed
+        if now:
+            raise Killed
+
+    monkeypatch.setattr(database.Database, "write", dying)
+
+
+def told(profiles):
+    """Everything kept, without the times."""
+    data = profiles.export("ann")
+    late = {"times", "valid_from", "valid_to", "recorded_at", "known_from", "known_to"}
+    late |= {"applied_at", "first_seen", "last_seen"}
+    return {
+        part: [{key: row[key] for key in row.keys() - late} for row in data[part]]
+        for part in ("facts", "turns", "labels", "journal")
+    }
+
+
+WRITES = 6  # received, inferred, applied, noted as applied, decided, replied
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """What two turns leave when nothing goes wrong."""
+    profiles = store.ProfileStore(f"sqlite:///{tmp_path_factory.mktemp('whole')}/p.db")
+    with scripted.agent(profiles) as opened:
+        talk = opened.session("ann")
+        talk.respond("I like tea. I fly.")
+        talk.respond("I like rum.")
+    data = told(profiles)
+    profiles.close()
+    return data
+
+
+@pytest.mark.parametrize("committed", [False, True])
+@pytest.mark.parametrize("at", range(WRITES))
+def test_a_crash_between_any_two_steps_loses_and_doubles_nothing(
+    monkeypatch, profiles, url, whole, at, committed
+):
+    with monkeypatch.context() as dying, scripted.agent(profiles) as opened:
+        crash(dying, profiles, at, committed)
+        with pytest.raises(Killed):
+            opened.session("ann").respond("I like tea. I fly.")
+    again = store.ProfileStore(url)
+    with scripted.agent(
+        again, clock=scripted.Clock(scripted.NOON + datetime.timedelta(1))
+    ) as opened:
+        talk = opened.session("ann", 0)
+        replies = talk.resume()
+        kept = [turn.reply for turn in talk.said()]
+        if not kept:  # the first write was not committed: nobody ever heard of the turn
+            assert at == 0 and not committed
+            replies = (talk.respond("I like tea. I fly."),)
+        assert len(replies) == (0 if at == WRITES - 1 and committed else 1)
+        talk.respond("I like rum.")
+    assert told(again) == whole
+    again.close()
+
+
+def test_a_turn_has_so_many_writes(monkeypatch, profiles):
+    """The crash test above stops at each of them."""
+    count, write = [], database.Database.write
+    monkeypatch.setattr(database.Database, "write", lambda self: count.append(1) or write(self))
+    with scripted.agent(profiles) as opened:
+        opened.session("ann").respond("hi")
+    assert len(count) == WRITES
+
+
+def test_what_was_cut_off_is_finished_before_the_next_turn(monkeypatch, profiles, agent, model):
+    with monkeypatch.context() as dying:
+        crash(dying, profiles, 2, False)
+        with pytest.raises(Killed):
+            agent.session("ann").respond("I like tea")
+    agent.session("ann").respond("hello")
+    assert [(t.session, t.stage) for t in profiles.journal.turns_of("ann")] == [
+        (0, turns.REPLIED),
+        (1, turns.REPLIED),
+    ]
+    assert model.prompts[-1][0] == ["The user likes tea."]
+
+
+def test_a_turn_on_which_the_models_fail_is_tried_again_and_then_left(agent, model, profiles):
+    model.fail = {"I like poison": 2, "I like nitre": 9}
+    talk = agent.session("ann")
+    for _ in range(2):
+        with pytest.raises(ArithmeticError):
+            talk.respond("I like poison") if not talk.said() else talk.resume()
+    (reply,) = talk.resume()
+    assert [c.fact.statement for c in reply.updates] == ["The user likes poison."]
+    with pytest.raises(ArithmeticError):
+        talk.respond("I like nitre")
+    for _ in range(2):
+        with pytest.raises(ArithmeticError):
+            talk.respond("I like tea")
+    assert talk.respond("I like tea").text == "You said I like tea I know 2"
+    assert [(turn.words, turn.failures, turn.answer) for turn in talk.said()] == [
+        ("I like poison", 2, "You said I like poison I know 1"),
+        ("I like nitre", 3, ""),
+        ("I like tea", 0, "You said I like tea I know 2"),
+    ]
+
+
+def test_a_listener_who_leaves_gets_what_was_said_so_far(agent, model):
+    talk = agent.session("ann")
+    stream = talk.stream("I like tea")
+    assert [next(stream) for _ in range(2)] == ["You", " said"]
+    with pytest.raises(RuntimeError, match="the reply is not done"):
+        _ = stream.reply
+    stream.close()
+    (turn,) = talk.said()
+    assert (turn.stage, turn.answer) == (turns.REPLIED, "You said")
+    talk.respond("go on")
+    assert model.observed[-1].context == "You said"
+
+
+def test_a_message_without_words_is_refused(agent, profiles):
+    for text in ("", " \n", "\0\x1b"):
+        with pytest.raises(ValueError, match="the message has no words"):
+            agent.session("ann").stream(text)
+    assert profiles.users() == ()
+
+
+def test_a_clock_that_runs_back_is_told_and_nothing_is_kept(agent, profiles):
+    talk = agent.session("ann")
+    talk.respond("I like tea")
+    before = profiles.export("ann")
+    agent.clock.now -= datetime.timedelta(hours=1)
+    with pytest.raises(ValueError, match="before this user's latest change at .* clock"):
+        talk.respond("I like rum")
+    assert profiles.export("ann") == before
+
+
+def test_a_full_queue_is_waited_for_and_then_told(profiles, model):
+    full = [3]
+
+    class Full(scripted.Model):
+        def submit(self, prompt_ids, **how):
+            full[0] -= 1
+            if full[0] >= 0:
+                raise live.Busy("full")
+            return super().submit(prompt_ids, **how)
+
+    with scripted.agent(profiles, Full()) as opened:
+        assert opened.session("ann").respond("hi").text == "You said hi I know 0"
+    full[0] = 10**6
+    with scripted.agent(profiles, Full(), wait_seconds=0.05) as opened:
+        with pytest.raises(live.Busy):
+            opened.session("ann").respond("hi")
+    (turn,) = profiles.journal.unfinished("ann")
+    assert turn.failures == 0  # it is not the turn's fault
+
+
+def test_sessions_of_one_user_take_turns_and_those_of_others_do_not_wait(profiles, model):
+    together, most = threading.Barrier(2, timeout=20), {}
+
+    class Slow(scripted.Model):
+        inside = []
+
+        def prompt(self, profile, history, words, **rest):
+            user = words.split()[0]
+            self.inside.append(user)
+            most[user] = max(most.get(user, 0), self.inside.count(user))
+            if words.endswith("0"):
+                together.wait()  # both users are at this point at once, or this breaks
+            self.inside.remove(user)
+            return super().prompt(profile, history, words, **rest)
+
+    def talk(user):
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            sessions = [opened.session(user) for _ in range(4)]
+            said = [f"{user} says {n}" for n in range(4)]
+            list(pool.map(lambda pair: pair[0].respond(pair[1]), zip(sessions, said, strict=True)))
+
+    with scripted.agent(profiles, Slow()) as opened:
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            list(pool.map(talk, ["ann", "bob"]))
+    assert most == {"ann": 1, "bob": 1}
+    for user in ("ann", "bob"):
+        spans = sorted((t.times[0], t.times[-1]) for t in profiles.journal.turns_of(user))
+        assert len(spans) == 4
+        assert all(end < start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+
+
+def test_another_process_in_a_turn_is_waited_for_and_then_named(url, agent, profiles):
+    other = store.ProfileStore(url)
+    with scripted.agent(profiles, wait_seconds=0.05) as hasty:
+        with other.turn_of("ann", wait_seconds=1.0):
+            with pytest.raises(connect.StoreError, match="another session of user 'ann' has been"):
+                hasty.session("ann").respond("hi")
+            hasty.session("bob").respond("hi")
+    assert profiles.users() == ("bob",)
+    other.close()

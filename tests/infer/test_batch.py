@@ -1,0 +1,154 @@
+"""Rows side by side draw what the engine draws for each request alone, whoever joins and leaves."""
+
+import dataclasses
+import types
+
+import jax
+import numpy as np
+import pytest
+
+from pa_jax import models
+from pa_jax.core import keys
+from pa_jax.core import mesh as meshes
+from pa_jax.infer import batch, engine
+
+RNG = np.random.default_rng(4)
+LENGTHS = (5, 140, 1, 33, 128, 129, 77, 2)
+PROMPTS = [RNG.integers(3, 512, n).tolist() for n in LENGTHS]
+SETTINGS = [  # temperature, top_k, top_p, tokens allowed
+    (0.0, 0, 1.0, 12),
+    (1.0, 0, 1.0, 16),
+    (0.7, 5, 1.0, 9),
+    (1.3, 0, 0.8, 16),
+    (0.0, 3, 0.5, 1),
+    (1.0, 40, 0.9, 15),
+    (1.0, 0, 1.0, 16),
+    (0.0, 0, 1.0, 16),
+]
+SEEDS = [0, 1, 2**31 - 1, 2**31, 2**32 - 1, 5, 6, 7]
+STREAM = keys.Stream.GENERATE
+TRUNK, SLOTS, CHUNK = 256, 16, 4
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    return models.load("random:tiny", dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def run(loaded):
+    """An engine of one row whose every thirtieth token ends a completion."""
+    words = types.SimpleNamespace(eos_ids=range(0, 512, 30), decode=loaded.tokenizer.decode)
+    model = types.SimpleNamespace(module=loaded.module, config=loaded.config, tokenizer=words)
+    return engine.Engine(model, rows=1, trunks=(256,))
+
+
+@pytest.fixture(scope="module")
+def alone(run):
+    """What the engine gives for each request by itself: ids, log-probs, did it end."""
+
+    def one(i):
+        temperature, top_k, top_p, allowed = SETTINGS[i]
+        how = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": SEEDS[i]}
+        out = run.generate([PROMPTS[i]], n=1, max_new_tokens=SLOTS, stream=STREAM, **how)
+        count = min(int(out.lengths[0, 0]), allowed)
+        return out.ids[0, 0, :count].tolist(), out.logprobs[0, 0, :count]
+
+    return [one(i) for i in range(len(PROMPTS))]
+
+
+def request(i):
+    temperature, top_k, top_p, allowed = SETTINGS[i]
+    return batch.Request(PROMPTS[i], allowed, SEEDS[i], temperature, top_k, top_p)
+
+
+def served(rows, order, *, drop=()):
+    """Every request through the rows, first come first served: ids and log-probs.
+
+    Those in `drop` are given up after one chunk.
+    """
+    waiting, running, got = list(order), {}, {i: ([], []) for i in order}
+
+    def give(row, ids, logprobs, done):
+        i = running[row]
+        got[i][0].extend(ids)
+        got[i][1].extend(logprobs)
+        if done or (i in drop and len(got[i][0]) > 1):
+            del running[row]
+
+    while waiting or running:
+        free = [row for row in range(rows.rows) if row not in running]
+        while waiting and free:
+            joining = {row: waiting.pop(0) for row in free[: min(rows.together, len(waiting))]}
+            running |= joining
+            for row, (token, logp, done) in rows.admit(
+                {row: request(i) for row, i in joining.items()}
+            ).items():
+                give(row, [token], [logp], done)
+            free = [row for row in range(rows.rows) if row not in running]
+        if running:
+            drawn = rows.advance(list(running), eager=bool(waiting))
+            for row in list(running):
+                new = slice(0, int(drawn.count[row]))
+                give(row, drawn.ids[row, new], drawn.logprobs[row, new], bool(drawn.done[row]))
+    return got
+
+
+def same(got, alone, leave=()):
+    for i, (ids, logp) in got.items():
+        if i not in leave:
+            assert ids == alone[i][0], f"request {i}"
+            np.testing.assert_allclose(logp, alone[i][1], atol=1e-5, err_msg=f"request {i}")
+
+
+def make(run, **changes):
+    how = {"rows": 3, "trunk": TRUNK, "slots": SLOTS, "chunk": CHUNK}
+    return batch.Batch(run, **(how | changes))
+
+
+@pytest.mark.parametrize("order", [range(8), (5, 7, 6, 3, 0, 1, 2, 4)])
+def test_requests_that_join_and_leave_equal_the_engine(run, alone, order):
+    got = served(make(run), order)
+    same(got, alone)
+    counts = {len(ids) for ids, _ in got.values()}
+    assert len(counts) > 3 and 1 in counts  # they did leave at different times
+
+
+def test_a_row_given_up_in_the_middle_changes_no_other(run, alone):
+    got = served(make(run), range(8), drop=(1, 7))
+    same(got, alone, leave=(1, 7))
+    for i in (1, 7):
+        ids = got[i][0]
+        assert 1 < len(ids) < len(alone[i][0]) and ids == alone[i][0][: len(ids)]
+
+
+def test_a_chunk_stops_for_those_who_wait_as_soon_as_a_row_is_done(run, alone):
+    """The first token comes with the prompt: request 3 has two of a chunk's four to go."""
+    assert len(alone[1][0]) > 5 and len(alone[3][0]) > 3
+    for eager, count in ((True, 2), (False, 4)):
+        rows = make(run)
+        rows.admit({0: dataclasses.replace(request(3), allowed=3)})
+        rows.admit({2: request(1)})
+        drawn = rows.advance([0, 2], eager=eager)
+        assert drawn.count.tolist() == [2, 0, count]
+        assert drawn.done.tolist() == [True, True, False]
+        assert drawn.ids[2, :count].tolist() == alone[1][0][1 : 1 + count]
+
+
+def test_rows_over_a_mesh_draw_the_same(run, alone):
+    mesh = meshes.make(meshes.MeshConfig(fsdp=2, tp=2, ep=1), jax.devices()[:4])
+    rows = make(engine.Engine(run.model, mesh=mesh), rows=4, trunk=128)
+    assert rows.together == 2
+    same(served(rows, [i for i, n in enumerate(LENGTHS) if n <= 128]), alone)
+
+
+def test_trunk_widths_are_halves_down_to_one_tile():
+    assert batch.widths(2048) == (128, 256, 512, 1024, 2048)
+    assert batch.widths(1536) == (384, 768, 1536)  # multiples of 128 all
+    assert batch.widths(100) == (100,)
+
+
+@pytest.mark.parametrize("bad", [{"rows": 0}, {"chunk": 0}, {"trunk": 2048}])
+def test_shapes_that_cannot_be_are_named(run, bad):
+    with pytest.raises(ValueError, match=r"trunk \+ slots at most the model's 2048 positions"):
+        make(run, **bad)

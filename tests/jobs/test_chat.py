@@ -1,0 +1,127 @@
+"""The terminal chat with random weights, its input from a pipe."""
+
+import importlib
+import io
+import json
+import re
+import sys
+
+import pytest
+
+from pa_jax.jobs import chat
+from pa_jax.profile import facts, store
+
+SEAT = "travel/flight_seat"
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """An agent with random weights, and its store."""
+    folder = tmp_path_factory.mktemp("chat")
+    config = importlib.import_module("configs.chat").get_config("tiny")
+    config.store = f"sqlite:///{folder}/new/profiles.db"
+    config.agent.max_new_tokens = 4
+    agent, closing = chat.open_agent(config)
+    yield agent
+    for close in closing:
+        close()
+
+
+@pytest.fixture
+def talk(opened, monkeypatch, capsys, tmp_path):
+    """What the chat writes when it reads these lines."""
+
+    def run(*lines, user="me"):
+        monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+        terminal = chat.Terminal(opened, user, tmp_path)
+        terminal.talk()
+        return capsys.readouterr().out, terminal.report()
+
+    return run
+
+
+def teach(opened, user, words="The user likes window seats.", slot=SEAT, turn=0):
+    op = facts.FactOp("add", words, slot, None, "positive", "stated", 0.9)
+    source = facts.Source(900, turn, "I like window seats")
+    opened.profiles.apply(user, [op], source, now=chat.utc_now())
+
+
+def test_a_reply_comes_and_is_counted(talk, opened):
+    text, report = talk("I like tea.", "", "/quit", "never read", user="ann")
+    assert text.count("agent> ") == 1 and "never read" not in text
+    (turn,) = opened.profiles.journal.turns_of("ann")
+    assert turn.words == "I like tea." and turn.reply in text
+    assert report["turns"] == 1 and report["seconds"]["whole"] > 0
+
+
+def test_what_is_known_and_why(talk, opened):
+    teach(opened, "cyd")
+    text, _ = talk("/profile", "/why 900.0.0", "/why WINDOW", "/why nothing", "/why", user="cyd")
+    line = r"The user likes window seats\. \[travel/flight_seat, stated, 0\.90\] 900\.0\.0"
+    assert len(re.findall(line, text)) == 3
+    assert text.count('from turn 900.0: "I like window seats"') == 2
+    assert text.count("added, 900.0") == 2
+    assert text.count("! no fact has that id or those words") == 1
+    assert "cyd: 1 facts known" in text
+
+
+def test_forgetting_one_of_several(talk, opened):
+    teach(opened, "dan")
+    op = facts.FactOp(
+        "add", "The user likes soft seats.", "other/x", None, "positive", "stated", 0.9
+    )
+    opened.profiles.apply("dan", [op], facts.Source(900, 1, "soft"), now=chat.utc_now())
+    text, _ = talk("/forget seats", "/forget window", "/profile", user="dan")
+    assert "! several facts say that; name one by its id:" in text
+    assert "- The user likes window seats." in text and "retracted" in text
+    held = opened.profiles.facts("dan", now=chat.utc_now())
+    assert [fact.statement for fact in held] == ["The user likes soft seats."]
+
+
+def test_unknown_commands_give_one_clear_line(talk):
+    text, report = talk("/frobnicate now", "/as", "/help")
+    assert "! unknown command '/frobnicate'; /help lists them.\n" in text
+    assert "! /as needs a user's id.\n" in text
+    assert "/erase          delete everything" in text
+    assert report["turns"] == 0
+
+
+def test_as_changes_the_user_and_keeps_them_apart(talk, opened):
+    teach(opened, "eve")
+    text, _ = talk(
+        "/as eve", "/profile", "/as fred", "/profile", "/as x\0y", "/profile", user="gus"
+    )
+    assert text.count("likes window seats") == 1
+    assert "eve: 1 facts known" in text and "fred: 0 facts known" in text
+    assert "! user id 'x\\x00y' has 3 characters" in text
+    assert text.count("nothing yet") == 2
+
+
+def test_erase_asks_first_and_takes_the_export_along(talk, opened, tmp_path):
+    teach(opened, "hal")
+    text, _ = talk("/export", "/erase", "no", "/profile", user="hal")
+    assert "nothing deleted" in text and "likes window seats" in text
+    (exported,) = tmp_path.glob("export-*.json")
+    assert json.loads(exported.read_text()) == opened.profiles.export("hal")
+    text, _ = talk("/erase", "hal", "/profile", user="hal")
+    assert "deleted: 1 facts in 1 versions" in text and "none is left" in text
+    assert "nothing yet" in text
+    assert not exported.exists() and "hal" not in opened.profiles.users()
+
+
+def test_a_turn_that_was_cut_off_is_answered_at_the_next_start(talk, opened):
+    opened.profiles.journal.begin("ida", "I like tea.", now=chat.utc_now())
+    text, _ = talk(user="ida")
+    (turn,) = opened.profiles.journal.turns_of("ida")
+    assert f"(finished from last time) I like tea.\nagent> {turn.reply}" in text
+
+
+def test_the_job_end_to_end(monkeypatch, capsys, tmp_path):
+    """Also what open_agent and the fixture above leave out: the report, and closing."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("/profile\n"))
+    config = importlib.import_module("configs.chat").get_config("tiny")
+    config.store = f"sqlite:///{tmp_path}/p.db"
+    chat.run(config, tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "report.json").read_text())["turns"] == 0
+    assert store.ProfileStore(config.store).users() == ()
+    assert "nothing yet" in capsys.readouterr().out
