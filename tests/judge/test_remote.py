@@ -428,3 +428,21 @@ def test_the_judge_job_measures_a_remote_judge_beside_another(tmp_path):
     assert report["remote"]["auc"] == dict.fromkeys(rubric.CRITERIA, 0.5)
     assert report["remote"]["bias"]["position"] == {"moved": 0.0, "flips": 0.0}
     assert report["between"]["remote and reference"]["n"] == 8 * 11
+
+
+def test_texts_of_any_chats_are_asked_for_once(opened):
+    def reply(request, seen):
+        said = request["messages"][-1]["content"]
+        assert "response_format" not in request
+        return (500, {}, "busy") if said == "c" else completion(f"about {said}")
+
+    with serving(reply) as (url, got):
+        one = opened(url, format="none", retries=0)._judge
+        chats = [[{"role": "user", "content": said}] for said in ("a", "b", "a", "c")]
+        assert one.texts(chats) == ["about a", "about b", "about a", None]
+        assert len(got) == 3
+        assert one.texts(chats[:3]) == ["about a", "about b", "about a"]
+        assert len(got) == 3
+        figures = one.figures()
+        assert (figures["judge/answered"], figures["judge/unanswered"]) == (2, 1)
+        assert figures["judge/cached"] == 2
