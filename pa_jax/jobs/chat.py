@@ -15,7 +15,8 @@ import jax
 import ml_collections
 from absl import logging
 
-from pa_jax.agent import inferencer, proactive, responder, session
+from pa_jax import models
+from pa_jax.agent import inferencer, proactive, responder, session, trained
 from pa_jax.core import files, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.infer import live
@@ -61,7 +62,8 @@ def open_agent(
         model = policy.load(config, mesh)
         cfg = setup.section(inferencer.InferConfig, config.infer)
         infer = inferencer.Inferencer(model, dataclasses.replace(cfg, rows=infer_rows), mesh=mesh)
-        ask = proactive.Proactive(model, setup.section(proactive.AskConfig, config.ask), mesh=mesh)
+        rule = proactive.Proactive(model, setup.section(proactive.AskConfig, config.ask), mesh=mesh)
+        ask = asker(config, rule, policy.named(config, config.asker, mesh), mesh)
         reply = setup.section(responder.ReplyConfig, config.reply)
         respond = responder.Responder(model.tokenizer, reply)
         engine = live.Live(model, mesh=mesh, **(dict(config.live) | {"rows": live_rows}))
@@ -77,6 +79,27 @@ def open_agent(
         cfg=setup.section(session.AgentConfig, config.agent),
     )
     return agent, (agent.close, engine.close, profiles.close)
+
+
+def asker(
+    config: ml_collections.ConfigDict,
+    rule: proactive.Proactive,
+    model: models.LoadedModel | None,
+    mesh: jax.sharding.Mesh | None,
+) -> proactive.Proactive | trained.Trained:
+    """Who decides whether to ask: a policy trained for it, or the rule where there is none."""
+    if model is None:
+        return rule
+    infer = config.infer
+    cfg = trained.TrainedConfig(
+        rows=infer.rows,
+        buckets=tuple(infer.buckets),
+        max_new_tokens=infer.max_new_tokens,
+        profile_chars=infer.profile_chars,
+        context_chars=infer.context_chars,
+        user_chars=infer.user_chars,
+    )
+    return trained.Trained(rule, model, cfg, mesh=mesh)
 
 
 def chosen_mesh(cfg: meshes.MeshConfig) -> jax.sharding.Mesh | None:
