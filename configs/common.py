@@ -87,7 +87,7 @@ def inference(preset: str) -> ml_collections.ConfigDict:
             "grounding": 0.2,  # nats a token
             "stated": 0.6,  # share of a statement's content words that the user said
             "place_lexical": 20.0,  # nats
-            "place_sure": 0.0 if small else 0.2,  # random weights are not asked
+            "place_sure": 0.0 if small else 0.1,  # share; random weights are not asked
             "place_categories": 2,
             "place_least": 6.0,  # nats
         }

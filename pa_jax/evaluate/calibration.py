@@ -31,16 +31,6 @@ GRID = tuple(round(0.05 * k, 2) for k in range(41))  # nats a token
 CHUNK = 32
 
 
-def measure(
-    agent: inferencer.Inferencer, episodes: Sequence[schema.Episode], count: int, *, seed: int
-) -> dict[str, Any]:
-    """Figures of grounding and placing on `count` statements of each kind."""
-    return {
-        "grounding": grounding(agent, episodes, count, seed=seed),
-        "placing": place(agent.placer, count, seed=seed),
-    }
-
-
 # grounding
 
 
