@@ -271,9 +271,8 @@ class Terminal:
         if len(found) == 1:
             return found[0]
         if found:
-            self.say(
-                "\n".join(["! several facts say that:", *(f"  {self.line(f)}" for f in found)])
-            )
+            self.say("! several facts say that; name one by its id:")
+            self.say("\n".join(f"  {self.line(fact)}" for fact in found))
         else:
             self.say("! no fact has that id or those words; /profile lists them.")
         return None

@@ -52,7 +52,7 @@ def doors():
     cfg = setup.section(inferencer.InferConfig, config.infer)
     ask = setup.section(proactive.AskConfig, config.ask)
     reply = setup.section(responder.ReplyConfig, config.reply)
-    engine = live.Live(model, rows=8, trunk=512, slots=8, chunk=4, queue=2)
+    engine = live.Live(model, rows=8, trunk=450, slots=8, chunk=4, queue=2)
     yield (
         Heard(inferencer.Inferencer(model, cfg)),
         Heard(proactive.Proactive(model, ask)),

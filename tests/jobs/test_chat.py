@@ -69,10 +69,7 @@ def test_what_is_known_and_why(talk, opened):
 
 def test_forgetting_one_of_several(talk, opened):
     teach(opened, "dan")
-    op = facts.FactOp(
-        "add", "The user likes soft seats.", "other/x", None, "positive", "stated", 0.9
-    )
-    opened.profiles.apply("dan", [op], facts.Source(900, 1, "soft"), now=chat.utc_now())
+    teach(opened, "dan", "The user likes soft seats.", slot="other/x", turn=1)
     text, _ = talk("/forget seats", "/forget window", "/profile", user="dan")
     assert "! several facts say that; name one by its id:" in text
     assert "- The user likes window seats." in text and "retracted" in text
