@@ -25,6 +25,7 @@ class Reply:
     updates   facts that the turn changed, and how
     refused   why operations were refused; `dropped` why statements of the snippet did not count
     words     what the user said, as it was kept; with `session` and `turn`, where it stands
+    times     when each of turns.STAGES was reached, by the agent's clock
     """
 
     text: str
@@ -37,6 +38,7 @@ class Reply:
     words: str
     session: int
     turn: int
+    times: tuple[datetime.datetime, ...]
 
 
 class Agent:
@@ -195,6 +197,7 @@ class Session:
             words=turn.words,
             session=turn.session,
             turn=turn.turn,
+            times=turn.times,
         )
 
 
