@@ -22,8 +22,11 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.seed = 0
     c.model = common.model(preset)
     c.runs = ()  # work directories of training runs, each evaluated beside the untrained model
-    # prefeval_mcq | prefeval_mcq_text | prefeval_generation | aloe | aloe_rlpa | single_turn
+    # prefeval_mcq | prefeval_mcq_text | prefeval_generation | aloe | aloe_rlpa | single_turn |
+    # unseen | long_horizon
     c.benchmarks = ("single_turn",) if small else ("prefeval_mcq",)
+    # no_history | zero_shot | full_history | reminder | cot | self_critic | retrieval | rag |
+    # memory_bank | oracle | inferred | personal_agent
     c.systems = ("zero_shot", "reminder", "cot", "retrieval", "memory_bank", "oracle")
     c.baseline = "zero_shot"  # the system that the others are compared with
     c.retry_failed = False  # judge anew what got no verdict in an earlier start
@@ -46,6 +49,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "profile_chars": 2000,
     }
     c.prompt = common.prompt(preset)
+    c.infer = common.inference(preset)  # of personal_agent
     c.prefeval = {
         "path": "",  # PrefEval's folder, the one that holds benchmark_dataset
         "form": "explicit",  # explicit | choice | persona
@@ -70,5 +74,17 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "episodes": 4 if small else 64 if laptop else 1000,
         "persist": False,  # whether the inferencer sees the gold profile of earlier turns
         "chunk": 4 if small else 16,
+    }
+    c.unseen = {
+        "users": 2 if small else 20 if laptop else 200,
+        "turns": (1, 2) if small else (1, 2, 4, 8),  # asked after these
+        "questions": 2 if small else 4,
+        "chunk": 2 if small else 4,
+    }
+    c.long_horizon = {
+        "users": 1 if small else 4 if laptop else 50,
+        "turns": (3,) if small else (10, 30) if laptop else (10, 30, 100, 300),
+        "questions": 2 if small else 8,
+        "chunk": 1,
     }
     return c

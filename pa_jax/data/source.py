@@ -23,7 +23,8 @@ HELDOUT_SHARE = 0.2  # of the users of aloe and messages
 class DataConfig:
     """Which dialogues, and which of their turns.
 
-    source         synthetic | prefeval | aloe | messages | tfds:NAME of these | tfds:FOLDER, or
+    source         synthetic | unseen (synthetic, held-out users' subcategories occur with no
+                   other) | prefeval | aloe | messages | tfds:NAME of these | tfds:FOLDER, or
                    several as NAME=WEIGHT,NAME=WEIGHT; or requests (decisions to ask)
     path           file or folder of all that read; of several, one each with commas between
     form           prefeval's form: explicit | choice | persona | all
@@ -182,6 +183,18 @@ def _synthetic(
     return [SyntheticDialogues(cfg.seed, users[part], part) for part in wanted]
 
 
+def _unseen(
+    cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine
+) -> list[Sequence[schema.Dialogue]]:
+    names = {"train": "seen", "heldout": "unseen"}
+    parts = _synthetic(cfg, split, quarantine)
+    wanted = names if split == "all" else [split]
+    return [
+        SyntheticDialogues(cfg.seed, len(part), names[name])
+        for part, name in zip(parts, wanted, strict=True)
+    ]
+
+
 def _requests(cfg: DataConfig, split: str) -> synth_requests.Requests:
     """Episodes of the decision to ask: no dialogue to decompose, their profile is part of them."""
     if split == "all":
@@ -232,6 +245,7 @@ def _messages(
 Opener = Callable[[DataConfig, str, quarantine_lib.Quarantine], list[Sequence[schema.Dialogue]]]
 SOURCES: dict[str, Opener] = {
     "synthetic": _synthetic,
+    "unseen": _unseen,
     "prefeval": _prefeval,
     "aloe": _aloe,
     "messages": _messages,

@@ -76,16 +76,22 @@ def dialogue(
     A turn that shows two preferences has two lines of gold, and the slot of the first. `size`
     (sessions, turns a session) sets what is drawn otherwise.
     """
+    return told(seed, index, split=split, size=size)[0]
+
+
+def told(
+    seed: int, index: int, *, split: str, size: tuple[int, int] | None = None
+) -> tuple[schema.Dialogue, tuple[Fact, ...]]:
+    """The dialogue of a user, and the preferences behind its gold lines in their order."""
     user = _User(seed, index, split)
     user.talk(size)
-    return schema.Dialogue(id=user.id, user_id=user.id, turns=tuple(user.turns))
+    made = schema.Dialogue(id=user.id, user_id=user.id, turns=tuple(user.turns))
+    return made, tuple(user.facts)
 
 
 def facts(seed: int, index: int, split: str) -> tuple[Fact, ...]:
     """The preferences behind the gold lines of `dialogue`, in the order of those lines."""
-    user = _User(seed, index, split)
-    user.talk()
-    return tuple(user.facts)
+    return told(seed, index, split=split)[1]
 
 
 class _User:
@@ -245,7 +251,8 @@ class _User:
 
     def _options(self, path: str) -> tuple[str, ...]:
         """Values an assistant may list: in training nothing held out, else anything."""
-        return self.values[path] if self.split == "train" else self.slots.get(path).values
+        trains = self.split in ("train", "seen")
+        return self.values[path] if trains else self.slots.get(path).values
 
     def _polarity(self) -> str:
         return DISLIKE if self.rng.random() < _NEGATIVE else LIKE

@@ -347,8 +347,8 @@ def lines(block: str) -> tuple[str, ...]:
 
 @functools.cache
 def split_lines(block: str, split: str) -> tuple[str, ...]:
-    """The templates of a block that `split` may use; those of the two splits are disjoint."""
-    held_out = split == "heldout"
+    """The templates of a block that `split` may use; training shares none with the others."""
+    held_out = split in ("heldout", "unseen")
     return tuple(
         line
         for index, line in enumerate(lines(block))

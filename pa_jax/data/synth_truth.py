@@ -12,6 +12,8 @@ SPLITS = ("train", "heldout")
 LIKE = "like"
 DISLIKE = "dislike"
 
+COLD_SPLITS = ("seen", "unseen")  # their users share no subcategory
+_UNSEEN_SLOTS_PERCENT = 30
 _HELD_OUT_SLOTS_PERCENT = 45  # each holds out two of its four or five values: a fifth of all pairs
 _HELD_OUT_VALUES = 2
 _VERBS = {
@@ -64,16 +66,29 @@ def capital(text: str) -> str:
 
 @functools.cache
 def values_of(split: str) -> Mapping[str, tuple[str, ...]]:
-    """Values that users of a split may hold, by slot path; slots without any are left out."""
-    if split not in SPLITS:
-        raise ValueError(f"split={split!r} does not exist: choose one of {SPLITS}.")
+    """Values that users of a split may hold, by slot path; slots without any are left out.
+
+    `seen` are train's values outside the slots of `unseen`, which has all values of its own.
+    """
+    if split not in SPLITS + COLD_SPLITS:
+        raise ValueError(f"split={split!r} does not exist: choose one of {SPLITS + COLD_SPLITS}.")
     allowed = {}
     for slot in taxonomy.Taxonomy.load().subcategories:
+        if split in COLD_SPLITS and is_unseen(slot.path) != (split == "unseen"):
+            continue
+        if split == "unseen":
+            allowed[slot.path] = slot.values
+            continue
         held_out = _held_out_values(slot)
         values = tuple(v for v in slot.values if (v in held_out) == (split == "heldout"))
         if values:
             allowed[slot.path] = values
     return allowed
+
+
+def is_unseen(path: str) -> bool:
+    """Whether a slot belongs to the users of `unseen` alone."""
+    return digest("unseen", path) % 100 < _UNSEEN_SLOTS_PERCENT
 
 
 def _held_out_values(slot: taxonomy.Subcategory) -> frozenset[str]:

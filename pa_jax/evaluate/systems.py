@@ -7,7 +7,7 @@ the session, not the dialogue.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pa_jax.dialogue import prompts, schema, snippet
 from pa_jax.evaluate import memory, speaker
@@ -74,6 +74,7 @@ class SystemConfig:
 
 
 Prompts = Callable[[Sequence[Request], speaker.Speaker, SystemConfig], list[Chat]]
+Figures = Callable[[Request, speaker.Speaker, SystemConfig], dict[str, float]]
 Reply = Callable[[Sequence[Request], speaker.Speaker, SystemConfig], list[speaker.Said]]
 
 
@@ -81,12 +82,14 @@ Reply = Callable[[Sequence[Request], speaker.Speaker, SystemConfig], list[speake
 class System:
     """`prompts` are what the model answers, multiple choice included.
 
-    `reply` answers by itself where that is more than the model's answer to the prompt: an agent
-    that asks, say.
+    reply    answers by itself where that is more than the model's answer to the prompt: an agent
+             that asks, say
+    figures  what there is to say about the profile that the system holds at a request
     """
 
     prompts: Prompts
     reply: Reply | None = None
+    figures: Figures | None = None
 
 
 def answer(
@@ -179,7 +182,7 @@ def memory_bank(requests, model, cfg):
 
 def oracle(requests, model, cfg):
     """What is true of the user, in the system message."""
-    return [_chat(r, _recent(r, cfg), known=_profile(r.gold, cfg)) for r in requests]
+    return [with_profile(r, r.gold, cfg) for r in requests]
 
 
 def inferred(requests, model, cfg):
@@ -188,7 +191,7 @@ def inferred(requests, model, cfg):
     The turn-level decomposition alone: no update rules, grounding or questions, which the agent
     brings.
     """
-    turns = [_turns(request.history) for request in requests]
+    turns = [turns_of(request.history) for request in requests]
     known: list[list[str]] = [[] for _ in requests]
     for number in range(max(map(len, turns), default=0)):
         at = [i for i, of_one in enumerate(turns) if number < len(of_one)]
@@ -208,10 +211,7 @@ def inferred(requests, model, cfg):
             parsed = snippet.parse(said.text)
             if said.finished and isinstance(parsed, snippet.Snippet):
                 known[i] += [line for line in parsed.statements if line not in known[i]]
-    return [
-        _chat(r, _recent(r, cfg), known=_profile(of_one, cfg))
-        for r, of_one in zip(requests, known, strict=True)
-    ]
+    return [with_profile(r, of_one, cfg) for r, of_one in zip(requests, known, strict=True)]
 
 
 SYSTEMS: dict[str, System] = {
@@ -232,12 +232,18 @@ SYSTEMS: dict[str, System] = {
 }
 
 
-def choose(names: Sequence[str]) -> dict[str, System]:
+def choose(names: Sequence[str], known: Mapping[str, System] = SYSTEMS) -> dict[str, System]:
     """The systems of these names; ValueError names the ones there are."""
     for name in names:
-        if name not in SYSTEMS:
-            raise ValueError(f"systems has {name!r}: choose among {sorted(SYSTEMS)}.")
-    return {name: SYSTEMS[name] for name in names}
+        if name not in known:
+            raise ValueError(f"systems has {name!r}: choose among {sorted(known)}.")
+    return {name: known[name] for name in names}
+
+
+def with_profile(request: Request, statements: Sequence[str], cfg: SystemConfig) -> Chat:
+    """Statements in the system message, the last messages of the session, the question."""
+    known = PROFILE.format(lines=render.render(statements, max_chars=cfg.profile_chars))
+    return _chat(request, _recent(request, cfg), known=known)
 
 
 def _recent(request: Request, cfg: SystemConfig) -> Chat:
@@ -254,11 +260,7 @@ def _context(lines: Sequence[str]) -> str:
     return CONTEXT.format(lines="\n".join(f"- {line}" for line in lines)) if lines else ""
 
 
-def _profile(statements: Sequence[str], cfg: SystemConfig) -> str:
-    return PROFILE.format(lines=render.render(statements, max_chars=cfg.profile_chars))
-
-
-def _turns(history: Chat) -> list[tuple[str, str]]:
+def turns_of(history: Chat) -> list[tuple[str, str]]:
     """What the assistant said last, and the user's words, of every user message."""
     out, context = [], ""
     for message in history:

@@ -15,26 +15,29 @@ import tqdm
 from absl import logging
 
 from pa_jax import models
+from pa_jax.agent import inferencer
 from pa_jax.core import files
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.dialogue import prompts
-from pa_jax.evaluate import grid, jury, plots, speaker, systems, tables
-from pa_jax.evaluate.benchmarks import aloe, prefeval, prefeval_data, protocol, single_turn
-from pa_jax.jobs import export, setup
+from pa_jax.evaluate import agent_system, grid, jury, plots, speaker, systems, tables
+from pa_jax.evaluate.benchmarks import aloe, prefeval, prefeval_data, protocol, recall, single_turn
+from pa_jax.jobs import policy, setup
 from pa_jax.train import loop
 
 UNTRAINED = "untrained"
+NOT_TRAINED = 1_000_003  # added to the seed of users whose split training draws from too
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The `eval` job; a second start on the same folder goes on."""
     began = time.monotonic()
     setup.open_workdir(config, workdir)
+    chosen = open_systems(config)
     made = {name: open_benchmark(name, config, workdir) for name in config.benchmarks}
     records = grid.Records(workdir / "records.jsonl", retry_failed=config.retry_failed)
     others = open_others(config)
     for name, load in openers(config).items():
-        fill_in(name, made, open_tools(config, load(), others), config, records)
+        fill_in(name, made, open_tools(config, load(), others), chosen, records)
     write(config, workdir, records, seconds=time.monotonic() - began)
 
 
@@ -42,16 +45,23 @@ def fill_in(
     name: str,
     made: Mapping[str, protocol.Benchmark],
     tools: protocol.Tools,
-    config: ml_collections.ConfigDict,
+    chosen: Mapping[str, systems.System],
     records: grid.Records,
 ) -> None:
     """The missing rows of one model: every benchmark under every system."""
     for benchmark in made.values():
-        chosen = systems.choose(config.systems)
         if benchmark.name == single_turn.SingleTurn.name:  # it compares models, not systems
-            chosen = {single_turn.SYSTEM: systems.System(systems.zero_shot)}
-        grid.run(benchmark, name, chosen, tools, records)
+            one = {single_turn.SYSTEM: systems.System(systems.zero_shot)}
+            grid.run(benchmark, name, one, tools, records)
+        else:
+            grid.run(benchmark, name, chosen, tools, records)
     logging.info("%s: %d prompt tokens computed", name, tools.model.prefilled)
+
+
+def open_systems(config: ml_collections.ConfigDict) -> dict[str, systems.System]:
+    """The systems that config.systems names, with PersonalAgent among the choices."""
+    agent = agent_system.PersonalAgent(setup.section(inferencer.InferConfig, config.infer))
+    return systems.choose(config.systems, systems.SYSTEMS | {"personal_agent": agent.system()})
 
 
 def open_benchmark(
@@ -103,6 +113,17 @@ def _single_turn(config, workdir, quarantine):
     return single_turn.SingleTurn(cfg, chosen, config.data.source)
 
 
+def _unseen(config, workdir, quarantine):
+    cfg = _seeded(recall.RecallConfig, config, config.unseen)
+    return recall.Recall(cfg, name="unseen", split="unseen")
+
+
+def _long_horizon(config, workdir, quarantine):
+    cfg = _seeded(recall.RecallConfig, config, config.long_horizon)
+    cfg = dataclasses.replace(cfg, seed=cfg.seed + NOT_TRAINED)
+    return recall.Recall(cfg, name="long_horizon", split="train")
+
+
 BENCHMARKS: dict[str, Opener] = {
     "prefeval_mcq": _mcq,
     "prefeval_mcq_text": _mcq_text,
@@ -110,34 +131,32 @@ BENCHMARKS: dict[str, Opener] = {
     "aloe": _aloe,
     "aloe_rlpa": _rlpa,
     "single_turn": _single_turn,
+    "unseen": _unseen,
+    "long_horizon": _long_horizon,
 }
 
 
-def _seeded(kind, config: ml_collections.ConfigDict, values: ml_collections.ConfigDict):
+def _seeded(kind: type, config: ml_collections.ConfigDict, values: ml_collections.ConfigDict):
     return setup.section(kind, ml_collections.ConfigDict({**values, "seed": config.seed}))
 
 
 def openers(config: ml_collections.ConfigDict) -> dict[str, Callable[[], models.LoadedModel]]:
     """By name, what loads the untrained model and each run's newest checkpoint."""
 
-    def untrained() -> models.LoadedModel:
-        logging.info("loading %s", config.model.source)
-        return models.load(config.model.source, dtype=config.model.dtype)
-
     folders = [pathlib.Path(run) for run in config.runs]
-    made = {folder.name: functools.partial(_trained, folder) for folder in folders}
+    made = {folder.name: functools.partial(_load, config, str(folder)) for folder in folders}
     if len(made) < len(folders) or UNTRAINED in made:
         raise ValueError(
             f"config.runs={tuple(config.runs)}: their folders' names tell models apart; give each "
             f"another name, and none {UNTRAINED!r}."
         )
-    return {UNTRAINED: untrained} | made
+    return {UNTRAINED: functools.partial(_load, config, config.model.source)} | made
 
 
-def _trained(folder: pathlib.Path) -> models.LoadedModel:
-    model, step = export.trained(folder)
-    logging.info("%s: step %d", folder, step)
-    return model
+def _load(config: ml_collections.ConfigDict, source: str) -> models.LoadedModel:
+    config = config.copy_and_resolve_references()
+    config.model.source = source
+    return policy.load(config)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,18 +7,10 @@ the judge's questions are worded by us; messages and their order are PrefEval's.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
-
 from pa_jax.dialogue import schema
 from pa_jax.evaluate import metrics, parse, systems
-from pa_jax.evaluate.benchmarks import prefeval_data, protocol
+from pa_jax.evaluate.benchmarks import choice, prefeval_data, protocol
 
-MCQ_OPENING = "<choice>"
-MCQ = (
-    "\nHere are four options:\n{options}\nRecommend the one that fits my preferences best. Choose "
-    "exactly one of A, B, C and D, and nothing that is not listed. Reply in this form and add "
-    "nothing: <choice>B</choice>"
-)
 WORDS = " (Answer in at most {words} words.)"
 
 _JUDGE = (
@@ -51,10 +43,7 @@ class Mcq:
         out = []
         for case, history in zip(cases, self.dialogues.histories(cases, tools), strict=True):
             options, _ = prefeval_data.shuffled(case, self.dialogues.cfg.seed)
-            lines = "\n".join(
-                f"{letter}. {option}" for letter, option in zip(parse.LETTERS, options, strict=True)
-            )
-            out.append(_request(case, history, MCQ.format(options=lines)))
+            out.append(_request(case, history, choice.form(options)))
         return out
 
     def run(
@@ -71,28 +60,13 @@ class Mcq:
                 row for name in chosen for row in self._texts(name, chosen, chunk, requests, tools)
             ]
             return
-        chats = [system.prompts(requests, tools.model, tools.cfg) for system in chosen.values()]
-        groups = list(zip(*chats, strict=True))
-        scored = tools.model.labels(groups, tuple(parse.LETTERS), opening=MCQ_OPENING)
+        found = choice.scored([[request] for request in requests], chosen, tools)
         yield [
-            self._row(case, name, one.logp, one.cut)
-            for case, of_case in zip(chunk.items, scored, strict=True)
-            for name, one in zip(chosen, of_case, strict=True)
+            self.dialogues.row(case, self.name, name)
+            | choice.picked(one, prefeval_data.shuffled(case, self.dialogues.cfg.seed)[1])
+            for case, (by_system,) in zip(chunk.items, found, strict=True)
+            for name, one in by_system.items()
         ]
-
-    def _row(
-        self, case: prefeval_data.Case, system: str, logp: np.ndarray, cut: int
-    ) -> protocol.Row:
-        _, right = prefeval_data.shuffled(case, self.dialogues.cfg.seed)
-        share = np.exp(logp.astype(np.float64) - logp.max())
-        share /= share.sum()
-        picked = int(np.argmax(logp))
-        return self.dialogues.row(case, self.name, system) | {
-            "measures": {"accuracy": float(picked == right), "p_right": float(share[right])},
-            "picked": parse.LETTERS[picked],
-            "right": parse.LETTERS[right],
-            "cut": cut,
-        }
 
     def _texts(self, name, chosen, chunk, requests, tools) -> list[protocol.Row]:
         said = systems.answer(chosen[name], requests, tools.model, tools.cfg)

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import pathlib
-import random
 from collections.abc import Sequence
 
 from pa_jax.data import quarantine as quarantine_lib
@@ -11,7 +10,7 @@ from pa_jax.data.readers import items as items_lib
 from pa_jax.data.readers import prefeval as reader
 from pa_jax.dialogue import schema
 from pa_jax.evaluate import parse, systems
-from pa_jax.evaluate.benchmarks import protocol
+from pa_jax.evaluate.benchmarks import choice, protocol
 
 NOISE = (0, 2, 5, 10, 30, 70, 300)
 ACKNOWLEDGED = "Understood, I will keep that in mind."  # where the model is not asked for its own
@@ -212,6 +211,4 @@ def read_noise(folder: str) -> systems.Chat:
 
 def shuffled(case: Case, seed: int) -> tuple[tuple[str, ...], int]:
     """The options in an order of the item's own, the same for every system, and the right place."""
-    order = list(range(len(case.item.options)))
-    random.Random(f"{seed}/{case.item.id}").shuffle(order)
-    return tuple(case.item.options[i] for i in order), order.index(0)
+    return choice.shuffled(case.item.options, f"{seed}/{case.item.id}")

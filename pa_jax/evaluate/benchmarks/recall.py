@@ -1,0 +1,182 @@
+"""Does a system know its user, some turns on? Synthetic users, a new session, four options.
+
+After the first T turns a new session opens with a question about a preference that still holds;
+the right option is what the user prefers, the others are what else the slot could hold.
+
+unseen        users whose subcategories never occur in training (data.source=unseen trains on the
+              rest), from the first message on
+long_horizon  users of 10 to 300 turns
+
+Measures: accuracy, p_right, and `stale`: of preferences that changed, how often the old one is
+picked. Systems with a profile add figures of it.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+
+from pa_jax.data import synth
+from pa_jax.data import synth_truth as truth
+from pa_jax.dialogue import schema
+from pa_jax.evaluate import parse, systems
+from pa_jax.evaluate.benchmarks import choice, protocol
+from pa_jax.profile import taxonomy
+
+QUESTION = "Considering what you know about me, which of these suits me best {when}?"
+TURNS_A_SESSION = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class RecallConfig:
+    """Which users and how often they are asked.
+
+    users      of the split, numbered from 0; seed is not the one that training draws users with
+    turns      after which they are asked, each a part of its own
+    questions  a user and T at most: the newest preferences, and the oldest
+    chunk      users and T computed together
+    """
+
+    users: int
+    turns: tuple[int, ...]
+    questions: int
+    chunk: int
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """One preference asked for: options[0] is right; `old` is the one it replaced, "" if none."""
+
+    id: str
+    text: str
+    options: tuple[str, ...]
+    old: str
+    age: int
+    gold: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Moment:
+    """A user after some turns, and what is asked then."""
+
+    user: str
+    turns: int
+    history: systems.Chat
+    questions: tuple[Question, ...]
+
+
+def moments(cfg: RecallConfig, split: str) -> list[Moment]:
+    """Every user at every T at which something is known, T by T."""
+    longest = max(cfg.turns)
+    size = (-(-longest // TURNS_A_SESSION), TURNS_A_SESSION)
+    users = [synth.told(cfg.seed, i, split=split, size=size) for i in range(cfg.users)]
+    found = [_moment(cfg, *user, turns) for turns in cfg.turns for user in users]
+    return [moment for moment in found if moment.questions]
+
+
+def _moment(
+    cfg: RecallConfig, dialogue: schema.Dialogue, facts: Sequence[truth.Fact], turns: int
+) -> Moment:
+    history = tuple(
+        schema.Message(role, text)
+        for turn in dialogue.turns[:turns]
+        for role, text in (("user", turn.user), ("assistant", turn.assistant))
+        if text
+    )
+    held: dict[str, list[truth.Fact]] = {}
+    for fact in facts:
+        if fact.turn < turns:
+            held.setdefault(fact.slot, []).append(fact)
+    liked = [of for of in held.values() if of[-1].polarity == truth.LIKE]
+    liked.sort(key=lambda of: of[-1].turn)
+    if len(liked) > cfg.questions:  # the oldest ones and the newest ones
+        first = cfg.questions // 2
+        liked = [*liked[:first], *liked[len(liked) - (cfg.questions - first) :]]
+    name = f"{dialogue.id}/T{turns}"
+    asked = tuple(filter(None, (_question(name, of, turns) for of in liked)))
+    return Moment(dialogue.user_id, turns, history, asked)
+
+
+def _question(name: str, of_slot: Sequence[truth.Fact], turns: int) -> Question | None:
+    slot = taxonomy.Taxonomy.load().get(of_slot[-1].slot)
+    right = of_slot[-1].value
+    before = [fact.value for fact in of_slot[:-1] if fact.value != right]
+    others = [value for value in slot.values if value != right and value not in before[-1:]]
+    others = (before[-1:] + others)[: len(parse.LETTERS) - 1]
+    if len(others) < len(parse.LETTERS) - 1:
+        return None
+    return Question(
+        id=f"{name}/{slot.path}",
+        text=QUESTION.format(when=slot.when),
+        options=(right, *others),
+        old=before[-1] if before else "",
+        age=turns - of_slot[-1].turn,
+        gold=truth.statement(slot, right, truth.LIKE),
+    )
+
+
+class Recall:
+    """A row a question and system; `split` is of the synthetic users."""
+
+    def __init__(self, cfg: RecallConfig, *, name: str, split: str):
+        self.cfg, self.name = cfg, name
+        self.moments = moments(cfg, split)
+
+    def chunks(self) -> list[protocol.Chunk]:
+        ids = [[question.id for question in moment.questions] for moment in self.moments]
+        return protocol.cut(self.moments, ids, self.cfg.chunk)
+
+    def run(
+        self,
+        chunk: protocol.Chunk,
+        chosen: Mapping[str, systems.System],
+        tools: protocol.Tools,
+        known: Mapping[tuple[str, str], protocol.Row],
+    ) -> Iterator[list[protocol.Row]]:
+        """One list of rows: every question of every moment under every system."""
+        groups = [self._requests(moment) for moment in chunk.items]
+        found = choice.scored(groups, chosen, tools)
+        rows = []
+        for moment, requests, of in zip(chunk.items, groups, found, strict=True):
+            figures = {
+                name: system.figures(requests[0], tools.model, tools.cfg)
+                for name, system in chosen.items()
+                if system.figures is not None
+            }
+            for question, by_system in zip(moment.questions, of, strict=True):
+                for name, one in by_system.items():
+                    rows.append(self._row(moment, question, name, one, figures.get(name, {})))
+        yield rows
+
+    def _requests(self, moment: Moment) -> list[systems.Request]:
+        return [
+            systems.Request(
+                id=question.id,
+                history=moment.history,
+                question=question.text,
+                form=choice.form(self._options(question)[0]),
+                gold=(question.gold,),
+                session=len(moment.history),
+            )
+            for question in moment.questions
+        ]
+
+    def _options(self, question: Question) -> tuple[tuple[str, ...], int]:
+        return choice.shuffled(question.options, f"{self.cfg.seed}/{question.id}")
+
+    def _row(self, moment, question: Question, system: str, one, figures) -> protocol.Row:
+        options, right = self._options(question)
+        row = choice.picked(one, right)
+        if question.old:
+            said = options[parse.LETTERS.index(row["picked"])]
+            row["measures"]["stale"] = float(said == question.old)
+        row["measures"] |= figures
+        return row | {
+            "benchmark": self.name,
+            "system": system,
+            "id": question.id,
+            "part": f"T={moment.turns}",
+            "cluster": moment.user,
+            "turns": moment.turns,
+            "age": question.age,
+            "failed": False,
+        }
