@@ -81,6 +81,7 @@ def run() -> None:
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # "PyTorch was not found"
     std_logging.getLogger("jax").setLevel(std_logging.WARNING)  # backends that are not here
+    std_logging.getLogger("alembic").setLevel(std_logging.WARNING)  # a line a plugin
     flags.mark_flag_as_required("config")
     logging.set_verbosity(logging.INFO)
     app.run(main, flags_parser=parse)
