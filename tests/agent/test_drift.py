@@ -15,7 +15,7 @@ from pa_jax.jobs import infer, setup
 from pa_jax.profile import facts, update
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-USERS, AT_ONCE, CHANGES = 80, 16, 200
+USERS, AT_ONCE, CHANGES = 100, 16, 200
 
 
 @pytest.mark.slow
