@@ -30,7 +30,7 @@ class NeedsConfig:
     """How needs are found; the weights go with one model.
 
     rows         requests that go through the model together
-    words_chars  of a request that are read, the last ones
+    words_chars  of a turn that are read, the last ones
     lexical      weight of the words shared with a slot, and of the same among its peers
     topical      weight of the model's association; with both 0 no model runs
     bias         log-odds where all scores are 0
@@ -77,7 +77,7 @@ class Needs:
 
     def scores(self, texts: Sequence[str]) -> Float[np.ndarray, "n s 4"]:
         """The SCORES of every slot."""
-        texts = [text[-self.cfg.words_chars :] for text in texts]
+        texts = [text[-2 * self.cfg.words_chars :] for text in texts]  # an open request, a turn
         lexical = np.array([self.lexicon.score(text) for text in texts])
         topical = np.zeros_like(lexical)
         if self._topics is not None and texts:

@@ -111,7 +111,10 @@ class Proactive:
 
     def decide(self, requests: Sequence[Request], *, now: datetime.datetime) -> list[Decision]:
         """A decision for each request, in order."""
-        texts = [f"{request.open} {request.words}".strip() for request in requests]
+        if not requests:
+            return []
+        end = self.cfg.words_chars
+        texts = [f"{r.open[-end:]} {r.words[-end:]}".strip() for r in requests]
         found = self.needs.of(texts, [request.profile for request in requests])
         return [
             decision(request, weights, cfg=self.cfg, now=now)
