@@ -82,8 +82,8 @@ def run() -> None:
     """Entry point: flags, then `main`. The configs folder lies beside the package."""
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # "PyTorch was not found"
-    for name in ("jax", "alembic"):  # backends that are not here; every step of a migration
-        std_logging.getLogger(name).setLevel(std_logging.WARNING)
+    std_logging.getLogger("jax").setLevel(std_logging.WARNING)  # backends that are not here
+    std_logging.getLogger("alembic").setLevel(std_logging.WARNING)  # a line a plugin
     flags.mark_flag_as_required("config")
     logging.set_verbosity(logging.INFO)
     app.run(main, flags_parser=parse)
