@@ -125,18 +125,25 @@ def optim(learning_rate: float) -> ml_collections.ConfigDict:
 
 def asking(preset: str) -> ml_collections.ConfigDict:
     """When to ask the user something; ours, chosen on data/requests.py's dev half."""
+    tiny = preset == "tiny"
     return ml_collections.ConfigDict(
         {
-            "words_chars": 600,
-            "lexical": 1.0,
-            "bias": -6.0,
-            "echo": 0.0,
-            "relevant": 0.25,
-            "keep": 8,
+            "rows": 8,
+            "words_chars": 400,
+            # Fitted, the last two for smollm2; tiny's weights are random, so words alone count.
+            "lexical": 0.65 if tiny else 0.264,
+            "lexical_peers": 0.811 if tiny else 0.472,
+            "topical": 0.0 if tiny else 0.908,
+            "topical_peers": 0.0 if tiny else 0.245,
+            "bias": -6.06 if tiny else -6.38,
+            "echo": 0.3,
+            "relevant": 0.02,
+            "keep": 24,
             "sure": 0.7,
-            "enough": 0.8,
+            "near": 0.2,
+            "remains": 0.4,
             "gain": 1.0,
-            "cost": 0.3,
+            "cost": 0.25,
             "budget": 2,
             "cooldown": 1,
         }
