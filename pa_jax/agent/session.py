@@ -166,7 +166,10 @@ class Session:
         """What the words decline to be asked: the last turn's question, or all."""
         if declining.declined_all(text):
             return proactive.ANY
-        said = [turn for turn in self.said() if turn.words]
+        if self.number is None:
+            return None
+        recent = self._journal.last(self.user, self.number, answering.RECENT)
+        said = [turn for turn in recent if turn.words]
         asked = said[-1].asked if said else None
         return asked if asked and declining.declined(text) else None
 

@@ -67,8 +67,11 @@ def open_agent(
         reply = setup.section(responder.ReplyConfig, config.reply)
         respond = responder.Responder(model.tokenizer, reply)
         engine = live.Live(model, mesh=mesh, **(dict(config.live) | {"rows": live_rows}))
-        logging.info("compiling the engine's programs")
+        logging.info("compiling programs; the next start finds them compiled")
         engine.warm_up()
+        seen = inferencer.Observed("", 0, 0, "", "I like tea.", ())
+        infer.infer([seen], now=utc_now(), seed=0)
+        infer.ops_of(seen, "The user likes tea.")
     agent = session.Agent(
         profiles,
         infer,
