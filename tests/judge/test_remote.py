@@ -452,6 +452,7 @@ for texts in (["Rate 3.", "Nothing.", ""], ["Rate 4.", "Rate 5."]):
 """
 
 
+@pytest.mark.slow
 def test_of_two_processes_one_asks_and_both_get_the_scores_or_the_end(opened, tmp_path, root):
     def by_note(request, seen):
         note = json.loads(request["messages"][1]["content"])["note_to_judge"]
