@@ -16,8 +16,9 @@ import time
 import numpy as np
 import pytest
 
-from pa_jax import judge
+from pa_jax import judge, models
 from pa_jax.dialogue import schema, snippet
+from pa_jax.jobs import grpo
 from pa_jax.jobs import judge as judge_job
 from pa_jax.judge import answers, remote, rubric
 
@@ -437,7 +438,7 @@ import jax
 port, rank, settings = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
 jax.distributed.initialize(f"127.0.0.1:{port}", 2, rank)
-from pa_jax import judge
+from pa_jax import judge, models
 from pa_jax.dialogue import schema
 from pa_jax.judge import remote, rubric
 episode = schema.Episode("0/0", "0", (), "", "Trains.", "The user prefers trains.")
@@ -451,6 +452,7 @@ for texts in (["Rate 3.", "Nothing.", ""], ["Rate 4.", "Rate 5."]):
 """
 
 
+@pytest.mark.slow
 def test_of_two_processes_one_asks_and_both_get_the_scores_or_the_end(opened, tmp_path, root):
     def by_note(request, seen):
         note = json.loads(request["messages"][1]["content"])["note_to_judge"]
@@ -478,3 +480,15 @@ def test_of_two_processes_one_asks_and_both_get_the_scores_or_the_end(opened, tm
     for first, last in said:
         assert json.loads(first) == [[0.5, 0, 0], [False, True, False]]
         assert "budget is spent" in last or "process 0" in last
+
+
+def test_training_keeps_a_remote_judges_answers_in_its_work_directory(tmp_path):
+    config = importlib.import_module("configs.grpo").get_config("tiny")
+    config.judge.kind, start = "remote", models.load("random:tiny", dtype="float32")
+    config.judge.remote.model, config.judge.remote.key_env = "m", "TEST_JUDGE_KEY"
+    with serving(rated) as (url, _):
+        config.judge.remote.url = url
+        with contextlib.closing(grpo.open_judge(config, start, None, tmp_path)) as one:
+            assert one.score(groups(["Tea."])).values[0, 0].tolist() == WANT
+            assert one.figures()["judge/answered"] == 1
+    assert (tmp_path / "answers.sqlite").exists()
