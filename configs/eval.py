@@ -37,9 +37,11 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "max_new_tokens": 8 if small else 64 if laptop else 300,
     }
     c.judge = {
-        "kind": "labels",  # labels: the likeliest allowed answer | text: the judge writes it
+        # labels: the likeliest allowed answer | text: the judge writes it | remote: so does another
+        "kind": "labels",
         "source": "",  # "": the model under test judges itself, which is no measure of much
         "dtype": "bfloat16",
+        "remote": common.remote(),
     }
     c.user = {"source": ""}  # simulated user; "": the judge's model
     c.system = {  # all ours

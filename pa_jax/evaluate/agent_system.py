@@ -4,6 +4,7 @@ What the decision to ask is worth is measured by evaluate/asking; here nothing i
 """
 
 import collections
+import dataclasses
 import datetime
 import hashlib
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ ENDED = (update.SUPERSEDED, update.RETRACTED, update.ENDED, update.CROWDED)
 
 Profile = tuple[facts.Fact, ...]
 Counts = collections.Counter[str]
+NOTHING: tuple[Profile, Counts] = ((), collections.Counter())
 
 
 class PersonalAgent:
@@ -25,7 +27,7 @@ class PersonalAgent:
     def __init__(self, cfg: inferencer.InferConfig):
         self.cfg = cfg
         self._made: tuple[speaker.Speaker, inferencer.Inferencer] | None = None
-        self._known: dict[str, tuple[Profile, Counts]] = {}
+        self._known: dict[str, tuple[Profile, Counts]] = {"": NOTHING}
 
     def system(self) -> systems.System:
         """The grid's view of it."""
@@ -71,58 +73,50 @@ class PersonalAgent:
     ) -> list[tuple[Profile, Counts]]:
         """What is held after each request's history, and what happened on the way."""
         infers = self._inferencer(model)
-        histories = {_name(request.history): request.history for request in requests}
-        turns = {name: systems.turns_of(history) for name, history in histories.items()}
-        names = {name: _beginnings(of) for name, of in turns.items()}
-        for number in range(max(map(len, turns.values()), default=0)):
-            new = {
-                names[name][number + 1]: (name, of[number])
-                for name, of in turns.items()
-                if number < len(of) and names[name][number + 1] not in self._known
-            }
-            self._infer(
-                infers,
-                new,
-                {name: names[name][number] for name in histories if number < len(turns[name])},
-                number,
-                cfg,
-            )
-        empty: tuple[Profile, Counts] = ((), collections.Counter())
-        ends = {name: self._known.get(of[-1], empty) for name, of in names.items()}
-        return [ends[_name(request.history)] for request in requests]
+        walks = [_steps(systems.turns_of(request.history)) for request in requests]
+        for number in range(max(map(len, walks), default=0)):
+            steps = [walk[number] for walk in walks if number < len(walk)]
+            new = {step.name: step for step in steps if step.name not in self._known}
+            self._infer(infers, list(new.values()), _time(number, cfg))
+        return [self._known[walk[-1].name if walk else ""] for walk in walks]
 
-    def _infer(self, infers, new, before, number: int, cfg) -> None:
-        now = _time(number, cfg)
-        keys, observed = list(new), []
-        for key in keys:
-            name, (context, words) = new[key]
-            held, _ = self._known.get(before[name], ((), collections.Counter()))
-            observed.append(inferencer.Observed(key, 0, number, context, words, held))
-        for key, turn, made in zip(
-            keys, observed, infers.infer(observed, now=now, seed=0), strict=True
-        ):
-            name, _ = new[key]
-            _, counts = self._known.get(before[name], ((), collections.Counter()))
+    def _infer(
+        self, infers: inferencer.Inferencer, steps: Sequence["_Step"], now: datetime.datetime
+    ) -> None:
+        """One turn of several dialogues, each on top of what its earlier turns left."""
+        observed = [
+            inferencer.Observed(
+                user=step.name,
+                session=0,
+                turn=step.number,
+                context=step.context,
+                words=step.words,
+                profile=self._known[step.before][0],
+            )
+            for step in steps
+        ]
+        made = infers.infer(observed, now=now, seed=0)
+        for step, turn, inferred in zip(steps, observed, made, strict=True):
             done = update.apply(
                 turn.profile,
-                made.ops,
-                user=key,
-                source=facts.Source(0, number, turn.words),
+                inferred.ops,
+                user=step.name,
+                source=facts.Source(0, step.number, step.words),
                 now=now,
             )
             events = [change.event for change in done.changes]
-            counts = counts + collections.Counter(
+            counts = self._known[step.before][1] + collections.Counter(
                 turns=1,
-                changed=bool(events),
+                changed=int(bool(events)),
                 added=events.count(update.ADDED),
                 ended=sum(event in ENDED for event in events),
             )
-            self._known[key] = (done.facts, counts)
+            self._known[step.name] = (done.facts, counts)
 
     def _inferencer(self, model: speaker.Speaker) -> inferencer.Inferencer:
         if self._made is None or self._made[0] is not model:
             self._made = (model, inferencer.Inferencer(model.model, self.cfg, mesh=model.mesh))
-            self._known = {}
+            self._known = {"": NOTHING}
         return self._made[1]
 
 
@@ -130,14 +124,22 @@ def _time(turn: int, cfg: systems.SystemConfig) -> datetime.datetime:
     return START + datetime.timedelta(days=turn / cfg.turns_a_day)
 
 
-def _name(history: systems.Chat) -> str:
-    return _beginnings(systems.turns_of(history))[-1] if history else ""
+@dataclasses.dataclass(frozen=True)
+class _Step:
+    """A turn behind all that came before it: equal beginnings of dialogues have equal names."""
+
+    name: str
+    before: str
+    number: int
+    context: str
+    words: str
 
 
-def _beginnings(turns: Sequence[tuple[str, str]]) -> list[str]:
-    """A name for the first 0, 1, ... turns: equal beginnings have equal names."""
-    names = [""]
-    for context, words in turns:
-        said = "\0".join((names[-1], context, words))
-        names.append(hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest())
-    return names
+def _steps(turns: Sequence[tuple[str, str]]) -> list[_Step]:
+    steps: list[_Step] = []
+    for number, (context, words) in enumerate(turns):
+        before = steps[-1].name if steps else ""
+        said = "\0".join((before, context, words)).encode("utf-8", "surrogatepass")
+        name = hashlib.sha256(said).hexdigest()
+        steps.append(_Step(name, before, number, context, words))
+    return steps

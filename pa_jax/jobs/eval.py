@@ -1,5 +1,6 @@
 """Benchmarks x systems x models: records.jsonl row by row, then the report."""
 
+import contextlib
 import dataclasses
 import datetime
 import functools
@@ -7,7 +8,7 @@ import hashlib
 import json
 import pathlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import jax
 import ml_collections
@@ -22,22 +23,26 @@ from pa_jax.dialogue import prompts
 from pa_jax.evaluate import agent_system, grid, jury, plots, speaker, systems, tables
 from pa_jax.evaluate.benchmarks import aloe, prefeval, prefeval_data, protocol, recall, single_turn
 from pa_jax.jobs import policy, setup
+from pa_jax.judge import remote
 from pa_jax.train import loop
 
 UNTRAINED = "untrained"
+SELF = "the model under test"
 NOT_TRAINED = 1_000_003  # added to the seed of users whose split training draws from too
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The `eval` job; a second start on the same folder goes on."""
+    if jax.process_count() > 1:
+        raise ValueError(f"{jax.process_count()} processes: eval runs as one; start it alone.")
     began = time.monotonic()
     setup.open_workdir(config, workdir)
     chosen = open_systems(config)
     made = {name: open_benchmark(name, config, workdir) for name in config.benchmarks}
     records = grid.Records(workdir / "records.jsonl", retry_failed=config.retry_failed)
-    others = open_others(config)
-    for name, load in openers(config).items():
-        fill_in(name, made, open_tools(config, load(), others), chosen, records)
+    with others(config, workdir) as rest:
+        for name, load in openers(config).items():
+            fill_in(name, made, open_tools(config, load(), rest), chosen, records)
     write(config, workdir, records, seconds=time.monotonic() - began)
 
 
@@ -161,39 +166,62 @@ def _load(config: ml_collections.ConfigDict, source: str) -> models.LoadedModel:
 
 @dataclasses.dataclass(frozen=True)
 class Others:
-    """Judge and simulated user where they are models of their own, None: the model under test."""
+    """Judge and simulated user where they are not the model under test.
+
+    judge   a model of its own; remote, a door to another's; None: the model under test
+    user    a model of its own, or the judge's
+    """
 
     judge: speaker.Speaker | None
+    remote: jury.ByText | None
     user: speaker.Speaker | None
 
 
-def open_others(config: ml_collections.ConfigDict) -> Others:
-    """Models of their own for judge and simulated user; the user falls back to the judge's."""
+JUDGES = ("labels", "text", "remote")
+
+
+@contextlib.contextmanager
+def others(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Iterator[Others]:
+    """The models that config.judge and config.user name; a remote judge is closed at the end."""
+    if config.judge.kind not in JUDGES:
+        raise ValueError(f"judge.kind={config.judge.kind!r}: choose one of {list(JUDGES)}.")
     cfg = setup.section(speaker.SpeakerConfig, config.speaker)
-    judge = user = None
-    if config.judge.source:
-        judge = speaker.Speaker(models.load(config.judge.source, dtype=config.judge.dtype), cfg)
-    if config.user.source:
-        user = speaker.Speaker(models.load(config.user.source, dtype=config.judge.dtype), cfg)
-    return Others(judge, user or judge)
+    judge, user = (
+        speaker.Speaker(models.load(source, dtype=config.judge.dtype), cfg) if source else None
+        for source in (config.judge.source, config.user.source)
+    )
+    if config.judge.kind != "remote":
+        yield Others(judge, None, user or judge)
+        return
+    endpoint = setup.endpoint(config.judge.remote, workdir)
+    asked = remote.Remote(dataclasses.replace(endpoint, format="none"))  # answers are no JSON
+    try:
+        yield Others(None, jury.ByText(lambda chats: asked.texts(list(map(_plain, chats)))), user)
+        logging.info("remote judge: %s", asked.figures())
+    finally:
+        asked.close()
+
+
+def _plain(chat: jury.Chat) -> list[dict[str, str]]:
+    return [{"role": message.role, "content": message.content} for message in chat]
 
 
 def open_tools(
-    config: ml_collections.ConfigDict, loaded: models.LoadedModel, others: Others
+    config: ml_collections.ConfigDict, loaded: models.LoadedModel, rest: Others
 ) -> protocol.Tools:
     """What the benchmarks work with while `loaded` is the model under test."""
     model = speaker.Speaker(loaded, setup.section(speaker.SpeakerConfig, config.speaker))
-    judge = others.judge or model
-    kinds = {
-        "labels": lambda: jury.ByLabels(judge),
-        "text": lambda: jury.ByText(lambda chats: [one.text for one in judge.reply(chats)]),
-    }
-    if config.judge.kind not in kinds:
-        raise ValueError(f"judge.kind={config.judge.kind!r}: choose one of {sorted(kinds)}.")
+    judge = rest.judge or model
+    if rest.remote is not None:
+        decides = rest.remote
+    elif config.judge.kind == "text":
+        decides = jury.ByText(lambda chats: [one.text for one in judge.reply(chats)])
+    else:
+        decides = jury.ByLabels(judge)
     limits = setup.section(prompts.PromptConfig, config.prompt)
     values = ml_collections.ConfigDict({**config.system, "prompt": limits})
     cfg = setup.section(systems.SystemConfig, values)
-    return protocol.Tools(model, kinds[config.judge.kind](), others.user or judge, cfg)
+    return protocol.Tools(model, decides, rest.user or judge, cfg)
 
 
 def write(
@@ -211,8 +239,8 @@ def write(
         "seed": config.seed,
         "model": config.model.source,
         "runs": list(config.runs),
-        "judge": f"{config.judge.kind}, {config.judge.source or 'the model under test'}",
-        "simulated_user": config.user.source or config.judge.source or "the model under test",
+        "judge": f"{config.judge.kind}, {_judge(config)}",
+        "simulated_user": config.user.source or config.judge.source or SELF,
         "rows": len(rows),
         "judge_failures": sum(row["failed"] for row in rows),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -233,6 +261,12 @@ def write(
         f"Done in {seconds / 60:.1f} min: {workdir}/report.md, report.json, eval.png, "
         "records.jsonl."
     )
+
+
+def _judge(config: ml_collections.ConfigDict) -> str:
+    if config.judge.kind == "remote":
+        return f"{config.judge.remote.model} at {config.judge.remote.url}"
+    return config.judge.source or SELF
 
 
 def digest(config: ml_collections.ConfigDict) -> str:

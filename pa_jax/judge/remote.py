@@ -13,7 +13,7 @@ import os
 import pathlib
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -170,7 +170,7 @@ class Remote:
                 name = self._name(messages)
                 asked[name] = messages
                 places.append((i, k, name))
-        found = self._answered(asked)
+        found = self._answered(asked, self._one)
         for i, k, name in places:
             rows[i][k] = found[name]
         return rubric.gathered(rows)
@@ -179,32 +179,60 @@ class Remote:
         end = self.endpoint
         return answers.key(end.url, end.model, end.format, end.max_tokens, messages)
 
-    def _answered(self, asked: dict[str, list[dict[str, str]]]) -> dict[str, np.ndarray]:
-        """Ratings in [0, 1] by question, nan for failures; on an error what came in is kept."""
+    def texts(self, chats: Sequence[list[dict[str, str]]]) -> list[str | None]:
+        """Answers to chats of any kind, in order, None where none came; kept and paid as ratings.
+
+        What they say is for the caller to read: only a question without an answer counts as failed.
+        """
+        names = [self._name(messages) for messages in chats]
+        found = self._answered(dict(zip(names, chats, strict=True)), self._text)
+        return [found[name] for name in names]
+
+    def _answered(
+        self, asked: dict[str, list[dict[str, str]]], one: Callable[[str, list], Any]
+    ) -> dict[str, Any]:
+        """What `one` makes of each question by name; on an error what came in is kept."""
         with concurrent.futures.ThreadPoolExecutor(self.endpoint.concurrency) as pool:
-            running = {name: pool.submit(self._one, name, m) for name, m in asked.items()}
+            running = {name: pool.submit(one, name, m) for name, m in asked.items()}
             try:
                 return {name: future.result() for name, future in running.items()}
             finally:
                 for future in running.values():  # after an error; those under way still come in
                     future.cancel()
 
-    def _one(self, name: str, messages: list[dict[str, str]]) -> np.ndarray:
-        text, how, problem = self.answers.get(name), "cached", ""
+    def _text(self, name: str, messages: list[dict[str, str]]) -> str | None:
+        text, how, problem = self._come_by(name, messages)
         if text is None:
-            self._check()
-            how = "answered"
-            text, problem = self._ask(name, messages)
+            self._failed(problem)
+            how = "unanswered"
+        self._counted(how)
+        return text
+
+    def _one(self, name: str, messages: list[dict[str, str]]) -> np.ndarray:
+        """Ratings in [0, 1], nan for a failure."""
+        text, how, problem = self._come_by(name, messages)
         ratings = None if text is None else parse(text)
         if ratings is None:
             if how == "answered":
                 self._failed(problem if text is None else f"no four ratings: {text[:200]!r}")
             how = "unanswered" if text is None else "unparsable"
+        self._counted(how)
+        return np.full(len(rubric.CRITERIA), np.nan) if ratings is None else ratings
+
+    def _come_by(self, name: str, messages: list[dict[str, str]]) -> tuple[str | None, str, str]:
+        """The text, whether it was cached or answered just now, and why there is none."""
+        text = self.answers.get(name)
+        if text is not None:
+            return text, "cached", ""
+        self._check()
+        text, problem = self._ask(name, messages)
+        return text, "answered", problem
+
+    def _counted(self, how: str) -> None:
         with self._lock:
             self._counts[how] += 1
             if how == "answered":
                 self._in_a_row = 0
-        return np.full(len(rubric.CRITERIA), np.nan) if ratings is None else ratings
 
     def _ask(self, name: str, messages: list[dict[str, str]]) -> tuple[str | None, str]:
         """The answer's text, kept on disk; None and why, where none came in spite of retries."""

@@ -1,7 +1,9 @@
 """The eval job end to end with tiny random weights: report, resume, refusals."""
 
+import http.server
 import importlib
 import json
+import threading
 
 import pytest
 
@@ -100,3 +102,62 @@ def test_data_that_is_not_there_is_named(tmp_path):
     made.benchmarks = ("aloe",)
     with pytest.raises(ValueError, match="aloe.path is empty"):
         eval_job.run(made, tmp_path)
+
+
+class Judge(http.server.BaseHTTPRequestHandler):
+    """Plays an OpenAI-compatible endpoint: a score, a sentence or an error, by the question."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        text = json.loads(body)["messages"][0]["content"]
+        self.server.asked.append(text)
+        case = len(set(self.server.asked)) % 3
+        content = ("4", "It is a four.", "")[case]
+        answer = json.dumps({"choices": [{"message": {"content": content}}]}).encode()
+        self.send_response(500 if case == 2 else 200)
+        self.send_header("content-length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *args):
+        pass
+
+
+def test_a_remote_judges_failures_are_reported_and_can_be_tried_again(tmp_path, monkeypatch):
+    pytest.importorskip("openai", reason="the extra `remote` is not installed")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for name in ("profile_eval", "personality_eval"):
+        lines = [json.dumps(f"{name} number {i}.") for i in range(3)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+    made = config("")
+    made.benchmarks, made.systems = ("aloe",), ("no_history",)
+    made.aloe.path, made.aloe.cases, made.aloe.turns = str(tmp_path), 6, 1
+    made.judge.kind = "remote"
+    made.judge.remote.key_env, made.judge.remote.model = "", "m"
+    made.judge.remote.retries, made.judge.remote.concurrency = 0, 1
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Judge)
+    server.asked = []
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    made.judge.remote.url = f"http://127.0.0.1:{server.server_port}/v1"
+    try:
+        eval_job.run(made, tmp_path / "run")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    rows = list(files.read_rows(tmp_path / "run" / "records.jsonl"))
+    assert len(rows) == len(server.asked) == 6
+    scores = [row["measures"].get("alignment") for row in rows]
+    assert sorted(row["judge"] or "" for row in rows) == [
+        "",
+        "",
+        *["4"] * 2,
+        *["It is a four."] * 2,
+    ]
+    assert [score for score in scores if score is not None] == [4.0, 4.0]
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["judge_failures"] == 4
+    (entry,) = report["entries"]
+    assert (entry["n"], entry["failed"]) == (2, 4)
+    assert entry["measures"]["alignment"]["mean"] == 4.0

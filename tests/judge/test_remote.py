@@ -492,3 +492,21 @@ def test_training_keeps_a_remote_judges_answers_in_its_work_directory(tmp_path):
             assert one.score(groups(["Tea."])).values[0, 0].tolist() == WANT
             assert one.figures()["judge/answered"] == 1
     assert (tmp_path / "answers.sqlite").exists()
+
+
+def test_texts_of_any_chats_are_asked_for_once(opened):
+    def reply(request, seen):
+        said = request["messages"][-1]["content"]
+        assert "response_format" not in request
+        return (500, {}, "busy") if said == "c" else completion(f"about {said}")
+
+    with serving(reply) as (url, got):
+        one = opened(url, format="none", retries=0)._judge
+        chats = [[{"role": "user", "content": said}] for said in ("a", "b", "a", "c")]
+        assert one.texts(chats) == ["about a", "about b", "about a", None]
+        assert len(got) == 3
+        assert one.texts(chats[:3]) == ["about a", "about b", "about a"]
+        assert len(got) == 3
+        figures = one.figures()
+        assert (figures["judge/answered"], figures["judge/unanswered"]) == (2, 1)
+        assert figures["judge/cached"] == 2

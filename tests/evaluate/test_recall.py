@@ -1,0 +1,127 @@
+"""Unseen users and long horizons: who is asked what, and what the agent brings."""
+
+import collections
+import dataclasses
+import datetime
+
+import pytest
+
+from pa_jax.agent import inferencer
+from pa_jax.data import quarantine, source, synth
+from pa_jax.data import synth_truth as truth
+from pa_jax.dialogue import schema, snippet
+from pa_jax.evaluate import agent_system, systems
+from pa_jax.evaluate.benchmarks import recall
+from pa_jax.profile import facts, taxonomy, update
+
+CFG = recall.RecallConfig(users=8, turns=(1, 4, 20), questions=4, chunk=2, seed=0)
+
+
+def test_the_unseen_hold_nothing_that_training_ever_shows():
+    cfg = source.DataConfig("unseen", "", "", 20, 20, 0, False)
+    slots, lines = {}, {}
+    for split in ("train", "heldout"):
+        parts = source.open_dialogues(cfg, split=split, quarantine=quarantine.Quarantine(None))
+        turns = [turn for part in parts for dialogue in part for turn in dialogue.turns]
+        slots[split] = {turn.slot for turn in turns} - {""}
+        lines[split] = {line for turn in turns for line in turn.gold.splitlines()}
+    assert len(slots["train"]) > 80 and len(slots["heldout"]) > 50
+    assert not slots["train"] & slots["heldout"]
+    assert lines["train"] & lines["heldout"] == {snippet.NOTHING}
+
+
+@pytest.mark.parametrize("split", ["unseen", "train"])
+def test_questions_are_about_what_holds_at_that_turn(split):
+    """Against the gold lines of the turns, walked one by one."""
+    found = recall.moments(CFG, split)
+    assert {moment.turns for moment in found} == {1, 4, 20}
+    changed = 0
+    for moment in found:
+        index = int(moment.user.rsplit("-", 1)[1])
+        dialogue = synth.dialogue(0, index, split=split, size=(2, 10))
+        lines: list[str] = []
+        for turn in dialogue.turns[: moment.turns]:
+            new = snippet.parse(turn.gold).statements
+            lines = [line for line in lines if line not in turn.retires] + list(new)
+        said = [m.content for m in moment.history if m.role == "user"]
+        assert said == [turn.user for turn in dialogue.turns[: moment.turns]]
+        assert 0 < len(moment.questions) <= CFG.questions
+        for question in moment.questions:
+            slot = taxonomy.Taxonomy.load().get(question.id.split(f"/T{moment.turns}/")[1])
+            assert question.gold in lines
+            assert question.gold == truth.statement(slot, question.options[0], truth.LIKE)
+            assert len(set(question.options)) == 4 and set(question.options) <= set(slot.values)
+            changed += bool(question.old)
+            assert question.old in ("", *question.options[1:])
+    assert changed
+
+
+def test_a_row_a_question_with_a_new_session_before_it(tools):
+    task = recall.Recall(
+        dataclasses.replace(CFG, users=2, turns=(4,), questions=2), name="unseen", split="unseen"
+    )
+    chosen = systems.choose(("zero_shot", "oracle"))
+    requests = task._requests(task.moments[0])
+    (alone,) = systems.zero_shot(requests[:1], tools.model, tools.cfg)
+    assert len(alone) == 2  # a new session: nothing was said in it
+    (told,) = systems.oracle(requests[:1], tools.model, tools.cfg)
+    assert task.moments[0].questions[0].gold in told[0].content
+    rows = [
+        row
+        for chunk in task.chunks()
+        for made in task.run(chunk, chosen, tools, {})
+        for row in made
+    ]
+    ids = [one for chunk in task.chunks() for one in chunk.ids]
+    assert collections.Counter(row["id"] for row in rows) == dict.fromkeys(ids, 2)
+    assert {row["part"] for row in rows} == {"T=4"}
+
+
+INFER = inferencer.InferConfig(
+    rows=4,
+    buckets=(512,),
+    max_new_tokens=8,
+    profile_chars=100,
+    context_chars=50,
+    user_chars=100,
+    grounding=-100.0,
+    stated=0.1,
+    place_lexical=20.0,
+    place_sure=0.0,
+    place_categories=2,
+    place_least=6.0,
+)
+
+
+def history(*texts):
+    return tuple(schema.Message(("user", "assistant")[i % 2], text) for i, text in enumerate(texts))
+
+
+def test_the_agents_profile_is_that_of_its_turns_one_by_one(tiny, tools):
+    """Batched over requests with shared beginnings, against one inference a turn."""
+    agent = agent_system.PersonalAgent(INFER)
+    talks = [
+        history("I love tea.", "Nice.", "I hate rain.", "Oh."),
+        history("I love tea.", "Nice.", "My job is hard.", "Oh."),
+        history("I love tea.", "Nice."),
+        (),
+    ]
+    requests = [systems.Request(str(i), talk, "Well?") for i, talk in enumerate(talks)]
+    got = agent.profiles(requests, tools.model, tools.cfg)
+    assert [counts["turns"] for _, counts in got] == [2, 2, 1, 0]
+    infers = inferencer.Inferencer(tiny, INFER)
+    for talk, (held, _) in zip(talks, got, strict=True):
+        want: tuple[facts.Fact, ...] = ()
+        for number, (context, words) in enumerate(systems.turns_of(talk)):
+            days = number / tools.cfg.turns_a_day
+            now = agent_system.START + datetime.timedelta(days=days)
+            turn = inferencer.Observed("u", 0, number, context, words, want)
+            (made,) = infers.infer([turn], now=now, seed=0)
+            origin = facts.Source(0, number, words)
+            want = update.apply(want, made.ops, user="u", source=origin, now=now).facts
+        assert [f.statement for f in held] == [f.statement for f in want]
+    chats = agent.prompts(requests, tools.model, tools.cfg)
+    for (held, _), chat in zip(got, chats, strict=True):
+        assert all(f.statement in chat[0].content for f in held)
+    figures = agent.figures(requests[0], tools.model, tools.cfg)
+    assert figures["profile_held"] == len(got[0][0])
