@@ -22,6 +22,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.infer = common.inference(preset)
     c.infer.rows = 1  # one user at a time; as many as the mesh has data shards, where that is more
     c.ask = common.asking(preset)
+    c.asker = ""  # model source or run of a policy trained with task=ask; "": the rule of `ask`
     c.reply = common.replying(preset)
     c.live = common.serving(preset)
     c.live.rows = 1

@@ -19,6 +19,7 @@ from pa_jax.dialogue import schema
 from pa_jax.infer import live
 from pa_jax.profile import facts, store, turns
 
+RECENT = 32  # turns of a session that are looked at, more than any prompt shows
 _POLL_SECONDS = 0.02  # between tries for room in a full queue
 
 
@@ -127,7 +128,7 @@ class Answering:
 
         Where the caller stops listening, what was said until then is the reply.
         """
-        past = self._journal.turns_of(turn.user, session=turn.session)
+        past = self._journal.last(turn.user, turn.session, RECENT)
         past = tuple(earlier for earlier in past if earlier.turn < turn.turn)
         if not turn.reached(turns.INFERRED):
             turn = self._inferred(turn, past)
@@ -174,17 +175,16 @@ class Answering:
         )
 
     def _request(self, turn: turns.Turn, past: Sequence[turns.Turn]) -> proactive.Request:
-        said = [earlier for earlier in past if earlier.words]
-        asking = [place for place, earlier in enumerate(said) if earlier.asked]
         ever = self._journal.asked(turn.user)
+        here = [number for session, number in ever.places if session == turn.session]
         return proactive.Request(
             words=turn.words,
             profile=self._held(turn),
             asked=ever.asked,
             declined=ever.declined,
-            questions=len(asking),
-            since=len(said) - asking[-1] if asking else 0,
-            open=_open(said),
+            questions=len(here),
+            since=turn.turn - here[-1] if here else 0,
+            open=_open([earlier for earlier in past if earlier.words]),
         )
 
     def _replied(

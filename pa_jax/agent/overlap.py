@@ -1,27 +1,21 @@
-"""How much of what is said in a text falls on each slot of the taxonomy, counted in words.
+"""Which slots of the taxonomy the words of a text fall on.
 
 A slot's words are those of its name, question, definition, examples and values, its name's the
-weightiest. Words that many slots have count little (idf). Where word vectors are given, near words
-count in part: "flat" for "home".
+weightiest; words that many slots have count little (idf).
 """
 
-import collections
 import functools
 import math
 import re
-from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from pa_jax.core.typing import Float
 from pa_jax.profile import taxonomy
 
-Vectors = Callable[[Sequence[str]], np.ndarray]  # words -> [words, width]
-
-NEAR = 0.35  # cosine from which another word counts, in part
 BEST = 4  # words of a text that count for a slot, so that long texts are no likelier to hit
 
-_FIELDS = {"name": 1.0, "question": 0.8, "definition": 0.7, "examples": 0.5, "values": 0.6}
+_FIELDS = {"name": 1.0, "question": 0.8, "definition": 0.7, "values": 0.6, "examples": 0.5}
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _STOP = frozenset(
     "a about after again all also am an and any anything are as at be because been before being "
@@ -51,67 +45,55 @@ def stem(word: str) -> str:
     for end, put in (("ies", "y"), ("sses", "ss"), ("ing", ""), ("ed", ""), ("es", ""), ("s", "")):
         cut = word[: -len(end)]
         if word.endswith(end) and len(cut) >= 3 and not word.endswith(("ss", "us", "is")):
-            cut += put
-            return cut[:-1] if len(cut) > 3 and cut[-1] == cut[-2] and end in ("ing", "ed") else cut
+            doubled = end in ("ing", "ed") and len(cut) > 3 and cut[-1] == cut[-2]
+            return cut[:-1] if doubled else cut + put
     return word.removesuffix("e") if len(word) > 4 else word
 
 
 class Overlap:
-    """The words of every slot, ready to be looked up."""
+    """The words of every slot, ready to be looked up.
 
-    def __init__(self, content_of: taxonomy.Taxonomy, vectors: Vectors | None) -> None:
+    slots    paths, in the taxonomy's order
+    words    every word that a slot has
+    weights  [slots, words], by the field that holds the word
+    idf      of each word
+    """
+
+    def __init__(self, content_of: taxonomy.Taxonomy) -> None:
         self.slots = tuple(slot.path for slot in content_of.subcategories)
-        weights = [_weights(slot) for slot in content_of.subcategories]
-        spelled = {stem(word): word for slot in weights for word in slot}
-        self._index = {key: i for i, key in enumerate(spelled)}
-        self._table = np.zeros((len(self.slots), len(spelled)), np.float32)
-        for row, slot in enumerate(weights):
-            for word, weight in slot.items():
-                at = self._index[stem(word)]
-                self._table[row, at] = max(self._table[row, at], weight)
-        seen = (self._table > 0).sum(axis=0)
-        self._idf = np.log((len(self.slots) + 1) / (seen + 0.5)).astype(np.float32)
-        self._rare = math.log(len(self.slots) + 1)
-        self._vectors = vectors
-        self._unit = None if vectors is None else self._units(list(spelled.values()))
+        rows = [_weights(slot) for slot in content_of.subcategories]
+        self.words = tuple(sorted({word for row in rows for word in row}))
+        column = {word: i for i, word in enumerate(self.words)}
+        self.weights = np.zeros((len(rows), len(self.words)), np.float32)
+        for i, row in enumerate(rows):
+            for word, weight in row.items():
+                self.weights[i, column[word]] = weight
+        self.idf = _idf(self.weights)
+        self._stems: dict[str, Float[np.ndarray, " s"]] = {}
+        for word, i in column.items():
+            old = self._stems.get(stem(word), np.zeros(len(rows), np.float32))
+            self._stems[stem(word)] = np.maximum(old, self.weights[:, i])
+        for key, column_s in self._stems.items():
+            self._stems[key] = column_s * _idf(column_s[:, None])[0]
 
     def score(self, text: str) -> Float[np.ndarray, " s"]:
-        """Of every slot, the weight of the text's BEST words that it shares; 0 for none."""
-        words = content(text)
-        if not words:
-            return np.zeros(len(self.slots), np.float32)
-        near = self._near(words)
-        at = [self._index.get(stem(word)) for word in words]
-        idf = np.array([self._rare if i is None else self._idf[i] for i in at], np.float32)
-        hits = (near[:, None, :] * self._table[None]).max(axis=-1) * idf[:, None]
-        best = min(BEST, len(words))
-        return np.partition(hits, len(words) - best, axis=0)[-best:].sum(axis=0)
-
-    def _near(self, words: Sequence[str]) -> Float[np.ndarray, "q w"]:
-        """How near each word of a text is to each of the slots' words, 1 for the same."""
-        near = np.zeros((len(words), len(self._index)), np.float32)
-        if self._unit is not None:
-            cosine = self._units(words) @ self._unit.T
-            near = np.maximum(cosine - NEAR, 0.0) / (1.0 - NEAR)
-        for row, word in enumerate(words):
-            at = self._index.get(stem(word))
-            if at is not None:
-                near[row, at] = 1.0
-        return near
-
-    def _units(self, words: Sequence[str]) -> Float[np.ndarray, "w d"]:
-        raw = np.asarray(self._vectors(words), np.float32)
-        if not hasattr(self, "_mean"):
-            self._mean = raw.mean(axis=0)
-        raw = raw - self._mean
-        return raw / np.maximum(np.linalg.norm(raw, axis=-1, keepdims=True), 1e-6)
+        """Of every slot, the weight of the BEST words that it shares with the text."""
+        nothing = np.zeros(len(self.slots), np.float32)
+        hits = [self._stems.get(stem(word), nothing) for word in content(text)]
+        hits += [nothing] * (BEST - len(hits))
+        return np.sort(np.stack(hits), axis=0)[-BEST:].sum(axis=0)
 
 
 def _weights(slot: taxonomy.Subcategory) -> dict[str, float]:
     """Words of a slot, each with the weight of its weightiest field."""
-    weights: dict[str, float] = collections.defaultdict(float)
-    for field, weight in _FIELDS.items():
+    weights: dict[str, float] = {}
+    for field, weight in _FIELDS.items():  # the weightiest first
         text = getattr(slot, field)
         for word in content(text if isinstance(text, str) else " . ".join(text)):
-            weights[word] = max(weights[word], weight)
-    return dict(weights)
+            weights.setdefault(word, weight)
+    return weights
+
+
+def _idf(weights: Float[np.ndarray, "s w"]) -> Float[np.ndarray, " w"]:
+    seen = (weights > 0).sum(axis=0)
+    return (math.log(len(weights) + 1) - np.log(seen + 0.5)).astype(np.float32)

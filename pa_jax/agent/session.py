@@ -25,6 +25,7 @@ class Reply:
     updates   facts that the turn changed, and how
     refused   why operations were refused; `dropped` why statements of the snippet did not count
     words     what the user said, as it was kept; with `session` and `turn`, where it stands
+    times     when each of turns.STAGES was reached, by the agent's clock
     """
 
     text: str
@@ -37,6 +38,7 @@ class Reply:
     words: str
     session: int
     turn: int
+    times: tuple[datetime.datetime, ...]
 
 
 class Agent:
@@ -164,7 +166,10 @@ class Session:
         """What the words decline to be asked: the last turn's question, or all."""
         if declining.declined_all(text):
             return proactive.ANY
-        said = [turn for turn in self.said() if turn.words]
+        if self.number is None:
+            return None
+        recent = self._journal.last(self.user, self.number, answering.RECENT)
+        said = [turn for turn in recent if turn.words]
         asked = said[-1].asked if said else None
         return asked if asked and declining.declined(text) else None
 
@@ -195,6 +200,7 @@ class Session:
             words=turn.words,
             session=turn.session,
             turn=turn.turn,
+            times=turn.times,
         )
 
 

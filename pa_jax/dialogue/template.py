@@ -1,5 +1,7 @@
 """Chat messages to token ids by the checkpoint's own template, contents kept as data."""
 
+import dataclasses
+import functools
 import re
 from collections.abc import Sequence
 
@@ -20,43 +22,72 @@ def encode_chat(
     The template sees a mark in place of each content, so no content can open or close a role.
     Where it knows `enable_thinking`, thinking is off.
     """
-    for message in messages:
-        if message.role not in ROLES:
-            raise ValueError(f"message role {message.role!r}: choose one of {ROLES}.")
-    template = tokenizer.template
-    marked = [
-        {"role": message.role, "content": f"\ue000{i}\ue001"} for i, message in enumerate(messages)
-    ]
+    roles = tuple(message.role for message in messages)
+    ids: list[int] = []
+    for run in _runs(tokenizer, tokenizer.template, roles, add_generation_prompt):
+        texts = (part if isinstance(part, str) else messages[part].content for part in run.parts)
+        ids += tokenizer.encode("".join(texts)) if run.parts else ()
+        ids += run.then
+    return ids
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """Text and message numbers, encoded in one go, and the template's own ids up to the next."""
+
+    parts: tuple[str | int, ...]
+    then: tuple[int, ...]
+
+
+@functools.lru_cache(maxsize=32)  # a run renders its one or two kinds of chat again and again
+def _runs(
+    tokenizer: tokenizer.Tokenizer, template: str, roles: tuple[str, ...], generation: bool
+) -> tuple[_Run, ...]:
+    """The rendered chat cut at added tokens, which count in the template only.
+
+    What lies between two of them is encoded in one go, as the tokenizer itself would cut it; what
+    holds no message, once for all.
+    """
+    for role in roles:
+        if role not in ROLES:
+            raise ValueError(f"message role {role!r}: choose one of {ROLES}.")
+    marked = [{"role": role, "content": f"\ue000{i}\ue001"} for i, role in enumerate(roles)]
     extra = {"enable_thinking": False} if "enable_thinking" in template else {}
     text = tokenizer.hf.apply_chat_template(
-        marked, tokenize=False, add_generation_prompt=add_generation_prompt, **extra
+        marked, tokenize=False, add_generation_prompt=generation, **extra
     )
-    parts = MARK.split(text)  # template text, message number, template text, ...
-    order = [int(number) for number in parts[1::2]]
-    if order != list(range(len(messages))):
+    pieces = MARK.split(text)  # template text, message number, template text, ...
+    order = [int(number) for number in pieces[1::2]]
+    if order != list(range(len(roles))):
         raise ValueError(
-            f"the chat template renders messages {order} of {len(messages)}: every message must "
+            f"the chat template renders messages {order} of {len(roles)}: every message must "
             "appear once and in order; change the roles or use another template."
         )
-    return _encode(tokenizer, parts, [message.content for message in messages])
-
-
-def _encode(tokenizer: tokenizer.Tokenizer, parts: list[str], contents: list[str]) -> list[int]:
-    """Ids of template text and, at odd places, contents: added tokens count in the template only.
-
-    Text between two added tokens is encoded in one go, as the tokenizer itself would cut it.
-    """
     longest_first = sorted(tokenizer.added, key=len, reverse=True)
     added = re.compile(f"({'|'.join(map(re.escape, longest_first))})") if longest_first else None
-    ids, run = [], ""
-    for position, part in enumerate(parts):
+    runs: list[_Run] = []
+    parts: list[str | int] = []
+    for position, piece in enumerate(pieces):
         if position % 2:
-            run += contents[int(part)]
+            parts.append(int(piece))
             continue
-        for piece in added.split(part) if added else [part]:
-            if piece in tokenizer.added:
-                ids += [*tokenizer.encode(run), tokenizer.added[piece]]
-                run = ""
-            else:
-                run += piece
-    return ids + tokenizer.encode(run)
+        for text in added.split(piece) if added else [piece]:
+            if text in tokenizer.added:
+                runs.append(_Run(tuple(parts), (tokenizer.added[text],)))
+                parts = []
+            elif text:
+                parts.append(text)
+    return _settled(tokenizer, [*runs, _Run(tuple(parts), ())])
+
+
+def _settled(tokenizer: tokenizer.Tokenizer, runs: list[_Run]) -> tuple[_Run, ...]:
+    """The same runs, those without a message turned into ids of the run before."""
+    made = [_Run((), ())]
+    for run in runs:
+        if any(isinstance(part, int) for part in run.parts):
+            made.append(run)
+        else:
+            text = "".join(run.parts)
+            known = (*tokenizer.encode(text), *run.then)
+            made[-1] = _Run(made[-1].parts, made[-1].then + known)
+    return tuple(made)

@@ -7,6 +7,7 @@ data/requests.py, which the decision does not see.
 """
 
 import collections
+import copy
 import dataclasses
 import datetime
 import math
@@ -15,7 +16,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pa_jax.agent import declining, proactive, responder
+from pa_jax.agent import needs as needing
 from pa_jax.core import keys
+from pa_jax.core.typing import Float
 from pa_jax.data import requests
 from pa_jax.evaluate import asking_users, metrics
 from pa_jax.infer import engine
@@ -61,6 +64,27 @@ class Session:
         """Share of what the session's requests need that the profile holds in the end."""
         needed = {statement for a in self.answers for statement in a.gold}
         return len(needed & {fact.statement for fact in self.profile}) / max(len(needed), 1)
+
+
+class _Remembering(needing.Needs):
+    """The same needs, with each text scored once: a simulation says the same things often."""
+
+    def __init__(self, needs: needing.Needs) -> None:
+        vars(self).update(vars(needs))
+        self._seen: dict[str, np.ndarray] = {}
+
+    def scores(self, texts: Sequence[str]) -> Float[np.ndarray, "n s 4"]:
+        new = [text for text in dict.fromkeys(texts) if text not in self._seen]
+        if new:
+            self._seen |= dict(zip(new, super().scores(new), strict=True))
+        return np.stack([self._seen[text] for text in texts])
+
+
+def remembering(decider: proactive.Proactive) -> proactive.Proactive:
+    """The decider for a simulation: deciding twice on the same words costs little."""
+    other = copy.copy(decider)
+    other.needs = _Remembering(decider.needs)
+    return other
 
 
 class _State:
@@ -164,28 +188,26 @@ def sessions(
 
 
 def asks_when(
-    decider: proactive.Proactive,
-    people: Sequence[asking_users.Person],
-    wants: Sequence[requests.Request],
-) -> tuple[metrics.Interval, metrics.Interval]:
-    """Share of requests that draw a question: where all their slots are known, where none is.
+    decider: proactive.Proactive, wants: Sequence[requests.Request], *, known: bool
+) -> metrics.Interval:
+    """Share of requests that draw a question from a decider that knows all their slots, or none.
 
-    Every request goes to one of the users. What that user has no answer for was asked before.
+    Requests that depend on no slot are asked with an empty profile either way.
     """
-    shares = []
-    for covered in (True, False):
-        heard = []
-        for i, want in enumerate(wants):
-            state = _State(people[i % len(people)])
-            if covered:
-                for slot in want.slots:
-                    state.asked.append(slot)
-                    state.learn(slot, state.person.reply(slot))
-            request = state.listen(want, True)
-            heard.append(dataclasses.replace(request, questions=0))
-        decisions = decider.decide(heard, now=NOW + TURN)
-        shares.append(metrics.interval([float(d.slot is not None) for d in decisions]))
-    return shares[0], shares[1]
+    heard = []
+    for i, want in enumerate(wants):
+        state = _State(asking_users.open_book(i))
+        for slot in want.slots if known else ():
+            state.learn(slot, state.person.reply(slot))
+        heard.append(_heard(want, state.profile))
+    decisions = decider.decide(heard, now=NOW + TURN)
+    return metrics.interval([float(decision.slot is not None) for decision in decisions])
+
+
+def firsts(decider: proactive.Proactive, wants: Sequence[requests.Request]) -> list[str | None]:
+    """The slot that each request makes the decider ask about when nothing is known."""
+    heard = [_heard(want, ()) for want in wants]
+    return [decision.slot for decision in decider.decide(heard, now=NOW)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,6 +266,62 @@ def agreement(
         gold = reference.content(" ".join(answer.gold))
         scores.append(len(gold & reference.content(texts[0])) / max(len(gold), 1))
     return scores
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What asking is worth, and how often it is out of place.
+
+    sessions  by budget
+    known     share of requests that ask although all their slots are known
+    unknown   the same with nothing known
+    nothing   share of requests without any need that ask
+    second    what is asked next after each answer to the first question
+    """
+
+    sessions: Mapping[int, Sequence[Session]]
+    known: metrics.Interval
+    unknown: metrics.Interval
+    nothing: metrics.Interval
+    second: Sequence[Second]
+
+    @property
+    def informed(self) -> float:
+        """Share of first questions whose answer decides what is asked next."""
+        return _mean([float(second.information > 0) for second in self.second])
+
+    def __str__(self) -> str:
+        bits = _mean([second.information for second in self.second])
+        return (
+            f"{table(self.sessions)}\n"
+            f"asks where all is known {self.known}, nothing is known {self.unknown}, "
+            f"nothing is needed {self.nothing}\n"
+            f"the answer decides the next question in {self.informed:.2f} of {len(self.second)} "
+            f"requests, {bits:.2f} bits in the mean"
+        )
+
+
+def measure(
+    decider: proactive.Proactive,
+    reply: responder.Responder,
+    wants: Sequence[requests.Request],
+    *,
+    users: int,
+    seed: int,
+    budgets: Sequence[int] = (0, 1, 2, 4),
+) -> Report:
+    """The same cold-start users under each budget, three requests of four turns each."""
+    decider = remembering(decider)
+    people = asking_users.people(users, seed=seed, wants=wants, requests_each=3)
+    some = [want for want in wants if want.slots]
+    none = [want for want in wants if not want.slots]
+    return Report(
+        {b: sessions(decider, reply, people, budget=b, turns=4) for b in budgets},
+        asks_when(decider, some, known=True),
+        asks_when(decider, some, known=False),
+        asks_when(decider, none, known=False),
+        second_questions(decider, some),
+    )
 
 
 def table(by_budget: Mapping[int, Sequence[Session]]) -> str:

@@ -69,6 +69,14 @@ def knowing(slot: str, value: str) -> Person:
     return Person("knowing", {slot: value}, frozenset(), ())
 
 
+def open_book(seed: int) -> Person:
+    """A user who has a preference on every slot and talks about each."""
+    rng = random.Random(truth.digest("open book", seed))
+    slots = taxonomy.Taxonomy.load().subcategories
+    values = {slot.path: rng.choice(slot.values) for slot in slots}
+    return Person(f"open-{seed}", values, frozenset(), ())
+
+
 def people(
     count: int, *, seed: int, wants: Sequence[requests.Request], requests_each: int
 ) -> list[Person]:

@@ -6,39 +6,30 @@ often a statement of a known slot lands there, and whether one of no slot goes t
 
   gold            held-out synthetic gold; its words are the taxonomy's own
   unseen value    the same, placed by a taxonomy without these values
-  unseen example  an example statement of each slot, by a taxonomy without it
-  outside         the same statements of every fifth slot, by a taxonomy without these slots
+  unseen example  an example statement of each slot, placed by a taxonomy without it
+
+each once more with its own slot taken away, which leaves a statement of no slot.
 """
 
 import dataclasses
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tqdm
 
 from pa_jax.agent import inferencer, placing
-from pa_jax.core.typing import Float
+from pa_jax.core.typing import Float, Int
 from pa_jax.data import synth, synth_truth
 from pa_jax.dialogue import schema, snippet
 from pa_jax.judge import agreement, rewording
 from pa_jax.profile import taxonomy
 
 LOSS = 0.05  # share of right statements that a grounding threshold may drop
-OUTSIDE_EVERY = 5
+LEASTS = (2.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0)  # nats
 GRID = tuple(round(0.05 * k, 2) for k in range(41))  # nats a token
 CHUNK = 32
-
-
-def measure(
-    agent: inferencer.Inferencer, episodes: Sequence[schema.Episode], count: int, *, seed: int
-) -> dict[str, Any]:
-    """Figures of grounding and placing on `count` statements of each kind."""
-    return {
-        "grounding": grounding(agent, episodes, count, seed=seed),
-        "placing": place(agent.placer, count, seed=seed),
-    }
 
 
 # grounding
@@ -106,7 +97,7 @@ def _statements(
 
 
 def place(placer: placing.Placer, count: int, *, seed: int) -> dict[str, Any]:
-    """Top-1 accuracy by words, by the model and by both; how well `other` is told apart."""
+    """Top-1 accuracy by words and as it runs; how well `other` is told apart."""
     content = taxonomy.Taxonomy.load()
     rng = random.Random(f"placing/{seed}")
     facts = [fact for user in range(count) for fact in synth.facts(seed, user, "heldout")]
@@ -116,100 +107,71 @@ def place(placer: placing.Placer, count: int, *, seed: int) -> dict[str, Any]:
     ]
     slots = rng.sample(content.subcategories, min(count, len(content.subcategories)))
     examples = [(slot.examples[-1], slot.path) for slot in slots]
-    held_out = synth_truth.values_of("heldout")
-    gone = {slot.path for slot in content.subcategories[::OUTSIDE_EVERY]}
-    sets = {
-        "gold": (content, golds),
-        "unseen value": (_without(content, lambda s: (held_out.get(s.path, ()), ())), golds),
-        "unseen example": (_without(content, lambda s: ((), s.examples[-1:])), examples),
+    blind = placing.Placer(placer.words, placer.model, placer.cfg, _unseen(content))
+    return {
+        "gold": _placed(placer, golds),
+        "unseen value": _placed(blind, golds),
+        "unseen example": _placed(blind, examples),
     }
-    cut = _without(content, lambda s: ((), s.examples[-1:]), gone)
-    outside = [(text, path) for text, path in examples if path in gone]
-    figures: dict[str, Any] = {}
-    tops: dict[str, np.ndarray] = {}
-    always = dataclasses.replace(placer.cfg, sure=2.0)
-    for name, (part, labelled) in sets.items():
-        own = placing.Placer(placer.words, placer.model, always, part)
-        figures[name], tops[name] = _accuracy(own, labelled, placer.cfg)
-    own = placing.Placer(placer.words, placer.model, always, cut)
-    _, tops["outside"] = _accuracy(own, outside, placer.cfg)
-    figures["outside"] = _apart(tops, placer.cfg)
-    return figures
 
 
-def _without(
-    content: taxonomy.Taxonomy,
-    left_out: Callable[[taxonomy.Subcategory], tuple[Sequence[str], Sequence[str]]],
-    paths: frozenset[str] | set[str] = frozenset(),
-) -> taxonomy.Taxonomy:
-    """The taxonomy without some values and examples of its slots, and without some slots."""
+def _unseen(content: taxonomy.Taxonomy) -> taxonomy.Taxonomy:
+    """The taxonomy without held-out users' values, and without each slot's last example."""
+    held_out = synth_truth.values_of("heldout")
 
     def slot(old: taxonomy.Subcategory) -> taxonomy.Subcategory:
-        values, examples = left_out(old)
-        return dataclasses.replace(
-            old,
-            values=tuple(value for value in old.values if value not in values),
-            examples=tuple(example for example in old.examples if example not in examples),
-        )
+        values = tuple(v for v in old.values if v not in held_out.get(old.path, ()))
+        return dataclasses.replace(old, values=values, examples=old.examples[:-1])
 
     return dataclasses.replace(
         content,
         categories=tuple(
             dataclasses.replace(
-                category,
-                subcategories=tuple(slot(s) for s in category.subcategories if s.path not in paths),
+                category, subcategories=tuple(slot(s) for s in category.subcategories)
             )
             for category in content.categories
         ),
     )
 
 
-def _accuracy(
-    placer: placing.Placer, labelled: Sequence[tuple[str, str]], cfg: placing.PlaceConfig
-) -> tuple[dict[str, Any], Float[np.ndarray, "n 3"]]:
-    """Figures, and of every statement: best share of words, its lead, best sum of nats."""
+def _placed(placer: placing.Placer, labelled: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Figures of statements and their slots: of all, and of those put to the model."""
     paths = [slot.path for slot in placer.slots]
     words, asked = (np.zeros((0, len(paths))) for _ in range(2))
     for start in tqdm.trange(0, len(labelled), CHUNK, unit="batch", desc="placing"):
         both = placer.scores([text for text, _ in labelled[start : start + CHUNK]])
         words, asked = (np.concatenate(x) for x in zip((words, asked), both, strict=True))
-    shares = np.sort(words / placer.cfg.lexical, axis=1)
-    lead = shares[:, -1] - shares[:, -2]
-    sure = lead >= cfg.sure
-    ways = {"words": words, "model": asked, "both": words + asked}
-    ways["as it runs"] = np.where(sure[:, None], words, words + asked)
-    made: dict[str, Any] = {"statements": len(labelled), "model_asked": float(1 - sure.mean())}
-    for name, scores in ways.items():
-        best = [paths[k] for k in scores.argmax(axis=1)]
-        made[name] = {
-            "slot": float(np.mean([a == b for a, (_, b) in zip(best, labelled, strict=True)])),
-            "category": float(
-                np.mean(
-                    [
-                        a.split("/")[0] == b.split("/")[0]
-                        for a, (_, b) in zip(best, labelled, strict=True)
-                    ]
-                )
-            ),
-        }
-    return made, np.stack([shares[:, -1], lead, ways["as it runs"].max(axis=1)], axis=1)
+    own = np.array([paths.index(path) for _, path in labelled])
+    total = words + asked
+    homeless = total.copy()
+    homeless[np.arange(len(own)), own] = -np.inf
+    there, gone = total.max(axis=1), homeless.max(axis=1)
+    doubtful = (asked != 0).any(axis=1)
+    return {
+        "statements": len(labelled),
+        "model_asked": float(doubtful.mean()),
+        "words": _accuracy(words, own, paths),
+        "as it runs": _accuracy(total, own, paths),
+        "asked, by words": _accuracy(words[doubtful], own[doubtful], paths),
+        "asked, by the model": _accuracy(asked[doubtful], own[doubtful], paths),
+        "asked, by both": _accuracy(total[doubtful], own[doubtful], paths),
+        "auc of a slot against none": agreement.auc(there, gone),
+        "under_least": {
+            str(x): [float((there < x).mean()), float((gone < x).mean())]
+            for x in sorted({placer.cfg.least, *LEASTS})
+        },
+    }
 
 
-def _apart(tops: dict[str, np.ndarray], cfg: placing.PlaceConfig) -> dict[str, Any]:
-    """How the best share of words, its lead and the sum tell statements of no slot from others."""
-    outside = tops["outside"]
-    made: dict[str, Any] = {"statements": len(outside)}
-    for name in ("gold", "unseen value", "unseen example"):
-        made[f"auc against {name}"] = {
-            what: agreement.auc(tops[name][:, k], outside[:, k])
-            for k, what in enumerate(("words", "lead", "sum"))
-        }
-    made["least"] = cfg.least
-    made["sent_to_other"] = {
-        name: float((top[:, 2] < cfg.least).mean()) for name, top in tops.items()
+def _accuracy(
+    scores: Float[np.ndarray, "n s"], own: Int[np.ndarray, " n"], paths: Sequence[str]
+) -> dict[str, float | None]:
+    """Shares of statements whose best slot is their own, or of their category."""
+    if not len(scores):
+        return {"slot": None, "category": None}
+    category = np.array([path.partition("/")[0] for path in paths])
+    best = scores.argmax(axis=1)
+    return {
+        "slot": float((best == own).mean()),
+        "category": float((category[best] == category[own]).mean()),
     }
-    grid = [2.0 * k for k in range(16)]
-    made["by_least"] = {
-        str(x): {name: float((top[:, 2] < x).mean()) for name, top in tops.items()} for x in grid
-    }
-    return made

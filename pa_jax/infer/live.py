@@ -206,14 +206,18 @@ class Live:
         whoever else is served. Text ends before the first of the `stop` strings. After `deadline`
         seconds the reply is cut where it is. Raises Busy, Closed, or ValueError on bad values.
         """
-        batched, prompt = self._batch, tuple(prompt_ids)
-        if not prompt:
-            raise ValueError("the prompt is empty; a prompt needs at least one token.")
+        batched, prompt, vocab = self._batch, tuple(prompt_ids), self.model.config.vocab
+        if not prompt or min(prompt) < 0 or max(prompt) >= vocab:
+            raise ValueError(
+                f"a prompt of {len(prompt)} tokens: at least one is needed, "
+                f"all of 0 to {vocab - 1}."
+            )
         buckets.fit(len(prompt), batched.widths, what="prompt")
         if not 1 <= max_new_tokens <= batched.slots:
             raise ValueError(f"max_new_tokens={max_new_tokens}: allowed are 1 to {batched.slots}.")
         sampling.check(temperature, top_k, top_p)
         keys.check_seed(seed)
+        top_k = min(top_k, vocab)
         request = batch.Request(prompt, max_new_tokens, seed, temperature, top_k, top_p)
         text = pieces.Pieces(self.model.tokenizer, stop)
         until = math.inf if deadline is None else time.monotonic() + deadline

@@ -4,6 +4,7 @@ One number for all rows, or one a row.
 """
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -32,10 +33,10 @@ def settings(temperature: float, top_k: int = 0, top_p: float = 1.0) -> Sampling
 
 def check(temperature: float, top_k: int, top_p: float) -> None:
     """Raises ValueError on a value outside its range."""
-    if temperature < 0 or top_k < 0 or not 0 < top_p <= 1:
+    if not 0 <= temperature < math.inf or top_k < 0 or not 0 < top_p <= 1:
         raise ValueError(
             f"temperature={temperature}, top_k={top_k}, top_p={top_p}: allowed are temperature >= "
-            "0, top_k >= 0 (0 is off) and 0 < top_p <= 1 (1 is off)."
+            "0 and finite, top_k >= 0 (0 is off) and 0 < top_p <= 1 (1 is off)."
         )
 
 

@@ -15,12 +15,13 @@ import jax
 import ml_collections
 from absl import logging
 
-from pa_jax.agent import inferencer, proactive, responder, session
+from pa_jax import models
+from pa_jax.agent import inferencer, proactive, responder, session, trained
 from pa_jax.core import files, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.infer import live
 from pa_jax.jobs import policy, setup
-from pa_jax.profile import connect, decay, facts, store, update
+from pa_jax.profile import connect, decay, facts, store, turns, update
 
 HELP = """/profile        what is known, with how sure it is
 /why FACT       where a fact comes from and what became of it (its id, or words of it)
@@ -61,12 +62,16 @@ def open_agent(
         model = policy.load(config, mesh)
         cfg = setup.section(inferencer.InferConfig, config.infer)
         infer = inferencer.Inferencer(model, dataclasses.replace(cfg, rows=infer_rows), mesh=mesh)
-        ask = proactive.Proactive(model, setup.section(proactive.AskConfig, config.ask), mesh=mesh)
+        rule = proactive.Proactive(model, setup.section(proactive.AskConfig, config.ask), mesh=mesh)
+        ask = asker(config, rule, policy.named(config, config.asker, mesh), mesh)
         reply = setup.section(responder.ReplyConfig, config.reply)
         respond = responder.Responder(model.tokenizer, reply)
         engine = live.Live(model, mesh=mesh, **(dict(config.live) | {"rows": live_rows}))
-        logging.info("compiling the engine's programs")
+        logging.info("compiling programs; the next start finds them compiled")
         engine.warm_up()
+        seen = inferencer.Observed("", 0, 0, "", "I like tea.", ())
+        infer.infer([seen], now=utc_now(), seed=0)
+        infer.ops_of(seen, "The user likes tea.")
     agent = session.Agent(
         profiles,
         infer,
@@ -77,6 +82,27 @@ def open_agent(
         cfg=setup.section(session.AgentConfig, config.agent),
     )
     return agent, (agent.close, engine.close, profiles.close)
+
+
+def asker(
+    config: ml_collections.ConfigDict,
+    rule: proactive.Proactive,
+    model: models.LoadedModel | None,
+    mesh: jax.sharding.Mesh | None,
+) -> proactive.Proactive | trained.Trained:
+    """Who decides whether to ask: a policy trained for it, or the rule where there is none."""
+    if model is None:
+        return rule
+    infer = config.infer
+    cfg = trained.TrainedConfig(
+        rows=infer.rows,
+        buckets=tuple(infer.buckets),
+        max_new_tokens=infer.max_new_tokens,
+        profile_chars=infer.profile_chars,
+        context_chars=infer.context_chars,
+        user_chars=infer.user_chars,
+    )
+    return trained.Trained(rule, model, cfg, mesh=mesh)
 
 
 def chosen_mesh(cfg: meshes.MeshConfig) -> jax.sharding.Mesh | None:
@@ -115,7 +141,7 @@ class Terminal:
             "/help": lambda _: self.say(HELP),
         }
         self.counts = {"turns": 0, "updates": 0, "dropped": 0, "questions": 0}
-        self.seconds = {"until_first_piece": 0.0, "whole": 0.0}
+        self.seconds = dict.fromkeys(("until_first_piece", "whole", *turns.STAGES[1:]), 0.0)
 
     def talk(self) -> None:
         """Reads and answers until /quit or the end of the input."""
@@ -138,7 +164,7 @@ class Terminal:
                 self.say(f"! {error}")
 
     def report(self) -> dict[str, Any]:
-        """Counts and times; nothing that was said."""
+        """Counts, and seconds over all turns; nothing that was said."""
         return self.counts | {"seconds": {k: round(v, 3) for k, v in self.seconds.items()}}
 
     # what goes in and out
@@ -152,7 +178,7 @@ class Terminal:
         if sys.stdin.isatty():
             try:
                 return input(prompt)
-            except EOFError:
+            except (EOFError, KeyboardInterrupt):
                 self.say("")
                 return None
         line = sys.stdin.readline()
@@ -179,6 +205,8 @@ class Terminal:
         reply = stream.reply
         self.seconds["whole"] += time.monotonic() - began
         self.seconds["until_first_piece"] += first or 0.0
+        for stage, begun, done in zip(turns.STAGES[1:], reply.times, reply.times[1:], strict=False):
+            self.seconds[stage] += (done - begun).total_seconds()
         self.counts["turns"] += 1
         self.counts["updates"] += len(reply.updates)
         self.counts["dropped"] += len(reply.dropped)
@@ -207,14 +235,18 @@ class Terminal:
         self.say("\n".join(f"  {self.line(fact)}" for fact in held) or "  nothing yet")
 
     def why(self, what: str) -> None:
-        if (fact := self.find(what)) is None:
+        """Facts that hold no longer are found by their id."""
+        user, history = self.session.user, self.agent.profiles.history
+        records = history(user, what) if what else ()
+        if not records and (fact := self.find(what)) is not None:
+            records = history(user, fact.id)
+        if not records:
             return
-        self.say(f"  {self.line(fact)}")
-        for record in self.agent.profiles.history(self.session.user, fact.id):
-            session_, turn = record.by
-            self.say(f"    {record.known_from:%Y-%m-%d %H:%M} {record.event}, {session_}.{turn}")
-        source = fact.source
-        self.say(f'    from turn {source.session}.{source.turn}: "{source.quote}"')
+        self.say(f"  {self.line(records[-1].fact)}")
+        for record in records:
+            when, (session_, turn) = record.known_from, record.by
+            self.say(f"    {when:%Y-%m-%d %H:%M} {record.event} in turn {session_}.{turn}")
+        self.say(f'    last heard in: "{records[-1].fact.source.quote}"')
 
     def forget(self, what: str) -> None:
         if (fact := self.find(what)) is not None:
@@ -265,9 +297,8 @@ class Terminal:
         if len(found) == 1:
             return found[0]
         if found:
-            self.say(
-                "\n".join(["! several facts say that:", *(f"  {self.line(f)}" for f in found)])
-            )
+            self.say("! several facts say that; name one by its id:")
+            self.say("\n".join(f"  {self.line(fact)}" for fact in found))
         else:
             self.say("! no fact has that id or those words; /profile lists them.")
         return None

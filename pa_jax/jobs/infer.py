@@ -63,12 +63,24 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         cfg = setup.section(inferencer.InferConfig, config.infer)
         agent = inferencer.Inferencer(model, cfg, mesh=mesh)
         if config.calibrate:
-            episodes = setup.labelled(setup.open_episodes(config, workdir, config.split))
-            report = calibration.measure(agent, episodes, config.calibrate, seed=config.seed)
-            files.atomic_write(workdir / "report.json", json.dumps(report, indent=2) + "\n")
-            tqdm.tqdm.write(json.dumps(report, indent=2))
-            return
-        infer(config, workdir, agent)
+            calibrate(config, workdir, agent)
+        else:
+            infer(config, workdir, agent)
+
+
+def calibrate(
+    config: ml_collections.ConfigDict, workdir: pathlib.Path, agent: inferencer.Inferencer
+) -> None:
+    """Measures grounding, then placing, on config.calibrate statements of each kind."""
+    episodes = setup.labelled(setup.open_episodes(config, workdir, config.split))
+    seed, count, report = config.seed, config.calibrate, {}
+    for name, made in (
+        ("grounding", lambda: calibration.grounding(agent, episodes, count, seed=seed)),
+        ("placing", lambda: calibration.place(agent.placer, count, seed=seed)),
+    ):
+        report[name] = made()
+        files.atomic_write(workdir / "report.json", json.dumps(report, indent=2) + "\n")
+    tqdm.tqdm.write(json.dumps(report, indent=2))
 
 
 def infer(
@@ -85,7 +97,7 @@ def infer(
         with tqdm.tqdm(
             total=sum(len(talk.turns) for talk in talks), initial=sum(done.values()), unit="turn"
         ) as bar:
-            for number, wave in enumerate(waves(talks, done, config.users)):
+            for wave in waves(talks, done, config.users):
                 now = utc_now()
                 turns = [talk.observed(k, profiles.facts(talk.user, now=now)) for talk, k in wave]
                 if config.snippets == "gold":
@@ -95,7 +107,7 @@ def infer(
                 run_.take(turns, made, now=now)
                 fresh += len(wave)
                 bar.update(len(wave))
-                row = {"step": number, "turns": len(wave), "seconds": time.monotonic() - began}
+                row = {"step": bar.n, "turns": len(wave), "seconds": time.monotonic() - began}
                 files.append_line(workdir / "metrics.jsonl", json.dumps(row))
         report = conclude(workdir, profiles, talks)
     finally:

@@ -1,5 +1,6 @@
 """Measure judges on episodes with gold: on right and spoilt snippets, on each other, on labels."""
 
+import contextlib
 import json
 import pathlib
 import time
@@ -66,19 +67,19 @@ def measured(
     began = time.monotonic()
     words = None if kind in kinds.NO_WEIGHTS else model.tokenizer
     behind = setup.endpoint(config.remote, workdir) if kind == "remote" else model
-    one = judges.Judge(kind, model=behind, rows=config.rows)
-    scores = agreement.judged(one, made, words)
-    report = agreement.figures(made, scores)
-    few = made[: config.bias]
-    if few:
-        report["bias"] = {
-            "length": bias.length(one, few, words, seed=config.seed),
-            "position": bias.position(one, few, words),
-        }
-        if words is not None:
-            report["bias"]["self"] = bias.self_preference(one, few, own, words)
-    if kind == "remote":
-        report["remote"] = one.figures()
+    with contextlib.closing(judges.Judge(kind, model=behind, rows=config.rows)) as one:
+        scores = agreement.judged(one, made, words)
+        report = agreement.figures(made, scores)
+        few = made[: config.bias]
+        if few:
+            report["bias"] = {
+                "length": bias.length(one, few, words, seed=config.seed),
+                "position": bias.position(one, few, words),
+            }
+            if words is not None:
+                report["bias"]["self"] = bias.self_preference(one, few, own, words)
+        if kind == "remote":
+            report["remote"] = one.figures()
     return scores, report | {"seconds": round(time.monotonic() - began, 1)}
 
 

@@ -27,3 +27,14 @@ def load(
     if model.module.blocks.lora:
         model = dataclasses.replace(model, module=lora.merge(model.module))
     return model
+
+
+def named(
+    config: ml_collections.ConfigDict, name: str, mesh: jax.sharding.Mesh | None = None
+) -> models.LoadedModel | None:
+    """Another policy of the same job, from `name` in place of config.model.source; None for ""."""
+    if not name:
+        return None
+    other = config.copy_and_resolve_references()
+    other.model.source = name
+    return load(other, mesh)

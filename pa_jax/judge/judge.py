@@ -35,6 +35,11 @@ class Judge:
         """Scores [n, g, 4] in the order given, and which snippets got no verdict."""
         return self._judge.score(groups)
 
+    def close(self) -> None:
+        """Closes a remote judge's connections and file; the others hold none."""
+        if self.kind == "remote":
+            self._judge.close()
+
     def figures(self) -> dict[str, float]:
         """Since the last call: how evenly a model's experts are used; a remote judge's counts."""
         if self.kind == "remote":

@@ -21,7 +21,13 @@ _ALL = sa.select(tables.JOURNAL).where(_OF_USER).order_by(*_ORDER)
 _ONE = sa.select(tables.JOURNAL).where(_THIS)
 _UNFINISHED = _ALL.where(_JOURNAL.replied_at.is_(None))
 _OF_SESSION = _ALL.where(_JOURNAL.session == sa.bindparam("of_session"))
-_ASKED = sa.select(_JOURNAL.asked, _JOURNAL.declined).where(
+_LAST = (
+    sa.select(tables.JOURNAL)
+    .where(_OF_USER, _JOURNAL.session == sa.bindparam("of_session"))
+    .order_by(_JOURNAL.turn.desc())
+    .limit(sa.bindparam("count"))
+)
+_ASKED = sa.select(_JOURNAL.session, _JOURNAL.turn, _JOURNAL.asked, _JOURNAL.declined).where(
     _OF_USER, _JOURNAL.asked.is_not(None) | _JOURNAL.declined.is_not(None)
 )
 _FAILED = tables.JOURNAL.update().where(_THIS).values(failures=_JOURNAL.failures + 1)
@@ -46,10 +52,14 @@ _LAST_TURN = _last("turn", in_session=True)
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """Slots that a user was ever asked about, and those the user declined to speak of."""
+    """Slots that a user was ever asked about, those the user declined to speak of (or ANY).
+
+    `places` are the turns that asked, as (session, turn), in order.
+    """
 
     asked: frozenset[str]
     declined: frozenset[str]
+    places: tuple[tuple[int, int], ...]
 
 
 class Journal:
@@ -156,13 +166,24 @@ class Journal:
         database.require_utc("as_of", as_of)
         return tuple(past for turn in found if (past := turn.as_of(as_of)) is not None)
 
+    def last(self, user: str, session: int, count: int) -> tuple[turns.Turn, ...]:
+        """The last `count` turns of a session, in order."""
+        database.require_user(user)
+        with self._database.read() as connection:
+            where = {"user": user, "of_session": session, "count": count}
+            found = [tables.journal_turn(row) for row in connection.execute(_LAST, where)]
+        return tuple(reversed(found))
+
     def asked(self, user: str) -> Asked:
         """What the user was asked about and declined, in all sessions."""
         database.require_user(user)
         with self._database.read() as connection:
             rows = connection.execute(_ASKED, {"user": user}).all()
-        asked = frozenset(row.asked for row in rows) - {None}
-        return Asked(asked, frozenset(row.declined for row in rows) - {None})
+        return Asked(
+            frozenset(row.asked for row in rows) - {None},
+            frozenset(row.declined for row in rows) - {None},
+            tuple(sorted((row.session, row.turn) for row in rows if row.asked is not None)),
+        )
 
     def _keep(
         self, turn: turns.Turn, stage: str, now: datetime.datetime, made: dict[str, Any]

@@ -111,6 +111,8 @@ JOURNAL = sa.Table(  # turns of sessions, by the stages that they reached
 sa.Index(
     "profile_journal_unfinished",
     JOURNAL.c.user_id,
+    JOURNAL.c.session,
+    JOURNAL.c.turn,
     sqlite_where=JOURNAL.c.replied_at.is_(None),
     postgresql_where=JOURNAL.c.replied_at.is_(None),
 )

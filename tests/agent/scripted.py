@@ -129,6 +129,7 @@ def kill(url, kills, turns):
     profiles = store.ProfileStore(url)  # opened before the forks on purpose
     rng = random.Random(7)
     acknowledged, lost, killed, changed, cut = [], 0, 0, 0, 0
+    reach = 0.05  # seconds, about what a child needs for a turn on this machine
     while len(acknowledged) < turns:
         reading, writing = os.pipe()
         child = os.fork()
@@ -139,10 +140,11 @@ def kill(url, kills, turns):
         with os.fdopen(reading) as lines:
             seen = [lines.readline()]
             if killed < kills:
-                time.sleep(rng.random() * 0.04)
+                time.sleep(rng.random() * reach)
                 os.kill(child, signal.SIGKILL)
                 killed += 1
             seen += lines.readlines()
+            reach *= 1.15 if len(seen) == 1 else 0.87
         os.waitpid(child, 0)
         acknowledged += [json.loads(line) for line in seen if line.endswith("\n") and line != "\n"]
         kept = profiles.journal.turns_of("ann", session=0)

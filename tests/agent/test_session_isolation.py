@@ -47,11 +47,12 @@ class Heard:
 def doors():
     config = importlib.import_module("configs.chat").get_config("tiny")
     model = models.load("random:tiny", dtype="float32")
-    config.infer.rows = 8
+    config.infer.rows, config.infer.buckets, config.infer.max_new_tokens = 8, (512,), 4
+    config.infer.context_chars = config.infer.profile_chars = 60
     cfg = setup.section(inferencer.InferConfig, config.infer)
     ask = setup.section(proactive.AskConfig, config.ask)
     reply = setup.section(responder.ReplyConfig, config.reply)
-    engine = live.Live(model, rows=8, trunk=512, slots=8, chunk=4, queue=2)
+    engine = live.Live(model, rows=8, trunk=450, slots=8, chunk=4, queue=2)
     yield (
         Heard(inferencer.Inferencer(model, cfg)),
         Heard(proactive.Proactive(model, ask)),
@@ -63,7 +64,7 @@ def doors():
 
 def test_sixty_four_sessions_of_many_users_never_meet(doors, tmp_path, caplog):
     config = importlib.import_module("configs.chat").get_config("tiny")
-    config.agent.max_new_tokens = 4
+    config.agent.max_new_tokens, config.agent.gather_seconds = 4, 0.2  # full batches
     cfg = setup.section(session.AgentConfig, config.agent)
     profiles = store.ProfileStore(f"sqlite:///{tmp_path}/p.db")
     agent = session.Agent(profiles, *doors, clock=chat.utc_now, cfg=cfg)

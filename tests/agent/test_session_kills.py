@@ -54,4 +54,4 @@ def test_killed_at_a_few_points(root, tmp_path):
 
 @pytest.mark.slow
 def test_killed_at_two_hundred_points(root, tmp_path):
-    run(root, tmp_path, kills=200, turns=700)
+    run(root, tmp_path, kills=200, turns=500)

@@ -67,3 +67,12 @@ def test_read_rows_leaves_out_a_half_written_line(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text('{"step": 0}\n[1]\n{"step": 1}')
     assert list(files.read_rows(path)) == [{"step": 0}]
+
+
+def test_lines_are_appended_all_or_none(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    files.append_lines(path, ['{"a": 1}', '{"a": 2}'], durable=True)
+    with pytest.raises(ValueError, match="line break"):
+        files.append_lines(path, ['{"a": 3}', "{\n}"], durable=True)
+    files.append_lines(path, [], durable=False)
+    assert [row["a"] for row in files.read_rows(path)] == [1, 2]

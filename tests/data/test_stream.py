@@ -1,6 +1,7 @@
-"""10^6 episodes of ArrayRecord files through the whole pipeline: memory, speed, resume.
+"""10^6 episodes of ArrayRecord files through the whole pipeline: memory and resume.
 
-PA_JAX_STREAM_EPISODES sets how many are read (default all).
+PA_JAX_STREAM_EPISODES sets how many are read (default all). Speed is printed (-s), not asserted: it
+is the machine's as much as the pipeline's.
 """
 
 import json
@@ -71,4 +72,3 @@ def test_a_million_episodes_stream_at_bounded_memory(large, real_data):
     assert row["read"] > 0.99 * read
     assert row["rss_peak"] < 1500 and row["rss_peak"] - row["rss_before"] < 200
     assert row["resumed"]
-    assert row["a_cpu_second"] > 2000

@@ -276,3 +276,16 @@ def test_variants_refuse_what_they_do_not_know(value, polarity, message):
     slot = taxonomy.Taxonomy.load().subcategories[0]
     with pytest.raises(ValueError, match=message):
         synth.variants(slot.path, value or slot.values[0], polarity)
+
+
+def test_a_size_sets_sessions_and_turns_and_nothing_else():
+    long = synth.dialogue(0, 3, split="heldout", size=(4, 8))
+    sessions = [turn.session for turn in long.turns]
+    assert [sessions.count(k) for k in range(4)] == [8] * 4 and len(sessions) == 32
+    assert long.user_id == synth.dialogue(0, 3, split="heldout").user_id
+    kinds = {
+        turn.kind
+        for k in range(6)
+        for turn in synth.dialogue(0, k, split="heldout", size=(4, 8)).turns
+    }
+    assert {"distractor", "change", "explicit", "choice"} <= kinds

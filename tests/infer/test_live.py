@@ -231,11 +231,15 @@ def test_a_reply_that_takes_long_can_be_waited_for_with_a_limit(endless):
 @pytest.mark.parametrize(
     ("prompt", "change", "words"),
     [
-        ([], {}, "prompt is empty"),
+        ([], {}, "prompt of 0 tokens: at least one"),
+        ([5, 512], {}, "all of 0 to 511"),
+        ([-1], {}, "all of 0 to 511"),
         ([1] * 257, {}, "257 tokens, at most 256"),
         ([1], {"max_new_tokens": 0}, "max_new_tokens=0: allowed are 1 to 16"),
         ([1], {"max_new_tokens": 17}, "max_new_tokens=17"),
         ([1], {"temperature": -1.0}, "allowed are temperature >= 0"),
+        ([1], {"temperature": float("nan")}, "temperature=nan"),
+        ([1], {"temperature": float("inf")}, "temperature=inf"),
         ([1], {"stop": [""]}, "stop="),
         ([1], {"seed": -1}, "seed=-1"),
     ],
@@ -245,6 +249,14 @@ def test_bad_requests_are_refused_at_the_door(three, prompt, change, words):
     with pytest.raises(ValueError, match=words):
         three.submit(prompt, **(how | change))
     assert three.load().waiting == 0
+
+
+def test_numbers_past_every_size_do_no_harm(three):
+    how = {"max_new_tokens": 2, "seed": 0, "top_p": 1e-40}
+    for temperature in (1e-40, 1e38):
+        ticket = three.submit([5], temperature=temperature, top_k=10**12, **how)
+        assert ticket.result().ids
+    assert three.failure is None
 
 
 def test_a_model_without_a_tokenizer_gives_ids(loaded):

@@ -88,6 +88,14 @@ class TestContract:
         assert numbers == [(5, 0), (5, 1), (5, 2), (6, 0), (4, 8)]
         assert journal.begin("bob", "hi", now=NOON).session == 0
 
+    def test_the_last_turns_of_a_session(self, profiles):
+        for number in range(5):
+            profiles.journal.begin("ann", f"turn {number}", session=3, now=at(number))
+        profiles.journal.begin("ann", "elsewhere", session=4, now=at(9))
+        last = profiles.journal.last("ann", 3, 2)
+        assert [turn.words for turn in last] == ["turn 3", "turn 4"]
+        assert profiles.journal.last("bob", 3, 2) == ()
+
     def test_many_that_begin_at_once_get_numbers_of_their_own(self, profiles):
         def begin(_):
             return profiles.journal.begin("ann", "hi", now=NOON).session
@@ -106,7 +114,7 @@ class TestContract:
         journal.begin("ann", "rather not say", session=0, declined=SEAT, now=at(9))
         finish(journal, journal.begin("bob", "hi", now=NOON), asked=SPICE)
         found = journal.asked("ann")
-        assert (found.asked, found.declined) == ({SEAT}, {SEAT})
+        assert (found.asked, found.declined, found.places) == ({SEAT}, {SEAT}, ((0, 0),))
         assert journal.asked("bob").declined == frozenset()
         assert journal.asked("cyd").asked == frozenset()
 

@@ -36,7 +36,7 @@ def upgrade() -> None:
     op.create_index(
         "profile_journal_unfinished",
         "profile_journal",
-        ["user_id"],
+        ["user_id", "session", "turn"],
         sqlite_where=sa.text("replied_at IS NULL"),
         postgresql_where=sa.text("replied_at IS NULL"),
     )

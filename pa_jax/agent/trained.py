@@ -1,0 +1,139 @@
+"""The decision to ask, by a policy trained for it (configs/grpo.py with task=ask).
+
+The rule of proactive.py finds what a request needs and keeps its bounds: budget, cool-down, nothing
+asked twice, nothing that was declined. Which of the topics left is worth a question, if any, the
+policy says, in the prompt and the grammar it was trained with.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+
+import jax
+
+from pa_jax import models
+from pa_jax.agent import batches, proactive
+from pa_jax.core import keys
+from pa_jax.dialogue import asking, prompts, schema, template
+from pa_jax.infer import engine
+from pa_jax.profile import facts, render, taxonomy
+
+OPTIONS = 4  # topics shown, as in training (data/synth_requests.py)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedConfig:
+    """rows    requests at a time; buckets: prompt lengths, the longest is a limit
+    max_new_tokens, profile_chars, context_chars, user_chars    as in training
+    """
+
+    rows: int
+    buckets: tuple[int, ...]
+    max_new_tokens: int
+    profile_chars: int
+    context_chars: int
+    user_chars: int
+
+
+class Trained:
+    """Decides as Proactive does, with a policy in place of the rule's weighing."""
+
+    def __init__(
+        self,
+        rule: proactive.Proactive,
+        model: models.LoadedModel,
+        cfg: TrainedConfig,
+        *,
+        mesh: jax.sharding.Mesh | None = None,
+    ) -> None:
+        self.rule, self.words, self.cfg = rule, model.tokenizer, cfg
+        self.loose = dataclasses.replace(rule.cfg, enough=2.0, cost=0.0)  # bounds, no weighing
+        self._engines = {
+            rows: engine.Engine(model, mesh=mesh, rows=rows, trunks=cfg.buckets)
+            for rows in batches.sizes(cfg.rows, mesh)
+        }
+
+    def decide(
+        self, requests: Sequence[proactive.Request], *, now: datetime.datetime
+    ) -> list[proactive.Decision]:
+        """A decision for each request, in order; `value` is nan: the policy gives none."""
+        ruled = self.rule.decide(requests, now=now)
+        made = [
+            proactive.decision(request, one.needs, cfg=self.loose, now=now)
+            for request, one in zip(requests, ruled, strict=True)
+        ]
+        open_ = [i for i, one in enumerate(made) if one.slot is not None]
+        if not open_:
+            return made
+        episodes = [self.episode(requests[i], made[i], now=now) for i in open_]
+        for i, episode, text in zip(open_, episodes, self._written(episodes), strict=True):
+            made[i] = chosen(made[i], requests[i], asking.parse(text, episode.options))
+        return made
+
+    def episode(
+        self, request: proactive.Request, ruled: proactive.Decision, *, now: datetime.datetime
+    ) -> schema.Episode:
+        """The request as training shows it: what is known, and the likeliest topics."""
+        needed = dict(ruled.needs)
+
+        def relevance(fact: facts.Fact) -> float:
+            return 0.1 + needed.get(fact.slot, 0.0)
+
+        known = render.choose(
+            request.profile,
+            now=now,
+            relevance=relevance,
+            max_tokens=self.cfg.profile_chars,  # training limits characters: they are counted here
+            count=len,
+        )
+        names = [taxonomy.Taxonomy.load().get(slot).name for slot, _ in ruled.needs]
+        return schema.Episode(
+            id="",
+            user_id="",
+            profile=tuple(fact.statement for fact in known),
+            context="",
+            user=f"{request.open} {request.words}".strip(),
+            gold=None,
+            options=tuple(names[:OPTIONS]),
+        )
+
+    def _written(self, episodes: Sequence[schema.Episode]) -> list[str]:
+        cfg = self.cfg
+        limits = prompts.PromptConfig(cfg.profile_chars, cfg.context_chars, cfg.user_chars)
+        sampler = next(
+            (e for rows, e in self._engines.items() if rows >= len(episodes)),
+            self._engines[cfg.rows],
+        )
+        done = sampler.generate(
+            [
+                template.encode_chat(
+                    self.words, prompts.ask(episode, limits), add_generation_prompt=True
+                )
+                for episode in episodes
+            ],
+            n=1,
+            max_new_tokens=cfg.max_new_tokens,
+            temperature=0.0,
+            seed=0,
+            stream=keys.Stream.GENERATE,
+        )
+        return [row[0] for row in done.texts]
+
+
+def chosen(
+    ruled: proactive.Decision,
+    request: proactive.Request,
+    action: asking.Action | asking.ParseFailure,
+) -> proactive.Decision:
+    """The decision with the policy's choice in place of the rule's."""
+    silent = dataclasses.replace(ruled, value=float("nan"), slot=None, question=None)
+    if isinstance(action, asking.ParseFailure):
+        return dataclasses.replace(silent, why=f"the policy wrote {action.reason}")
+    if action.topic is None:
+        return dataclasses.replace(silent, why="the policy answers without a question")
+    by_name = {taxonomy.Taxonomy.load().get(slot).name: slot for slot, _ in ruled.needs}
+    slot = taxonomy.Taxonomy.load().get(by_name[action.topic])
+    if slot.path in request.asked | request.declined:
+        return dataclasses.replace(silent, why="the policy's topic was asked about or declined")
+    why = f"{slot.name} matters here most, by the policy trained to ask"
+    return dataclasses.replace(silent, slot=slot.path, question=slot.question, why=why)
