@@ -60,7 +60,12 @@ def fill_in(
             grid.run(benchmark, name, one, tools, records)
         else:
             grid.run(benchmark, name, chosen, tools, records)
-    logging.info("%s: %d prompt tokens computed", name, tools.model.prefilled)
+    logging.info(
+        "%s: %d prompt tokens asked, %d computed (padding included)",
+        name,
+        tools.model.asked,
+        tools.model.prefilled,
+    )
 
 
 def open_systems(config: ml_collections.ConfigDict) -> dict[str, systems.System]:
