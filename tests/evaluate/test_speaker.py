@@ -1,6 +1,5 @@
 """Label scores of shared trees against whole sequences, and prompts cut to the window."""
 
-import dataclasses
 import functools
 
 import jax
@@ -53,13 +52,14 @@ def test_labels_of_shared_trees_equal_those_of_whole_sequences(tiny, tools):
 
 
 def test_what_the_chats_of_a_group_share_is_computed_once(tiny, tools):
-    model = speaker.Speaker(tiny, dataclasses.replace(tools.model.cfg, rows=1))
-    long = "many words of noise " * 40
-    chats = [chat(long, "Noted.", f"Question {i}?") for i in range(4)]
-    model.labels([chats], LABELS)
-    together = model.prefilled
-    model.labels([[one] for one in chats], LABELS)
-    assert together < (model.prefilled - together) / 2
+    model = speaker.Speaker(tiny, tools.model.cfg)
+    groups = [[chat(f"My {x}.", "Noted.", f"What {i}?") for i in range(2)] for x in ("dog", "cat")]
+    together = model.labels(groups, LABELS)
+    computed = model.prefilled
+    apart = model.labels([[one] for of in groups for one in of], LABELS)
+    assert computed < 0.6 * (model.prefilled - computed)
+    for (one,), other in zip(apart, [one for of in together for one in of], strict=True):
+        np.testing.assert_allclose(one.logp, other.logp, atol=1e-4)
 
 
 def test_labels_that_begin_alike_are_refused(tools):
