@@ -90,10 +90,15 @@ def inference(preset: str) -> ml_collections.ConfigDict:
             # other users and 9 of 24 invented values of the right slot do (AUC 1.00 and 0.87).
             "grounding": -100.0 if small else 1.0,
             "stated": 0.6,  # share of a statement's content words that the user said
-            "place_lexical": 20.0,  # nats
+            # Nats for full agreement of words. By words alone 200 of 200 gold statements, as many
+            # reworded, 87 % of those of unseen values and 10 % of unseen examples land in their
+            # slots. The 135M model hardly mends the rest (category right in half, slot seldom):
+            # words weigh more, and what they know too little of goes to `other`, where a fact
+            # supersedes no stranger. 14 nats send 0 %, 0 %, 27 % and 70 % of these there.
+            "place_lexical": 40.0,
             "place_sure": 0.0 if small else 0.1,  # share of a statement's information
             "place_categories": 2,
-            "place_least": 6.0,  # nats
+            "place_least": 14.0,
         }
     )
 
