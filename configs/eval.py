@@ -22,8 +22,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.seed = 0
     c.model = common.model(preset)
     c.runs = ()  # work directories of training runs, each evaluated beside the untrained model
-    # prefeval_mcq | prefeval_mcq_text | prefeval_generation | aloe | aloe_rlpa | single_turn |
-    # unseen | long_horizon
+    # prefeval_mcq | prefeval_mcq_text | prefeval_generation | aloe | aloe_rlpa | aloe_unseen |
+    # single_turn | unseen | long_horizon
     c.benchmarks = ("single_turn",) if small else ("prefeval_mcq",)
     # no_history | zero_shot | full_history | reminder | cot | self_critic | retrieval | rag |
     # memory_bank | oracle | inferred | personal_agent
@@ -65,6 +65,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.aloe = {
         "path": "",  # ALOE's folder, with profile_eval.jsonl and personality_eval.jsonl
         "rlpa_path": "",  # RLPA's 74 cases, {profile, personality} a line
+        "unseen_path": "",  # ALOE-Unseen's, the same
         "cases": 4 if small else 100,
         "turns": 3 if small else 10,
         "temperature": 0.0,  # of the simulated user

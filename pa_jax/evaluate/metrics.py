@@ -58,6 +58,31 @@ def _numbered(clusters: Sequence[Hashable]) -> np.ndarray:
     return np.array([numbers.setdefault(name, len(numbers)) for name in clusters])
 
 
+def slope(
+    x: Sequence[float] | np.ndarray,
+    y: Sequence[float] | np.ndarray,
+    *,
+    clusters: Sequence[Hashable],
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Interval | None:
+    """Least-squares slope of y on x, bootstrapped over clusters; None where x is all the same."""
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    if np.ptp(x) == 0:
+        return None
+    of = _numbered(clusters)
+    sums = np.stack([np.bincount(of, v) for v in (np.ones_like(x), x, y, x * y, x * x)], axis=1)
+    rng = np.random.default_rng(seed)
+    drawn = sums[rng.integers(0, len(sums), (draws, len(sums)))].sum(axis=1)
+
+    def fitted(n, sx, sy, sxy, sxx):
+        return (n * sxy - sx * sy) / (n * sxx - sx * sx)
+
+    found = [fitted(*of) for of in drawn if of[0] * of[4] > of[1] ** 2]
+    low, high = np.percentile(found, [2.5, 97.5])
+    return Interval(float(fitted(*sums.sum(axis=0))), float(low), float(high), int(x.size))
+
+
 def paired(
     ours: Mapping[Hashable, float],
     theirs: Mapping[Hashable, float],

@@ -77,8 +77,8 @@ def grid(found: Sequence[tables.Entry], path: pathlib.Path) -> None:
         of = [entry for entry in found if entry.benchmark == name and entry.measures]
         if any(entry.curve for entry in of):
             _curves(axis, of)
-        elif len({tables.noise_of(entry) for entry in of} - {None}) > 1:
-            _against_noise(axis, of)
+        elif len({tables.level_of(entry.part) for entry in of} - {None}) > 1:
+            _against_level(axis, of)
         else:
             _bars(axis, of)
         axis.set_title(f"{name}, mean and 95 % interval", fontsize=9)
@@ -106,16 +106,17 @@ def _curves(axis, found: Sequence[tables.Entry]) -> None:
     axis.legend(fontsize=7)
 
 
-def _against_noise(axis, found: Sequence[tables.Entry]) -> None:
-    levels = sorted({tables.noise_of(entry) for entry in found} - {None})
+def _against_level(axis, found: Sequence[tables.Entry]) -> None:
+    levels = sorted({tables.level_of(entry.part) for entry in found} - {None})
     for label in dict.fromkeys(map(_label, found)):
         of = [entry for entry in found if _label(entry) == label]
         values = [entry.measures[tables.main_measure(list(entry.measures))] for entry in of]
-        at = [levels.index(tables.noise_of(entry)) for entry in of]
+        at = [levels.index(tables.level_of(entry.part)) for entry in of]
         mean = [x.mean for x in values]
         axis.errorbar(at, mean, yerr=_error(values), capsize=2, marker="o", label=label)
     axis.set_xticks(range(len(levels)), [str(level) for level in levels])
-    axis.set_xlabel("pairs of noise before the question", fontsize=8)
+    noise = "N=" in found[0].part
+    axis.set_xlabel("pairs of noise before the question" if noise else "turns", fontsize=8)
     axis.set_ylabel(tables.main_measure(list(found[0].measures)), fontsize=8)
     axis.legend(fontsize=7)
 

@@ -77,7 +77,8 @@ class Speaker:
             )
         self.model, self.cfg, self.mesh, self.words = model, cfg, mesh, model.tokenizer
         self.window = max(cfg.trunks)
-        self.prefilled = 0  # prompt tokens computed so far, padding included
+        self.asked = 0  # prompt tokens so far, one chat at a time
+        self.prefilled = 0  # prompt tokens computed for them, padding included
         self._least = math.prod(mesh.shape[name] for name in sharding.DATA) if mesh else 1
         self._engines: dict[int, engine.Engine] = {}
         self._lengths: dict[str, int] = {}
@@ -100,6 +101,7 @@ class Speaker:
         limit = self.cfg.max_new_tokens if max_new_tokens is None else max_new_tokens
         limit = min(limit, self.cfg.max_new_tokens)
         fitted = [self.fit(chat) for chat in chats]
+        self.asked += sum(len(ids) for ids, _ in fitted)
         names = [_name(ids, limit) for ids, _ in fitted]
         if temperature > 0:
             said = self._sampled([ids for ids, _ in fitted], limit, temperature, seed, step)
@@ -144,6 +146,7 @@ class Speaker:
         label = jnp.asarray(self._tokens(labels), jnp.int32)
         start = self.words.encode(opening)
         made = [[self.fit(chat, room=len(start)) for chat in chats] for chats in groups]
+        self.asked += sum(len(ids) for of in made for ids, _ in of)
         trees = [
             _Tree(i, places, trunk, rest)
             for i, chats in enumerate(made)

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from pa_jax.evaluate import metrics
 from pa_jax.evaluate.benchmarks import protocol
 
-CURVES = ("aloe", "aloe_rlpa")  # benchmarks whose rows are turns of a case
+CURVES = ("aloe", "aloe_rlpa", "aloe_unseen")  # benchmarks whose rows are turns of a case
 SHOWN = 3  # samples a system
 
 
@@ -72,7 +73,7 @@ def entries(rows: Sequence[protocol.Row], *, baseline: str, untrained: str) -> l
                 curve=_curve(found) if benchmark in CURVES else None,
             )
         )
-    return sorted(made, key=lambda e: (e.benchmark, _noise(e.part), e.model, e.system))
+    return sorted(made, key=lambda e: (e.benchmark, _level(e.part), e.model, e.system))
 
 
 def measured(rows: Sequence[protocol.Row]) -> dict[str, metrics.Interval]:
@@ -116,15 +117,37 @@ def _curve(rows: Sequence[protocol.Row]) -> metrics.CurveInterval | None:
     return metrics.curve_interval(scores, clusters=[users[case] for case in cases])
 
 
-def _noise(part: str) -> tuple[str, int]:
-    name, _, number = part.partition(" N=")
-    return name, int(number) if number.isdigit() else -1
+def _level(part: str) -> tuple[str, int]:
+    found = re.fullmatch(r"(.*?)\s*\b([NT])=([0-9]+)", part)
+    return (f"{found[1]} {found[2]}".strip(), int(found[3])) if found else (part, -1)
 
 
-def noise_of(entry: Entry) -> int | None:
-    """The pairs of noise that the entry's part names, None where it names none."""
-    number = _noise(entry.part)[1]
+def level_of(part: str) -> int | None:
+    """The number that a part names: pairs of noise (N=10) or turns (T=30); None without one."""
+    number = _level(part)[1]
     return None if number < 0 else number
+
+
+def slopes(rows: Sequence[protocol.Row]) -> list[dict[str, Any]]:
+    """Change of the main measure a pair of noise or a turn, by benchmark, model and system."""
+    groups: dict[tuple, list[protocol.Row]] = collections.defaultdict(list)
+    for row in rows:
+        if level_of(row["part"]) is not None and row["measures"]:
+            name = _level(row["part"])[0]
+            groups[row["benchmark"], name, row["model"], row["system"]].append(row)
+    out = []
+    for (benchmark, part, model, system), found in groups.items():
+        measure = main_measure(list(found[0]["measures"]))
+        having = [row for row in found if measure in row["measures"]]
+        slope = metrics.slope(
+            np.array([level_of(row["part"]) for row in having], np.float64),
+            [row["measures"][measure] for row in having],
+            clusters=[row["cluster"] for row in having],
+        )
+        if slope is not None:
+            cell = {"benchmark": benchmark, "part": part, "model": model, "system": system}
+            out.append(cell | {"measure": measure, "slope": slope})
+    return out
 
 
 def as_json(found: Sequence[Entry]) -> list[dict[str, Any]]:
@@ -132,49 +155,103 @@ def as_json(found: Sequence[Entry]) -> list[dict[str, Any]]:
     return [dataclasses.asdict(entry) for entry in found]
 
 
-def markdown(found: Sequence[Entry], baseline: str) -> str:
-    """A table a benchmark: n, failures and every measure with its 95 % interval."""
-    blocks = []
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Cells of one table, as text."""
+
+    title: str
+    head: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+
+def tabled(found: Sequence[Entry], changes: Sequence[dict[str, Any]], baseline: str) -> list[Table]:
+    """A table a benchmark with n, failures and every measure, and one of the slopes."""
+    out = []
     for benchmark in dict.fromkeys(entry.benchmark for entry in found):
         of = [entry for entry in found if entry.benchmark == benchmark]
         names = list(dict.fromkeys(name for entry in of for name in entry.measures))
         parts = any(entry.part for entry in of)
         curves = any(entry.curve for entry in of)
-        head = ["part"] * parts + ["model", "system", "n", "failed", "cut", *names]
         gains = any(entry.gain for entry in of)
+        head = ["part"] * parts + ["model", "system", "n", "failed", "cut", *names]
         head += ["IR", "N-IR", "R2"] * curves + [f"against {baseline}"]
         head += ["against untrained"] * gains
-        lines = [_line(head), _line(["---"] * len(head))]
+        lines = []
         for e in of:
             cells = [e.part] * parts + [e.model, e.system, str(e.n), str(e.failed), str(e.cut)]
             cells += [str(e.measures.get(name, "-")) for name in names]
             if curves:
                 c = e.curve
                 cells += [str(c.ir), str(c.n_ir), str(c.r2)] if c else ["-"] * 3
-            lines.append(_line([*cells, _signed(e.difference), *[_signed(e.gain)] * gains]))
-        blocks.append(f"## {benchmark}\n\n" + "\n".join(lines))
+            lines.append((*cells, _signed(e.difference), *[_signed(e.gain)] * gains))
+        out.append(Table(benchmark, tuple(head), tuple(lines)))
+    if changes:
+        head = ("benchmark", "part", "model", "system", "measure", "change a turn")
+        lines = [(*(c[k] for k in head[:5]), _signed(c["slope"], 5)) for c in changes]
+        out.append(Table("change with noise or turns", head, tuple(lines)))
+    return out
+
+
+def markdown(made: Sequence[Table]) -> str:
+    """The tables one after the other."""
+    blocks = []
+    for table in made:
+        lines = [_line(table.head), _line(["---"] * len(table.head)), *map(_line, table.lines)]
+        blocks.append(f"## {table.title}\n\n" + "\n".join(lines))
     return "\n\n".join(blocks)
 
 
-def samples(rows: Sequence[protocol.Row]) -> str:
-    """Some replies to read, with what the judge made of them."""
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One reply to read."""
+
+    title: str
+    id: str
+    user: str
+    text: str
+    measures: str
+
+
+def samples(rows: Sequence[protocol.Row]) -> list[Sample]:
+    """SHOWN replies of every benchmark, model and system that writes any, evenly spread."""
     groups: dict[tuple, list[protocol.Row]] = collections.defaultdict(list)
     for row in rows:
         if "text" in row:
             groups[row["benchmark"], row["model"], row["system"]].append(row)
-    blocks = []
-    for (benchmark, model, system), found in groups.items():
-        lines = [f"### {benchmark}, {model}, {system}", ""]
-        for row in found[:: max(1, len(found) // SHOWN)][:SHOWN]:
-            figures = ", ".join(f"{k} {v:g}" for k, v in row["measures"].items())
-            said = f" *{_short(row['user'])}*" if row.get("user") else ""
-            lines.append(f"- `{row['id']}`{said} > {_short(row['text'])} ({figures or 'failed'})")
-        blocks.append("\n".join(lines))
-    return "\n\n".join(blocks)
+    return [
+        Sample(
+            title=", ".join(key),
+            id=row["id"],
+            user=_short(row.get("user", "")),
+            text=_short(row["text"]),
+            measures=", ".join(f"{k} {v:g}" for k, v in row["measures"].items()) or "no verdict",
+        )
+        for key, found in groups.items()
+        for row in found[:: max(1, len(found) // SHOWN)][:SHOWN]
+    ]
 
 
-def _signed(x: metrics.Interval | None) -> str:
-    return "-" if x is None else f"{x.mean:+.3f} [{x.low:+.3f}, {x.high:+.3f}]"
+def samples_markdown(found: Sequence[Sample]) -> str:
+    """The samples as lists under their titles."""
+    lines = []
+    for title in dict.fromkeys(sample.title for sample in found):
+        lines += [f"### {title}", ""]
+        for one in found:
+            if one.title == title:
+                said = f"*{_plain(one.user)}* > " if one.user else ""
+                lines.append(f"- `{one.id}` {said}{_plain(one.text)} ({one.measures})")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"([*_`<])", r"\\\1", text)
+
+
+def _signed(x: metrics.Interval | None, digits: int = 3) -> str:
+    if x is None:
+        return "-"
+    return f"{x.mean:+.{digits}f} [{x.low:+.{digits}f}, {x.high:+.{digits}f}]"
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -182,5 +259,5 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _short(text: str, width: int = 240) -> str:
-    flat = " ".join(text.split()).replace("*", "\\*")
+    flat = " ".join(text.split())
     return flat if len(flat) <= width else flat[: width - 3] + "..."

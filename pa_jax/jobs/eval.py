@@ -20,7 +20,7 @@ from pa_jax.agent import inferencer
 from pa_jax.core import files
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.dialogue import prompts
-from pa_jax.evaluate import agent_system, grid, jury, plots, speaker, systems, tables
+from pa_jax.evaluate import agent_system, grid, jury, page, plots, speaker, systems, tables
 from pa_jax.evaluate.benchmarks import aloe, prefeval, prefeval_data, protocol, recall, single_turn
 from pa_jax.jobs import policy, setup
 from pa_jax.judge import remote
@@ -60,7 +60,12 @@ def fill_in(
             grid.run(benchmark, name, one, tools, records)
         else:
             grid.run(benchmark, name, chosen, tools, records)
-    logging.info("%s: %d prompt tokens computed", name, tools.model.prefilled)
+    logging.info(
+        "%s: %d prompt tokens asked, %d computed (padding included)",
+        name,
+        tools.model.asked,
+        tools.model.prefilled,
+    )
 
 
 def open_systems(config: ml_collections.ConfigDict) -> dict[str, systems.System]:
@@ -103,12 +108,17 @@ def _generation(config, workdir, quarantine):
 
 def _aloe(config, workdir, quarantine):
     cfg = _seeded(aloe.AloeConfig, config, config.aloe)
-    return aloe.Aloe(cfg, aloe.read(cfg, quarantine), accept=False)
+    return aloe.Aloe(cfg, aloe.read(cfg, quarantine), name="aloe")
 
 
 def _rlpa(config, workdir, quarantine):
     cfg = _seeded(aloe.AloeConfig, config, config.aloe)
-    return aloe.Aloe(cfg, aloe.read_rlpa(cfg, quarantine), accept=True)
+    return aloe.Aloe(cfg, aloe.read_cases(cfg, "rlpa_path", quarantine), name="aloe_rlpa")
+
+
+def _aloe_unseen(config, workdir, quarantine):
+    cfg = _seeded(aloe.AloeConfig, config, config.aloe)
+    return aloe.Aloe(cfg, aloe.read_cases(cfg, "unseen_path", quarantine), name="aloe_unseen")
 
 
 def _single_turn(config, workdir, quarantine):
@@ -135,6 +145,7 @@ BENCHMARKS: dict[str, Opener] = {
     "prefeval_generation": _generation,
     "aloe": _aloe,
     "aloe_rlpa": _rlpa,
+    "aloe_unseen": _aloe_unseen,
     "single_turn": _single_turn,
     "unseen": _unseen,
     "long_horizon": _long_horizon,
@@ -231,7 +242,7 @@ def write(
     *,
     seconds: float,
 ) -> None:
-    """report.json, report.md and eval.png, from the records alone."""
+    """report.json, report.md, report.html and eval.png, from the records alone."""
     rows = records.rows()
     found = tables.entries(rows, baseline=config.baseline, untrained=UNTRAINED)
     about = {
@@ -249,16 +260,24 @@ def write(
         "jax": jax.__version__,
         "device": jax.devices()[0].device_kind,
     }
-    figures = about | {"entries": tables.as_json(found)}
+    changes, samples = tables.slopes(rows), tables.samples(rows)
+    figures = about | {
+        "entries": tables.as_json(found),
+        "slopes": [c | {"slope": dataclasses.asdict(c["slope"])} for c in changes],
+    }
     files.atomic_write(workdir / "report.json", json.dumps(figures, indent=2) + "\n")
-    table = tables.markdown(found, config.baseline)
+    made = tables.tabled(found, changes, config.baseline)
+    table = tables.markdown(made)
     lines = "\n".join(f"- {key}: {value}" for key, value in about.items())
-    text = f"# Evaluation\n\n{lines}\n\n{table}\n\n# Samples\n\n{tables.samples(rows)}\n"
+    shown = tables.samples_markdown(samples)
+    text = f"# Evaluation\n\n{lines}\n\n{table}\n\n# Samples\n\n{shown}\n"
     files.atomic_write(workdir / "report.md", text)
     plots.grid(found, workdir / "eval.png")
+    picture = (workdir / "eval.png").read_bytes()
+    files.atomic_write(workdir / "report.html", page.render(about, made, samples, picture))
     tqdm.tqdm.write(table)
     tqdm.tqdm.write(
-        f"Done in {seconds / 60:.1f} min: {workdir}/report.md, report.json, eval.png, "
+        f"Done in {seconds / 60:.1f} min: {workdir}/report.html, report.md, report.json, eval.png, "
         "records.jsonl."
     )
 

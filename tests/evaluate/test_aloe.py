@@ -19,6 +19,7 @@ def settings(folder="", **changes) -> aloe.AloeConfig:
     values = {
         "path": str(folder),
         "rlpa_path": "",
+        "unseen_path": "",
         "cases": 100,
         "turns": 3,
         "temperature": 0.0,
@@ -54,7 +55,7 @@ def with_judge(tools, script):
 def test_a_case_goes_on_for_all_its_turns_and_each_is_judged_alone(tools):
     script = Script("4", "2", "no number", "5")
     chosen = systems.choose(("zero_shot",))
-    task = aloe.Aloe(settings(), CASES, accept=False)
+    task = aloe.Aloe(settings(), CASES, name="aloe")
     rows = played(task, with_judge(tools, script), chosen)
     assert [row["id"] for row in rows] == [f"{c.id}/{t}" for t in range(3) for c in CASES]
     assert [row["measures"].get("alignment") for row in rows] == [4.0, 2.0, None, 5.0] * 3
@@ -67,7 +68,7 @@ def test_a_case_goes_on_for_all_its_turns_and_each_is_judged_alone(tools):
 
 def test_turns_of_an_earlier_start_are_taken_over_and_not_judged_again(tools):
     chosen = systems.choose(("zero_shot",))
-    task = aloe.Aloe(settings(), CASES, accept=False)
+    task = aloe.Aloe(settings(), CASES, name="aloe")
     whole = played(task, with_judge(tools, Script("3")), chosen)
     kept = {(row["system"], row["id"]): row for row in whole[:6]}  # in the middle of turn 1
     script = Script("3")
@@ -78,14 +79,14 @@ def test_turns_of_an_earlier_start_are_taken_over_and_not_judged_again(tools):
 
 def test_accept_or_not_is_a_benchmark_of_its_own_in_percent(tools):
     script = Script("<answer>Yes</answer>", "<answer>No</answer>", "4")
-    task = aloe.Aloe(settings(turns=1), CASES[:3], accept=True)
+    task = aloe.Aloe(settings(turns=1), CASES[:3], name="aloe_rlpa")
     rows = played(task, with_judge(tools, script), systems.choose(("no_history",)))
     assert [row["measures"].get("alignment") for row in rows] == [100.0, 0.0, None]
     assert {row["benchmark"] for row in rows} == {"aloe_rlpa"}
 
 
 def test_a_judge_by_labels_gives_a_score_and_its_expectation(tools):
-    task = aloe.Aloe(settings(turns=1), CASES[:2], accept=False)
+    task = aloe.Aloe(settings(turns=1), CASES[:2], name="aloe")
     for row in played(task, tools, systems.choose(("no_history",))):
         assert row["measures"]["alignment"] == float(row["judge"]) in (1.0, 2.0, 3.0, 4.0, 5.0)
         assert 1.0 < row["measures"]["expected"] < 5.0
@@ -109,12 +110,13 @@ def test_the_benchmark_is_twenty_profiles_by_five_personalities(real_data):
     assert len(few) == 10 and len({case.user for case in few}) == 10
 
 
-def test_rlpas_cases_come_from_a_file_of_the_users(tmp_path):
-    with pytest.raises(quarantine_lib.DataError, match="rlpa_path is empty"):
-        aloe.read_rlpa(settings(), quarantine_lib.Quarantine(None))
+@pytest.mark.parametrize("key", ["rlpa_path", "unseen_path"])
+def test_other_cases_come_from_a_file_of_the_users(key, tmp_path):
+    with pytest.raises(quarantine_lib.DataError, match=f"{key} is empty"):
+        aloe.read_cases(settings(), key, quarantine_lib.Quarantine(None))
     line = json.dumps({"profile": "He sails.", "personality": "He is shy."})
     path = tmp_path / "cases.jsonl"
     path.write_text("\n".join([line] * 3))
-    cases = aloe.read_rlpa(settings(rlpa_path=str(path)), quarantine_lib.Quarantine(None))
+    cases = aloe.read_cases(settings(**{key: str(path)}), key, quarantine_lib.Quarantine(None))
     assert [case.profile for case in cases] == ["He sails."] * 3
     assert len({case.user for case in cases}) == 3

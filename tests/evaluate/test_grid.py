@@ -1,12 +1,13 @@
 """A grid that was killed ends like one that was not; tables say what the records hold."""
 
+import dataclasses
 import hashlib
 import random
 
 import numpy as np
 import pytest
 
-from pa_jax.evaluate import grid, jury, metrics, plots, speaker, systems, tables
+from pa_jax.evaluate import grid, jury, metrics, page, plots, speaker, systems, tables
 from pa_jax.evaluate.benchmarks import aloe, protocol
 
 
@@ -27,8 +28,8 @@ def start(path, tiny, tools, judge):
     model = speaker.Speaker(tiny, tools.model.cfg)
     mine = protocol.Tools(model, jury.ByText(judge), model, tools.cfg)
     cases = [aloe.Case(str(i), f"user {i // 2}", f"Cook {i}.", "Calm.") for i in range(4)]
-    cfg = aloe.AloeConfig("", "", 100, 2, 0.0, 0, 2)
-    task = aloe.Aloe(cfg, cases, accept=False)
+    cfg = aloe.AloeConfig("", "", "", 100, 2, 0.0, 0, 2)
+    task = aloe.Aloe(cfg, cases, name="aloe")
     records = grid.Records(path, retry_failed=False)
     grid.run(task, "a", systems.choose(("zero_shot", "no_history")), mine, records)
     return records
@@ -91,7 +92,7 @@ def test_entries_hold_counts_intervals_and_differences():
     assert base.measures["accuracy"].mean == 0.5 and base.difference is None
     assert (other.difference.mean, other.difference.n) == (0.5, 6)
     assert trained.gain.mean == 0.5 and trained.difference is None
-    text = tables.markdown(list(found.values()), "base")
+    text = tables.markdown(tables.tabled(list(found.values()), [], "base"))
     assert "| a | other | 6 | 2 | 6 | 1.000 [1.000, 1.000] | +0.500 [" in text
 
 
@@ -110,9 +111,31 @@ def test_aloes_entries_carry_the_curve_of_their_turns(tmp_path):
     )
     noisy = [row("s", f"u/{n}", 0.5, part=f"explicit N={n}") for n in (10, 0, 2)]
     found = tables.entries(rows + noisy, baseline="s", untrained="a")
-    assert [tables.noise_of(e) for e in found] == [None, 0, 2, 10]
+    assert [tables.level_of(e.part) for e in found] == [None, 0, 2, 10]
     plots.grid(found, tmp_path / "eval.png")
     assert (tmp_path / "eval.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_accuracy_lost_a_turn_is_the_slope_over_levels():
+    rows = [
+        row("s", f"u{i}/N{n}", 0.9 - 0.02 * n + 0.1 * (i % 2), part=f"explicit N={n}")
+        for n in (0, 5, 10)
+        for i in range(6)
+    ]
+    (change,) = tables.slopes(rows + [row("s", "u/x", 1.0)])
+    assert change["part"] == "explicit N" and change["measure"] == "accuracy"
+    np.testing.assert_allclose(dataclasses.astuple(change["slope"])[:3], [-0.02] * 3)
+    assert tables.slopes(rows[:6]) == []  # one level has no slope
+
+
+def test_a_page_shows_what_a_model_wrote_as_text(tmp_path):
+    rows = [row("s", f"u/{i}", 1.0, text="<script>x</script> | *so*", user="hi") for i in range(9)]
+    found = tables.samples(rows)
+    assert [sample.id for sample in found] == ["u/0", "u/3", "u/6"]
+    made = tables.tabled(tables.entries(rows, baseline="s", untrained="a"), [], "s")
+    text = page.render({"seed": "<1>"}, made, found, b"png")
+    assert "<script>" not in text and "&lt;script&gt;x" in text and "&lt;1&gt;" in text
+    assert "\\<script>" in tables.samples_markdown(found)
 
 
 @pytest.mark.parametrize("names", [("accuracy", "p_right"), ("p_right", "accuracy")])

@@ -144,3 +144,13 @@ def test_the_sixteen_combinations_of_answers_are_counted_as_the_benchmark_does(b
     got = metrics.following_error(metrics.Answers(acknow, violate, hallucinate, helpful))
     assert [name for name, holds in conditions.items() if holds] == ([got] if got else [])
     assert (got == "") == (helpful and not violate)
+
+
+def test_a_slope_is_the_least_squares_line_with_whole_users_drawn():
+    rng = np.random.default_rng(4)
+    x, users = np.tile([0.0, 2.0, 10.0], 20), np.repeat(np.arange(20), 3).tolist()
+    y = 0.8 - 0.03 * x + rng.normal(0, 0.1, 60)
+    got = metrics.slope(x, y, clusters=users)
+    np.testing.assert_allclose(got.mean, np.polyfit(x, y, 1)[0])
+    assert got.low < -0.03 < got.high and got.high - got.low < 0.02
+    assert metrics.slope([1.0, 1.0], [0.0, 1.0], clusters=["a", "b"]) is None

@@ -78,7 +78,7 @@ def test_a_row_a_question_with_a_new_session_before_it(tools):
 
 
 INFER = inferencer.InferConfig(
-    rows=4,
+    rows=2,
     buckets=(512,),
     max_new_tokens=8,
     profile_chars=100,

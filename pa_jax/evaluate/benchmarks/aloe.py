@@ -2,12 +2,15 @@
 
 20 profiles x 5 personalities; each reply is scored 1 to 5 for how well it is tailored to both. The
 rules of user and judge are ALOE's in our words. RLPA's variant (a fixed list of cases, accepted or
-not, in percent) is a benchmark of its own and never mixed with it.
+not, in percent) is a benchmark of its own and never mixed with it, and so is ALOE-Unseen, whose
+files a user may have.
 """
 
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
+
+from absl import logging
 
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.readers import aloe as reader
@@ -16,6 +19,7 @@ from pa_jax.dialogue import schema
 from pa_jax.evaluate import jury, parse, speaker, systems
 from pa_jax.evaluate.benchmarks import protocol
 
+NAMES = ("aloe", "aloe_rlpa", "aloe_unseen")
 PERSONALITIES = 5
 RLPA_CASES = 74
 SCORES = ("1", "2", "3", "4", "5")
@@ -47,6 +51,7 @@ class AloeConfig:
 
     path        ALOE's folder
     rlpa_path   a JSONL file of {profile, personality}, the 74 cases of RLPA's variant
+    unseen_path the same of ALOE-Unseen
     cases       at most, spread evenly over all
     turns       of each case
     temperature of the simulated user, seed of its draws
@@ -55,6 +60,7 @@ class AloeConfig:
 
     path: str
     rlpa_path: str
+    unseen_path: str
     cases: int
     turns: int
     temperature: float
@@ -88,34 +94,44 @@ def read(cfg: AloeConfig, quarantine: quarantine_lib.Quarantine) -> list[Case]:
     return _spread(cases, cfg.cases)
 
 
-def read_rlpa(cfg: AloeConfig, quarantine: quarantine_lib.Quarantine) -> list[Case]:
-    """The cases of a file in its order; they are not ALOE's, and not to be had with it."""
-    if not cfg.rlpa_path:
+def read_cases(cfg: AloeConfig, key: str, quarantine: quarantine_lib.Quarantine) -> list[Case]:
+    """The cases of the file that cfg.KEY names, in its order; no such file comes with ALOE."""
+    path = getattr(cfg, key)
+    if not path:
         raise quarantine_lib.DataError(
-            f"aloe.rlpa_path is empty; RLPA's {RLPA_CASES} cases are no part of ALOE. Give a JSONL "
-            "file of {profile, personality}, or leave aloe_rlpa out of --config.benchmarks."
+            f"aloe.{key} is empty; these cases are no part of ALOE. Give a JSONL file of "
+            "{profile, personality}, or leave the benchmark out of --config.benchmarks."
         )
     cases = []
-    for file in items_lib.find_files(cfg.rlpa_path, "*.jsonl"):
+    for file in items_lib.find_files(path, "*.jsonl"):
         for number, value in items_lib.read_lines(file, quarantine):
             try:
                 item = items_lib.as_dict(value)
-                texts = [items_lib.text_of(item, key) for key in ("profile", "personality")]
+                texts = [items_lib.text_of(item, name) for name in ("profile", "personality")]
             except quarantine_lib.BadItem as error:
                 quarantine.reject(file, number, str(error), str(value))
                 continue
             quarantine.accept()
-            cases.append(Case(f"rlpa-{number}", f"rlpa-{number}", *texts))
-    quarantine.finish(cfg.rlpa_path)
+            name = f"{file.stem}-{number}"
+            cases.append(Case(name, name, *texts))
+    quarantine.finish(path)
+    if key == "rlpa_path" and len(cases) != RLPA_CASES:
+        logging.warning(
+            "%s has %d cases, RLPA's list %d: what comes out does not compare with its figures",
+            path,
+            len(cases),
+            RLPA_CASES,
+        )
     return _spread(cases, cfg.cases)
 
 
 class Aloe:
     """Rows of one turn at a time; their measure is `alignment`, 1 to 5 or (`accept`) 0 or 100."""
 
-    def __init__(self, cfg: AloeConfig, cases: Sequence[Case], *, accept: bool):
-        self.cfg, self.cases, self.accept = cfg, list(cases), accept
-        self.name = "aloe_rlpa" if accept else "aloe"
+    def __init__(self, cfg: AloeConfig, cases: Sequence[Case], *, name: str):
+        """`name` is one of NAMES; RLPA's judge accepts or does not."""
+        self.cfg, self.cases, self.name = cfg, list(cases), name
+        self.accept = name == "aloe_rlpa"
 
     def chunks(self) -> list[protocol.Chunk]:
         ids = [[self._id(case, turn) for turn in range(self.cfg.turns)] for case in self.cases]
