@@ -129,7 +129,7 @@ def kill(url, kills):
     profiles = store.ProfileStore(url)  # opened before the forks on purpose
     rng = random.Random(7)
     acknowledged, lost, killed, changed, cut = [], 0, 0, 0, 0
-    reach = 0.05  # seconds, about what a child needs for a turn on this machine
+    reach = 0.0  # seconds, about what a child needs for a turn or two on this machine
     turns = 0
     while not turns:
         turns = len(acknowledged) + 5 if killed == kills else 0
@@ -140,7 +140,10 @@ def kill(url, kills):
             talk(profiles, turns or sys.maxsize, writing)
         os.close(writing)
         with os.fdopen(reading) as lines:
-            seen = [lines.readline()]
+            seen, began = [lines.readline()], time.monotonic()
+            if not killed:  # the first one shows how long a turn takes
+                seen.append(lines.readline())
+                reach = 2 * (time.monotonic() - began)
             if killed < kills:
                 time.sleep(rng.random() * reach)
                 os.kill(child, signal.SIGKILL)
