@@ -129,7 +129,7 @@ class Answering:
         Where the caller stops listening, what was said until then is the reply.
         """
         past = self._journal.last(turn.user, turn.session, RECENT)
-        past = tuple(earlier for earlier in past if earlier.turn < turn.turn)
+        past = tuple(earlier for earlier in past if earlier.turn < turn.turn and earlier.words)
         if not turn.reached(turns.INFERRED):
             turn = self._inferred(turn, past)
         if not turn.reached(turns.APPLIED):
@@ -184,28 +184,29 @@ class Answering:
             declined=ever.declined,
             questions=len(here),
             since=turn.turn - here[-1] if here else 0,
-            open=_open([earlier for earlier in past if earlier.words]),
+            open=_open(past),
         )
 
     def _replied(
         self, turn: turns.Turn, past: Sequence[turns.Turn]
     ) -> Generator[str, None, turns.Turn]:
         said: list[str] = []
-        if self._worth_a_try(turn):
-            with self._tried(turn):
-                ticket = self._submitted(turn, past)
-                try:
+        ticket = None
+        try:
+            if self._worth_a_try(turn):
+                with self._tried(turn):
+                    ticket = self._submitted(turn, past)
                     for piece in ticket:
                         said.append(turns.clean(piece))
                         yield said[-1]
-                except (GeneratorExit, KeyboardInterrupt):
-                    ticket.cancel()
-                    self._journal.replied(turn, "".join(said), now=self._clock())
-                    raise
-        answer = "".join(said)
-        if turn.question:
-            yield turns.join(answer, turn.question)[len(answer) :]
-        return self._journal.replied(turn, answer, now=self._clock())
+            if turn.question:
+                yield turns.join("".join(said), turn.question)[len("".join(said)) :]
+        except (GeneratorExit, KeyboardInterrupt):
+            if ticket is not None:
+                ticket.cancel()
+            self._journal.replied(turn, "".join(said), now=self._clock())
+            raise
+        return self._journal.replied(turn, "".join(said), now=self._clock())
 
     def _submitted(self, turn: turns.Turn, past: Sequence[turns.Turn]) -> Any:
         """The answer's ticket; waits for room in the engine's queue."""
@@ -257,11 +258,11 @@ class Answering:
 
 
 def _history(past: Sequence[turns.Turn]) -> list[schema.Message]:
-    """The messages of a session; a turn that has no words or no reply is none."""
+    """The messages of a session; a turn without a reply is none."""
     return [
         schema.Message(role, content)
         for turn in past
-        if turn.words and turn.reply
+        if turn.reply
         for role, content in (("user", turn.words), ("assistant", turn.reply))
     ]
 

@@ -34,7 +34,7 @@ class NeedsConfig:
     lexical      weight of the words shared with a slot, and of the same among its peers
     topical      weight of the model's association; with both 0 no model runs
     bias         log-odds where all scores are 0
-    echo         log-odds that an answer's words add to a slot, for each unit of overlap
+    echo         log-odds that answers' words add to a slot, for each unit of their mean overlap
     relevant     probability from which a slot counts as needed
     keep         needs at most, the likeliest
     """
@@ -98,11 +98,14 @@ class Needs:
         cfg = self.cfg
         least = np.log(cfg.relevant / (1 - cfg.relevant))
         near = logit_s >= least - REACH
-        for fact in held if cfg.echo else ():
+        lifts = []
+        for fact in held:
             at = self._index.get(fact.slot)
             if at is not None and near[at]:
                 others = near & (np.arange(len(near)) != at)
-                logit_s = logit_s + cfg.echo * self._lift(fact) * others
+                lifts.append(self._lift(fact) * others)
+        if lifts:
+            logit_s = logit_s + cfg.echo * np.mean(lifts, axis=0)
         order = np.argsort(-logit_s, kind="stable")[: cfg.keep]
         return tuple(
             (self.lexicon.slots[i], float(1 / (1 + np.exp(-logit_s[i]))))

@@ -47,7 +47,7 @@ class Trained:
         mesh: jax.sharding.Mesh | None = None,
     ) -> None:
         self.rule, self.words, self.cfg = rule, model.tokenizer, cfg
-        self.loose = dataclasses.replace(rule.cfg, enough=2.0, cost=0.0)  # bounds, no weighing
+        self.loose = dataclasses.replace(rule.cfg, cost=0.0)  # bounds, no weighing
         self._engines = {
             rows: engine.Engine(model, mesh=mesh, rows=rows, trunks=cfg.buckets)
             for rows in batches.sizes(cfg.rows, mesh)

@@ -198,6 +198,7 @@ def asks_when(
     for i, want in enumerate(wants):
         state = _State(asking_users.open_book(i))
         for slot in want.slots if known else ():
+            state.turn += 1  # a fact's id follows from its turn
             state.learn(slot, state.person.reply(slot))
         heard.append(_heard(want, state.profile))
     decisions = decider.decide(heard, now=NOW + TURN)

@@ -5,6 +5,7 @@ does not: another user's, and another value of the same slot (a plausible invent
 often a statement of a known slot lands there, and whether one of no slot goes to `other`:
 
   gold            held-out synthetic gold; its words are the taxonomy's own
+  reworded        the same in other words
   unseen value    the same, placed by a taxonomy without these values
   unseen example  an example statement of each slot, placed by a taxonomy without it
 
@@ -27,7 +28,7 @@ from pa_jax.judge import agreement, rewording
 from pa_jax.profile import taxonomy
 
 LOSS = 0.05  # share of right statements that a grounding threshold may drop
-LEASTS = (2.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0)  # nats
+LEASTS = (4.0, 8.0, 10.0, 12.0, 16.0, 20.0)  # nats
 GRID = tuple(round(0.05 * k, 2) for k in range(41))  # nats a token
 CHUNK = 32
 
@@ -108,8 +109,10 @@ def place(placer: placing.Placer, count: int, *, seed: int) -> dict[str, Any]:
     slots = rng.sample(content.subcategories, min(count, len(content.subcategories)))
     examples = [(slot.examples[-1], slot.path) for slot in slots]
     blind = placing.Placer(placer.words, placer.model, placer.cfg, _unseen(content))
+    reworded = [(rewording.right(text, rng), path) for text, path in golds]
     return {
         "gold": _placed(placer, golds),
+        "reworded": _placed(placer, reworded),
         "unseen value": _placed(blind, golds),
         "unseen example": _placed(blind, examples),
     }

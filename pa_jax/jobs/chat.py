@@ -146,7 +146,10 @@ class Terminal:
     def talk(self) -> None:
         """Reads and answers until /quit or the end of the input."""
         self.say("Say something; /help lists the commands.")
-        self.greet()
+        try:
+            self.greet()
+        except ANSWERED as error:
+            self.say(f"! {error}")
         while (line := self.ask(f"{self.session.user}> ")) is not None:
             words = line.strip()
             if words == "/quit":

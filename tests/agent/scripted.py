@@ -1,6 +1,6 @@
 """Models of few words behind the agent's doors: what they say is a function of what they are told.
 
-    scripted.py URL kill KILLS TURNS    sessions in child processes, each killed at random
+    scripted.py URL KILLS    a session in child processes, one after the other killed at random
 
 Prints what the parent saw as JSON. Not a test; run by test_session_kills.py.
 """
@@ -124,27 +124,32 @@ def serial(url, turns):
     return profiles
 
 
-def kill(url, kills, turns):
-    """Each child finishes what was cut off and goes on; all but the last are killed."""
+def kill(url, kills):
+    """Each child finishes what was cut off and goes on; the last one ends after some turns more."""
     profiles = store.ProfileStore(url)  # opened before the forks on purpose
     rng = random.Random(7)
     acknowledged, lost, killed, changed, cut = [], 0, 0, 0, 0
-    reach = 0.05  # seconds, about what a child needs for a turn on this machine
-    while len(acknowledged) < turns:
+    reach = 0.0  # seconds, about what a child needs for a turn or two on this machine
+    turns = 0
+    while not turns:
+        turns = len(acknowledged) + 5 if killed == kills else 0
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(reading)
-            talk(profiles, turns, writing)
+            talk(profiles, turns or sys.maxsize, writing)
         os.close(writing)
         with os.fdopen(reading) as lines:
-            seen = [lines.readline()]
+            seen, began = [lines.readline()], time.monotonic()
+            if not killed:  # the first one shows how long a turn takes
+                seen.append(lines.readline())
+                reach = 2 * (time.monotonic() - began)
             if killed < kills:
                 time.sleep(rng.random() * reach)
                 os.kill(child, signal.SIGKILL)
                 killed += 1
             seen += lines.readlines()
-            reach *= 1.15 if len(seen) == 1 else 0.87
+            reach *= 1.15 if len(seen) == 1 else 0.8
         os.waitpid(child, 0)
         acknowledged += [json.loads(line) for line in seen if line.endswith("\n") and line != "\n"]
         kept = profiles.journal.turns_of("ann", session=0)
@@ -153,7 +158,7 @@ def kill(url, kills, turns):
         lost += sum(number not in replies for number, _ in acknowledged)
         changed += sum(replies.get(number, text) != text for number, text in acknowledged)
         acknowledged = [(turn, replies[turn]) for turn in sorted(replies)]
-    return {"killed": killed, "lost": lost, "changed": changed, "cut": cut}
+    return {"killed": killed, "lost": lost, "changed": changed, "cut": cut, "turns": turns}
 
 
 def talk(profiles, turns, writing):
@@ -169,5 +174,4 @@ def talk(profiles, turns, writing):
 
 
 if __name__ == "__main__":
-    url, task, count, turns = sys.argv[1:]
-    sys.stdout.write(json.dumps({"kill": kill}[task](url, int(count), int(turns))))
+    sys.stdout.write(json.dumps(kill(sys.argv[1], int(sys.argv[2]))))

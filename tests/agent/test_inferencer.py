@@ -170,7 +170,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_words_change_neither_the_prompt_nor_another_slot(tiny, agent, tmp_path, name):
+def test_hostile_words_do_not_change_the_prompts_structure(tiny, agent, name):
     held = profile_of((MILD, TRAIN), ("food/spice_level", "travel/cruise"))
     words = HOSTILE[name]
     special = set(tiny.tokenizer.added.values())
@@ -182,6 +182,18 @@ def test_hostile_words_change_neither_the_prompt_nor_another_slot(tiny, agent, t
     assert len(agent.prompt(observed(words, held), now=NOW)) <= max(agent.cfg.buckets)
     text = tiny.tokenizer.decode(agent.prompt(observed(words, held), now=NOW))
     assert text.count("\nWhat is known:") == 1 and text.count("\nThe user says:") == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ("tokens", "sql") else pytest.mark.slow)
+        for name in HOSTILE  # each length compiles programs of its own
+    ],
+)
+def test_hostile_words_change_no_other_slot_and_no_other_user(agent, tmp_path, name):
+    held = profile_of((MILD, TRAIN), ("food/spice_level", "travel/cruise"))
+    words = HOSTILE[name]
     profiles = store.ProfileStore(f"sqlite:///{tmp_path}/p.db")
     source = facts.Source(0, 0, "said")
     start = [

@@ -15,6 +15,7 @@ from pa_jax.profile import facts, taxonomy
 NOW = datetime.datetime(2026, 5, 1, tzinfo=datetime.UTC)
 SEAT, LUGGAGE, TEA = "travel/flight_seat", "travel/luggage", "food/tea"
 NEEDS = ((SEAT, 0.8), (LUGGAGE, 0.4))
+CHANCE = 1 / len(taxonomy.Taxonomy.load().subcategories)  # one fact fills this share
 
 
 def config(**changed):
@@ -60,7 +61,7 @@ def test_the_most_valuable_question_is_asked():
 
 def test_what_is_known_in_part_is_worth_less():
     made = decide(request(fact(SEAT, confidence=0.6)), cost=0.1)
-    left = 0.5**0.75  # three quarters sure of the likeliest need
+    left = 0.5 ** (0.75 - CHANCE * 1.25)  # three quarters sure of the likeliest need
     assert made.coverage == pytest.approx(1 - left)
     assert made.slot == LUGGAGE  # left x 0.4 against left x 0.8 x 0.25
     assert made.value == pytest.approx(left * 0.4 - 0.1)
@@ -72,9 +73,20 @@ def test_an_answer_changes_what_comes_next():
 
 
 def test_a_less_likely_need_helps_less_unless_it_is_near():
-    assert decide(request(fact(LUGGAGE))).coverage == pytest.approx(1 - 0.5 ** (0.5**2))
-    assert decide(request(fact(LUGGAGE)), near=0.5).coverage == pytest.approx(0.5)
+    assert decide(request(fact(LUGGAGE))).coverage == pytest.approx(
+        1 - 0.5 ** (0.25 - CHANCE * 1.25)
+    )
+    assert decide(request(fact(LUGGAGE)), near=0.5).coverage == pytest.approx(
+        1 - 0.5 ** (1 - CHANCE * 2)
+    )
     assert decide(request(fact(TEA))).coverage == 0
+
+
+def test_many_facts_on_other_matters_do_not_cover():
+    slots = [s.path for s in taxonomy.Taxonomy.load().subcategories][:160]
+    many = tuple(fact(slot) for slot in slots if slot != LUGGAGE)
+    assert SEAT in slots and LUGGAGE in slots  # half of all slots, one of two needs
+    assert decide(request(*many)).coverage < decide(request(fact(SEAT))).coverage
 
 
 def test_a_stale_fact_does_not_cover():

@@ -277,6 +277,16 @@ def test_a_listener_who_leaves_gets_what_was_said_so_far(agent, model):
     assert model.observed[-1].context == "You said"
 
 
+def test_a_listener_who_leaves_before_the_question_keeps_the_answer(agent):
+    talk = agent.session("ann")
+    stream = talk.stream("let us fly")
+    while next(stream) != f"\n{QUESTION}":
+        pass
+    stream.close()
+    (turn,) = talk.said()
+    assert (turn.stage, turn.answer) == (turns.REPLIED, "You said let us fly I know 0")
+
+
 def test_a_message_without_words_is_refused(agent, profiles):
     for text in ("", " \n", "\0\x1b"):
         with pytest.raises(ValueError, match="the message has no words"):

@@ -91,6 +91,14 @@ def test_asking_beats_not_asking(tiny):
     assert str(metrics.interval([s.alignment for s in done[2]])) in asking.table(done)
 
 
+def test_what_is_known_is_seldom_asked_about(tiny):
+    decider = asking.remembering(tiny[0])
+    wants = [want for want in requests.load("dev") if want.slots]
+    known, unknown = (asking.asks_when(decider, wants, known=how) for how in (True, False))
+    assert known.high < unknown.low
+    assert known.mean < 0.1
+
+
 def test_the_second_question_follows_from_the_answer(tiny):
     decider = asking.remembering(tiny[0])
     decider.cfg = dataclasses.replace(decider.cfg, cost=0.0, remains=1.0)
