@@ -28,7 +28,7 @@ from pa_jax.data import source
 from pa_jax.dialogue import schema
 from pa_jax.evaluate import calibration, profile_match
 from pa_jax.jobs import policy, setup
-from pa_jax.profile import facts, portable, store
+from pa_jax.profile import database, facts, portable, store
 
 SNIPPETS = ("policy", "gold")
 Clock = Callable[[], datetime.datetime]
@@ -149,8 +149,10 @@ def read(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> tuple[list
             size = (config.size.sessions, config.size.turns)
             parts = [part.sized(size) for part in parts]
         talks = by_user(itertools.chain.from_iterable(parts))
-        for talk in [talk for talk in talks if len(talk.user) > store.MAX_USER_CHARS]:
-            reason = f"a user id of {len(talk.user)} characters, {store.MAX_USER_CHARS} are allowed"
+        for talk in [talk for talk in talks if len(talk.user) > database.MAX_USER_CHARS]:
+            reason = (
+                f"a user id of {len(talk.user)} characters, {database.MAX_USER_CHARS} are allowed"
+            )
             quarantine.reject(cfg.path, 0, reason, talk.user)
             talks.remove(talk)
         return talks, quarantine.seen, quarantine.bad
