@@ -69,6 +69,7 @@ def test_the_judge_job_writes_its_figures(tmp_path):
     assert report["canaries_lose"]["empty"] == 1.0
 
 
+@pytest.mark.slow
 def test_adapters_on_an_int8_base_train_and_are_exported(tmp_path):
     """GRPO with LoRA: the checkpoint holds adapters alone, the export both forms of the result."""
     config = importlib.import_module("configs.grpo").get_config("tiny")

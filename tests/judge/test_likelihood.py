@@ -123,6 +123,7 @@ def test_raw_ratios_equal_the_formulas(tiny, monkeypatch):
     np.testing.assert_allclose(odds[:-1], [x for _, x in slow[:-1]], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_neither_rows_nor_neighbours_change_a_score(tiny):
     words = tiny.tokenizer
     wide = "The user wants a very long and winding note about nothing. " * 2

@@ -413,6 +413,7 @@ def test_several_threads_and_runs_share_one_file(opened):
     assert both[0].figures()["judge/requests_in_all"] == len(got)
 
 
+@pytest.mark.slow
 def test_the_judge_job_measures_a_remote_judge_beside_another(tmp_path):
     config = importlib.import_module("configs.judge").get_config("tiny")
     config.kinds, config.bias = ("remote", "reference"), 2
