@@ -16,9 +16,7 @@ import jax
 from pa_jax import models
 from pa_jax.agent import batches, grounding, placing
 from pa_jax.agent import statements as wordings
-from pa_jax.core import keys
 from pa_jax.dialogue import prompts, schema, snippet, template
-from pa_jax.infer import engine
 from pa_jax.profile import facts, forget, render, update, wording
 
 # Why a statement was dropped.
@@ -115,10 +113,7 @@ class Inferencer:
                 "Inferencer got a model without a tokenizer; give models.load(SOURCE)."
             )
         self.cfg, self.words = cfg, model.tokenizer
-        self._engines = {
-            rows: engine.Engine(model, mesh=mesh, rows=rows, trunks=cfg.buckets)
-            for rows in batches.sizes(cfg.rows, mesh)
-        }
+        self._engines = batches.Engines(model, cfg.rows, cfg.buckets, mesh)
         shared = batches.Batches(model.module, cfg.rows, mesh)
         self.grounder = grounding.Grounder(model.tokenizer, shared)
         place = placing.PlaceConfig(
@@ -137,17 +132,10 @@ class Inferencer:
         spoken = [i for i, turn in enumerate(turns) if wording.clean(turn.words, MAX_WORDS)]
         if not spoken:
             return made
-        sampler = next(
-            (e for rows, e in self._engines.items() if rows >= len(spoken)),
-            self._engines[self.cfg.rows],
-        )
-        done = sampler.generate(
+        done = self._engines.greedy(
             [self.prompt(turns[i], now=now) for i in spoken],
-            n=1,
             max_new_tokens=self.cfg.max_new_tokens,
-            temperature=0.0,
             seed=seed,
-            stream=keys.Stream.GENERATE,
         )
         texts = [row[0] for row in done.texts]
         ended = [bool(row[0]) for row in done.finished]

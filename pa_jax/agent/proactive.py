@@ -105,10 +105,10 @@ class Proactive:
         self.cfg = cfg
         self.needs = needing.Needs(model, cfg, mesh=mesh)
 
-    def allowing(self, budget: int) -> "Proactive":
-        """The same decider with another number of questions a session; weights are shared."""
+    def but(self, **changes: float | int) -> "Proactive":
+        """The same decider with other numbers of AskConfig; weights are shared."""
         other = copy.copy(self)
-        other.cfg = dataclasses.replace(self.cfg, budget=budget)
+        other.cfg = dataclasses.replace(self.cfg, **changes)
         return other
 
     def decide(self, requests: Sequence[Request], *, now: datetime.datetime) -> list[Decision]:

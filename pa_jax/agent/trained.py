@@ -12,27 +12,9 @@ from collections.abc import Sequence
 import jax
 
 from pa_jax import models
-from pa_jax.agent import batches, proactive
-from pa_jax.core import keys
+from pa_jax.agent import batches, inferencer, proactive
 from pa_jax.dialogue import asking, prompts, schema, template
-from pa_jax.infer import engine
 from pa_jax.profile import facts, render, taxonomy
-
-OPTIONS = 4  # topics shown, as in training (data/synth_requests.py)
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainedConfig:
-    """rows    requests at a time; buckets: prompt lengths, the longest is a limit
-    max_new_tokens, profile_chars, context_chars, user_chars    as in training
-    """
-
-    rows: int
-    buckets: tuple[int, ...]
-    max_new_tokens: int
-    profile_chars: int
-    context_chars: int
-    user_chars: int
 
 
 class Trained:
@@ -42,26 +24,20 @@ class Trained:
         self,
         rule: proactive.Proactive,
         model: models.LoadedModel,
-        cfg: TrainedConfig,
+        cfg: inferencer.InferConfig,
         *,
         mesh: jax.sharding.Mesh | None = None,
     ) -> None:
-        self.rule, self.words, self.cfg = rule, model.tokenizer, cfg
-        self.loose = dataclasses.replace(rule.cfg, cost=0.0)  # bounds, no weighing
-        self._engines = {
-            rows: engine.Engine(model, mesh=mesh, rows=rows, trunks=cfg.buckets)
-            for rows in batches.sizes(cfg.rows, mesh)
-        }
+        """Of `cfg`, the batch and the limits of the prompt count."""
+        self.bounds = rule.but(cost=0.0)  # what it may ask, without the weighing
+        self.words, self.cfg = model.tokenizer, cfg
+        self._engines = batches.Engines(model, cfg.rows, cfg.buckets, mesh)
 
     def decide(
         self, requests: Sequence[proactive.Request], *, now: datetime.datetime
     ) -> list[proactive.Decision]:
         """A decision for each request, in order; `value` is nan: the policy gives none."""
-        ruled = self.rule.decide(requests, now=now)
-        made = [
-            proactive.decision(request, one.needs, cfg=self.loose, now=now)
-            for request, one in zip(requests, ruled, strict=True)
-        ]
+        made = self.bounds.decide(requests, now=now)
         open_ = [i for i, one in enumerate(made) if one.slot is not None]
         if not open_:
             return made
@@ -94,29 +70,19 @@ class Trained:
             context="",
             user=f"{request.open} {request.words}".strip(),
             gold=None,
-            options=tuple(names[:OPTIONS]),
+            options=tuple(names[: asking.OPTIONS]),
         )
 
     def _written(self, episodes: Sequence[schema.Episode]) -> list[str]:
         cfg = self.cfg
         limits = prompts.PromptConfig(cfg.profile_chars, cfg.context_chars, cfg.user_chars)
-        sampler = next(
-            (e for rows, e in self._engines.items() if rows >= len(episodes)),
-            self._engines[cfg.rows],
-        )
-        done = sampler.generate(
-            [
-                template.encode_chat(
-                    self.words, prompts.ask(episode, limits), add_generation_prompt=True
-                )
-                for episode in episodes
-            ],
-            n=1,
-            max_new_tokens=cfg.max_new_tokens,
-            temperature=0.0,
-            seed=0,
-            stream=keys.Stream.GENERATE,
-        )
+        asked = [
+            template.encode_chat(
+                self.words, prompts.ask(episode, limits), add_generation_prompt=True
+            )
+            for episode in episodes
+        ]
+        done = self._engines.greedy(asked, max_new_tokens=cfg.max_new_tokens, seed=0)
         return [row[0] for row in done.texts]
 
 

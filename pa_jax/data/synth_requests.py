@@ -16,8 +16,6 @@ from pa_jax.data import synth_truth as truth
 from pa_jax.dialogue import asking, schema
 from pa_jax.profile import taxonomy
 
-OPTIONS = 4  # topics shown
-
 _HALF = {"train": "dev", "heldout": "test"}
 _KNOWN = 0.4  # of the slots that a request depends on
 _COVERED = 0.25  # of requests: all of their slots are known
@@ -41,7 +39,7 @@ class Requests(Sequence[schema.Episode]):
 def episode(seed: int, index: int, split: str) -> schema.Episode:
     """Episode `index`; the same for the same arguments everywhere."""
     rng = random.Random(truth.digest("ask", seed, index, split))
-    known_values = truth.values_of(split)
+    known_values = truth.values_of("train")  # what is held out are the requests
     request = rng.choice(requests.load(_HALF[split]))
     slots = [path for path in request.slots if path in known_values]
     if rng.random() < _COVERED:
@@ -51,10 +49,10 @@ def episode(seed: int, index: int, split: str) -> schema.Episode:
     open_ = [path for path in slots if path not in known]
     views = {path for path in open_ if rng.random() < _HAS_A_VIEW}
     others = [path for path in known_values if path not in request.slots]
-    besides = rng.sample(others, _BESIDES + OPTIONS)
-    shown = open_[: OPTIONS - 1]
+    besides = rng.sample(others, _BESIDES + asking.OPTIONS)
+    shown = open_[: asking.OPTIONS - 1]
     rest = [path for path in known if path not in shown] + besides[_BESIDES:]
-    shown = shown + rest[: OPTIONS - len(shown)]
+    shown = shown + rest[: asking.OPTIONS - len(shown)]
     rng.shuffle(shown)
     worth = [(1 / len(slots) if path in views else 0.0) - asking.COST for path in shown]
     names = {slot.path: slot.name for slot in taxonomy.Taxonomy.load().subcategories}
@@ -78,5 +76,5 @@ def episode(seed: int, index: int, split: str) -> schema.Episode:
 
 def _statement(path: str, rng: random.Random) -> str:
     slot = taxonomy.Taxonomy.load().get(path)
-    value = rng.choice(truth.values_of("train").get(path) or slot.values)
+    value = rng.choice(truth.values_of("train")[path])
     return truth.statement(slot, value, truth.LIKE)

@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Sequence
 
 ANSWER = "Answer now."
+OPTIONS = 4  # topics shown; ours
 COST = 0.1  # of a question's turn, where an answer that knows all it needs is worth 1; ours
 
 _ASK = "Ask about "

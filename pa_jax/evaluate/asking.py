@@ -173,7 +173,7 @@ def sessions(
     turns: int,
 ) -> list[Session]:
     """Every user's session with `turns` turns a request and at most `budget` questions."""
-    decider = decider.allowing(budget)
+    decider = decider.but(budget=budget)
     states = [_State(person) for person in people]
     for want in range(max(len(person.wants) for person in people)):
         for turn in range(turns):

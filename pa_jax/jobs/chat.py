@@ -1,7 +1,6 @@
 """Talk in the terminal: replies as they come, what was learnt from each turn, why it asked."""
 
 import dataclasses
-import datetime
 import hashlib
 import json
 import math
@@ -70,7 +69,7 @@ def open_agent(
         logging.info("compiling programs; the next start finds them compiled")
         engine.warm_up()
         seen = inferencer.Observed("", 0, 0, "", "I like tea.", ())
-        infer.infer([seen], now=utc_now(), seed=0)
+        infer.infer([seen], now=setup.utc_now(), seed=0)
         infer.ops_of(seen, "The user likes tea.")
     agent = session.Agent(
         profiles,
@@ -78,7 +77,7 @@ def open_agent(
         ask,
         respond,
         engine,
-        clock=utc_now,
+        clock=setup.utc_now,
         cfg=setup.section(session.AgentConfig, config.agent),
     )
     return agent, (agent.close, engine.close, profiles.close)
@@ -93,15 +92,7 @@ def asker(
     """Who decides whether to ask: a policy trained for it, or the rule where there is none."""
     if model is None:
         return rule
-    infer = config.infer
-    cfg = trained.TrainedConfig(
-        rows=infer.rows,
-        buckets=tuple(infer.buckets),
-        max_new_tokens=infer.max_new_tokens,
-        profile_chars=infer.profile_chars,
-        context_chars=infer.context_chars,
-        user_chars=infer.user_chars,
-    )
+    cfg = setup.section(inferencer.InferConfig, config.infer)
     return trained.Trained(rule, model, cfg, mesh=mesh)
 
 
@@ -119,10 +110,6 @@ def open_store(url: str) -> store.ProfileStore:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
     return store.ProfileStore(url)
-
-
-def utc_now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
 
 
 class Terminal:

@@ -98,7 +98,7 @@ def infer(
             total=sum(len(talk.turns) for talk in talks), initial=sum(done.values()), unit="turn"
         ) as bar:
             for wave in waves(talks, done, config.users):
-                now = utc_now()
+                now = setup.utc_now()
                 turns = [talk.observed(k, profiles.facts(talk.user, now=now)) for talk, k in wave]
                 if config.snippets == "gold":
                     made = agent.read(turns, [golden(talk.turns[k]) for talk, k in wave])
@@ -126,11 +126,6 @@ def infer(
     files.atomic_write(workdir / "report.json", json.dumps(report, indent=2) + "\n")
     tqdm.tqdm.write(json.dumps(report, indent=2))
     tqdm.tqdm.write(f"{workdir} has profiles.jsonl, snippets.jsonl and report.json.")
-
-
-def utc_now() -> datetime.datetime:
-    """The time, for what is applied now."""
-    return datetime.datetime.now(datetime.UTC)
 
 
 def golden(turn: schema.Turn) -> str:

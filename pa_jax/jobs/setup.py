@@ -1,6 +1,7 @@
 """What jobs share before their first step: work directory, mesh, episodes, prompts, model."""
 
 import dataclasses
+import datetime
 import json
 import math
 import pathlib
@@ -111,6 +112,11 @@ def encoder(
         return template.encode_chat(words, messages, add_generation_prompt=True)
 
     return encode
+
+
+def utc_now() -> datetime.datetime:
+    """The time, for what is applied now."""
+    return datetime.datetime.now(datetime.UTC)
 
 
 def labelled(episodes: Sequence[schema.Episode]) -> list[schema.Episode]:

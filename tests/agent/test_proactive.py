@@ -211,7 +211,7 @@ def test_every_preset_fills_its_sections(preset):
 
 
 def test_one_budget_does_not_change_another(decider):
-    none = decider.allowing(0)
+    none = decider.but(budget=0)
     asked = request(words="Which seat should I take on the plane?")
     assert none.decide([asked], now=NOW)[0].slot is None
     assert decider.decide([asked], now=NOW)[0].slot == SEAT

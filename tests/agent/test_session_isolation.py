@@ -11,7 +11,7 @@ import pytest
 from pa_jax import models
 from pa_jax.agent import inferencer, proactive, responder, session
 from pa_jax.infer import live
-from pa_jax.jobs import chat, setup
+from pa_jax.jobs import setup
 from pa_jax.profile import store
 
 USERS, SESSIONS = 16, 64
@@ -67,7 +67,7 @@ def test_sixty_four_sessions_of_many_users_never_meet(doors, tmp_path, caplog):
     config.agent.max_new_tokens, config.agent.gather_seconds = 4, 0.2  # full batches
     cfg = setup.section(session.AgentConfig, config.agent)
     profiles = store.ProfileStore(f"sqlite:///{tmp_path}/p.db")
-    agent = session.Agent(profiles, *doors, clock=chat.utc_now, cfg=cfg)
+    agent = session.Agent(profiles, *doors, clock=setup.utc_now, cfg=cfg)
 
     def talk(number):
         user = f"zq{number % USERS:02d}"

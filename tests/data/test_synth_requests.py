@@ -32,7 +32,7 @@ def test_topics_are_distinct_names_and_asking_about_the_known_only_costs(episode
     names = {slot.name: slot.path for slot in taxonomy.Taxonomy.load().subcategories}
     assert len(names) == len(taxonomy.Taxonomy.load().subcategories)
     for episode in episodes:
-        assert len(set(episode.options)) == len(episode.options) == synth_requests.OPTIONS
+        assert len(set(episode.options)) == len(episode.options) == asking.OPTIONS
         needed = [s for s in by_words[episode.user] if s in truth.values_of("train")]
         for topic, worth in zip(episode.options, episode.worth, strict=True):
             slot = taxonomy.Taxonomy.load().get(names[topic])

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pa_jax.jobs import chat
+from pa_jax.jobs import chat, setup
 from pa_jax.profile import facts, store
 
 SEAT = "travel/flight_seat"
@@ -43,7 +43,7 @@ def talk(opened, monkeypatch, capsys, tmp_path):
 def teach(opened, user, words="The user likes window seats.", slot=SEAT, turn=0):
     op = facts.FactOp("add", words, slot, None, "positive", "stated", 0.9)
     source = facts.Source(900, turn, "I like window seats")
-    opened.profiles.apply(user, [op], source, now=chat.utc_now())
+    opened.profiles.apply(user, [op], source, now=setup.utc_now())
 
 
 def test_a_reply_comes_and_is_counted(talk, opened):
@@ -73,7 +73,7 @@ def test_forgetting_one_of_several(talk, opened):
     text, _ = talk("/forget seats", "/forget window", "/profile", user="dan")
     assert "! several facts say that; name one by its id:" in text
     assert "- The user likes window seats." in text and "retracted" in text
-    held = opened.profiles.facts("dan", now=chat.utc_now())
+    held = opened.profiles.facts("dan", now=setup.utc_now())
     assert [fact.statement for fact in held] == ["The user likes soft seats."]
 
 
@@ -109,7 +109,7 @@ def test_erase_asks_first_and_takes_the_export_along(talk, opened, tmp_path):
 
 
 def test_a_turn_that_was_cut_off_is_answered_at_the_next_start(talk, opened):
-    opened.profiles.journal.begin("ida", "I like tea.", now=chat.utc_now())
+    opened.profiles.journal.begin("ida", "I like tea.", now=setup.utc_now())
     text, _ = talk(user="ida")
     (turn,) = opened.profiles.journal.turns_of("ida")
     assert f"(finished from last time) I like tea.\nagent> {turn.reply}" in text
