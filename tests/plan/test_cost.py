@@ -92,7 +92,7 @@ def test_a_layer_sliced_from_a_stack_in_another_layout_is_one_layer():
   %same = s8[36,256,512]{2,1,0:T(8,128)(4,1)} fusion(%stack), kind=kLoop, calls=%relaid
   %at = s32[] parameter(1)
   %zero = s32[] constant(0)
-  %one = s8[1,256,512]{2,1,0} dynamic-slice(%same, %at, %zero, %zero), dynamic_slice_sizes={1,256,512}
+  %one = s8[1,256,512]{2,1,0} dynamic-slice(%same, %at, %zero, %zero)
   ROOT %flat = s8[256,512,1]{1,0,2} bitcast(%one)
 }
 %product (x: bf16[8,256], stack: s8[36,256,512], at: s32[]) -> f32[8,512] {
