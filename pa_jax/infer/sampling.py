@@ -12,7 +12,7 @@ import numpy as np
 
 from pa_jax.core.typing import Array, Float, Int, Key
 
-BLOCK = 256  # tokens a block of the two-stage draw
+BLOCKS = 128  # of tokens, in the two-stage draw; tp cuts a vocabulary between them
 
 
 @jax.tree_util.register_dataclass
@@ -78,10 +78,10 @@ def _draw(logits_bv: Array, uniform_b: Array) -> Array:
     """
     b, v = logits_bv.shape
     weight = jnp.exp(logits_bv - logits_bv.max(axis=-1, keepdims=True))
-    weight = jnp.pad(weight, ((0, 0), (0, -v % BLOCK))).reshape(b, -1, BLOCK)
+    weight = jnp.pad(weight, ((0, 0), (0, -v % BLOCKS))).reshape(b, BLOCKS, -1)
     block_b, rest_b = _find(weight.sum(axis=-1), uniform_b * weight.sum(axis=(1, 2)))
     inside = jnp.take_along_axis(weight, block_b[:, None, None], axis=1)[:, 0]
-    return block_b * BLOCK + _find(inside, rest_b)[0]
+    return block_b * weight.shape[-1] + _find(inside, rest_b)[0]
 
 
 def _find(weight_bk: Array, target_b: Array) -> tuple[Array, Array]:
