@@ -189,7 +189,7 @@ class Decoder(nnx.Module):
 
         def layer(x_and_carry, this):
             (x_ntd, carry), (layer_state, layer_input) = x_and_carry, this
-            block = nnx.merge(graph, layer_state)
+            block = nnx.merge(graph, sharding.gathered(layer_state))
             x_ntd = sharding.constrain(x_ntd, "rows", None, None)
             x_ntd, load, kept, carry = block(
                 x_ntd, rotary, lambda q, k, v: attend(q, k, v, layer_input, carry)
