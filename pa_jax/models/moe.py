@@ -2,8 +2,9 @@
 
 On a mesh the experts lie on its ep axis, which is part of the data axes: each chip routes its own
 tokens, the tokens of the ep group are gathered, every chip runs its own experts on all of them, and
-the sums go back to the tokens' chips. Weights never move; buffers hold the worst case, all tokens
-of the group on one chip's experts, so that none needs dropping.
+the sums go back to the tokens' chips. Weights never move. A chip takes the choices that fell on
+its experts block by block: one block where experts share the load evenly, as many as it takes where
+all tokens of the group want one chip's experts, so that none needs dropping.
 """
 
 import functools
@@ -15,6 +16,9 @@ from jax.sharding import PartitionSpec
 
 from pa_jax.core import sharding
 from pa_jax.core.typing import Array, Float, Int
+
+SLACK = 1.25  # a block of choices, in even shares of them: little above, and a second block is rare
+LANES = 128  # a block's rows are a multiple of it
 
 
 def route(
@@ -87,7 +91,8 @@ def _local(
             jax.lax.all_gather(a, "ep", tiled=True) for a in (flat, weight, expert)
         )
     first = jax.lax.axis_index("ep") * experts[0].shape[0]
-    y = ragged(flat, weight, expert - first, experts, scales)
+    parts = w_router.shape[-1] // experts[0].shape[0]
+    y = ragged(flat, weight, expert - first, experts, scales, parts=parts)
     y = jax.lax.psum(y, "tp") if tp else y
     y = jax.lax.psum_scatter(y, "ep", tiled=True) if gather else jax.lax.psum(y, "ep")
     return y.reshape(x_ntd.shape), load
@@ -99,32 +104,60 @@ def ragged(
     expert_bm: Int[Array, "b m"],
     experts: tuple[Array, Array, Array],
     scales: tuple[Array, Array, Array] | None = None,
+    *,
+    parts: int = 1,
 ) -> Float[Array, "b d"]:
     """SwiGLU experts (w_gate [e, d, f], w_up [e, d, f], w_down [e, f, d]) on sorted tokens.
 
     `scales` [e, f], [e, f], [e, d] belong to int8 experts. Expert numbers outside 0..e-1 are
-    another chip's: they add nothing here.
+    another chip's: they add nothing here. `parts`: how many chips share the experts.
     """
     (tokens, top), count = expert_bm.shape, experts[0].shape[0]
     number = expert_bm.reshape(-1)
     number = jnp.where((number >= 0) & (number < count), number, count)
-    order = jnp.argsort(number, stable=True)
-    x = x_bd[order // top]
+    block = _block(number.size, parts)
+    blocks = -(-number.size // block)
+    order = jnp.argsort(number, stable=True)  # ours first
     sizes = jnp.bincount(number, length=count + 1)[:count].astype(jnp.int32)
-    expert = number[order]
-    ours = (expert < count)[:, None]
+    ends = jnp.cumsum(sizes)
+    over = blocks * block - number.size
+    choice = jnp.pad(order, (0, over)).reshape(blocks, block)
+    expert = jnp.pad(number[order], (0, over), constant_values=count).reshape(blocks, block)
 
-    def times(x, i):
-        weight = experts[i].astype(x.dtype)
-        y = jax.lax.ragged_dot(x, weight, sizes, preferred_element_type=jnp.float32)
-        y = jnp.where(ours, y, 0.0)  # past the groups a kernel may leave anything
-        if scales is not None:
-            y = y * scales[i][jnp.minimum(expert, count - 1)]
-        return y.astype(x.dtype)
+    def add(y_bd: Array, this: tuple[Array, Array, Array]) -> Array:
+        """With what the block's choices add."""
+        start, choice, expert = this
+        inside = jnp.clip(ends, start, start + block) - jnp.clip(ends - sizes, start, start + block)
+        ours = (expert < count)[:, None]
 
-    y = times(jax.nn.silu(times(x, 0)) * times(x, 1), 2)
-    y = y * weight_bm.reshape(-1)[order][:, None].astype(y.dtype)
-    return jnp.zeros((tokens, x_bd.shape[1]), y.dtype).at[order // top].add(y)
+        def times(x, i):
+            weight = experts[i].astype(x.dtype)
+            y = jax.lax.ragged_dot(x, weight, inside, preferred_element_type=jnp.float32)
+            y = jnp.where(ours, y, 0.0)  # past the groups a kernel may leave anything
+            if scales is not None:
+                y = y * scales[i][jnp.minimum(expert, count - 1)]
+            return y.astype(x.dtype)
+
+        x = x_bd[choice // top]
+        y = times(jax.nn.silu(times(x, 0)) * times(x, 1), 2)
+        y = y * weight_bm.reshape(-1)[choice][:, None].astype(y.dtype)
+        return y_bd.at[choice // top].add(y)
+
+    start = jnp.arange(blocks, dtype=jnp.int32) * block
+    y = add(jnp.zeros((tokens, x_bd.shape[1]), x_bd.dtype), (start[0], choice[0], expert[0]))
+    if blocks == 1:
+        return y
+
+    def more(y, this):
+        return jax.lax.cond(this[0] < ends[-1], add, lambda y, _: y, y, this), None
+
+    return jax.lax.scan(more, y, (start[1:], choice[1:], expert[1:]))[0]
+
+
+def _block(choices: int, parts: int) -> int:
+    """Rows a block where `parts` chips share the experts; all of them on one."""
+    share = -(-int(choices * SLACK) // (parts * LANES)) * LANES
+    return choices if parts == 1 else min(choices, share)
 
 
 def dense(

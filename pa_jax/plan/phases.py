@@ -277,7 +277,9 @@ class Step:
         kernel = kernels.forward(cfg, spec) * n if self.attention == "splash" else 0.0
         takes = ("reference",) if work.judge is None else ("judge",)
         made = self._phase("judge", lower, ahead, kernel, takes, n * spec.slots)
-        return dataclasses.replace(made, calls=-(-work.prompts // n))
+        # Of experts that share the load the later blocks of choices are empty (models/moe.py).
+        even = bool(cfg.experts) and work.judge_kind == "verbal"
+        return dataclasses.replace(made, calls=-(-work.prompts // n), dearer=not even)
 
     def scored(self) -> Phase:
         """The reference's log-probs of all completions."""

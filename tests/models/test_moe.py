@@ -1,5 +1,7 @@
 """Experts by ragged matmul equal every expert on every token, forward and backward."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -61,6 +63,27 @@ def test_every_token_on_one_expert_drops_none():
     np.testing.assert_allclose(moe.ragged(x, weight, expert, stacks), want, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("load", ["even", "one expert", "none"])
+def test_blocks_of_choices_equal_dense_forward_and_backward(load, monkeypatch):
+    """Eight chips' worth of blocks on one chip, which holds all experts: as skewed as it gets."""
+    monkeypatch.setattr(moe, "LANES", 1)
+    monkeypatch.setattr(moe, "SLACK", 1.0)
+    assert moe._block(TOKENS * 2, 8) == 3  # so eight blocks, the last of one choice
+
+    def total(run):
+        def of(x, router, stacks):
+            weight, expert = moe.route(x, router, 2, True)
+            if load != "even":
+                expert = jnp.full_like(expert, 1 if load == "one expert" else EXPERTS)
+            return jnp.sum(jnp.sin(run(x, weight, expert, stacks)))
+
+        return jax.jit(jax.value_and_grad(of, argnums=(0, 1, 2)))(*weights())
+
+    got, want = total(functools.partial(moe.ragged, parts=8)), total(moe.dense)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4 * max(float(jnp.abs(b).max()), 1e-3))
+
+
 def test_routing_takes_the_most_probable_experts_with_their_softmax_weights():
     x, router, _ = weights()
     logits = np.asarray(x, np.float64) @ np.asarray(router, np.float64)
@@ -76,7 +99,8 @@ def test_routing_takes_the_most_probable_experts_with_their_softmax_weights():
 
 @pytest.mark.parametrize("shape", [(1, 1, 4), (2, 1, 4), (2, 2, 2), (1, 2, 4), (8, 1, 1)])
 @pytest.mark.parametrize("rows", [8, 3])
-def test_experts_over_a_mesh_equal_one_device_forward_and_backward(shape, rows):
+def test_experts_over_a_mesh_equal_one_device_forward_and_backward(shape, rows, monkeypatch):
+    monkeypatch.setattr(moe, "LANES", 1)  # more than one block
     fsdp, tp, ep = shape
     devices = jax.devices()[: fsdp * tp * ep]
     mesh = meshes.make(meshes.MeshConfig(fsdp, tp, ep), devices)
