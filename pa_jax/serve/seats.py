@@ -11,13 +11,14 @@ import concurrent.futures
 import contextlib
 import functools
 from collections.abc import AsyncGenerator, Callable, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from pa_jax.serve import errors, limits
 
 T = TypeVar("T")
 
 
+@runtime_checkable
 class Answer(Protocol):
     """What blocks: iterated in one thread, left from any."""
 
