@@ -4,11 +4,13 @@ import importlib.util
 import ipaddress
 import pathlib
 import socket
+from typing import Any
 
 import jax
 import ml_collections
 from absl import logging
 
+from pa_jax.agent import session
 from pa_jax.core import timing
 from pa_jax.jobs import chat, setup
 
@@ -30,8 +32,10 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     setup.open_workdir(config, workdir)
     agent, closing = chat.open_agent(config)
     try:
+        agent.parts.infers.warm_up()
+        agent.parts.decides.warm_up()
         with timing.CompileCounter() as compiles:
-            _serve(config, cfg, agent, known, listening, compiles)
+            serve_agent(config, cfg, agent, known, listening, compiles)
     finally:
         for close in closing:
             close()
@@ -65,7 +69,15 @@ def listen(host: str, port: int, *, keyless: bool) -> socket.socket:
     return made
 
 
-def _serve(config, cfg, agent, known, listening: socket.socket, compiles) -> None:
+def serve_agent(
+    config: ml_collections.ConfigDict,
+    cfg: Any,
+    agent: session.Agent,
+    known: Any,
+    listening: socket.socket,
+    compiles: timing.CompileCounter,
+) -> None:
+    """Serves until it is told to end; `known` are Keys, None without; `cfg` are its Limits."""
     import uvicorn
 
     from pa_jax.serve import app, guard
