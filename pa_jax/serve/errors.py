@@ -67,11 +67,11 @@ def of(error: BaseException) -> ApiError:
     if isinstance(error, ApiError):
         return error
     if isinstance(error, live.Busy):
-        return busy(f"{error}", retry_after=1)
+        return busy(f"{error}", retry_after=1.0)
     if isinstance(error, live.Closed):
-        return busy("the server is shutting down.", retry_after=5, status=503)
+        return busy("the server is shutting down.", retry_after=5.0, status=503)
     if isinstance(error, connect.StoreError):
-        return busy(f"{error}", retry_after=2, status=503)
+        return busy(f"{error}", retry_after=2.0, status=503)
     if isinstance(error, LookupError):
         message = "the user was erased while this was answered; send it again to begin anew."
         return ApiError(409, message, code="erased_meanwhile")

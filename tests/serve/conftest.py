@@ -100,6 +100,7 @@ def serving(agent, known=None, **changes):
     )
     options = uvicorn.Config(made, log_level="warning", timeout_graceful_shutdown=1)
     server = uvicorn.Server(options)
+    listening.listen()  # from now on nobody is turned away
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     port = listening.getsockname()[1]

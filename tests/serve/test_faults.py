@@ -11,6 +11,7 @@ CHAT = "/v1/chat/completions"
 HI = {"messages": [{"role": "user", "content": "Hi"}]}
 LONG = HI | {"max_tokens": 512, "temperature": 1, "stop": ["\0never"]}
 SURROGATE = b'{"messages": [{"role": "user", "content": "\\ud800"}]}'
+HALVES = b'{"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi \\udc00"}]}]}'
 
 
 def raw(server, method, path, headers, body=b""):
@@ -36,7 +37,8 @@ def raw(server, method, path, headers, body=b""):
         (b"{", 400, "no JSON"),
         (b"\xff\xfe", 400, "body"),
         (b'{"messages": "\xff"}', 400, "body"),
-        (SURROGATE, 400, "content"),
+        (SURROGATE, 400, "surrogate"),
+        (HALVES, 400, "content"),
         (b"[" * 100_000, 400, "body"),
         (b"9" * 5000, 400, "body"),
         (b"null", 400, "body"),
@@ -51,7 +53,8 @@ def raw(server, method, path, headers, body=b""):
 def test_bodies_that_are_wrong(server, body, status, says):
     headers = ["Content-Type: application/json", f"Content-Length: {len(body)}"]
     got, error = raw(server, "POST", CHAT, headers, body)
-    assert got == status and says in error["message"] and error["type"] == "invalid_request_error"
+    assert got == status and says in error["message"], error
+    assert error["type"] == "invalid_request_error"
 
 
 @pytest.mark.parametrize(

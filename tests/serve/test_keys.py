@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from urllib import parse
 
 import httpx
 import pytest
@@ -68,13 +69,10 @@ def called(client, route, user, body, key=MINE):
     method, path = route
     if "{user}" not in path:
         body = body | {"user": user}
-    url = httpx.URL(client.base_url).join(
-        path.replace("{number}", "0").replace("{fact_id}", "900.0.0").replace("{user}", "USER")
-    )
-    raw = url.raw_path.replace(b"USER", httpx.URL(path="/" + user).raw_path[1:])
+    path = path.replace("{number}", "0").replace("{fact_id}", "900.0.0")
     answer = client.request(
         method,
-        url.copy_with(raw_path=raw),
+        path.replace("{user}", parse.quote(user, safe="")),
         content=json.dumps(body) if method == "post" else None,
         headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
     )
@@ -82,7 +80,7 @@ def called(client, route, user, body, key=MINE):
     return answer.status_code, headers, answer.text
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_key_never_reads_writes_or_senses_another_keys_users(guarded, routes, known, data):
     route = data.draw(st.sampled_from(routes))
@@ -113,7 +111,7 @@ def test_a_key_opens_its_own(guarded, teach):
 
 
 @pytest.mark.parametrize(
-    "header", [None, "Bearer wrong", "Bearer ", f"Basic {MINE}", f"Bearer {MINE}x", "Bearer é"]
+    "header", [None, "Bearer wrong", "Bearer", f"Basic {MINE}", f"Bearer {MINE}x", "Bearer é"]
 )
 def test_without_a_key_only_health_answers(guarded, header):
     headers = {} if header is None else {"Authorization": header.encode("latin-1")}
