@@ -35,8 +35,10 @@ export class Api {
 
   erase(user) { return this.#json("DELETE", profile(user)); }
 
-  forget(user, fact) {
-    return this.#json("DELETE", `${profile(user)}/facts/${encodeURIComponent(fact)}`);
+  /** Takes a fact back, as a turn of a session, of a new one where `session` is null. */
+  forget(user, fact, session) {
+    const query = session === null ? "" : `?session=${session}`;
+    return this.#json("DELETE", `${profile(user)}/facts/${encodeURIComponent(fact)}${query}`);
   }
 
   /** Chunks of a reply as they come. */

@@ -77,7 +77,8 @@ export class Chat {
 
   /** What the stream tells beside the words. */
   async #listenTo(reply, text, user, signal) {
-    const request = { model: this.at.model, user, messages: [{ role: "user", content: text }] };
+    const request = { user, messages: [{ role: "user", content: text }] };
+    if (this.at.model) request.model = this.at.model;
     if (this.at.session !== null) request.session = this.at.session;
     let told = {};
     for await (const chunk of this.api.chat(request, signal)) {
@@ -109,6 +110,7 @@ export class Chat {
       this.box.value = text;
       this.#grow();
     }
+    if (error.status === 404) this.on.opened(null); // erased elsewhere: a new one is begun
     this.on.told(error, () => {
       if (this.box.value.trim() === text.trim()) this.box.value = "";
       this.send(text);

@@ -10,6 +10,9 @@ export class UserDialog {
   constructor(chosen) {
     this.dialog = byId("user-dialog");
     byId("user-cancel").addEventListener("click", () => this.dialog.close());
+    this.dialog.addEventListener("close", () => {
+      if (this.dialog.returnValue === "chosen") byId("say").focus();
+    });
     byId("user-form").addEventListener("submit", () => {
       const user = byId("user-name").value.trim();
       if (!user) return;
@@ -22,6 +25,7 @@ export class UserDialog {
     byId("user-name").value = user;
     byId("user-key").value = key;
     byId("user-cancel").hidden = !user;
+    this.dialog.returnValue = "";
     byId("user-recent").replaceChildren(...recent().map((name) => el("option", { value: name })));
     if (!this.dialog.open) this.dialog.showModal();
     byId("user-name").select();

@@ -141,8 +141,7 @@ async function name() {
 }
 
 async function forget(fact) {
-  const done = await trying(async () => { await api.forget(at.user, fact.id); return true; });
-  if (!done) return;
+  if (!await trying(() => api.forget(at.user, fact.id, at.session))) return;
   profile.open.delete(fact.id);
   announce(`Forgotten: ${fact.statement}`);
   await refresh();
@@ -173,11 +172,7 @@ async function download() {
 }
 
 async function upload(file) {
-  const done = await trying(async () => {
-    await api.import(at.user, await file.text());
-    return true;
-  });
-  if (!done) return;
+  if (!await trying(async () => api.import(at.user, await file.text()))) return;
   announce("Imported.");
   await Promise.all([refresh(), trying(() => conversations(at.user))]);
 }

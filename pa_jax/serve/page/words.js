@@ -34,13 +34,10 @@ export function categoryName(id) {
   return taxonomy.find((category) => category.id === id)?.name ?? plain(id);
 }
 
-export function slotName(category, subcategory) {
-  const found = taxonomy.find((item) => item.id === category);
-  return found?.subcategories.find((item) => item.id === subcategory)?.name ?? plain(subcategory);
-}
+export const slotName = (category, subcategory) => pathName(`${category}/${subcategory}`);
 
 /** The name of a path "category/subcategory". */
 export function pathName(path) {
-  const at = path.indexOf("/");
-  return slotName(path.slice(0, at), path.slice(at + 1));
+  const [id, rest] = path.split("/");
+  return taxonomy.find((category) => category.id === id)?.slots[path] ?? plain(rest);
 }
