@@ -138,6 +138,7 @@ async function name() {
   const { data } = await api.models();
   at.model = data[0].id;
   byId("model").textContent = at.model;
+  byId("model").title = data[0].source ?? "";
 }
 
 async function forget(fact) {
