@@ -20,7 +20,9 @@ class Gone(Exception):
 
 def event(data: dict[str, Any]) -> bytes:
     """One event."""
-    return b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+    return (
+        b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+    )
 
 
 async def unless_gone(receive: types.Receive, work: Coroutine[Any, Any, T]) -> T:

@@ -21,14 +21,18 @@ export class UserDialog {
     });
   }
 
-  open(user, key) {
+  /** Asks; `wrong` says what the last answer lacked. */
+  open(user, key, wrong = "") {
+    byId("user-problem").textContent = wrong;
+    byId("user-problem").hidden = !wrong;
+    if (this.dialog.open) return;
     byId("user-name").value = user;
     byId("user-key").value = key;
     byId("user-cancel").hidden = !user;
     this.dialog.returnValue = "";
     byId("user-recent").replaceChildren(...recent().map((name) => el("option", { value: name })));
-    if (!this.dialog.open) this.dialog.showModal();
-    byId("user-name").select();
+    this.dialog.showModal();
+    (wrong ? byId("user-key") : byId("user-name")).select();
   }
 
   forget(user) {

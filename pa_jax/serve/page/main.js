@@ -30,8 +30,8 @@ const chat = new Chat(api, at, {
 /** Shows what went wrong; a key that is wanted is asked for. */
 function trouble(problem, again) {
   if (!(problem instanceof Problem)) throw problem;
-  problems.show(problem, again);
-  if (problem.status === 401) users.open(at.user, at.key);
+  if (problem.status === 401) users.open(at.user, at.key, problem.message);
+  else problems.show(problem, again);
 }
 
 /** What `act` gives, or undefined after its problem was shown. */

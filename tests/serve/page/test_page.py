@@ -4,6 +4,8 @@ import json
 import re
 import time
 
+import pytest
+
 SPICY, MILD = "The user loves very spicy food.", "The user prefers mild food."
 SEAT, QUESTION = "Flight seat", "Which seat do you like on a plane?"
 
@@ -35,6 +37,7 @@ def test_the_reply_streams_and_the_profile_fills(tab):
     assert re.fullmatch(r"90\s%", page.inner_text(".share"))
 
 
+@pytest.mark.slow
 def test_a_fact_shows_the_words_it_was_learnt_from_on_hover_and_on_focus(tab):
     one = tab().open("quentin")
     page, said = one.page, "I love spicy food, really."
@@ -66,6 +69,7 @@ def test_a_question_has_a_badge_that_says_why(tab):
     assert "A question" not in one.say("The window.")
 
 
+@pytest.mark.slow
 def test_a_change_of_mind_is_shown_with_its_history_and_in_time(tab):
     one = tab().open("cleo")
     page = one.page
@@ -167,6 +171,7 @@ def test_markup_in_a_message_is_text(tab):
     assert one.page.evaluate("window.hit") is None
 
 
+@pytest.mark.slow
 def test_stop_ends_the_reply_and_the_conversation_goes_on(tab):
     one = tab().open("hugo")
     page = one.page
@@ -185,6 +190,7 @@ def test_stop_ends_the_reply_and_the_conversation_goes_on(tab):
     assert page.locator(".turn.you").count() == 2
 
 
+@pytest.mark.slow
 def test_a_lost_server_is_told_and_what_was_typed_is_kept(tab):
     one = tab().open("ida")
     page = one.page
@@ -199,6 +205,52 @@ def test_a_lost_server_is_told_and_what_was_typed_is_kept(tab):
     assert not page.locator("#problem").is_visible()
 
 
+@pytest.mark.slow
+def test_a_busy_server_is_asked_again_when_it_says(tab):
+    first, second = tab().open("rosa"), tab().open("rosa")
+    first.page.fill("#say", "Tell me a long story, very slowly, of two travellers in the rain.")
+    first.page.keyboard.press("Enter")
+    first.page.wait_for_selector(".turn.agent .words:not(:empty)")
+    page = second.page
+    page.fill("#say", "And me?")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").get_by_text("no more are allowed").wait_for()
+    again = page.locator("#problem-retry")
+    assert re.fullmatch(r"Try again in [12] s", again.inner_text()) and again.is_disabled()
+    assert page.input_value("#say") == "And me?"
+    first.page.wait_for_selector("#talk[aria-busy=false]")
+    again.click()  # waits until it can be
+    page.get_by_text("You said And me?").wait_for()
+    assert page.locator(".turn.you").count() == 1
+
+
+@pytest.mark.slow
+def test_a_server_with_keys_asks_for_one(tab, talking, tmp_path):
+    keys = tmp_path / "keys.toml"
+    keys.write_text('[[keys]]\nkey = "correct-horse-battery"\nusers = ["sue"]\n')
+    with talking(str(keys)) as server:
+        one = tab(server.url)
+        page = one.page
+        page.goto(f"{server.url}/?user=sue")
+        page.locator("#user-problem").get_by_text("API key").wait_for()
+        page.fill("#user-key", "wrong-horse-battery!")
+        page.keyboard.press("Enter")
+        page.locator("#user-problem").get_by_text("API key").wait_for()
+        page.fill("#user-key", "correct-horse-battery")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#model:not(:empty)")
+        one.say("I love spicy food.")
+        one.wait_for(SPICY)
+        page.reload()
+        one.wait_for(SPICY)
+        page.click("#who")
+        page.fill("#user-name", "tom")
+        page.keyboard.press("Enter")
+        page.get_by_role("alert").get_by_text("may not touch that user").wait_for()
+        assert one.statements() == []
+
+
+@pytest.mark.slow
 def test_nothing_comes_from_elsewhere_and_no_key_is_kept_for_long(tab):
     one = tab().open("jan")
     one.page.click("#who")

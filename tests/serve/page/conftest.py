@@ -1,5 +1,6 @@
 """A server in a process of its own, and Chromium to look at it with."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -15,15 +16,16 @@ import urllib.request
 import pytest
 
 HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parent.parent.parent
 START_SECONDS = 60
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Server:
     """A running server."""
 
     url: str
-    process: subprocess.Popen
+    folder: pathlib.Path
 
 
 def free_port() -> int:
@@ -32,43 +34,72 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def started(command: list[str], port: int, log: pathlib.Path, seconds: float) -> Server:
-    """Runs a command until it answers at its port."""
+@contextlib.contextmanager
+def serving(folder: pathlib.Path, command: list[str], *, port: int, seconds: float):
+    """A process that runs a command, once it answers at its port."""
     env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    root = env["PYTHONPATH"] = str(HERE.parent.parent)
+    env["PYTHONPATH"] = str(ROOT)
+    log, url = folder / "log.txt", f"http://127.0.0.1:{port}"
     with log.open("wb") as out:
-        process = subprocess.Popen(command, cwd=root, env=env, stdout=out, stderr=out)
-    until = time.monotonic() + seconds
-    url = f"http://127.0.0.1:{port}"
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=2):
-                return Server(url, process)
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.1)
-    process.kill()
-    process.wait()
-    pytest.fail(f"{command} did not answer in {seconds} s:\n{log.read_text()[-3000:]}")
-
-
-def stop(server: Server) -> None:
-    server.process.terminate()
+        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out)
     try:
-        server.process.wait(20)
-    except subprocess.TimeoutExpired:
-        server.process.kill()
-        server.process.wait()
+        until = time.monotonic() + seconds
+        while not _answers(url):
+            if process.poll() is not None or time.monotonic() > until:
+                pytest.fail(f"{command} did not answer in {seconds} s:\n{log.read_text()[-3000:]}")
+            time.sleep(0.1)
+        yield Server(url, folder)
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """The app with scripted models (talker.py)."""
-    folder, port = tmp_path_factory.mktemp("server"), free_port()
-    database = f"sqlite:///{folder}/profiles.db"
-    command = [sys.executable, str(HERE / "talker.py"), str(port), database]
-    running = started(command, port, folder / "log.txt", START_SECONDS)
-    yield running
-    stop(running)
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=2):
+            return True
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+@pytest.fixture(scope="session")
+def talking(tmp_path_factory):
+    """Starts the app with scripted models (talker.py); more arguments go to it."""
+
+    def start(*more: str) -> contextlib.AbstractContextManager[Server]:
+        folder, port = tmp_path_factory.mktemp("talker"), free_port()
+        database = f"sqlite:///{folder}/profiles.db"
+        command = [sys.executable, str(HERE / "talker.py"), str(port), database, *more]
+        return serving(folder, command, port=port, seconds=START_SECONDS)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def server(talking):
+    """The app with scripted models, for all these tests."""
+    with talking() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory):
+    """Starts the server as people do, with a preset."""
+
+    def start(preset: str) -> contextlib.AbstractContextManager[Server]:
+        folder, port = tmp_path_factory.mktemp(preset), free_port()
+        command = [
+            *(sys.executable, "-m", "pa_jax.main", f"--config=configs/serve.py:{preset}"),
+            *(f"--config.port={port}", f"--config.store=sqlite:///{folder}/profiles.db"),
+            f"--workdir={folder}/run",
+        ]
+        return serving(folder, command, port=port, seconds=900)
+
+    return start
 
 
 @pytest.fixture(scope="session")
@@ -117,7 +148,7 @@ class Tab:
         self.page.wait_for_selector("#model:not(:empty)", state="attached")
         return self
 
-    def say(self, words: str) -> str:
+    def say(self, words: str, *, seconds: float = 15) -> str:
         """Says it and gives the whole reply with its notes."""
         before = self.page.locator(".turn.agent").count()
         self.page.fill("#say", words)
@@ -126,6 +157,7 @@ class Tab:
             "n => document.querySelectorAll('.turn.agent').length > n"
             " && document.getElementById('talk').getAttribute('aria-busy') === 'false'",
             arg=before,
+            timeout=1000 * seconds,
         )
         return self.page.locator(".turn.agent").last.inner_text()
 

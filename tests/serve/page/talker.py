@@ -21,7 +21,7 @@ from pa_jax.profile import facts, forget, store, taxonomy
 from pa_jax.serve import app, keys, limits
 
 _spec = importlib.util.spec_from_file_location(
-    "scripted", pathlib.Path(__file__).parent.parent / "agent" / "scripted.py"
+    "scripted", pathlib.Path(__file__).parent.parent.parent / "agent" / "scripted.py"
 )
 scripted = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(scripted)
@@ -110,9 +110,7 @@ class Ticket(scripted.Ticket):
 def main() -> None:
     port, url, *known = sys.argv[1:]
     profiles = store.ProfileStore(url)
-    agent = scripted.agent(
-        profiles, Talker(), clock=lambda: datetime.datetime.now(datetime.UTC)
-    )
+    agent = scripted.agent(profiles, Talker(), clock=lambda: datetime.datetime.now(datetime.UTC))
     served = app.build(
         agent,
         LIMITS,
