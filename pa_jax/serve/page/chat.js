@@ -16,7 +16,7 @@ const SIGNS = {
 
 export class Chat {
   /** `at` is {user, session, model}; `on` has
-   * learnt(updates, stopped), opened(session), told(problem, retry), find(id). */
+   * began(), learnt(updates, stopped), opened(session), told(problem, retry), find(id). */
   constructor(api, at, on) {
     this.api = api;
     this.at = at;
@@ -52,7 +52,8 @@ export class Chat {
 
   async send(text) {
     if (this.busy || !text.trim()) return;
-    const user = this.at.user;
+    this.on.began();
+    const { user } = this.at;
     const asked = spoken("you", text);
     const reply = new Reply(this.on.find);
     this.#add(asked);
@@ -95,7 +96,7 @@ export class Chat {
   #failed(error, { text, asked, reply, user }) {
     const stopped = error.name === "AbortError";
     if (!stopped && !(error instanceof Problem)) throw error;
-    if (this.at.user !== user) return;
+    if (this.at.user !== user || !reply.node.isConnected) return;
     if (stopped || reply.words) {
       this.#keepingEnd(() => reply.cut(stopped ? "Stopped here." : "Cut off here."));
       announce(stopped ? "Stopped." : "The answer was cut off.");

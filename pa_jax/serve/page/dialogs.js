@@ -23,7 +23,7 @@ export class UserDialog {
 
   /** Asks; `wrong` says what the last answer lacked. */
   open(user, key, wrong = "") {
-    byId("user-problem").textContent = wrong;
+    byId("user-problem").textContent = sentence(wrong);
     byId("user-problem").hidden = !wrong;
     if (this.dialog.open) return;
     byId("user-name").value = user;

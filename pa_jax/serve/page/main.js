@@ -22,9 +22,16 @@ const chat = new Chat(api, at, {
     refresh(new Map(updates.map(({ fact, kind }) => [fact.id, kind])));
     trying(() => conversations(at.user, stopped));
   },
+  began: () => problems.clear(),
   opened,
   told: trouble,
-  find: (id) => profile.find(id),
+  find: async (id) => {
+    if (time.at !== null) {
+      time.reset();
+      await refresh();
+    }
+    profile.find(id);
+  },
 });
 
 /** Shows what went wrong; a key that is wanted is asked for. */
@@ -34,12 +41,12 @@ function trouble(problem, again) {
   else problems.show(problem, again);
 }
 
-/** What `act` gives, or undefined after its problem was shown. */
-async function trying(act) {
+/** What `act` gives, or undefined after its problem was shown; `again` is offered then. */
+async function trying(act, again = null) {
   try {
     return await act();
   } catch (problem) {
-    trouble(problem, problem.status === 0 || problem.wait !== null ? () => trying(act) : null);
+    trouble(problem, problem.status === 0 || problem.wait !== null ? again : null);
     return undefined;
   }
 }
@@ -53,7 +60,7 @@ async function refresh(fresh = new Map()) {
     const [history, held] = await Promise.all([
       api.history(user).catch(nobody), api.facts(user, time.at).catch(nobody)]);
     return { records: history.records, facts: held.facts };
-  });
+  }, begin);
   if (!read || at.user !== user) return;
   time.take(read.records);
   profile.draw({ ...read, fresh, past: time.at !== null });
@@ -77,15 +84,22 @@ function become(user, key = at.key) {
   kept.set("sessionStorage", "user", user);
   byId("who-name").textContent = user;
   byId("who-initial").textContent = [...user][0].toUpperCase();
+  byId("earlier").replaceChildren();
+  byId("earlier").hidden = true;
   profile.open.clear();
   time.take([]);
   profile.draw({ facts: [], records: [] });
   announce(`Talking as ${user}.`);
-  if (!at.model) trying(name);
-  refresh();
-  trying(() => conversations(user));
+  begin();
   if (at.session !== null) restore(user, at.session);
   byId("say").focus();
+}
+
+/** Reads all that the page shows beside the messages. */
+function begin() {
+  if (!at.model) trying(name);
+  refresh();
+  trying(() => conversations(at.user));
 }
 
 /** Shows a conversation of before, with what came of each turn. */

@@ -1,6 +1,7 @@
 // What went wrong, in a bar at the top; where the server says when to come back, it counts down.
 
 import { byId } from "/page/dom.js";
+import { sentence } from "/page/words.js";
 
 export class Problems {
   constructor() {
@@ -29,7 +30,7 @@ export class Problems {
   show(problem, again = null) {
     this.clear();
     this.again = again;
-    byId("problem-text").textContent = problem.message;
+    byId("problem-text").textContent = sentence(problem.message);
     byId("problem").hidden = false;
     const retry = byId("problem-retry");
     retry.hidden = again === null;

@@ -9,6 +9,8 @@ const EVENTS = {
   retracted: "Taken back", ended: "Ended", "crowded out": "Made room for newer facts",
 };
 
+let made = 0; // facts drawn so far; ids of facts may hold anything
+
 export class Profile {
   /** `on` has forget(fact). */
   constructor(on) {
@@ -102,7 +104,7 @@ export class Profile {
   }
 
   #fact(fact, ended = null) {
-    const more = el("div", { class: "more", id: `more-${fact.id}` });
+    const more = el("div", { class: "more", id: `more-${++made}` });
     const button = el("button", {
       type: "button", class: "statement", "aria-controls": more.id,
     }, fact.statement);

@@ -17,7 +17,7 @@ import pytest
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent.parent
-START_SECONDS = 60
+START_SECONDS = 180
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Tab:
     def __init__(self, page, url: str) -> None:
         self.page, self.url = page, url
         self.errors, self.requests = [], []
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._heard)
         page.on("request", lambda request: self.requests.append(request.url))
@@ -148,7 +148,7 @@ class Tab:
         self.page.wait_for_selector("#model:not(:empty)", state="attached")
         return self
 
-    def say(self, words: str, *, seconds: float = 15) -> str:
+    def say(self, words: str, *, seconds: float = 60) -> str:
         """Says it and gives the whole reply with its notes."""
         before = self.page.locator(".turn.agent").count()
         self.page.fill("#say", words)

@@ -34,7 +34,7 @@ LIMITS = limits.Limits(
     choices=4,
     running=8,
     queue=8,
-    user_queue=1,
+    user_queue=2,
     wait_seconds=5.0,
     reply_seconds=20.0,
     body_seconds=5.0,
@@ -53,7 +53,7 @@ PIECE_SECONDS = 0.01
 
 
 class Talker(scripted.Model):
-    """Answers at once, or `slowly`; `busy` keeps the user's place for a while."""
+    """Learns and asks by words, and says back what it heard, word by word."""
 
     failure = None
     longest = (10_000, 1_000)

@@ -191,6 +191,27 @@ def test_stop_ends_the_reply_and_the_conversation_goes_on(tab):
 
 
 @pytest.mark.slow
+def test_a_new_conversation_leaves_a_reply_that_is_coming(tab):
+    one = tab().open("ines")
+    page = one.page
+    one.say("Hello.")
+    page.fill("#say", "Please answer slowly, slowly, slowly. I love spicy food.")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".turn.agent .words:not(:empty) >> nth=1")
+    page.click("#fresh")
+    assert page.locator(".turn").count() == 0
+    page.wait_for_selector("#send")
+    one.say("Hello again.")
+    assert page.locator(".turn.you").count() == 1
+    assert page.eval_on_selector("#earlier", "list => list.selectedOptions[0].text") == (
+        "Conversation 2"
+    )
+    page.select_option("#earlier", label="Conversation 1")
+    page.locator(".turn.you").nth(1).wait_for()
+    one.wait_for(SPICY)
+
+
+@pytest.mark.slow
 def test_a_lost_server_is_told_and_what_was_typed_is_kept(tab):
     one = tab().open("ida")
     page = one.page
@@ -207,9 +228,10 @@ def test_a_lost_server_is_told_and_what_was_typed_is_kept(tab):
 
 @pytest.mark.slow
 def test_a_busy_server_is_asked_again_when_it_says(tab):
-    first, second = tab().open("rosa"), tab().open("rosa")
-    first.page.fill("#say", "Tell me a long story, very slowly, of two travellers in the rain.")
-    first.page.keyboard.press("Enter")
+    first, waiting, second = (tab().open("rosa") for _ in range(3))
+    for one in (first, waiting):
+        one.page.fill("#say", "Tell me a long story, very slowly, of two in the rain.")
+        one.page.keyboard.press("Enter")
     first.page.wait_for_selector(".turn.agent .words:not(:empty)")
     page = second.page
     page.fill("#say", "And me?")
@@ -247,7 +269,7 @@ def test_a_server_with_keys_asks_for_one(tab, talking, tmp_path):
         page.fill("#user-name", "tom")
         page.keyboard.press("Enter")
         page.get_by_role("alert").get_by_text("may not touch that user").wait_for()
-        assert one.statements() == []
+        assert one.statements() == [] and not page.locator("#earlier").is_visible()
 
 
 @pytest.mark.slow
