@@ -1,14 +1,19 @@
 """The HTTP server: OpenAI's API over the agent, profiles, metrics and a web page."""
 
+import contextlib
 import importlib.util
 import ipaddress
 import pathlib
+import signal
 import socket
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import ml_collections
 from absl import logging
 
+from pa_jax.agent import session
 from pa_jax.core import timing
 from pa_jax.jobs import chat, setup
 
@@ -30,8 +35,10 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     setup.open_workdir(config, workdir)
     agent, closing = chat.open_agent(config)
     try:
+        agent.parts.infers.warm_up()
+        agent.parts.decides.warm_up()
         with timing.CompileCounter() as compiles:
-            _serve(config, cfg, agent, known, listening, compiles)
+            serve_agent(config, cfg, agent, known, listening, compiles)
     finally:
         for close in closing:
             close()
@@ -65,7 +72,15 @@ def listen(host: str, port: int, *, keyless: bool) -> socket.socket:
     return made
 
 
-def _serve(config, cfg, agent, known, listening: socket.socket, compiles) -> None:
+def serve_agent(
+    config: ml_collections.ConfigDict,
+    cfg: Any,
+    agent: session.Agent,
+    known: Any,
+    listening: socket.socket,
+    compiles: timing.CompileCounter,
+) -> None:
+    """Serves until it is told to end; `known` are Keys, None without; `cfg` are its Limits."""
     import uvicorn
 
     from pa_jax.serve import app, guard
@@ -97,4 +112,17 @@ def _serve(config, cfg, agent, known, listening: socket.socket, compiles) -> Non
     if keyless:
         logging.info("no API keys: only this machine is served, and all of it may see every user")
     logging.info("serving %s at http://%s:%d", config.name, shown, port)
-    server.run(sockets=[listening])
+    with _heard_once():
+        server.run(sockets=[listening])
+
+
+@contextlib.contextmanager
+def _heard_once() -> Iterator[None]:
+    """A signal ends the server and not the process too: uvicorn raises it again at its end."""
+    ends = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: None) for number in ends}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -126,7 +126,12 @@ def _add_plain_routes(
         load = engine.load()
         return {"status": "ok", "running": load.running, "waiting": load.waiting}
 
-    @app.get("/metrics", dependencies=needs_key, tags=["server"])
+    @app.get(
+        "/metrics",
+        dependencies=needs_key,
+        tags=["server"],
+        response_class=responses.PlainTextResponse,
+    )
     def metrics() -> responses.Response:
         """Prometheus's text format."""
         return responses.Response(meters.text(), media_type=gauges.CONTENT_TYPE)

@@ -163,6 +163,8 @@ class Profiles:
             profile = portable.load(body)
             try:
                 self.store.import_(body)
+            except UnicodeError:
+                raise
             except ValueError as error:
                 raise errors.ApiError(409, f"{error}", code="user_exists") from error
             return len({record.fact.id for record in profile.records})

@@ -11,13 +11,14 @@ import concurrent.futures
 import contextlib
 import functools
 from collections.abc import AsyncGenerator, Callable, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from pa_jax.serve import errors, limits
 
 T = TypeVar("T")
 
 
+@runtime_checkable
 class Answer(Protocol):
     """What blocks: iterated in one thread, left from any."""
 
@@ -44,12 +45,12 @@ class Seats:
         if self.inside >= cfg.running + cfg.queue:
             raise errors.busy(
                 f"{cfg.running} requests run and {cfg.queue} wait, no more are allowed.",
-                retry_after=2,
+                retry_after=2.0,
             )
         if user is not None and self._of_user[user] >= cfg.user_queue:
             raise errors.busy(
                 f"{cfg.user_queue} requests of this user run or wait, no more are allowed.",
-                retry_after=2,
+                retry_after=2.0,
             )
         self.inside += 1
         if user is not None:
@@ -79,7 +80,7 @@ class Seats:
         except TimeoutError:
             await stack.aclose()
             waited = f"no place came free in {self.cfg.wait_seconds:g} s."
-            raise errors.busy(waited, retry_after=5) from None
+            raise errors.busy(waited, retry_after=5.0) from None
         except BaseException:
             await stack.aclose()
             raise

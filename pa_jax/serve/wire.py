@@ -12,8 +12,19 @@ STRICT = pydantic.ConfigDict(strict=True, extra="ignore")
 SEEDS = 2**32
 MAX_INTEGER = 2**31 - 1
 
+
+def _whole(text: str) -> str:
+    """Refuses half a surrogate pair, which JSON can write and no database keeps."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("half a surrogate pair is no character") from error
+    return text
+
+
+Text = Annotated[str, pydantic.AfterValidator(_whole)]
 Finite = Annotated[float, pydantic.Field(allow_inf_nan=False)]
-Stop = Annotated[str, pydantic.Field(min_length=1, max_length=256)]
+Stop = Annotated[Text, pydantic.Field(min_length=1, max_length=256)]
 
 # Fields of OpenAI's API that would change the answer -> values that ask for nothing.
 UNSUPPORTED: dict[str, tuple[Any, ...]] = {
@@ -38,7 +49,7 @@ class TextPart(pydantic.BaseModel):
 
     model_config = STRICT
     type: Literal["text"]
-    text: str
+    text: Text
 
 
 class Message(pydantic.BaseModel):
@@ -46,7 +57,7 @@ class Message(pydantic.BaseModel):
 
     model_config = STRICT
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart] | None = None
+    content: Text | list[TextPart] | None = None
 
     def text(self) -> str:
         """Its words, parts joined."""
