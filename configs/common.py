@@ -204,9 +204,14 @@ def serving(preset: str) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(
         {
             "rows": 4 if laptop else 16,
-            # at least reply.prompt_tokens; a multiple of 256 gets programs for its halves, too
-            "trunk": 450 if small else 512 if laptop else 2048,
-            "slots": 16 if small else 128 if laptop else 512,  # at least agent.max_new_tokens
+            # at least reply.prompt_tokens and infer.buckets; a multiple of 256 gets programs for
+            # its halves, too
+            "trunk": 770 if small else 512 if laptop else 2048,
+            "slots": 16
+            if small
+            else 128
+            if laptop
+            else 512,  # at least agent. and infer.max_new_tokens
             "chunk": 4 if laptop else 8,
             "queue": 256,
         }

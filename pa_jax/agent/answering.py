@@ -1,26 +1,29 @@
 """How a turn is answered: from the stage that the journal has to the next one, up to the reply.
 
-Each step reads what the earlier ones kept and keeps its own result before the next begins, so it
-makes no difference where a process ended and another went on.
+The answer is written from what was known when the turn was received; its words are in the prompt
+anyway. Beside it, in another thread and on the same engine, the turn's snippet is inferred and
+applied, and with what is known then it is decided whether to ask. Each step keeps its own result
+before the next begins and reads what earlier ones kept, and the answer reads nothing of this turn
+but its words, so it makes no difference where a process ended and another went on.
 """
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import datetime
-import time
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from absl import logging
 
-from pa_jax.agent import gather, inferencer, proactive
+from pa_jax.agent import batches, gather, inferencer, proactive
 from pa_jax.dialogue import schema
 from pa_jax.infer import live
-from pa_jax.profile import facts, store, turns
+from pa_jax.profile import facts, forget, store, turns, wording
 
 RECENT = 32  # turns of a session that are looked at, more than any prompt shows
-_POLL_SECONDS = 0.02  # between tries for room in a full queue
+_TICK = datetime.timedelta(microseconds=1)
 
 
 @runtime_checkable
@@ -35,6 +38,8 @@ class Infers(Protocol):
 @runtime_checkable
 class Decides(Protocol):
     """What proactive.Proactive does."""
+
+    def needs_of(self, requests: Sequence[proactive.Request]) -> list[proactive.Weights]: ...
 
     def decide(
         self, requests: Sequence[proactive.Request], *, now: datetime.datetime
@@ -114,12 +119,18 @@ class Answering:
         self._infer = gather.Gather(
             lambda observed: parts.infers.infer(observed, now=clock(), seed=cfg.seed), **together
         )
+        self._needs = gather.Gather(parts.decides.needs_of, **together)
         self._decide = gather.Gather(
             lambda asked: parts.decides.decide(asked, now=clock()), **together
         )
+        self._beside = concurrent.futures.ThreadPoolExecutor(
+            cfg.together, thread_name_prefix="learn"
+        )
 
     def close(self) -> None:
-        """Ends the threads that batch; turns under way get through."""
+        """Ends the threads that learn and batch; turns under way get through."""
+        self._beside.shutdown()
+        self._needs.close()
         self._infer.close()
         self._decide.close()
 
@@ -128,20 +139,59 @@ class Answering:
 
         Where the caller stops listening, what was said until then is the reply.
         """
+        if turn.reached(turns.REPLIED):
+            return turn
         past = self._journal.last(turn.user, turn.session, RECENT)
         past = tuple(earlier for earlier in past if earlier.turn < turn.turn and earlier.words)
+        said: list[str] = []
+        ticket = None
+        learning = None
+        try:
+            with self._tried(turn):
+                ticket = self._submitted(turn, past) if self._worth_a_try(turn) else None
+            learning = self._beside.submit(self._learnt, turn, past)
+            yield from self._pieces(turn, ticket, learning, said)
+            question = learning.result().question
+            if question:
+                yield turns.join("".join(said), question)[len("".join(said)) :]
+        except (GeneratorExit, KeyboardInterrupt):
+            if learning is not None:
+                self._journal.replied(learning.result(), "".join(said), now=self._clock())
+            raise
+        finally:
+            if ticket is not None:
+                ticket.cancel()
+            concurrent.futures.wait([learning] if learning else [])  # it is still the user's turn
+        return self._journal.replied(learning.result(), "".join(said), now=self._clock())
+
+    def _pieces(
+        self,
+        turn: turns.Turn,
+        ticket: Any,
+        learning: concurrent.futures.Future,
+        said: list[str],
+    ) -> Iterator[str]:
+        """The answer piece by piece, also put into `said`; ends early when `learning` fails."""
+        with self._tried(turn):
+            for piece in ticket or ():
+                said.append(turns.clean(piece))
+                yield said[-1]
+                if learning.done() and learning.exception() is not None:
+                    return
+
+    # what is learnt and decided while the answer is written
+
+    def _learnt(self, turn: turns.Turn, past: Sequence[turns.Turn]) -> turns.Turn:
+        """The turn, decided."""
         if not turn.reached(turns.INFERRED):
             turn = self._inferred(turn, past)
         if not turn.reached(turns.APPLIED):
-            self._profiles.apply(turn.user, turn.ops, turn.source, now=self._clock())
+            now = max(self._clock(), turn.times[0] + _TICK)  # not known when it was received
+            self._profiles.apply(turn.user, turn.ops, turn.source, now=now)
             turn = self._journal.applied(turn, now=self._clock())
         if not turn.reached(turns.DECIDED):
             turn = self._decided(turn, past)
-        if not turn.reached(turns.REPLIED):
-            turn = yield from self._replied(turn, past)
         return turn
-
-    # the steps
 
     def _inferred(self, turn: turns.Turn, past: Sequence[turns.Turn]) -> turns.Turn:
         found = inferencer.Inferred("", (), ())
@@ -164,7 +214,7 @@ class Answering:
         found = proactive.Decision((), 1.0, 0.0, None, None, "")
         if self._worth_a_try(turn):
             with self._tried(turn):
-                found = self._decide(self._request(turn, past))
+                found = self._decide(self._request(turn, past, self._held(turn)))
         return self._journal.decided(
             turn,
             needs=found.needs,
@@ -174,12 +224,14 @@ class Answering:
             now=self._clock(),
         )
 
-    def _request(self, turn: turns.Turn, past: Sequence[turns.Turn]) -> proactive.Request:
+    def _request(
+        self, turn: turns.Turn, past: Sequence[turns.Turn], profile: tuple[facts.Fact, ...]
+    ) -> proactive.Request:
         ever = self._journal.asked(turn.user)
         here = [number for session, number in ever.places if session == turn.session]
         return proactive.Request(
             words=turn.words,
-            profile=self._held(turn),
+            profile=profile,
             asked=ever.asked,
             declined=ever.declined,
             questions=len(here),
@@ -187,48 +239,32 @@ class Answering:
             open=_open(past),
         )
 
-    def _replied(
-        self, turn: turns.Turn, past: Sequence[turns.Turn]
-    ) -> Generator[str, None, turns.Turn]:
-        said: list[str] = []
-        ticket = None
-        try:
-            if self._worth_a_try(turn):
-                with self._tried(turn):
-                    ticket = self._submitted(turn, past)
-                    for piece in ticket:
-                        said.append(turns.clean(piece))
-                        yield said[-1]
-            if turn.question:
-                yield turns.join("".join(said), turn.question)[len("".join(said)) :]
-        except (GeneratorExit, KeyboardInterrupt):
-            if ticket is not None:
-                ticket.cancel()
-            self._journal.replied(turn, "".join(said), now=self._clock())
-            raise
-        return self._journal.replied(turn, "".join(said), now=self._clock())
+    # the answer
 
     def _submitted(self, turn: turns.Turn, past: Sequence[turns.Turn]) -> Any:
         """The answer's ticket; waits for room in the engine's queue."""
-        cfg, now = self._cfg, self._clock()
+        cfg, known = self._cfg, self._known(turn)
+        needs = self._needs(self._request(turn, past, known))
         prompt = self._parts.prompts.prompt(
-            self._held(turn), _history(past), turn.words, needs=turn.needs, now=now
+            known, _history(past), turn.words, needs=needs, now=turn.times[0]
         )
-        until = time.monotonic() + cfg.wait_seconds
-        while True:
-            try:
-                return self._parts.serves.submit(
-                    prompt,
-                    max_new_tokens=cfg.max_new_tokens,
-                    temperature=cfg.temperature,
-                    top_k=cfg.top_k,
-                    top_p=cfg.top_p,
-                    seed=zlib.crc32(f"{cfg.seed}/{turn.user}/{turn.session}/{turn.turn}".encode()),
-                )
-            except live.Busy:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(_POLL_SECONDS)
+        return batches.submitted(
+            self._parts.serves,
+            prompt,
+            wait_seconds=cfg.wait_seconds,
+            max_new_tokens=cfg.max_new_tokens,
+            temperature=cfg.temperature,
+            top_k=cfg.top_k,
+            top_p=cfg.top_p,
+            seed=zlib.crc32(f"{cfg.seed}/{turn.user}/{turn.session}/{turn.turn}".encode()),
+        )
+
+    def _known(self, turn: turns.Turn) -> tuple[facts.Fact, ...]:
+        """What was known when the turn was received, without what its words take back."""
+        known = self._profiles.as_of(turn.user, turn.times[0])
+        heard = wording.clean(turn.words, inferencer.MAX_WORDS)
+        gone = {op.replaces for op in forget.asked(heard, known)}
+        return tuple(fact for fact in known if fact.statement not in gone)
 
     # what they share
 

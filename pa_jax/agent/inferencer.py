@@ -107,13 +107,15 @@ class Inferencer:
         cfg: InferConfig,
         *,
         mesh: jax.sharding.Mesh | None = None,
+        writes: batches.Writes | None = None,
     ):
+        """`writes` decodes the snippets; None: engines of its own."""
         if model.tokenizer is None:
             raise ValueError(
                 "Inferencer got a model without a tokenizer; give models.load(SOURCE)."
             )
         self.cfg, self.words = cfg, model.tokenizer
-        self._engines = batches.Engines(model, cfg.rows, cfg.buckets, mesh)
+        self._writes = writes or batches.Engines(model, cfg.rows, cfg.buckets, mesh)
         shared = batches.Batches(model.module, cfg.rows, mesh)
         self.grounder = grounding.Grounder(model.tokenizer, shared)
         place = placing.PlaceConfig(
@@ -132,17 +134,14 @@ class Inferencer:
         spoken = [i for i, turn in enumerate(turns) if wording.clean(turn.words, MAX_WORDS)]
         if not spoken:
             return made
-        done = self._engines.greedy(
+        done = self._writes.greedy(
             [self.prompt(turns[i], now=now) for i in spoken],
             max_new_tokens=self.cfg.max_new_tokens,
             seed=seed,
         )
-        texts = [row[0] for row in done.texts]
-        ended = [bool(row[0]) for row in done.finished]
-        for i, found in zip(
-            spoken, self.read([turns[i] for i in spoken], texts, ended), strict=True
-        ):
-            made[i] = found
+        found = self.read([turns[i] for i in spoken], done.texts, done.finished)
+        for i, inferred in zip(spoken, found, strict=True):
+            made[i] = inferred
         return made
 
     def ops_of(self, turn: Observed, text: str) -> Inferred:

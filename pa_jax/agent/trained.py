@@ -33,6 +33,10 @@ class Trained:
         self.words, self.cfg = model.tokenizer, cfg
         self._engines = batches.Engines(model, cfg.rows, cfg.buckets, mesh)
 
+    def needs_of(self, requests: Sequence[proactive.Request]) -> list[proactive.Weights]:
+        """As Proactive's."""
+        return self.bounds.needs_of(requests)
+
     def decide(
         self, requests: Sequence[proactive.Request], *, now: datetime.datetime
     ) -> list[proactive.Decision]:
@@ -82,8 +86,7 @@ class Trained:
             )
             for episode in episodes
         ]
-        done = self._engines.greedy(asked, max_new_tokens=cfg.max_new_tokens, seed=0)
-        return [row[0] for row in done.texts]
+        return self._engines.greedy(asked, max_new_tokens=cfg.max_new_tokens, seed=0).texts
 
 
 def chosen(

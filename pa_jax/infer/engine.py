@@ -1,5 +1,6 @@
 """Rollouts on trees: each prompt is prefilled once, its branches decode against one shared KV."""
 
+import copy
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
@@ -204,6 +205,12 @@ class Engine:
         as_is = (self.mesh is None or self.mesh.size == 1) and dtypes == self._dtypes
         self.state = None  # the old copy goes before the new one is made
         self.state = state if as_is else self._laid_out(state)
+
+    def only(self, trunk: int) -> "Engine":
+        """The same engine with one prompt bucket, for prompts of like length; weights are shared."""
+        other = copy.copy(self)
+        other.trunks = (trunk,)
+        return other
 
     def generate(
         self,

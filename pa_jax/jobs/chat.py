@@ -15,7 +15,7 @@ import ml_collections
 from absl import logging
 
 from pa_jax import models
-from pa_jax.agent import inferencer, proactive, responder, session, trained
+from pa_jax.agent import batches, inferencer, proactive, responder, session, trained
 from pa_jax.core import files, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.infer import live
@@ -59,13 +59,12 @@ def open_agent(
     infer_rows, live_rows = (-(-c.rows // data) * data for c in (config.infer, config.live))
     with meshes.using(mesh):
         model = policy.load(config, mesh)
-        cfg = setup.section(inferencer.InferConfig, config.infer)
-        infer = inferencer.Inferencer(model, dataclasses.replace(cfg, rows=infer_rows), mesh=mesh)
+        engine = live.Live(model, mesh=mesh, **(dict(config.live) | {"rows": live_rows}))
+        infer = open_inferencer(config, model, engine, infer_rows, mesh)
         rule = proactive.Proactive(model, setup.section(proactive.AskConfig, config.ask), mesh=mesh)
         ask = asker(config, rule, policy.named(config, config.asker, mesh), mesh)
         reply = setup.section(responder.ReplyConfig, config.reply)
         respond = responder.Responder(model.tokenizer, reply)
-        engine = live.Live(model, mesh=mesh, **(dict(config.live) | {"rows": live_rows}))
         logging.info("compiling programs; the next start finds them compiled")
         engine.warm_up()
         seen = inferencer.Observed("", 0, 0, "", "I like tea.", ())
@@ -81,6 +80,27 @@ def open_agent(
         cfg=setup.section(session.AgentConfig, config.agent),
     )
     return agent, (agent.close, engine.close, profiles.close)
+
+
+def open_inferencer(
+    config: ml_collections.ConfigDict,
+    model: models.LoadedModel,
+    engine: live.Live,
+    rows: int,
+    mesh: jax.sharding.Mesh | None,
+) -> inferencer.Inferencer:
+    """An inferencer whose snippets decode on the engine of the replies, beside them."""
+    cfg = setup.section(inferencer.InferConfig, config.infer)
+    if max(cfg.buckets) > config.live.trunk or cfg.max_new_tokens > config.live.slots:
+        raise ValueError(
+            f"live.trunk={config.live.trunk}, live.slots={config.live.slots}: snippets want "
+            f"{max(cfg.buckets)} (infer.buckets) and {cfg.max_new_tokens} (infer.max_new_tokens); "
+            "raise the former or lower the latter."
+        )
+    writes = batches.Served(engine, config.agent.wait_seconds)
+    return inferencer.Inferencer(
+        model, dataclasses.replace(cfg, rows=rows), mesh=mesh, writes=writes
+    )
 
 
 def asker(
