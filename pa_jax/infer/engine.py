@@ -207,7 +207,7 @@ class Engine:
         self.state = state if as_is else self._laid_out(state)
 
     def only(self, trunk: int) -> "Engine":
-        """The same engine with one prompt bucket, for prompts of like length; weights are shared."""
+        """The same engine, weights shared, with one prompt bucket: for prompts of like length."""
         other = copy.copy(self)
         other.trunks = (trunk,)
         return other
