@@ -1,12 +1,12 @@
 """config.job -> the function (config, workdir) that runs it."""
 
-from pa_jax.jobs import bench, chat, eval, export, grpo, infer, judge, plan, sft
+from pa_jax.jobs import bench, chat, eval, export, grpo, judge, plan, profiles, sft
 
 JOBS = {
     "grpo": grpo.run,
     "sft": sft.run,
     "judge": judge.run,
-    "infer": infer.run,
+    "infer": profiles.run,
     "chat": chat.run,
     "bench": bench.run,
     "eval": eval.run,
