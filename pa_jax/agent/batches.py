@@ -29,7 +29,12 @@ class Writes(Protocol):
     """What Engines and Served do."""
 
     def greedy(
-        self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, seed: int
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        seed: int,
+        barred: Sequence[Sequence[int]] | None = None,
     ) -> Written: ...
 
 
@@ -70,9 +75,17 @@ class Engines:
         }
 
     def greedy(
-        self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, seed: int
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        seed: int,
+        barred: Sequence[Sequence[int]] | None = None,
     ) -> Written:
-        """A reply a prompt: prompts of like length together, the rest in the smallest engine."""
+        """A reply a prompt: prompts of like length together, the rest in the smallest engine.
+
+        No token of barred[i] is written for prompt i.
+        """
         texts, finished = [""] * len(prompts), [False] * len(prompts)
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         for start in range(0, len(order), self.rows):
@@ -90,6 +103,7 @@ class Engines:
                     temperature=0.0,
                     seed=seed,
                     stream=keys.Stream.GENERATE,
+                    barred=None if barred is None else [barred[i] for i in chosen],
                 )
             )
             for row, i in enumerate(chosen):
@@ -105,7 +119,12 @@ class Served:
         self.serves, self.wait_seconds = serves, wait_seconds
 
     def greedy(
-        self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, seed: int
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        seed: int,
+        barred: Sequence[Sequence[int]] | None = None,
     ) -> Written:
         """A reply a prompt; the requests of all that have room decode side by side."""
         tickets = [
@@ -116,8 +135,9 @@ class Served:
                 max_new_tokens=max_new_tokens,
                 temperature=0.0,
                 seed=seed,
+                barred=kept,
             )
-            for prompt in prompts
+            for prompt, kept in zip(prompts, barred or [()] * len(prompts), strict=True)
         ]
         done = [ticket.result() for ticket in tickets]
         return Written([reply.text for reply in done], [reply.finished for reply in done])

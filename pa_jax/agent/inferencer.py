@@ -1,10 +1,11 @@
 """A turn and the profile before it to the operations that the turn makes on the profile.
 
 The policy writes a snippet, with the prompt and the grammar of training. Each statement must speak
-of the user, not be what the user just asked to have forgotten, and be carried by the user's words
-of this turn (grounding); what is not is dropped and counted, never stored. What is left is placed
-into the taxonomy and becomes an ADD, or a REVISE where the words say which held fact it replaces.
-Retractions that the words ask for come first. Which facts give way is profile/update's matter.
+of the user, be more than what was asked for, not be what the user just asked to have forgotten,
+and be carried by the user's words of this turn (grounding); what is not is dropped and counted,
+never stored. What is left is placed into the taxonomy and becomes an ADD, or a REVISE where the
+words say which held fact it replaces. Retractions that the words ask for come first. Which facts
+give way is profile/update's matter.
 """
 
 import dataclasses
@@ -24,10 +25,11 @@ from pa_jax.profile import facts, forget, render, update, wording
 NO_SNIPPET = "no snippet"
 CUT = "cut off"
 NOT_ABOUT_USER = "not about the user"
+NOT_OWN = "asked for, or another's preference"
 FORGOTTEN = "asked to be forgotten"
 UNGROUNDED = "not in the user's words"
 REPEATED = "said twice"
-REASONS = (NO_SNIPPET, CUT, NOT_ABOUT_USER, FORGOTTEN, UNGROUNDED, REPEATED)
+REASONS = (NO_SNIPPET, CUT, NOT_ABOUT_USER, NOT_OWN, FORGOTTEN, UNGROUNDED, REPEATED)
 
 MAX_WORDS = 4000  # characters of a turn that rules over words look at
 
@@ -39,6 +41,8 @@ class InferConfig:
     rows            turns at a time
     buckets         prompt lengths in tokens that programs are compiled for; the longest is a limit
     max_new_tokens  of a snippet; a line that is cut off there is dropped
+    fresh           words of the facts that the prompt shows are written only if the turn says them:
+                    a policy that trained little likes to repeat what it is shown
     profile_chars, context_chars, user_chars    limits of the prompt's parts, as in training
     grounding       nats a token that the user's words must give a statement; ours, measured
     stated          share of a statement's content words from which the user stated it; ours
@@ -48,6 +52,7 @@ class InferConfig:
     rows: int
     buckets: tuple[int, ...]
     max_new_tokens: int
+    fresh: bool
     profile_chars: int
     context_chars: int
     user_chars: int
@@ -116,6 +121,7 @@ class Inferencer:
                 "Inferencer got a model without a tokenizer; give models.load(SOURCE)."
             )
         self.cfg, self.words = cfg, model.tokenizer
+        self._telling: dict[int, bool] = {}  # token -> has it content, or is it form
         self._writes = writes or batches.Engines(model, cfg.rows, cfg.buckets, mesh)
         shared = batches.Batches(model.module, cfg.rows, mesh)
         self.grounder = grounding.Grounder(model.tokenizer, shared)
@@ -135,10 +141,12 @@ class Inferencer:
         spoken = [i for i, turn in enumerate(turns) if wording.clean(turn.words, MAX_WORDS)]
         if not spoken:
             return made
+        asked = [self._asked(turns[i], now=now) for i in spoken]
         done = self._writes.greedy(
-            [self.prompt(turns[i], now=now) for i in spoken],
+            [ids for ids, _ in asked],
             max_new_tokens=self.cfg.max_new_tokens,
             seed=seed,
+            barred=[self._known(shown) for _, shown in asked] if self.cfg.fresh else None,
         )
         found = self.read([turns[i] for i in spoken], done.texts, done.finished)
         for i, inferred in zip(spoken, found, strict=True):
@@ -154,13 +162,18 @@ class Inferencer:
 
         User text of any length fits the largest bucket: its parts are halved until they do.
         """
+        return self._asked(turn, now=now)[0]
+
+    def _asked(self, turn: Observed, *, now: datetime.datetime) -> tuple[list[int], schema.Episode]:
+        """The prompt of a turn, and what it shows."""
         cfg = self.cfg
         limits = prompts.PromptConfig(cfg.profile_chars, cfg.context_chars, cfg.user_chars)
         while True:
-            messages = prompts.infer(self._episode(turn, limits, now=now), limits)
+            shown = self._episode(turn, limits, now=now)
+            messages = prompts.infer(shown, limits)
             ids = template.encode_chat(self.words, messages, add_generation_prompt=True)
             if len(ids) <= max(cfg.buckets):
-                return ids
+                return ids, shown
             if limits.user_chars < 16:
                 raise ValueError(
                     f"infer.buckets={cfg.buckets}: a prompt without the user's text takes "
@@ -202,6 +215,18 @@ class Inferencer:
             slots = [next(placed).slot for _ in draft.statements]
             made.append(draft.inferred(slots, self.cfg.stated))
         return made
+
+    def _known(self, shown: schema.Episode) -> list[int]:
+        """Content of the facts shown that nobody says in the turn, as tokens, newest fact first."""
+        texts = [text for part in (shown.user, shown.context) for text in (part, part.lower())]
+        said = {t for text in texts for lead in ("", " ") for t in self.words.encode(lead + text)}
+        known = (t for fact in reversed(shown.profile) for t in self.words.encode(fact))
+        return [t for t in dict.fromkeys(known) if t not in said and self._tells(t)]
+
+    def _tells(self, token: int) -> bool:
+        if token not in self._telling:
+            self._telling[token] = bool(wordings.content(self.words.decode([token])))
+        return self._telling[token]
 
     def _episode(
         self, turn: Observed, limits: prompts.PromptConfig, *, now: datetime.datetime
@@ -252,6 +277,8 @@ class _Draft:
     def _objection(self, statement: str) -> str:
         if not wordings.about_user(statement):
             return NOT_ABOUT_USER
+        if wordings.not_own(statement, self.heard):
+            return NOT_OWN
         if any(wordings.akin(statement, op.replaces) for op in self.forgets):
             return FORGOTTEN
         if any(wording.key(statement) == wording.key(other) for other in self.statements):

@@ -1,7 +1,8 @@
 """The weights and thresholds of the decision to ask, from hand-labelled requests.
 
 `fit` gives the weights of needs.SCORES for one model, `ranking` how well a model's needs agree with
-the labels, `sweep` what thresholds make of them. Choose on "dev", report on "test".
+the labels, `sweep` what thresholds make of them, `choose` the best of these. All are called with
+the requests of "dev"; those of "test" are for the report alone.
 """
 
 import dataclasses
@@ -95,3 +96,25 @@ def sweep(
         }
         found.append((setting, figures))
     return found
+
+
+def choose(
+    decider: proactive.Proactive,
+    wants: Sequence[requests.Request],
+    grid: Mapping[str, Sequence[float]],
+    *,
+    most: float,
+) -> tuple[dict[str, float], dict[str, float]]:
+    """The setting of `sweep` that asks most where nothing is known, and its shares.
+
+    Only those count whose share of faults, `known` and `nothing` alike, is at most `most`; of equal
+    ones the one with fewer faults. ValueError where there is none.
+    """
+    found = [
+        (setting, shares)
+        for setting, shares in sweep(decider, wants, grid)
+        if max(shares["known"], shares["nothing"]) <= most
+    ]
+    if not found:
+        raise ValueError(f"no setting of {dict(grid)} has faults of {most} or less; widen it.")
+    return max(found, key=lambda one: (one[1]["unknown"], -one[1]["known"], -one[1]["nothing"]))

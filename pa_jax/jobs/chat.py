@@ -54,6 +54,19 @@ def open_agent(
 ) -> tuple[session.Agent, tuple[Callable[[], None], ...]]:
     """The agent of a config's sections, warmed up, and what to call at the end, in order."""
     profiles = open_store(config.store)
+    parts, engine = open_parts(config)
+    cfg = setup.section(session.AgentConfig, config.agent)
+    agent = session.Agent(profiles, *parts, engine, clock=setup.utc_now, cfg=cfg)
+    return agent, (agent.close, engine.close, profiles.close)
+
+
+def open_parts(
+    config: ml_collections.ConfigDict,
+) -> tuple[
+    tuple[inferencer.Inferencer, proactive.Proactive | trained.Trained, responder.Responder],
+    live.Live,
+]:
+    """Who infers, who decides and who makes prompts, warmed up, and the engine that they share."""
     mesh = chosen_mesh(setup.section(meshes.MeshConfig, config.mesh))
     data = 1 if mesh is None else math.prod(mesh.shape[name] for name in sharding.DATA)
     infer_rows, live_rows = (-(-c.rows // data) * data for c in (config.infer, config.live))
@@ -70,16 +83,7 @@ def open_agent(
         seen = inferencer.Observed("", 0, 0, "", "I like tea.", ())
         infer.infer([seen], now=setup.utc_now(), seed=0)
         infer.ops_of(seen, "The user likes tea.")
-    agent = session.Agent(
-        profiles,
-        infer,
-        ask,
-        respond,
-        engine,
-        clock=setup.utc_now,
-        cfg=setup.section(session.AgentConfig, config.agent),
-    )
-    return agent, (agent.close, engine.close, profiles.close)
+    return (infer, ask, respond), engine
 
 
 def open_inferencer(

@@ -1,6 +1,6 @@
 """config.job -> the function (config, workdir) that runs it."""
 
-from pa_jax.jobs import bench, chat, eval, export, grpo, judge, plan, profiles, sft
+from pa_jax.jobs import bench, chat, eval, export, grpo, judge, pace, plan, profiles, sft
 
 JOBS = {
     "grpo": grpo.run,
@@ -12,4 +12,5 @@ JOBS = {
     "eval": eval.run,
     "export": export.run,
     "plan": plan.run,
+    "pace": pace.run,
 }
