@@ -105,16 +105,11 @@ def choose(
     *,
     most: float,
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """The setting of `sweep` that asks most where nothing is known, and its shares.
+    """The best setting of `sweep`, and its shares: `unknown` over `nothing`, `known` under `most`.
 
-    Only those count whose share of faults, `known` and `nothing` alike, is at most `most`; of equal
-    ones the one with fewer faults. ValueError where there is none.
+    Of equal ones the first in the grid. ValueError where none asks so seldom what is known.
     """
-    found = [
-        (setting, shares)
-        for setting, shares in sweep(decider, wants, grid)
-        if max(shares["known"], shares["nothing"]) <= most
-    ]
+    found = [one for one in sweep(decider, wants, grid) if one[1]["known"] < most]
     if not found:
-        raise ValueError(f"no setting of {dict(grid)} has faults of {most} or less; widen it.")
-    return max(found, key=lambda one: (one[1]["unknown"], -one[1]["known"], -one[1]["nothing"]))
+        raise ValueError(f"no setting of {dict(grid)} has `known` under {most}; widen the grid.")
+    return max(found, key=lambda one: one[1]["unknown"] - one[1]["nothing"])
