@@ -13,6 +13,7 @@ from pa_jax.core import keys
 from pa_jax.infer import buckets, engine, live
 from pa_jax.judge import forward
 
+TRUNKS = (16, 96, 128, 192, 256, 512, 1024)  # tokens of a turn that statements are held against
 _POLL_SECONDS = 0.02  # between tries for room in a full queue
 
 
@@ -52,7 +53,7 @@ class Batches:
 
     def __init__(self, module: nnx.Module, rows: int, mesh: jax.sharding.Mesh | None):
         self.rows, self.mesh = rows, mesh
-        self._by_rows = {n: forward.Forward(module, n, mesh) for n in sizes(rows, mesh)}
+        self._by_rows = {n: forward.Forward(module, n, mesh, TRUNKS) for n in sizes(rows, mesh)}
 
     def fitting(self, n: int) -> forward.Forward:
         """The smallest that takes n trees at once, the largest where none does."""

@@ -6,6 +6,7 @@ traced, so that a handful of programs, one a trunk width, serve every mix of req
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -219,6 +220,12 @@ def widths(trunk: int) -> tuple[int, ...]:
     return tuple(reversed(found))
 
 
+def entries(trunk: int) -> tuple[int, ...]:
+    """Prompt slots of the programs that let requests in: widths, and the middle between two."""
+    found = widths(trunk)
+    return tuple(sorted({*found, *((a + b) // 2 for a, b in itertools.pairwise(found))}))
+
+
 class Batch:
     """The rows of one model and the programs over them. Calls must not overlap."""
 
@@ -242,7 +249,7 @@ class Batch:
                 f"1, and trunk + slots at most the model's {longest} positions."
             )
         self.rows, self.slots, self.chunk = rows, slots, chunk
-        self.widths = widths(trunk)
+        self.widths, self._entries = widths(trunk), entries(trunk)
         self._run = run
         tokenizer = run.model.tokenizer
         self.ends = tuple(tokenizer.eos_ids) if tokenizer is not None else ()
@@ -256,7 +263,7 @@ class Batch:
     def admit(self, requests: Mapping[int, Request]) -> dict[int, tuple[int, float, bool]]:
         """Row -> request, at most `together`: first token of each, its log-prob, is it the last."""
         prompts = [list(r.prompt) for r in requests.values()]
-        width = buckets.fit(max(map(len, prompts)), self.widths, what="prompt")
+        width = buckets.fit(max(map(len, prompts)), self._entries, what="prompt")
         drawn = self._admit(list(requests), list(requests.values()), width)
         for row, prompt in zip(requests, prompts, strict=True):
             self._lengths[row] = len(prompt)
@@ -278,8 +285,9 @@ class Batch:
         """Compiles every program. All rows must be free."""
         nothing = Request([0], 1, seed=0, temperature=0.0, top_k=0, top_p=1.0)
         for _ in range(2):  # the second round sees the arrays that the programs themselves made
-            for width in self.widths:
+            for width in self._entries:
                 self._admit([self.rows], [nothing], width)
+            for width in self.widths:
                 self._advance(np.zeros(self.rows, bool), False, width)
 
     def _empty(self, trunk: int) -> Rows:

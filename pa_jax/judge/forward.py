@@ -32,7 +32,14 @@ def both(
 class Forward:
     """A frozen model split for jit; `rows` trees go in at a time, cut over the mesh."""
 
-    def __init__(self, module: nnx.Module, rows: int, mesh: jax.sharding.Mesh | None):
+    def __init__(
+        self,
+        module: nnx.Module,
+        rows: int,
+        mesh: jax.sharding.Mesh | None,
+        trunks: Sequence[int] = TRUNKS,
+    ):
+        self.trunks = trunks
         self.graph, self.state = nnx.split(module)
         self.rows, self.mesh = rows, mesh
         self.slots = 0  # token slots that went through the model so far, padding included
@@ -43,7 +50,13 @@ class Forward:
     ) -> score.TreeIds:
         """Up to `rows` trees in the judges' buckets."""
         made = score.pack(
-            trunks, branches, leaves, rows=self.rows, trunks=TRUNKS, nodes=NODES, mesh=self.mesh
+            trunks,
+            branches,
+            leaves,
+            rows=self.rows,
+            trunks=self.trunks,
+            nodes=NODES,
+            mesh=self.mesh,
         )
         self.slots += self.rows * made.spec.slots
         return made

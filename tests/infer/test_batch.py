@@ -155,3 +155,8 @@ def test_trunk_widths_are_halves_down_to_one_tile():
 def test_shapes_that_cannot_be_are_named(run, bad):
     with pytest.raises(ValueError, match=r"trunk \+ slots at most the model's 2048 positions"):
         make(run, **bad)
+
+
+def test_prompts_have_programs_half_way_between_two_widths():
+    assert batch.entries(512) == (128, 192, 256, 384, 512)
+    assert batch.entries(450) == (450,)
