@@ -13,7 +13,7 @@ import numpy as np
 
 from pa_jax.core.typing import Array, Float, Int, Key
 
-BLOCK = 256  # tokens a block of the two-stage draw
+BLOCKS = 128  # of tokens, in the two-stage draw; tp cuts a vocabulary between them
 BARRED = 64  # tokens that a row may be kept from drawing
 
 
@@ -71,7 +71,8 @@ def sample(
 def without(logits_bv: Float[Array, "b v"], barred_bk: Int[Array, "b k"]) -> Float[Array, "b v"]:
     """Logits with each row's barred tokens at -inf; a number that is no token bars nothing."""
     rows_b1 = jnp.arange(logits_bv.shape[0])[:, None]
-    return logits_bv.at[rows_b1, barred_bk].set(-jnp.inf, mode="drop")
+    out_bv = jnp.zeros(logits_bv.shape, bool).at[rows_b1, barred_bk].set(True, mode="drop")
+    return jnp.where(out_bv, -jnp.inf, logits_bv)  # a vocabulary cut over chips stays where it is
 
 
 def barred(rows: Sequence[Sequence[int]], vocab: int) -> Int[np.ndarray, "b k"]:
@@ -94,10 +95,10 @@ def _draw(logits_bv: Array, uniform_b: Array) -> Array:
     """
     b, v = logits_bv.shape
     weight = jnp.exp(logits_bv - logits_bv.max(axis=-1, keepdims=True))
-    weight = jnp.pad(weight, ((0, 0), (0, -v % BLOCK))).reshape(b, -1, BLOCK)
+    weight = jnp.pad(weight, ((0, 0), (0, -v % BLOCKS))).reshape(b, BLOCKS, -1)
     block_b, rest_b = _find(weight.sum(axis=-1), uniform_b * weight.sum(axis=(1, 2)))
     inside = jnp.take_along_axis(weight, block_b[:, None, None], axis=1)[:, 0]
-    return block_b * BLOCK + _find(inside, rest_b)[0]
+    return block_b * weight.shape[-1] + _find(inside, rest_b)[0]
 
 
 def _find(weight_bk: Array, target_b: Array) -> tuple[Array, Array]:

@@ -48,31 +48,42 @@ class TreeIds:
 
 def token_logprobs(
     model: decoder.Decoder,
-    hidden_bd: Float[Array, "b d"],
-    token_b: Int[Array, " b"],
-    real_b: Bool[Array, " b"],
+    hidden_nkd: Float[Array, "n k d"],
+    token_nk: Int[Array, "n k"],
+    real_nk: Bool[Array, "n k"],
     temperature: Float[Array, ""],
-) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+) -> tuple[Float[Array, "n k"], Float[Array, "n k"]]:
     """Log-prob of each token and entropy of its distribution, float32; 0 where not real.
 
     Real tokens are moved to the front and chunks without any are skipped, so padding costs no
-    output projection. The backward pass recomputes each chunk's logits.
+    output projection. On a mesh that happens within the rows of each chip: no hidden state leaves
+    it. The backward pass recomputes each chunk's logits.
     """
-    b, d = hidden_bd.shape
-    chunk = min(CHUNK, b)
-    chunks = -(-b // chunk)
-    order = jnp.argsort(~real_b, stable=True)
-    pad = chunks * chunk - b
-    hidden = jnp.pad(hidden_bd[order], ((0, pad), (0, 0))).reshape(chunks, chunk, d)
-    hidden = sharding.constrain(hidden, None, None, None)
-    token = jnp.pad(token_b[order], (0, pad)).reshape(chunks, chunk)
-    any_real = jnp.pad(real_b[order], (0, pad)).reshape(chunks, chunk).any(axis=-1)
+    n, k, d = hidden_nkd.shape
+    parts = sharding.row_parts(n)
+    each = n // parts * k
+    chunk = min(CHUNK, each)
+    chunks = -(-each // chunk)
+    real = real_nk.reshape(parts, each)
+    order = jnp.argsort(~real, axis=1, stable=True)
+
+    def chunked(x):
+        """[n, k, ...] as [chunks, parts, chunk, ...], real tokens first."""
+        x = x.reshape(parts, each, *x.shape[2:])
+        x = jnp.take_along_axis(x, order.reshape(parts, each, *[1] * (x.ndim - 2)), axis=1)
+        x = jnp.pad(x, ((0, 0), (0, chunks * chunk - each), *[(0, 0)] * (x.ndim - 2)))
+        x = x.reshape(parts, chunks, chunk, *x.shape[2:]).swapaxes(0, 1)
+        return sharding.constrain(x, None, "rows", *[None] * (x.ndim - 2))
+
+    hidden, token = chunked(hidden_nkd), chunked(token_nk)
+    any_real = chunked(real_nk).any(axis=(1, 2))
+    output = model.output()  # brought together once, not once a chunk
 
     def project(hidden, token):
-        logits = sharding.constrain(model.logits(hidden), None, "all_vocab") / temperature
+        logits = model.logits(hidden, output) / temperature
         total = jax.nn.logsumexp(logits, axis=-1)
-        logp = jnp.take_along_axis(logits, token[:, None], axis=-1)[:, 0] - total
-        share = jax.lax.stop_gradient(jnp.exp(logits - total[:, None]))
+        logp = jnp.take_along_axis(logits, token[..., None], axis=-1)[..., 0] - total
+        share = jax.lax.stop_gradient(jnp.exp(logits - total[..., None]))
         entropy = jax.lax.stop_gradient(total - jnp.sum(share * logits, axis=-1))
         return logp, entropy
 
@@ -80,16 +91,21 @@ def token_logprobs(
     # among it, would be kept once a chunk.
     @jax.checkpoint
     def projected(hidden, token, some):
-        nothing = jnp.zeros(chunk), jnp.zeros(chunk)
+        nothing = jnp.zeros((parts, chunk)), jnp.zeros((parts, chunk))
         return jax.lax.cond(some, project, lambda *_: nothing, hidden, token)
 
     def one(_, this):
         return None, projected(*this)
 
-    _, (logp, entropy) = jax.lax.scan(one, None, (hidden, token, any_real))
-    back = jnp.argsort(order)
-    logp, entropy = logp.reshape(-1)[:b][back], entropy.reshape(-1)[:b][back]
-    return jnp.where(real_b, logp, 0.0), jnp.where(real_b, entropy, 0.0)
+    _, found = jax.lax.scan(one, None, (hidden, token, any_real))
+    back = jnp.argsort(order, axis=1)
+
+    def restored(x):
+        x = jnp.take_along_axis(x.swapaxes(0, 1).reshape(parts, -1)[:, :each], back, axis=1)
+        return jnp.where(real_nk, x.reshape(n, k), 0.0)
+
+    logp, entropy = found
+    return restored(logp), restored(entropy)
 
 
 def branch_logprobs(
@@ -134,9 +150,10 @@ def leaf_labels(
 
 
 def _gathered(model, hidden_ntd, at, token, real, temperature):
-    n, d = hidden_ntd.shape[0], hidden_ntd.shape[-1]
-    hidden = jnp.take_along_axis(hidden_ntd, at.reshape(n, -1)[..., None], axis=1).reshape(-1, d)
-    logp, entropy = token_logprobs(model, hidden, token.reshape(-1), real.reshape(-1), temperature)
+    n = hidden_ntd.shape[0]
+    hidden_nkd = jnp.take_along_axis(hidden_ntd, at.reshape(n, -1)[..., None], axis=1)
+    token_nk, real_nk = token.reshape(n, -1), real.reshape(n, -1)
+    logp, entropy = token_logprobs(model, hidden_nkd, token_nk, real_nk, temperature)
     return logp.reshape(token.shape), entropy.reshape(token.shape)
 
 

@@ -189,7 +189,7 @@ class Decoder(nnx.Module):
 
         def layer(x_and_carry, this):
             (x_ntd, carry), (layer_state, layer_input) = x_and_carry, this
-            block = nnx.merge(graph, layer_state)
+            block = nnx.merge(graph, sharding.gathered(layer_state))
             x_ntd = sharding.constrain(x_ntd, "rows", None, None)
             x_ntd, load, kept, carry = block(
                 x_ntd, rotary, lambda q, k, v: attend(q, k, v, layer_input, carry)
@@ -237,19 +237,37 @@ class Decoder(nnx.Module):
             x = x.astype(self.final_norm[...].dtype)
         return x
 
-    def logits(self, hidden: Float[Array, "*b d"]) -> Float[Array, "*b v"]:
-        """Float32 logits of the given hidden states."""
+    def output(self) -> tuple[Array, Array | None]:
+        """The output projection, [v, d] where it is the embedding, else [d, v].
+
+        And the scale of each token where it is int8. On a mesh it is cut by vocabulary over tp and
+        brought together over the data axes.
+        """
         if self.cfg.tied:
-            name, weight = "embed", sharding.constrain(self.embed[...], "all_vocab", None)
-            spelled = "...d,vd->...v"
+            name, weight = "embed", sharding.constrain(self.embed[...], "vocab", None)
         else:
-            name, weight = "head", sharding.constrain(self.head[...], None, "all_vocab")
-            spelled = "...d,dv->...v"
+            name, weight = "head", sharding.constrain(self.head[...], None, "vocab")
         if name not in self.scales:
-            return jnp.einsum(spelled, hidden, weight, preferred_element_type=jnp.float32)
-        weight = weight.astype(hidden.dtype)
+            return weight, None
+        return weight, sharding.constrain(self.scales[name][...], "vocab")
+
+    def logits(
+        self, hidden: Float[Array, "*b d"], output: tuple[Array, Array | None] | None = None
+    ) -> Float[Array, "*b v"]:
+        """Float32 logits of the given hidden states, whose first axis is cut by rows.
+
+        `output` is what `output()` gave, for those who ask more than once.
+        """
+        weight, scale = output or self.output()
+        if scale is not None:
+            weight = weight.astype(hidden.dtype)
+        spelled = "...d,vd->...v" if self.cfg.tied else "...d,dv->...v"
         logits = jnp.einsum(spelled, hidden, weight, preferred_element_type=jnp.float32)
-        return logits * sharding.constrain(self.scales[name][...], "all_vocab")
+        if scale is not None:
+            logits = logits * scale
+        if logits.ndim > 1:
+            logits = sharding.constrain(logits, "rows", *[None] * (logits.ndim - 2), "vocab")
+        return logits
 
 
 def abstract(cfg: DecoderConfig, *, dtype, attention: str = "blocks") -> Decoder:

@@ -14,7 +14,7 @@ import jax
 from pa_jax.core import files
 from pa_jax.plan import cost, phases
 
-FORMAT = 1  # of the kept figures: raise it when their meaning changes
+FORMAT = 2  # of the kept figures: raise it when their meaning changes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -164,10 +164,25 @@ class _Walk:
                     names.append(user.name)
                 elif user.op == "fusion":
                     inner = self.program.computations[user.called("calls")]
-                    total += self._read(inner, at, full)
+                    if not user.root and _renames(inner, at):
+                        names.append(user.name)
+                    else:
+                        total += self._read(inner, at, full)
                 else:
                     return full
         return min(total, full)
+
+
+def _renames(inside: hlo.Computation, number: int) -> bool:
+    """Whether a fusion only gives its parameter another layout or type.
+
+    Inside another fusion nothing of it is made but what is asked for: XLA for TPU puts a copy of
+    all int8 layers before the slice that takes one of them.
+    """
+    one = inside.root
+    while one.op in THROUGH:
+        one = inside.by_name[one.operands[0]]
+    return one.op == "parameter" and one.inside == str(number)
 
 
 def _written(inside: hlo.Computation, made: float) -> float:

@@ -44,7 +44,7 @@ class Shape:
         width = BYTES.get(self.dtype)
         if width is None:
             width = int(digits.group()) / 8 if digits else 0
-        return self.size * width
+        return float(self.size * width)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -124,7 +124,8 @@ def test_chunks_equal_one_softmax_forward_and_backward(model, monkeypatch):
     def chunked(embed, hidden):
         module = nnx.merge(graph, nnx.state(model.module))
         module.embed = nnx.Param(embed)
-        logp, entropy = score.token_logprobs(module, hidden, token, real, jnp.float32(0.5))
+        rows = (x[None] for x in (hidden, token, real))
+        logp, entropy = (x[0] for x in score.token_logprobs(module, *rows, jnp.float32(0.5)))
         return jnp.sum(jnp.sin(logp)), (logp, entropy)
 
     def plain(embed, hidden):

@@ -80,6 +80,39 @@ def test_reading_one_layer_of_a_stack_is_not_reading_the_stack(mesh):
     assert stack <= got.hbm_bytes < 8 * stack  # each layer a few times, not the stack 50 times
 
 
+def test_a_layer_sliced_from_a_stack_in_another_layout_is_one_layer():
+    # as XLA for TPU writes a product with one of 36 int8 layers, names shortened
+    text = """HloModule jit_rollout
+%relaid (input: s8[36,256,512]) -> s8[36,256,512] {
+  %input = s8[36,256,512]{2,1,0:T(32,128)(4,1)} parameter(0)
+  ROOT %copy = s8[36,256,512]{2,1,0:T(8,128)(4,1)} copy(%input)
+}
+%layer (stack: s8[36,256,512], at: s32[]) -> s8[256,512,1] {
+  %stack = s8[36,256,512]{2,1,0:T(32,128)(4,1)} parameter(0)
+  %same = s8[36,256,512]{2,1,0:T(8,128)(4,1)} fusion(%stack), kind=kLoop, calls=%relaid
+  %at = s32[] parameter(1)
+  %zero = s32[] constant(0)
+  %one = s8[1,256,512]{2,1,0} dynamic-slice(%same, %at, %zero, %zero)
+  ROOT %flat = s8[256,512,1]{1,0,2} bitcast(%one)
+}
+%product (x: bf16[8,256], stack: s8[36,256,512], at: s32[]) -> f32[8,512] {
+  %x = bf16[8,256]{1,0} parameter(0)
+  %stack = s8[36,256,512]{2,1,0} parameter(1)
+  %at = s32[] parameter(2)
+  %w = s8[256,512,1]{1,0,2} fusion(%stack, %at), kind=kLoop, calls=%layer
+  ROOT %y = f32[8,512]{1,0} convolution(%x, %w), window={size=1}, dim_labels=bf_io0->bf
+}
+ENTRY %main (x: bf16[8,256], stack: s8[36,256,512], at: s32[]) -> f32[8,512] {
+  %x = bf16[8,256]{1,0} parameter(0)
+  %stack = s8[36,256,512]{2,1,0} parameter(1)
+  %at = s32[] parameter(2)
+  ROOT %y = f32[8,512]{1,0} fusion(%x, %stack, %at), kind=kOutput, calls=%product
+}
+"""
+    index = 4
+    assert cost.of_text(text).hbm_bytes == 8 * 256 * 2 + 256 * 512 + index + 8 * 512 * 4
+
+
 def test_a_loop_of_unknown_length_is_told_apart(mesh):
     def until(x, w):
         return jax.lax.while_loop(lambda x: x.sum() < 9, lambda x: x @ w, x)

@@ -14,7 +14,7 @@ from pa_jax import models
 from pa_jax.core import mesh as meshes
 from pa_jax.core import sharding
 from pa_jax.infer import engine, score
-from pa_jax.models import config, decoder
+from pa_jax.models import config, decoder, lora
 from pa_jax.rl import loss
 from pa_jax.train import step
 
@@ -25,6 +25,7 @@ MIXED = dataclasses.replace(
     DENSE, family="qwen3_moe", qk_norm=True, experts=8, experts_per_token=2, norm_topk=True
 )
 MODELS = {"dense": DENSE, "moe": MIXED}
+KINDS = [*MODELS, "dense lora", "moe lora"]
 SLOW = [(8, 1, 1), (4, 2, 1), (2, 4, 1), (1, 8, 1), (1, 1, 8), (1, 2, 4)]
 MESHES = [(2, 2, 2), *(pytest.param(shape, marks=pytest.mark.slow) for shape in SLOW)]
 N, P, G, C = 8, 12, 2, 5
@@ -32,11 +33,26 @@ N, P, G, C = 8, 12, 2, 5
 
 @functools.cache
 def subject(kind: str) -> models.LoadedModel:
-    cfg = MODELS[kind]
-    make = lambda: decoder.Decoder(  # noqa: E731
-        cfg, key=jax.random.key(0), dtype="float32", attention="blocks"
-    )
-    return models.LoadedModel(make(), cfg, None, {})
+    """A random model; of "lora" with adapters that change its answers already."""
+    name, _, adapters = kind.partition(" ")
+    cfg = MODELS[name]
+    module = decoder.Decoder(cfg, key=jax.random.key(0), dtype="float32", attention="blocks")
+    if adapters:
+        module = lora.add(module, lora.LoraConfig(rank=4, alpha=8.0), jax.random.key(1))
+        for i, pair in enumerate(module.blocks.lora.values()):
+            key = jax.random.fold_in(jax.random.key(2), i)
+            pair["b"][...] = 0.1 * jax.random.normal(key, pair["b"].shape)
+    return models.LoadedModel(module, cfg, None, {})
+
+
+def trained(kind: str, mesh) -> tuple[nnx.GraphDef, nnx.State, nnx.State]:
+    """Graph, what trains and what is frozen, laid out on the mesh."""
+    module = subject(kind).module
+    parts = lora.split(module) if module.blocks.lora else (*nnx.split(module), nnx.State({}))
+    if mesh is None:
+        return parts
+    rules = sharding.TRAIN_RULES
+    return parts[0], *(jax.device_put(x, sharding.shardings(x, mesh, rules)) for x in parts[1:])
 
 
 @functools.cache
@@ -75,9 +91,7 @@ def batch(mesh) -> loss.GroupBatch:
 
 def updated(kind: str, mesh, micro: int):
     """Loss, the log-probs before, and every parameter moved by its plain gradient."""
-    graph, params = nnx.split(subject(kind).module)
-    if mesh is not None:
-        params = jax.device_put(params, sharding.shardings(params, mesh, sharding.TRAIN_RULES))
+    graph, params, frozen = trained(kind, mesh)
     tx = optax.sgd(1.0)
     state = step.create(params, tx, mesh=mesh)
     loss_fn = functools.partial(
@@ -90,8 +104,8 @@ def updated(kind: str, mesh, micro: int):
     update = step.make_update(graph, loss_fn, tx, micro=micro, compute="float32", where=where)
     made = batch(mesh)
     with meshes.using(mesh):
-        logp = score.scored(graph, state.params, made.trees, jnp.float32(1.0))
-        new, metrics = update(state, made)
+        logp = score.scored(graph, step.whole(state, frozen), made.trees, jnp.float32(1.0))
+        new, metrics = update(state, made, frozen)
     if mesh is not None:
         assert all(jax.tree.leaves(jax.tree.map(lambda x, s: x.sharding == s, new, where)))
     moved = jax.tree.map(lambda new, old: np.asarray(new) - np.asarray(old), new.params, params)
@@ -108,7 +122,7 @@ def grid(shape):
     return meshes.make(meshes.MeshConfig(fsdp, tp, ep), jax.devices()[:8])
 
 
-@pytest.mark.parametrize("kind", sorted(MODELS))
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", MESHES, ids=str)
 def test_loss_logprobs_and_gradients_equal_one_device(kind, shape):
     want_loss, want_logp, want = alone(kind)
@@ -129,7 +143,7 @@ def test_microbatches_take_rows_of_every_chip():
         assert np.linalg.norm(a[...] - b[...]) <= 1e-5 * max(np.linalg.norm(b[...]), 1.0), path
 
 
-@pytest.mark.parametrize("kind", sorted(MODELS))
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", MESHES, ids=str)
 def test_sampled_tokens_equal_those_of_one_device(kind, shape):
     prompts = [list(range(3, 3 + n)) for n in (5, 9, 2, 7, 1, 3, 8, 4)]
