@@ -121,7 +121,6 @@ class Inferencer:
                 "Inferencer got a model without a tokenizer; give models.load(SOURCE)."
             )
         self.cfg, self.words = cfg, model.tokenizer
-        self._telling: dict[int, bool] = {}  # token -> has it content, or is it form
         self._writes = writes or batches.Engines(model, cfg.rows, cfg.buckets, mesh)
         shared = batches.Batches(model.module, cfg.rows, mesh)
         self.grounder = grounding.Grounder(model.tokenizer, shared)
@@ -217,16 +216,21 @@ class Inferencer:
         return made
 
     def _known(self, shown: schema.Episode) -> list[int]:
-        """Content of the facts shown that nobody says in the turn, as tokens, newest fact first."""
-        texts = [text for part in (shown.user, shown.context) for text in (part, part.lower())]
-        said = {t for text in texts for lead in ("", " ") for t in self.words.encode(lead + text)}
-        known = (t for fact in reversed(shown.profile) for t in self.words.encode(fact))
-        return [t for t in dict.fromkeys(known) if t not in said and self._tells(t)]
+        """Tokens that begin a content word of a fact shown which nobody says, newest fact first."""
+        said = wordings.content(f"{shown.user} {shown.context}")
+        unsaid, other = {}, set()
+        for word in (word for fact in reversed(shown.profile) for word in fact.split()):
+            own, begins = wordings.content(word), self._begins(word)
+            if own and not own & said:
+                unsaid[begins] = None
+            else:
+                other.add(begins)
+        return [token for token in unsaid if token not in other]
 
-    def _tells(self, token: int) -> bool:
-        if token not in self._telling:
-            self._telling[token] = bool(wordings.content(self.words.decode([token])))
-        return self._telling[token]
+    def _begins(self, word: str) -> int:
+        """The first token of a word inside a line that is not blank."""
+        ids = self.words.encode(f" {word}")
+        return next((token for token in ids if self.words.decode([token]).strip()), ids[0])
 
     def _episode(
         self, turn: Observed, limits: prompts.PromptConfig, *, now: datetime.datetime

@@ -227,12 +227,14 @@ def test_snippets_beside_replies_are_those_of_engines_of_their_own(tiny, agent):
 
 
 def test_known_words_may_be_written_where_the_turn_says_them(agent):
-    def barred(words):
-        tokens = agent._known(schema.Episode("e", "u", (MILD,), "", words, None))
-        return {agent.words.decode([token]).strip() for token in tokens}
+    def barred(words, *facts):
+        tokens = agent._known(schema.Episode("e", "u", facts, "", words, None))
+        return [agent.words.decode([token]) for token in tokens]
 
-    assert barred("A mild dish without chili, when eating out!") == set()
-    assert "The" not in "".join(barred("Tea."))
+    assert barred("A mild dish without chili, when eating out!", MILD) == []
+    assert barred("Tea.", "The user likes xylophones.") == ["x"]
+    assert barred("Tea.", "The user likes xylophones.", "The user likes zebras.") == ["z", "x"]
+    assert barred("A zebra!", "The user likes xylophones.", "The user likes zebra.") == ["x"]
 
 
 def test_a_list_of_preferences_becomes_statements_about_the_user():
