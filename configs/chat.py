@@ -25,6 +25,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.asker = ""  # model source or run of a policy trained with task=ask; "": the rule of `ask`
     c.reply = common.replying(preset)
     c.live = common.serving(preset)
-    c.live.rows = 1
+    c.live.rows = 2  # a reply, and the turn's snippet beside it
     c.agent = common.answering(preset)
     return c

@@ -5,6 +5,11 @@ python -m pa_jax.main --config=configs/infer.py --config.model.source=RUN       
 python -m pa_jax.main --config=configs/infer.py --config.data.source=messages \
     --config.data.path=FILE --config.split=all                        dialogues as JSONL
 python -m pa_jax.main --config=configs/infer.py --config.calibrate=200          the thresholds
+python -m pa_jax.main --config=configs/infer.py "--config.runs=('RUN',)"
+    one table: model.source and each run, turn by turn and reading the whole dialogue at once
+python -m pa_jax.main --config=configs/infer.py --config.drift=200 --config.data.heldout_users=100
+python -m pa_jax.main --config=configs/infer.py "--config.horizon=(8,32,100,300)" \
+    --config.size.sessions=38 --config.data.heldout_users=8     snippets=gold: gold alone
 """
 
 import ml_collections
@@ -25,8 +30,19 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.size = {"sessions": 2 if small else 4, "turns": 2 if small else 8}  # synthetic; 0: drawn
     c.split = "heldout"  # train | heldout | all
     c.infer = common.inference(preset)
-    c.users = c.infer.rows  # users on the way at a time
+    c.users = 4 * c.infer.rows  # users on the way at a time: batches of like length
     c.store = ""  # database URL; "": profiles.db in the work directory
     c.snippets = "policy"  # policy | gold (the data's own snippets, placed and applied)
-    c.calibrate = 0  # held-out statements to measure thresholds on, instead of inferring
+    # Instead of inferring:
+    c.calibrate = 0  # held-out statements to measure thresholds on
+    c.runs = ()  # work directories of training runs, each measured beside model.source ...
+    c.ways = ("turns", "full_history")  # ... turn by turn, and reading all at once
+    c.full_history = {
+        "rows": 2 if small else 4,  # users at a time
+        "buckets": (1024,) if small else (2048, 3072, 4096),  # prompt tokens; beyond: left out
+        "max_new_tokens": 16 if small else 384,
+    }
+    c.drift = 0  # changes of preference to look at
+    c.horizon = ()  # turns a user after which to look; size.sessions must give as many
+    c.reply = common.replying(preset)  # horizon: how long its prompt gets
     return c

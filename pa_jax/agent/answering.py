@@ -1,9 +1,13 @@
 """How a turn is answered: from the stage that the journal has to the next one, up to the reply.
 
-Each step reads what the earlier ones kept and keeps its own result before the next begins, so it
-makes no difference where a process ended and another went on.
+The answer is written from what was known when the turn was received; its words are in the prompt
+anyway. Beside it, in another thread and on the same engine, the turn's snippet is inferred and
+applied, and with what is known then it is decided whether to ask. Each step keeps its own result
+before the next begins and reads what earlier ones kept, and the answer reads nothing of this turn
+but its words, so it makes no difference where a process ended and another went on.
 """
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import datetime
@@ -17,9 +21,10 @@ from absl import logging
 from pa_jax.agent import caller, gather, inferencer, proactive
 from pa_jax.dialogue import schema
 from pa_jax.infer import live
-from pa_jax.profile import facts, store, turns
+from pa_jax.profile import facts, forget, store, turns, wording
 
 RECENT = 32  # turns of a session that are looked at, more than any prompt shows
+_TICK = datetime.timedelta(microseconds=1)
 
 
 @runtime_checkable
@@ -34,6 +39,8 @@ class Infers(Protocol):
 @runtime_checkable
 class Decides(Protocol):
     """What proactive.Proactive does."""
+
+    def needs_of(self, requests: Sequence[proactive.Request]) -> list[proactive.Weights]: ...
 
     def decide(
         self, requests: Sequence[proactive.Request], *, now: datetime.datetime
@@ -114,12 +121,18 @@ class Answering:
         self._infer = gather.Gather(
             lambda observed: parts.infers.infer(observed, now=clock(), seed=cfg.seed), **together
         )
+        self._needs = gather.Gather(parts.decides.needs_of, **together)
         self._decide = gather.Gather(
             lambda asked: parts.decides.decide(asked, now=clock()), **together
         )
+        self._beside = concurrent.futures.ThreadPoolExecutor(
+            cfg.together, thread_name_prefix="learn"
+        )
 
     def close(self) -> None:
-        """Ends the threads that batch; turns under way get through."""
+        """Ends the threads that learn and batch; turns under way get through."""
+        self._beside.shutdown()
+        self._needs.close()
         self._infer.close()
         self._decide.close()
 
@@ -132,27 +145,65 @@ class Answering:
         """
         who = asked_by or caller.Caller()
         who.turn = turn
+        if turn.reached(turns.REPLIED):
+            return turn
         past = self._journal.last(turn.user, turn.session, RECENT)
         past = tuple(earlier for earlier in past if earlier.turn < turn.turn and earlier.words)
+        said: list[str] = []
+        pieces: Iterable[str] = ()
+        learning = None
+        try:
+            if self._worth_a_try(turn) and not who.left:
+                with self._tried(turn):
+                    pieces = self._submitted(turn, past, who)
+            learning = self._beside.submit(self._learnt, turn, past, who.context)
+            yield from self._spoken(turn, pieces, learning, said)
+            question = learning.result().question
+            if question:
+                yield turns.join("".join(said), question)[len("".join(said)) :]
+        except (GeneratorExit, KeyboardInterrupt):
+            if learning is not None:
+                self._journal.replied(learning.result(), "".join(said), now=self._clock())
+            raise
+        finally:
+            if who.ticket is not None:
+                who.ticket.cancel()
+            concurrent.futures.wait([learning] if learning else [])  # it is still the user's turn
+        return self._journal.replied(learning.result(), "".join(said), now=self._clock())
+
+    def _spoken(
+        self,
+        turn: turns.Turn,
+        pieces: Iterable[str],
+        learning: concurrent.futures.Future,
+        said: list[str],
+    ) -> Iterator[str]:
+        """The answer piece by piece, also put into `said`; ends early when `learning` fails."""
+        with self._tried(turn):
+            for piece in pieces:
+                said.append(turns.clean(piece))
+                yield said[-1]
+                if learning.done() and learning.exception() is not None:
+                    return
+
+    # what is learnt and decided while the answer is written
+
+    def _learnt(self, turn: turns.Turn, past: Sequence[turns.Turn], before: str) -> turns.Turn:
+        """The turn, decided; `before` is what its first words answer."""
         if not turn.reached(turns.INFERRED):
-            turn = self._inferred(turn, past, who)
+            turn = self._inferred(turn, past, before)
         if not turn.reached(turns.APPLIED):
-            self._profiles.apply(turn.user, turn.ops, turn.source, now=self._clock())
+            now = max(self._clock(), turn.times[0] + _TICK)  # not known when it was received
+            self._profiles.apply(turn.user, turn.ops, turn.source, now=now)
             turn = self._journal.applied(turn, now=self._clock())
         if not turn.reached(turns.DECIDED):
             turn = self._decided(turn, past)
-        if not turn.reached(turns.REPLIED):
-            turn = yield from self._replied(turn, past, who)
         return turn
 
-    # the steps
-
-    def _inferred(
-        self, turn: turns.Turn, past: Sequence[turns.Turn], who: caller.Caller
-    ) -> turns.Turn:
+    def _inferred(self, turn: turns.Turn, past: Sequence[turns.Turn], before: str) -> turns.Turn:
         found = inferencer.Inferred("", (), ())
         if self._worth_a_try(turn):
-            context = (past[-1].reply or "") if past else who.context
+            context = (past[-1].reply or "") if past else before
             seen = inferencer.Observed(
                 turn.user, turn.session, turn.turn, context, turn.words, self._held(turn)
             )
@@ -170,7 +221,7 @@ class Answering:
         found = proactive.Decision((), 1.0, 0.0, None, None, "")
         if self._worth_a_try(turn):
             with self._tried(turn):
-                found = self._decide(self._request(turn, past))
+                found = self._decide(self._request(turn, past, self._held(turn)))
         return self._journal.decided(
             turn,
             needs=found.needs,
@@ -180,12 +231,14 @@ class Answering:
             now=self._clock(),
         )
 
-    def _request(self, turn: turns.Turn, past: Sequence[turns.Turn]) -> proactive.Request:
+    def _request(
+        self, turn: turns.Turn, past: Sequence[turns.Turn], profile: tuple[facts.Fact, ...]
+    ) -> proactive.Request:
         ever = self._journal.asked(turn.user)
         here = [number for session, number in ever.places if session == turn.session]
         return proactive.Request(
             words=turn.words,
-            profile=self._held(turn),
+            profile=profile,
             asked=ever.asked,
             declined=ever.declined,
             questions=len(here),
@@ -193,32 +246,17 @@ class Answering:
             open=_open(past),
         )
 
-    def _replied(
-        self, turn: turns.Turn, past: Sequence[turns.Turn], who: caller.Caller
-    ) -> Generator[str, None, turns.Turn]:
-        said: list[str] = []
-        try:
-            if self._worth_a_try(turn) and not who.left:
-                with self._tried(turn):
-                    for piece in self._submitted(turn, past, who):
-                        said.append(turns.clean(piece))
-                        yield said[-1]
-            if turn.question:
-                yield turns.join("".join(said), turn.question)[len("".join(said)) :]
-        except (GeneratorExit, KeyboardInterrupt):
-            who.leave()
-            self._journal.replied(turn, "".join(said), now=self._clock())
-            raise
-        return self._journal.replied(turn, "".join(said), now=self._clock())
+    # the answer
 
     def _submitted(
         self, turn: turns.Turn, past: Sequence[turns.Turn], who: caller.Caller
     ) -> Iterable[str]:
         """The answer's pieces; waits for room in the engine's queue."""
-        cfg, now = self._cfg, self._clock()
+        cfg, known = self._cfg, self._known(turn)
+        needs = self._needs(self._request(turn, past, known))
         history = [*who.before, *_history(past)]
         prompt = self._parts.prompts.prompt(
-            self._held(turn), history, turn.words, needs=turn.needs, now=now, system=who.system
+            known, history, turn.words, needs=needs, now=turn.times[0], system=who.system
         )
         how = {
             "max_new_tokens": cfg.max_new_tokens,
@@ -229,6 +267,13 @@ class Answering:
         }
         submit = functools.partial(self._parts.serves.submit, prompt, **how | who.how)
         return who.ticket_of(submit, wait_seconds=cfg.wait_seconds)
+
+    def _known(self, turn: turns.Turn) -> tuple[facts.Fact, ...]:
+        """What was known when the turn was received, without what its words take back."""
+        known = self._profiles.as_of(turn.user, turn.times[0])
+        heard = wording.clean(turn.words, inferencer.MAX_WORDS)
+        gone = {op.replaces for op in forget.asked(heard, known)}
+        return tuple(fact for fact in known if fact.statement not in gone)
 
     # what they share
 

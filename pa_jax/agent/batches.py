@@ -1,6 +1,9 @@
 """One model behind few batch sizes: a lone user does not pay for the rows of a full batch."""
 
+import dataclasses
+import time
 from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -8,12 +11,37 @@ from flax import nnx
 
 from pa_jax import models
 from pa_jax.core import keys
-from pa_jax.infer import buckets, engine, sampling
+from pa_jax.infer import buckets, engine, live, sampling
 from pa_jax.judge import forward
 
 # Coarse: all that a server may need is compiled before its first request.
-TRUNKS = (16, 128, 256, 1024)
+TRUNKS = (16, 128, 256, 512, 1024)  # tokens of a turn that statements are held against
 NODES = (64, 128, 256, 1024)
+_POLL_SECONDS = 0.02  # between tries for room in a full queue
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """A reply a prompt, and whether the model came to its end."""
+
+    texts: list[str]
+    finished: list[bool]
+
+
+@runtime_checkable
+class Writes(Protocol):
+    """What Engines and Served do."""
+
+    def warm_up(self, max_new_tokens: int) -> None: ...
+
+    def greedy(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        seed: int,
+        barred: Sequence[Sequence[int]] | None = None,
+    ) -> Written: ...
 
 
 def sizes(rows: int, mesh: jax.sharding.Mesh | None) -> tuple[int, ...]:
@@ -55,7 +83,7 @@ class Engines:
         trunks: Sequence[int],
         mesh: jax.sharding.Mesh | None,
     ):
-        self.rows = rows
+        self.rows, self._trunks = rows, tuple(trunks)
         self._by_rows = {
             n: engine.Engine(model, mesh=mesh, rows=n, trunks=trunks) for n in sizes(rows, mesh)
         }
@@ -69,18 +97,88 @@ class Engines:
             key_n = keys.row_keys(base, np.zeros(rows, np.int32))
             for trunk in run.trunks:
                 prompts = buckets.pad_rows([[0]] * rows, trunk)
-                run.decode(prompts, key_n, how, (1, slots), 1)
+                kept = sampling.barred([()] * rows, run.model.config.vocab)
+                run.decode(prompts, key_n, how, (1, slots), 1, kept)
 
     def greedy(
-        self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, seed: int
-    ) -> engine.Completions:
-        """One completion a prompt, by the smallest engine that takes them all at once."""
-        fitting = next(n for n in self._by_rows if n >= min(len(prompts), self.rows))
-        return self._by_rows[fitting].generate(
-            prompts,
-            n=1,
-            max_new_tokens=max_new_tokens,
-            temperature=0.0,
-            seed=seed,
-            stream=keys.Stream.GENERATE,
-        )
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        seed: int,
+        barred: Sequence[Sequence[int]] | None = None,
+    ) -> Written:
+        """A reply a prompt: prompts of like length together, the rest in the smallest engine.
+
+        No token of barred[i] is written for prompt i.
+        """
+        texts, finished = [""] * len(prompts), [False] * len(prompts)
+        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+        for start in range(0, len(order), self.rows):
+            chosen = order[start : start + self.rows]
+            fitting = next(n for n in self._by_rows if n >= len(chosen))
+            longest = max(len(prompts[i]) for i in chosen)
+            trunk = buckets.fit(longest, self._trunks, what="prompt")
+            done = (
+                self._by_rows[fitting]
+                .only(trunk)
+                .generate(
+                    [prompts[i] for i in chosen],
+                    n=1,
+                    max_new_tokens=max_new_tokens,
+                    temperature=0.0,
+                    seed=seed,
+                    stream=keys.Stream.GENERATE,
+                    barred=[() if barred is None else barred[i] for i in chosen],
+                )
+            )
+            for row, i in enumerate(chosen):
+                texts[i], finished[i] = done.texts[row][0], bool(done.finished[row][0])
+        return Written(texts, finished)
+
+
+class Served:
+    """The same replies from an engine that serves others meanwhile: each is one more request."""
+
+    def __init__(self, serves: Any, wait_seconds: float):
+        """`serves` is a live.Live; room in its queue is waited for that long."""
+        self.serves, self.wait_seconds = serves, wait_seconds
+
+    def warm_up(self, max_new_tokens: int) -> None:
+        """Nothing: who owns the engine warms it up."""
+
+    def greedy(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        seed: int,
+        barred: Sequence[Sequence[int]] | None = None,
+    ) -> Written:
+        """A reply a prompt; the requests of all that have room decode side by side."""
+        tickets = [
+            submitted(
+                self.serves,
+                prompt,
+                wait_seconds=self.wait_seconds,
+                max_new_tokens=max_new_tokens,
+                temperature=0.0,
+                seed=seed,
+                barred=kept,
+            )
+            for prompt, kept in zip(prompts, barred or [()] * len(prompts), strict=True)
+        ]
+        done = [ticket.result() for ticket in tickets]
+        return Written([reply.text for reply in done], [reply.finished for reply in done])
+
+
+def submitted(serves: Any, prompt: Sequence[int], *, wait_seconds: float, **how: Any) -> Any:
+    """serves.submit(prompt, ...), as soon as its queue has room; Busy after `wait_seconds`."""
+    until = time.monotonic() + wait_seconds
+    while True:
+        try:
+            return serves.submit(prompt, **how)
+        except live.Busy:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_POLL_SECONDS)

@@ -1,14 +1,16 @@
 """A turn and the profile before it to the operations that the turn makes on the profile.
 
 The policy writes a snippet, with the prompt and the grammar of training. Each statement must speak
-of the user, not be what the user just asked to have forgotten, and be carried by the user's words
-of this turn (grounding); what is not is dropped and counted, never stored. What is left is placed
-into the taxonomy and becomes an ADD, or a REVISE where the words say which held fact it replaces.
-Retractions that the words ask for come first. Which facts give way is profile/update's matter.
+of the user, be more than what was asked for, not be what the user just asked to have forgotten,
+and be carried by the user's words of this turn (grounding); what is not is dropped and counted,
+never stored. What is left is placed into the taxonomy and becomes an ADD, or a REVISE where the
+words say which held fact it replaces. Retractions that the words ask for come first. Which facts
+give way is profile/update's matter.
 """
 
 import dataclasses
 import datetime
+import math
 from collections.abc import Sequence
 
 import jax
@@ -23,10 +25,11 @@ from pa_jax.profile import facts, forget, render, update, wording
 NO_SNIPPET = "no snippet"
 CUT = "cut off"
 NOT_ABOUT_USER = "not about the user"
+NOT_OWN = "asked for, or another's preference"
 FORGOTTEN = "asked to be forgotten"
 UNGROUNDED = "not in the user's words"
 REPEATED = "said twice"
-REASONS = (NO_SNIPPET, CUT, NOT_ABOUT_USER, FORGOTTEN, UNGROUNDED, REPEATED)
+REASONS = (NO_SNIPPET, CUT, NOT_ABOUT_USER, NOT_OWN, FORGOTTEN, UNGROUNDED, REPEATED)
 
 MAX_WORDS = 4000  # characters of a turn that rules over words look at
 
@@ -38,6 +41,8 @@ class InferConfig:
     rows            turns at a time
     buckets         prompt lengths in tokens that programs are compiled for; the longest is a limit
     max_new_tokens  of a snippet; a line that is cut off there is dropped
+    fresh           words of the facts that the prompt shows are written only if the turn says them:
+                    a policy that trained little likes to repeat what it is shown
     profile_chars, context_chars, user_chars    limits of the prompt's parts, as in training
     grounding       nats a token that the user's words must give a statement; ours, measured
     stated          share of a statement's content words from which the user stated it; ours
@@ -47,6 +52,7 @@ class InferConfig:
     rows: int
     buckets: tuple[int, ...]
     max_new_tokens: int
+    fresh: bool
     profile_chars: int
     context_chars: int
     user_chars: int
@@ -107,13 +113,15 @@ class Inferencer:
         cfg: InferConfig,
         *,
         mesh: jax.sharding.Mesh | None = None,
+        writes: batches.Writes | None = None,
     ):
+        """`writes` decodes the snippets; None: engines of its own."""
         if model.tokenizer is None:
             raise ValueError(
                 "Inferencer got a model without a tokenizer; give models.load(SOURCE)."
             )
         self.cfg, self.words = cfg, model.tokenizer
-        self._engines = batches.Engines(model, cfg.rows, cfg.buckets, mesh)
+        self._writes = writes or batches.Engines(model, cfg.rows, cfg.buckets, mesh)
         shared = batches.Batches(model.module, cfg.rows, mesh)
         self.grounder = grounding.Grounder(model.tokenizer, shared)
         place = placing.PlaceConfig(
@@ -123,7 +131,7 @@ class Inferencer:
 
     def warm_up(self) -> None:
         """Compiles every program that `infer` needs, so that no turn waits for one."""
-        self._engines.warm_up(self.cfg.max_new_tokens)
+        self._writes.warm_up(self.cfg.max_new_tokens)
         self.grounder.warm_up(self.cfg.max_new_tokens)
         self.placer.warm_up()
 
@@ -138,17 +146,16 @@ class Inferencer:
         spoken = [i for i, turn in enumerate(turns) if wording.clean(turn.words, MAX_WORDS)]
         if not spoken:
             return made
-        done = self._engines.greedy(
-            [self.prompt(turns[i], now=now) for i in spoken],
+        asked = [self._asked(turns[i], now=now) for i in spoken]
+        done = self._writes.greedy(
+            [ids for ids, _ in asked],
             max_new_tokens=self.cfg.max_new_tokens,
             seed=seed,
+            barred=[self._known(shown) for _, shown in asked] if self.cfg.fresh else None,
         )
-        texts = [row[0] for row in done.texts]
-        ended = [bool(row[0]) for row in done.finished]
-        for i, found in zip(
-            spoken, self.read([turns[i] for i in spoken], texts, ended), strict=True
-        ):
-            made[i] = found
+        found = self.read([turns[i] for i in spoken], done.texts, done.finished)
+        for i, inferred in zip(spoken, found, strict=True):
+            made[i] = inferred
         return made
 
     def ops_of(self, turn: Observed, text: str) -> Inferred:
@@ -160,13 +167,18 @@ class Inferencer:
 
         User text of any length fits the largest bucket: its parts are halved until they do.
         """
+        return self._asked(turn, now=now)[0]
+
+    def _asked(self, turn: Observed, *, now: datetime.datetime) -> tuple[list[int], schema.Episode]:
+        """The prompt of a turn, and what it shows."""
         cfg = self.cfg
         limits = prompts.PromptConfig(cfg.profile_chars, cfg.context_chars, cfg.user_chars)
         while True:
-            messages = prompts.infer(self._episode(turn, limits, now=now), limits)
+            shown = self._episode(turn, limits, now=now)
+            messages = prompts.infer(shown, limits)
             ids = template.encode_chat(self.words, messages, add_generation_prompt=True)
             if len(ids) <= max(cfg.buckets):
-                return ids
+                return ids, shown
             if limits.user_chars < 16:
                 raise ValueError(
                     f"infer.buckets={cfg.buckets}: a prompt without the user's text takes "
@@ -183,12 +195,21 @@ class Inferencer:
         turns: Sequence[Observed],
         texts: Sequence[str],
         finished: Sequence[bool] | None = None,
+        *,
+        trusted: bool = False,
     ) -> list[Inferred]:
-        """What the turns make of snippet texts; `finished` says which came to their end."""
+        """What the turns make of snippet texts; `finished` says which came to their end.
+
+        Those of `trusted` texts (gold) are not grounded: all that they say is certain.
+        """
         ended = finished or [True] * len(texts)
         drafts = [_Draft(*each) for each in zip(turns, texts, ended, strict=True)]
         episodes = [_heard(turn) for turn in turns]
-        gains = self.grounder.gains(episodes, [draft.statements for draft in drafts])
+        statements = [draft.statements for draft in drafts]
+        if trusted:
+            gains = [[math.inf] * len(row) for row in statements]
+        else:
+            gains = self.grounder.gains(episodes, statements)
         for draft, row in zip(drafts, gains, strict=True):
             draft.ground(row, self.cfg.grounding)
         said = [statement for draft in drafts for statement in draft.statements]
@@ -199,6 +220,23 @@ class Inferencer:
             slots = [next(placed).slot for _ in draft.statements]
             made.append(draft.inferred(slots, self.cfg.stated))
         return made
+
+    def _known(self, shown: schema.Episode) -> list[int]:
+        """Tokens that begin a content word of a fact shown which nobody says, newest fact first."""
+        said = wordings.content(f"{shown.user} {shown.context}")
+        unsaid, other = {}, set()
+        for word in (word for fact in reversed(shown.profile) for word in fact.split()):
+            own, begins = wordings.content(word), self._begins(word)
+            if own and not own & said:
+                unsaid[begins] = None
+            else:
+                other.add(begins)
+        return [token for token in unsaid if token not in other]
+
+    def _begins(self, word: str) -> int:
+        """The first token of a word inside a line that is not blank."""
+        ids = self.words.encode(f" {word}")
+        return next((token for token in ids if self.words.decode([token]).strip()), ids[0])
 
     def _episode(
         self, turn: Observed, limits: prompts.PromptConfig, *, now: datetime.datetime
@@ -249,6 +287,8 @@ class _Draft:
     def _objection(self, statement: str) -> str:
         if not wordings.about_user(statement):
             return NOT_ABOUT_USER
+        if wordings.not_own(statement, self.heard):
+            return NOT_OWN
         if any(wordings.akin(statement, op.replaces) for op in self.forgets):
             return FORGOTTEN
         if any(wording.key(statement) == wording.key(other) for other in self.statements):

@@ -10,6 +10,8 @@ the slots that they fall on by more than the other possible answers' words would
 """
 
 import dataclasses
+import hashlib
+import threading
 from collections.abc import Sequence
 
 import jax
@@ -22,6 +24,7 @@ from pa_jax.profile import facts, taxonomy
 PEERS = 3  # best slots of a category that speak for it
 SCORES = ("lexical", "lexical_peers", "topical", "topical_peers")
 
+REMEMBERED = 256  # texts whose scores are kept: those of a turn are wanted twice
 REACH = 1.0  # log-odds below `relevant` from which an answer can lift a slot
 
 
@@ -62,6 +65,9 @@ class Needs:
         sizes = [len(category.subcategories) for category in content.categories]
         self._ends = np.cumsum(sizes)[:-1]
         self._usual: dict[str, Float[np.ndarray, " s"]] = {}
+        self.remembered = REMEMBERED
+        self._lock = threading.Lock()
+        self._seen: dict[bytes, Float[np.ndarray, "s 4"]] = {}  # by a digest: no words are kept
         self._topics = None
         if cfg.topical or cfg.topical_peers:
             self._topics = topics.Topics(model, self.lexicon, rows=cfg.rows, mesh=mesh)
@@ -83,9 +89,22 @@ class Needs:
     def scores(self, texts: Sequence[str]) -> Float[np.ndarray, "n s 4"]:
         """The SCORES of every slot."""
         texts = [text[-2 * self.cfg.words_chars :] for text in texts]  # an open request, a turn
+        digests = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts]
+        with self._lock:
+            seen = {key: self._seen[key] for key in digests if key in self._seen}
+        new = {key: text for key, text in zip(digests, texts, strict=True) if key not in seen}
+        if new:
+            seen |= dict(zip(new, self._scored(list(new.values())), strict=True))
+            with self._lock:
+                self._seen |= {key: seen[key] for key in new}
+                for key in list(self._seen)[: -self.remembered]:
+                    del self._seen[key]
+        return np.array([seen[key] for key in digests]).reshape(-1, len(self._index), len(SCORES))
+
+    def _scored(self, texts: Sequence[str]) -> Float[np.ndarray, "n s 4"]:
         lexical = np.array([self.lexicon.score(text) for text in texts])
         topical = np.zeros_like(lexical)
-        if self._topics is not None and texts:
+        if self._topics is not None:
             topical = self._topics.score(texts)
         columns = [lexical, self._peers(lexical), topical, self._peers(topical)]
         return np.stack(columns, axis=-1).astype(np.float64)

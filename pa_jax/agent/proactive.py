@@ -30,6 +30,8 @@ from pa_jax.profile import decay, facts, taxonomy
 
 ANY = "*"  # in Request.declined: the user wants no questions at all
 
+Weights = tuple[tuple[str, float], ...]  # slots and the probability that each matters
+
 
 @dataclasses.dataclass(frozen=True)
 class AskConfig(needing.NeedsConfig):
@@ -89,7 +91,7 @@ class Decision:
     why       the reason in plain words, without anything that the user said
     """
 
-    needs: tuple[tuple[str, float], ...]
+    needs: Weights
     coverage: float
     value: float
     slot: str | None
@@ -115,22 +117,23 @@ class Proactive:
         """Compiles every program that `decide` needs, so that no turn waits for one."""
         self.needs.warm_up()
 
-    def decide(self, requests: Sequence[Request], *, now: datetime.datetime) -> list[Decision]:
-        """A decision for each request, in order."""
-        if not requests:
-            return []
+    def needs_of(self, requests: Sequence[Request]) -> list[Weights]:
+        """What the answer to each request needs; a decision on the same words costs little then."""
         end = self.cfg.words_chars
         texts = [f"{r.open[-end:]} {r.words[-end:]}".strip() for r in requests]
-        found = self.needs.of(texts, [request.profile for request in requests])
+        return self.needs.of(texts, [request.profile for request in requests])
+
+    def decide(self, requests: Sequence[Request], *, now: datetime.datetime) -> list[Decision]:
+        """A decision for each request, in order."""
         return [
             decision(request, weights, cfg=self.cfg, now=now)
-            for request, weights in zip(requests, found, strict=True)
+            for request, weights in zip(requests, self.needs_of(requests), strict=True)
         ]
 
 
 def decision(
     request: Request,
-    needs: tuple[tuple[str, float], ...],
+    needs: Weights,
     *,
     cfg: AskConfig,
     now: datetime.datetime,
@@ -165,7 +168,7 @@ def decision(
 
 def _against(
     request: Request,
-    needs: tuple[tuple[str, float], ...],
+    needs: Weights,
     best: str | None,
     value: float,
     cfg: AskConfig,

@@ -1,6 +1,7 @@
 """What a user meets: a session answers, asks, and keeps what it learnt; any number at a time.
 
-A turn is received, inferred, applied, decided and replied (profile/turns.py). Sessions of one user
+A turn is received, inferred, applied, decided and replied (profile/turns.py), its answer written
+while it is inferred (agent/answering.py). Sessions of one user
 take turns, over threads and processes; those of different users share the models' batches.
 """
 

@@ -35,6 +35,29 @@ _STATE = re.compile(
 )
 _HEAD = re.compile(r"^(?:\S+\s+){0,5}")  # where a denial without a stance stands
 _SUBJECT = re.compile(r"\b(?:user|user['’]s|I|I['’](?:m|ve|d|ll)|my|me|My|Me)\b")
+_SENTENCE = re.compile(r"[^.!?;\n]+[.!?;\n]*")
+_ASKS = re.compile(
+    r"^\W*(?:(?:and|but|so|also|then|now|hi|hello|hey|there|please|kindly|just)\W+)*(?:"
+    r"(?:can|could|would|will|won['’]t|do|does|did|is|are|has|have|should|might) (?!I\b)\w+"
+    r"|give|tell|show|help|write|make|find|explain|suggest|recommend|list|draft|plan|shorten"
+    r"|translate|summari[sz]e|turn|convert|fix|check|compare|describe|define|name|create"
+    r"|generate|rewrite|rephrase|proofread|calculate|compute|sort|draw|sketch|prepare"
+    r"|design|teach|remind|walk me|talk me|think of|come up|look up"
+    r")\b",
+    re.IGNORECASE,
+)
+_OTHERS = re.compile(  # somebody else's stance
+    r"^\W*(?:\w+[,.]\W+)?(?:[A-Z]\w+|[Mm]y \w+|[Oo]ur \w+|[Aa]n? [\w ]{1,30}? I know|[Hh]e|[Ss]he)"
+    r"(?: from \w+)? (?:prefers|likes|loves|enjoys|wants|favou?rs|adores|hates|avoids|insists on"
+    r"|goes for|opts for|swears by|sticks to|asked for|can['’]t (?:stand|bear|get enough of))\b"
+)
+_OWN = re.compile(  # the user speaks of a stance of theirs, also inside a request
+    r"\bI(?:['’](?:d|m|ve|ll))? (?:\w+ ){0,3}?(?:"
+    rf"{_FOR}|{_AGAINST}"
+    r"|prefer|like|love|enjoy|want|favou?r|adore|choose|pick|need|hate|avoid|detest|go|swear|stick"
+    r"|insist|settle|used)\b|\bmy (?:favou?rite|preference|taste|choice|thing)\b",
+    re.IGNORECASE,
+)
 _SITUATION = re.compile(r"\s(?:in|on|at|for|with|when|while|during|after|before|because|to)\s")
 
 
@@ -71,6 +94,27 @@ def said(statement: str, heard: Set[str]) -> float:
     """Share of the statement's content words among `heard`, those of the user's own words."""
     own = content(statement)
     return len(own & heard) / max(len(own), 1)
+
+
+def not_own(statement: str, words: str) -> bool:
+    """Whether a statement only says what the user asks for, or what somebody else likes.
+
+    It does when each sentence of the words that holds half of its content words or more is a
+    question, a request or another's stance, without a stance of the user's own. Where no sentence
+    does, as in "the second one, please", it was understood from what the words answer.
+    """
+    own = content(statement)
+    if not own:
+        return False
+    carried = False
+    for sentence in _SENTENCE.findall(words):
+        if 2 * len(own & content(sentence)) < len(own):
+            continue
+        asks = sentence.rstrip().endswith("?") or _ASKS.match(sentence) is not None
+        if not (asks or _OTHERS.match(sentence.strip())) or _OWN.search(sentence):
+            return False
+        carried = True
+    return carried
 
 
 def akin(a: str, b: str) -> bool:

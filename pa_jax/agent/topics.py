@@ -33,7 +33,7 @@ NOTHING = (  # requests without a topic, whose mean is the prior
     "What's 12 percent of 80?",
     "Thanks, that was helpful.",
 )
-TRUNKS = (48, 96, 192, 384)  # tokens of a prompt; what is longer is cut at its start
+TRUNKS = (48, 64, 80, 96, 128, 192, 384)  # tokens of a prompt; what is longer is cut at its start
 FLOOR = 1e-7  # of a probability
 
 
@@ -92,11 +92,10 @@ class Topics:
         out = np.zeros((len(prompts), len(self._tokens)), np.float32)
         order = sorted(range(len(prompts)), key=fits.__getitem__)
         while order:
-            chosen = [i for i in order[: self._rows] if fits[i] == fits[order[0]]]
-            order = order[len(chosen) :]
+            chosen, order = order[: self._rows], order[self._rows :]
             few = len(chosen) <= len(PROMPTS) and self._mesh is None  # one user's turn
             empty = [[0]] * ((len(PROMPTS) if few else self._rows) - len(chosen))
-            batch = buckets.pad_rows([*(prompts[i] for i in chosen), *empty], fits[chosen[0]])
+            batch = buckets.pad_rows([*(prompts[i] for i in chosen), *empty], fits[chosen[-1]])
             with meshes.using(self._mesh):
                 put = (sharding.put(x, self._mesh, "rows") for x in batch)
                 probs = next_probs(self._graph, self._state, *put, jnp.asarray(self._tokens))

@@ -38,6 +38,10 @@ class Trained:
         self.bounds.warm_up()
         self._engines.warm_up(self.cfg.max_new_tokens)
 
+    def needs_of(self, requests: Sequence[proactive.Request]) -> list[proactive.Weights]:
+        """As Proactive's."""
+        return self.bounds.needs_of(requests)
+
     def decide(
         self, requests: Sequence[proactive.Request], *, now: datetime.datetime
     ) -> list[proactive.Decision]:
@@ -87,8 +91,7 @@ class Trained:
             )
             for episode in episodes
         ]
-        done = self._engines.greedy(asked, max_new_tokens=cfg.max_new_tokens, seed=0)
-        return [row[0] for row in done.texts]
+        return self._engines.greedy(asked, max_new_tokens=cfg.max_new_tokens, seed=0).texts
 
 
 def chosen(

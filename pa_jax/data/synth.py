@@ -122,13 +122,19 @@ class _User:
                 offer = self._turn(kind, next_kind, offer)
 
     def _plan(self, turns: int) -> list[str]:
-        """Kinds of one session: a choice follows some turn, a change an earlier session."""
+        """Kinds of one session: a choice follows some turn, a change an earlier session.
+
+        When few slots are left that have not come up, only changes and distractors are.
+        """
         drawn = self.rng.choices(tuple(_KINDS), tuple(_KINDS.values()), k=turns)
         if drawn[0] == "choice":
             drawn[0] = "persona"
         changes = [place for place, kind in enumerate(drawn) if kind == "change"]
         for place in changes[len(self._changeable()) :]:
             drawn[place] = "explicit"
+        left = sum(len(self._options(path)) >= _MIN_OPTIONS for path in self.deck)
+        if left <= 2 * turns:
+            return [kind if kind == "change" else "distractor" for kind in drawn]
         return drawn
 
     def _turn(self, kind: str, next_kind: str, offer: _Offer | None) -> _Offer | None:

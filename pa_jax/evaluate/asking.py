@@ -11,14 +11,13 @@ import copy
 import dataclasses
 import datetime
 import math
+import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from pa_jax.agent import declining, proactive, responder
-from pa_jax.agent import needs as needing
 from pa_jax.core import keys
-from pa_jax.core.typing import Float
 from pa_jax.data import requests
 from pa_jax.evaluate import asking_users, metrics
 from pa_jax.infer import engine
@@ -66,24 +65,11 @@ class Session:
         return len(needed & {fact.statement for fact in self.profile}) / max(len(needed), 1)
 
 
-class _Remembering(needing.Needs):
-    """The same needs, with each text scored once: a simulation says the same things often."""
-
-    def __init__(self, needs: needing.Needs) -> None:
-        vars(self).update(vars(needs))
-        self._seen: dict[str, np.ndarray] = {}
-
-    def scores(self, texts: Sequence[str]) -> Float[np.ndarray, "n s 4"]:
-        new = [text for text in dict.fromkeys(texts) if text not in self._seen]
-        if new:
-            self._seen |= dict(zip(new, super().scores(new), strict=True))
-        return np.stack([self._seen[text] for text in texts])
-
-
 def remembering(decider: proactive.Proactive) -> proactive.Proactive:
     """The decider for a simulation: deciding twice on the same words costs little."""
     other = copy.copy(decider)
-    other.needs = _Remembering(decider.needs)
+    other.needs = copy.copy(decider.needs)
+    other.needs.remembered = sys.maxsize
     return other
 
 

@@ -1,7 +1,8 @@
 """The weights and thresholds of the decision to ask, from hand-labelled requests.
 
 `fit` gives the weights of needs.SCORES for one model, `ranking` how well a model's needs agree with
-the labels, `sweep` what thresholds make of them. Choose on "dev", report on "test".
+the labels, `sweep` what thresholds make of them, `choose` the best of these. All are called with
+the requests of "dev"; those of "test" are for the report alone.
 """
 
 import dataclasses
@@ -95,3 +96,20 @@ def sweep(
         }
         found.append((setting, figures))
     return found
+
+
+def choose(
+    decider: proactive.Proactive,
+    wants: Sequence[requests.Request],
+    grid: Mapping[str, Sequence[float]],
+    *,
+    most: float,
+) -> tuple[dict[str, float], dict[str, float]]:
+    """The best setting of `sweep`, and its shares: `unknown` over `nothing`, `known` under `most`.
+
+    Of equal ones the first in the grid. ValueError where none asks so seldom what is known.
+    """
+    found = [one for one in sweep(decider, wants, grid) if one[1]["known"] < most]
+    if not found:
+        raise ValueError(f"no setting of {dict(grid)} has `known` under {most}; widen the grid.")
+    return max(found, key=lambda one: one[1]["unknown"] - one[1]["nothing"])

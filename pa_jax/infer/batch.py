@@ -6,6 +6,7 @@ traced, so that a handful of programs, one a trunk width, serve every mix of req
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ class Request:
     temperature: float
     top_k: int
     top_p: float
+    barred: Sequence[int] = ()
 
 
 @jax.tree_util.register_dataclass
@@ -48,6 +50,7 @@ class Joining:
     allowed: Int[Array | np.ndarray, " n"]
     seed: UInt32[Array | np.ndarray, " n"]
     how: sampling.Sampling
+    barred: Int[Array | np.ndarray, "n b"]
 
 
 @jax.tree_util.register_dataclass
@@ -67,6 +70,7 @@ class Rows:
     done: Bool[Array, " n"]
     key: UInt32[Array, "n 2"]
     how: sampling.Sampling
+    barred: Int[Array, "n b"]
 
 
 @jax.tree_util.register_dataclass
@@ -117,7 +121,8 @@ def empty(graph: nnx.GraphDef, state: Any, *, count: int, trunk: int, slots: int
     zero, real = jnp.zeros(count, jnp.int32), jnp.zeros(count, jnp.float32)
     how = sampling.Sampling(real, zero, real + 1)
     done, key = jnp.ones(count, bool), jnp.zeros((count, 2), jnp.uint32)
-    return _laid_out(Rows(kv(trunk), kv(1, slots), zero, zero, zero, zero, done, key, how))
+    barred = jnp.full((count, sampling.BARRED), cfg.vocab, jnp.int32)
+    return _laid_out(Rows(kv(trunk), kv(1, slots), zero, zero, zero, zero, done, key, how, barred))
 
 
 @functools.partial(jax.jit, static_argnames="graph", donate_argnames="rows")
@@ -129,6 +134,7 @@ def admit(
     logits, kv = engine.prefill(model, joining.prompt, joining.trunk_len)
     zero = jnp.zeros_like(joining.row)
     key = jax.vmap(_branch_key)(joining.seed)
+    logits = sampling.without(logits, joining.barred)
     token, logp = sampling.sample(logits, _step_keys(key, zero), joining.how)
     done = (joining.allowed <= 1) | (token[:, None] == end).any(axis=-1)
     width = joining.prompt.shape[1]
@@ -149,6 +155,7 @@ def admit(
         entered(rows.done, done),
         entered(rows.key, key),
         jax.tree.map(entered, rows.how, joining.how),
+        entered(rows.barred, joining.barred),
     )
     return _laid_out(rows), Drawn(token[:, None], logp[:, None], zero + 1, done)
 
@@ -184,7 +191,8 @@ def advance(
         logits, own_kv = engine.decode_step(
             model, token[:, None], trunk_kv, own_kv, rows.trunk_len, step
         )
-        new, logp = sampling.sample(logits[:, 0], _step_keys(rows.key, step + 1), rows.how)
+        allowed = sampling.without(logits[:, 0], rows.barred)
+        new, logp = sampling.sample(allowed, _step_keys(rows.key, step + 1), rows.how)
         alive = ~out.done
         token, step = jnp.where(alive, new, token), step + alive
         ended = (token[:, None] == end).any(axis=-1) | (step + 1 >= rows.allowed)
@@ -212,6 +220,12 @@ def widths(trunk: int) -> tuple[int, ...]:
     return tuple(reversed(found))
 
 
+def entries(trunk: int) -> tuple[int, ...]:
+    """Prompt slots of the programs that let requests in: widths, and the middle between two."""
+    found = widths(trunk)
+    return tuple(sorted({*found, *((a + b) // 2 for a, b in itertools.pairwise(found))}))
+
+
 class Batch:
     """The rows of one model and the programs over them. Calls must not overlap."""
 
@@ -235,7 +249,7 @@ class Batch:
                 f"1, and trunk + slots at most the model's {longest} positions."
             )
         self.rows, self.slots, self.chunk = rows, slots, chunk
-        self.widths = widths(trunk)
+        self.widths, self._entries = widths(trunk), entries(trunk)
         self._run = run
         tokenizer = run.model.tokenizer
         self.ends = tuple(tokenizer.eos_ids) if tokenizer is not None else ()
@@ -249,7 +263,7 @@ class Batch:
     def admit(self, requests: Mapping[int, Request]) -> dict[int, tuple[int, float, bool]]:
         """Row -> request, at most `together`: first token of each, its log-prob, is it the last."""
         prompts = [list(r.prompt) for r in requests.values()]
-        width = buckets.fit(max(map(len, prompts)), self.widths, what="prompt")
+        width = buckets.fit(max(map(len, prompts)), self._entries, what="prompt")
         drawn = self._admit(list(requests), list(requests.values()), width)
         for row, prompt in zip(requests, prompts, strict=True):
             self._lengths[row] = len(prompt)
@@ -271,8 +285,9 @@ class Batch:
         """Compiles every program. All rows must be free."""
         nothing = Request([0], 1, seed=0, temperature=0.0, top_k=0, top_p=1.0)
         for _ in range(2):  # the second round sees the arrays that the programs themselves made
-            for width in self.widths:
+            for width in self._entries:
                 self._admit([self.rows], [nothing], width)
+            for width in self.widths:
                 self._advance(np.zeros(self.rows, bool), False, width)
 
     def _empty(self, trunk: int) -> Rows:
@@ -295,6 +310,7 @@ class Batch:
             np.array([r.allowed for r in requests], np.int32),
             np.array([r.seed for r in requests], np.uint32),
             how,
+            sampling.barred([r.barred for r in requests], self._run.model.config.vocab),
         )
         run = self._run
         with meshes.using(run.mesh):

@@ -15,7 +15,7 @@ import ml_collections
 from absl import logging
 
 from pa_jax import models
-from pa_jax.agent import inferencer, proactive, responder, session, trained
+from pa_jax.agent import batches, inferencer, proactive, responder, session, trained
 from pa_jax.core import files, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.infer import live
@@ -54,33 +54,57 @@ def open_agent(
 ) -> tuple[session.Agent, tuple[Callable[[], None], ...]]:
     """The agent of a config's sections, warmed up, and what to call at the end, in order."""
     profiles = open_store(config.store)
+    parts, engine = open_parts(config)
+    cfg = setup.section(session.AgentConfig, config.agent)
+    agent = session.Agent(profiles, *parts, engine, clock=setup.utc_now, cfg=cfg)
+    return agent, (agent.close, engine.close, profiles.close)
+
+
+def open_parts(
+    config: ml_collections.ConfigDict,
+) -> tuple[
+    tuple[inferencer.Inferencer, proactive.Proactive | trained.Trained, responder.Responder],
+    live.Live,
+]:
+    """Who infers, who decides and who makes prompts, warmed up, and the engine that they share."""
     mesh = chosen_mesh(setup.section(meshes.MeshConfig, config.mesh))
     data = 1 if mesh is None else math.prod(mesh.shape[name] for name in sharding.DATA)
     infer_rows, live_rows = (-(-c.rows // data) * data for c in (config.infer, config.live))
     with meshes.using(mesh):
         model = policy.load(config, mesh)
-        cfg = setup.section(inferencer.InferConfig, config.infer)
-        infer = inferencer.Inferencer(model, dataclasses.replace(cfg, rows=infer_rows), mesh=mesh)
+        engine = live.Live(model, mesh=mesh, **(dict(config.live) | {"rows": live_rows}))
+        infer = open_inferencer(config, model, engine, infer_rows, mesh)
         rule = proactive.Proactive(model, setup.section(proactive.AskConfig, config.ask), mesh=mesh)
         ask = asker(config, rule, policy.named(config, config.asker, mesh), mesh)
         reply = setup.section(responder.ReplyConfig, config.reply)
         respond = responder.Responder(model.tokenizer, reply)
-        engine = live.Live(model, mesh=mesh, **(dict(config.live) | {"rows": live_rows}))
         logging.info("compiling programs; the next start finds them compiled")
         engine.warm_up()
         seen = inferencer.Observed("", 0, 0, "", "I like tea.", ())
         infer.infer([seen], now=setup.utc_now(), seed=0)
         infer.ops_of(seen, "The user likes tea.")
-    agent = session.Agent(
-        profiles,
-        infer,
-        ask,
-        respond,
-        engine,
-        clock=setup.utc_now,
-        cfg=setup.section(session.AgentConfig, config.agent),
+    return (infer, ask, respond), engine
+
+
+def open_inferencer(
+    config: ml_collections.ConfigDict,
+    model: models.LoadedModel,
+    engine: live.Live,
+    rows: int,
+    mesh: jax.sharding.Mesh | None,
+) -> inferencer.Inferencer:
+    """An inferencer whose snippets decode on the engine of the replies, beside them."""
+    cfg = setup.section(inferencer.InferConfig, config.infer)
+    if max(cfg.buckets) > config.live.trunk or cfg.max_new_tokens > config.live.slots:
+        raise ValueError(
+            f"live.trunk={config.live.trunk}, live.slots={config.live.slots}: snippets want "
+            f"{max(cfg.buckets)} (infer.buckets) and {cfg.max_new_tokens} (infer.max_new_tokens); "
+            "raise the former or lower the latter."
+        )
+    writes = batches.Served(engine, config.agent.wait_seconds)
+    return inferencer.Inferencer(
+        model, dataclasses.replace(cfg, rows=rows), mesh=mesh, writes=writes
     )
-    return agent, (agent.close, engine.close, profiles.close)
 
 
 def asker(

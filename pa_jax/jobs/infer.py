@@ -12,75 +12,20 @@ import itertools
 import json
 import pathlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import jax
 import ml_collections
 import tqdm
 from absl import logging
 
 from pa_jax.agent import inferencer
 from pa_jax.core import files
-from pa_jax.core import mesh as meshes
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data import source
-from pa_jax.dialogue import schema
-from pa_jax.evaluate import calibration, profile_match
-from pa_jax.jobs import policy, setup
+from pa_jax.evaluate import profile_match, talks
+from pa_jax.jobs import setup
 from pa_jax.profile import database, facts, portable, store
-
-SNIPPETS = ("policy", "gold")
-Clock = Callable[[], datetime.datetime]
-
-
-@dataclasses.dataclass(frozen=True)
-class Talk:
-    """All turns of one user in order; sessions count from 0."""
-
-    user: str
-    turns: tuple[schema.Turn, ...]
-
-    def observed(self, number: int, profile: tuple[facts.Fact, ...]) -> inferencer.Observed:
-        """Turn `number`, with the message it answers where it is of the same session."""
-        turn = self.turns[number]
-        before = self.turns[number - 1] if number else None
-        answers = before is not None and before.session == turn.session
-        context = before.assistant if answers else ""
-        return inferencer.Observed(self.user, turn.session, number, context, turn.user, profile)
-
-
-def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """The `infer` job; with config.calibrate it measures the thresholds instead."""
-    if jax.process_count() > 1:
-        raise ValueError(f"{jax.process_count()} processes: infer runs as one; start it alone.")
-    if config.snippets not in SNIPPETS:
-        raise ValueError(f"snippets={config.snippets!r}: choose one of {list(SNIPPETS)}.")
-    setup.open_workdir(config, workdir)
-    mesh = setup.mesh(config, rows={"infer.rows": config.infer.rows})
-    with meshes.using(mesh):
-        model = policy.load(config, mesh)
-        cfg = setup.section(inferencer.InferConfig, config.infer)
-        agent = inferencer.Inferencer(model, cfg, mesh=mesh)
-        if config.calibrate:
-            calibrate(config, workdir, agent)
-        else:
-            infer(config, workdir, agent)
-
-
-def calibrate(
-    config: ml_collections.ConfigDict, workdir: pathlib.Path, agent: inferencer.Inferencer
-) -> None:
-    """Measures grounding, then placing, on config.calibrate statements of each kind."""
-    episodes = setup.labelled(setup.open_episodes(config, workdir, config.split))
-    seed, count, report = config.seed, config.calibrate, {}
-    for name, made in (
-        ("grounding", lambda: calibration.grounding(agent, episodes, count, seed=seed)),
-        ("placing", lambda: calibration.place(agent.placer, count, seed=seed)),
-    ):
-        report[name] = made()
-        files.atomic_write(workdir / "report.json", json.dumps(report, indent=2) + "\n")
-    tqdm.tqdm.write(json.dumps(report, indent=2))
 
 
 def infer(
@@ -88,20 +33,20 @@ def infer(
 ) -> None:
     """All turns of the data through an inferencer; what is on file already is not done again."""
     began = time.monotonic()
-    talks, seen, bad = read(config, workdir)
+    people, seen, bad = read(config, workdir)
     profiles = store.ProfileStore(config.store or f"sqlite:///{workdir}/profiles.db")
     try:
         run_ = Run(profiles, workdir / "snippets.jsonl")
-        done = run_.replay({talk.user: talk for talk in talks})
+        done = run_.replay({talk.user: talk for talk in people})
         fresh = 0
         with tqdm.tqdm(
-            total=sum(len(talk.turns) for talk in talks), initial=sum(done.values()), unit="turn"
+            total=sum(len(talk.turns) for talk in people), initial=sum(done.values()), unit="turn"
         ) as bar:
-            for wave in waves(talks, done, config.users):
+            for wave in talks.waves(people, done, config.users):
                 now = setup.utc_now()
                 turns = [talk.observed(k, profiles.facts(talk.user, now=now)) for talk, k in wave]
                 if config.snippets == "gold":
-                    made = agent.read(turns, [golden(talk.turns[k]) for talk, k in wave])
+                    made = agent.read(turns, [talk.gold(k) for talk, k in wave], trusted=True)
                 else:
                     made = agent.infer(turns, now=now, seed=config.seed)
                 run_.take(turns, made, now=now)
@@ -109,7 +54,7 @@ def infer(
                 bar.update(len(wave))
                 row = {"step": bar.n, "turns": len(wave), "seconds": time.monotonic() - began}
                 files.append_line(workdir / "metrics.jsonl", json.dumps(row))
-        report = conclude(workdir, profiles, talks)
+        report = conclude(workdir, profiles, people)
     finally:
         profiles.close()
     seconds = time.monotonic() - began
@@ -128,14 +73,9 @@ def infer(
     tqdm.tqdm.write(f"{workdir} has profiles.jsonl, snippets.jsonl and report.json.")
 
 
-def golden(turn: schema.Turn) -> str:
-    """The turn's gold snippet."""
-    if turn.gold is None:
-        raise ValueError("snippets=gold, and a turn has none; label the data, or snippets=policy.")
-    return turn.gold
-
-
-def read(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> tuple[list[Talk], int, int]:
+def read(
+    config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> tuple[list[talks.Talk], int, int]:
     """Every user's turns, how many items were read, and how many of them are in quarantine."""
     cfg = setup.section(source.DataConfig, config.data)
     with quarantine_lib.Quarantine(workdir / "quarantine.jsonl") as quarantine:
@@ -143,43 +83,14 @@ def read(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> tuple[list
         if cfg.source == "synthetic" and config.size.sessions:
             size = (config.size.sessions, config.size.turns)
             parts = [part.sized(size) for part in parts]
-        talks = by_user(itertools.chain.from_iterable(parts))
-        for talk in [talk for talk in talks if len(talk.user) > database.MAX_USER_CHARS]:
+        people = talks.by_user(itertools.chain.from_iterable(parts))
+        for talk in [talk for talk in people if len(talk.user) > database.MAX_USER_CHARS]:
             reason = (
                 f"a user id of {len(talk.user)} characters, {database.MAX_USER_CHARS} are allowed"
             )
             quarantine.reject(cfg.path, 0, reason, talk.user)
-            talks.remove(talk)
-        return talks, quarantine.seen, quarantine.bad
-
-
-def by_user(dialogues: Iterable[schema.Dialogue]) -> list[Talk]:
-    """Dialogues of one user as sessions of one talk, in order."""
-    turns: dict[str, list[schema.Turn]] = {}
-    for dialogue in dialogues:
-        said = turns.setdefault(dialogue.user_id, [])
-        start = said[-1].session + 1 if said else 0
-        order = sorted({turn.session for turn in dialogue.turns})
-        said += [
-            dataclasses.replace(turn, session=start + order.index(turn.session))
-            for turn in dialogue.turns
-        ]
-    return [Talk(user, tuple(said)) for user, said in turns.items()]
-
-
-def waves(
-    talks: Sequence[Talk], done: collections.Counter[str], users: int
-) -> Iterator[list[tuple[Talk, int]]]:
-    """The next turn of each of up to `users` users, until all turns are through."""
-    if users < 1:
-        raise ValueError(f"users={users}: at least 1 user must be on the way.")
-    waiting = iter([talk for talk in talks if done[talk.user] < len(talk.turns)])
-    active = [(talk, done[talk.user]) for talk in itertools.islice(waiting, users)]
-    while active:
-        yield active
-        going = [(talk, k + 1) for talk, k in active if k + 1 < len(talk.turns)]
-        more = itertools.islice(waiting, users - len(going))
-        active = going + [(talk, done[talk.user]) for talk in more]
+            people.remove(talk)
+        return people, quarantine.seen, quarantine.bad
 
 
 class Run:
@@ -190,14 +101,14 @@ class Run:
         self.outcomes: collections.Counter[str] = collections.Counter()
         self.repeated = 0
 
-    def replay(self, talks: dict[str, Talk]) -> collections.Counter[str]:
+    def replay(self, people: dict[str, talks.Talk]) -> collections.Counter[str]:
         """Applies every row on file again; how many turns of each user are through."""
         done: collections.Counter[str] = collections.Counter()
         if not self.path.exists():
             return done
         files.truncate_rows(self.path, lambda row: True)  # a half-written line goes
         for row in files.read_rows(self.path):
-            talk, number = talks.get(row["user"]), row["turn"]
+            talk, number = people.get(row["user"]), row["turn"]
             turns = talk.turns if talk else ()
             if number != done[row["user"]] or number >= len(turns):
                 raise self._other(row)
@@ -253,11 +164,11 @@ class Run:
 
 
 def conclude(
-    workdir: pathlib.Path, profiles: store.ProfileStore, talks: Sequence[Talk]
+    workdir: pathlib.Path, profiles: store.ProfileStore, people: Sequence[talks.Talk]
 ) -> dict[str, Any]:
     """Writes profiles.jsonl; the figures of the whole run, from what lies on file."""
     lines, matches, held = [], [], []
-    for talk in talks:
+    for talk in people:
         history = latest(profiles.history(talk.user))
         now = [fact for fact in history if fact.valid_to is None]
         held.append(len(now))
@@ -284,7 +195,7 @@ def conclude(
         ops.update(op["kind"] for op in row["ops"])
         dropped.update(drop["reason"] for drop in row["dropped"])
     return {
-        "users": len(talks),
+        "users": len(people),
         "turns": turns,
         "turns_without_change": empty,
         "ops": dict(ops),

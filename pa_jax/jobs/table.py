@@ -1,16 +1,17 @@
 """config.job -> the function (config, workdir) that runs it."""
 
-from pa_jax.jobs import bench, chat, eval, export, grpo, infer, judge, plan, serve, sft
+from pa_jax.jobs import bench, chat, eval, export, grpo, judge, pace, plan, profiles, serve, sft
 
 JOBS = {
     "grpo": grpo.run,
     "sft": sft.run,
     "judge": judge.run,
-    "infer": infer.run,
+    "infer": profiles.run,
     "chat": chat.run,
     "bench": bench.run,
     "eval": eval.run,
     "export": export.run,
     "plan": plan.run,
     "serve": serve.run,
+    "pace": pace.run,
 }

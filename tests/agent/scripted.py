@@ -67,6 +67,9 @@ class Model:
         dropped = (inferencer.Dropped("The user lies.", "not said", 0.0),) * ("lie" in turn.words)
         return inferencer.Inferred(f"likes {liked}", ops, dropped)
 
+    def needs_of(self, requests):
+        return [self._decision(request).needs for request in requests]
+
     def decide(self, requests, *, now):
         self.requests += requests
         return [self._decision(request) for request in requests]

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from pa_jax import models
-from pa_jax.agent import grounding, inferencer
+from pa_jax.agent import batches, grounding, inferencer
 from pa_jax.dialogue import prompts, schema, snippet, template
+from pa_jax.evaluate import full_history
+from pa_jax.infer import live
 from pa_jax.jobs import setup
 from pa_jax.judge import contexts
 from pa_jax.profile import facts, store, update
@@ -210,3 +212,31 @@ def test_hostile_words_change_no_other_slot_and_no_other_user(agent, tmp_path, n
     assert profiles.facts("u", now=NOW)[:2] == before[0]
     assert profiles.facts("other", now=NOW) == before[1]
     profiles.close()
+
+
+def test_snippets_beside_replies_are_those_of_engines_of_their_own(tiny, agent):
+    """Also what may not be written: "dish" is known and unsaid, so it does not come."""
+    held = profile_of((MILD, TRAIN), ("food/spice_level", "travel/cruise"))
+    turns = [observed("I like tea.", held), observed("Hm.", (), user="v"), observed("", user="w")]
+    with live.Live(tiny, rows=2, trunk=520, slots=12, chunk=4) as engine:
+        beside = inferencer.Inferencer(tiny, config(), writes=batches.Served(engine, 5.0))
+        assert beside.infer(turns, now=NOW, seed=0) == agent.infer(turns, now=NOW, seed=0)
+    written = agent.infer(turns, now=NOW, seed=0)[0].text
+    barred = agent._known(schema.Episode("e", "u", (MILD,), "", "I like tea.", None))
+    assert barred and not set(barred) & set(tiny.tokenizer.encode(written))
+
+
+def test_known_words_may_be_written_where_the_turn_says_them(agent):
+    def barred(words, *facts):
+        tokens = agent._known(schema.Episode("e", "u", facts, "", words, None))
+        return [agent.words.decode([token]) for token in tokens]
+
+    assert barred("A mild dish without chili, when eating out!", MILD) == []
+    assert barred("Tea.", "The user likes xylophones.") == ["x"]
+    assert barred("Tea.", "The user likes xylophones.", "The user likes zebras.") == ["z", "x"]
+    assert barred("A zebra!", "The user likes xylophones.", "The user likes zebra.") == ["x"]
+
+
+def test_a_list_of_preferences_becomes_statements_about_the_user():
+    text = "Here they are:\n1. The user likes tea.\n- The user likes tea.\n* My cat is old\nTea.\n"
+    assert full_history.listed(text) == ["The user likes tea.", "My cat is old"]

@@ -59,7 +59,7 @@ def test_a_turn_learns_asks_and_answers_in_one_reply(agent):
     reply = stream.reply
     assert "".join(pieces) == reply.text
     assert len(pieces) > 5
-    assert reply.text == f"You said I like tea. I lie. Let us fly! I know 1\n{QUESTION}"
+    assert reply.text == f"You said I like tea. I lie. Let us fly! I know 0\n{QUESTION}"
     assert (reply.asked, reply.question, reply.why) == (SEAT, QUESTION, "the seat is open")
     assert [(c.event, c.fact.statement) for c in reply.updates] == [
         ("added", "The user likes tea.")
@@ -78,7 +78,7 @@ def test_each_door_is_told_of_this_user_and_this_session_only(agent, model):
     later.respond("hello again")
     assert (first.number, later.number) == (0, 1)
     contexts = [(seen.user, seen.session, seen.turn, seen.context) for seen in model.observed]
-    answer = f"You said I like tea, I fly I know 1\n{QUESTION}"
+    answer = f"You said I like tea, I fly I know 0\n{QUESTION}"
     assert contexts == [
         ("ann", 0, 0, ""),
         ("bob", 0, 0, ""),
@@ -89,7 +89,7 @@ def test_each_door_is_told_of_this_user_and_this_session_only(agent, model):
     history = [("user", "I like tea, I fly"), ("assistant", answer)]
     assert model.prompts[2] == (known, history, "what now", ())
     assert model.prompts[3] == (known, [], "hello again", ())
-    assert model.prompts[1][0] == ["The user likes rum."]
+    assert model.prompts[1][0] == []
 
 
 def test_the_decision_knows_what_was_asked_and_declined(agent, model):
@@ -115,6 +115,45 @@ def test_the_decision_knows_what_was_asked_and_declined(agent, model):
     assert agent.session("bob").respond("let us fly").asked == SEAT
 
 
+def test_the_answer_is_written_from_what_was_known_before_whatever_was_kept_since(
+    monkeypatch, profiles, url, agent, model
+):
+    talk = agent.session("ann")
+    talk.respond("I like tea")
+    with monkeypatch.context() as dying:
+        crash(dying, profiles, 4, True)  # decided, not replied
+        with pytest.raises(Killed):
+            talk.respond("I like rum")
+    assert len(talk.profile()) == 2
+    model.prompts.clear()
+    (reply,) = talk.resume()
+    assert model.prompts[0][0] == ["The user likes tea."]
+    assert [c.fact.statement for c in reply.updates] == ["The user likes rum."]
+    talk.respond("Please forget that.")
+    assert model.prompts[1][0] == ["The user likes tea."]  # what is taken back is shown no more
+
+
+def test_the_answer_waits_for_no_snippet_and_the_turn_for_both(profiles, model):
+    wait, begun = threading.Event(), threading.Event()
+
+    class Slow(scripted.Model):
+        def infer(self, turns, *, now, seed):
+            begun.set()
+            assert wait.wait(20)
+            return super().infer(turns, now=now, seed=seed)
+
+    with scripted.agent(profiles, Slow()) as opened:
+        stream = opened.session("ann").stream("I like tea")
+        assert [next(stream) for _ in range(3)] == ["You", " said", " I"]
+        assert begun.wait(20)
+        (turn,) = profiles.journal.turns_of("ann")
+        assert turn.stage == turns.RECEIVED
+        wait.set()
+        for _ in stream:
+            pass
+    assert [c.fact.statement for c in stream.reply.updates] == ["The user likes tea."]
+
+
 def test_forgetting_by_words_and_by_command(agent, model):
     talk = agent.session("ann")
     (change,) = talk.respond("I like tea").updates
@@ -131,7 +170,7 @@ def test_forgetting_by_words_and_by_command(agent, model):
     talk.respond("go on")
     assert model.prompts[-1][1][-2:] == [
         ("user", "I like rum"),
-        ("assistant", "You said I like rum I know 1"),
+        ("assistant", "You said I like rum I know 0"),
     ]
     assert len(model.prompts) == 4  # no model looks at a command
 
@@ -256,11 +295,11 @@ def test_a_turn_on_which_the_models_fail_is_tried_again_and_then_left(agent, mod
     for _ in range(2):
         with pytest.raises(ArithmeticError):
             talk.respond("I like tea")
-    assert talk.respond("I like tea").text == "You said I like tea I know 2"
+    assert talk.respond("I like tea").text == "You said I like tea I know 1"
     assert [(turn.words, turn.failures, turn.answer) for turn in talk.said()] == [
-        ("I like poison", 2, "You said I like poison I know 1"),
+        ("I like poison", 2, "You said I like poison I know 0"),
         ("I like nitre", 3, ""),
-        ("I like tea", 0, "You said I like tea I know 2"),
+        ("I like tea", 0, "You said I like tea I know 1"),
     ]
 
 

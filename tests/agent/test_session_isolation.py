@@ -31,6 +31,9 @@ class Heard:
         self.texts += [(t.user, f"{f.ops}") for t, f in zip(turns, found, strict=True)]
         return found
 
+    def needs_of(self, requests):
+        return self.door.needs_of(requests)
+
     def decide(self, requests, *, now):
         return self.door.decide(requests, now=now)
 

@@ -94,3 +94,31 @@ def test_replies_to_the_user_are_not_about_the_user():
     assert statements.about_user("The user likes tea.")
     assert statements.about_user("I like tea.")
     assert not statements.about_user("Here are three teas:")
+
+
+@pytest.mark.parametrize(
+    "statement, words",
+    [
+        ("The user wants the history of Lisbon.", "What's the history of Lisbon? Keep it short."),
+        ("The user wants a poem about rain.", "Please write a poem about rain for my aunt."),
+        ("The user likes oat milk.", "My brother likes oat milk. Where do I get some for him?"),
+        ("The user prefers tea.", "A baker I know swears by tea."),
+    ],
+)
+def test_requests_and_others_preferences_are_not_the_users_own(statement, words):
+    assert statements.not_own(statement, words)
+
+
+@pytest.mark.parametrize(
+    "statement, words",
+    [
+        ("The user likes oat milk.", "I like oat milk. Where do I get oat milk?"),
+        ("The user likes oat milk.", "Could you find a cafe, since I prefer oat milk?"),
+        ("The user likes oat milk.", "Is there a cafe near? Oat milk it must be."),
+        ("The user likes oat milk.", "The second one, please. Can you help?"),
+        ("The user likes oat milk.", "My brother and I like oat milk."),
+        ("The user's name is Ann.", "Llamo Ann, quiero leche de avena."),
+    ],
+)
+def test_what_the_user_says_of_themselves_is_their_own(statement, words):
+    assert not statements.not_own(statement, words)

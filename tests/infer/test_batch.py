@@ -25,6 +25,7 @@ SETTINGS = [  # temperature, top_k, top_p, tokens allowed
     (1.0, 0, 1.0, 16),
     (0.0, 0, 1.0, 16),
 ]
+BARRED = [(), range(0, 40), (), range(100, 512, 8), (), (), range(64), range(448, 512)]
 SEEDS = [0, 1, 2**31 - 1, 2**31, 2**32 - 1, 5, 6, 7]
 STREAM = keys.Stream.GENERATE
 TRUNK, SLOTS, CHUNK = 256, 16, 4
@@ -50,7 +51,8 @@ def alone(run):
     def one(i):
         temperature, top_k, top_p, allowed = SETTINGS[i]
         how = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": SEEDS[i]}
-        out = run.generate([PROMPTS[i]], n=1, max_new_tokens=SLOTS, stream=STREAM, **how)
+        how |= {"max_new_tokens": SLOTS, "stream": STREAM, "barred": [BARRED[i]]}
+        out = run.generate([PROMPTS[i]], n=1, **how)
         count = min(int(out.lengths[0, 0]), allowed)
         return out.ids[0, 0, :count].tolist(), out.logprobs[0, 0, :count]
 
@@ -59,7 +61,8 @@ def alone(run):
 
 def request(i):
     temperature, top_k, top_p, allowed = SETTINGS[i]
-    return batch.Request(PROMPTS[i], allowed, SEEDS[i], temperature, top_k, top_p)
+    how = (SEEDS[i], temperature, top_k, top_p)
+    return batch.Request(PROMPTS[i], allowed, *how, BARRED[i])
 
 
 def served(rows, order, *, drop=()):
@@ -152,3 +155,8 @@ def test_trunk_widths_are_halves_down_to_one_tile():
 def test_shapes_that_cannot_be_are_named(run, bad):
     with pytest.raises(ValueError, match=r"trunk \+ slots at most the model's 2048 positions"):
         make(run, **bad)
+
+
+def test_prompts_have_programs_half_way_between_two_widths():
+    assert batch.entries(512) == (128, 192, 256, 384, 512)
+    assert batch.entries(450) == (450,)

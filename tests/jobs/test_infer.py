@@ -19,7 +19,8 @@ from pa_jax.agent import inferencer
 from pa_jax.core import files
 from pa_jax.data import source
 from pa_jax.dialogue import schema
-from pa_jax.jobs import infer, setup
+from pa_jax.evaluate import talks
+from pa_jax.jobs import infer, profiles, setup
 from pa_jax.profile import store
 
 
@@ -46,7 +47,7 @@ def rows(workdir):
     return sorted(plain, key=lambda row: row["user"])
 
 
-def profiles(workdir):
+def profiles_of(workdir):
     return [json.loads(line) for line in (workdir / "profiles.jsonl").read_text().splitlines()]
 
 
@@ -66,7 +67,7 @@ def test_with_gold_snippets_the_profile_is_gold(golden):
     assert report["gold"]["in_slot"]["mean"] == 1.0
     assert report["gold"]["retired_rightly"]["mean"] in (None, 1.0)
     assert sum(report["dropped"].values()) == 0
-    for row in profiles(golden):
+    for row in profiles_of(golden):
         for fact in row["facts"]:
             said = next(
                 r for r in rows(golden) if (r["user"], r["turn"]) == (row["user"], fact["turn"])
@@ -83,16 +84,16 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(agent, golden, tmp_path):
     half = store.ProfileStore(f"sqlite:///{workdir}/profiles.db")
     keep = infer.Run(half, tmp_path / "part.jsonl")
     (tmp_path / "part.jsonl").write_bytes(b"".join(lines[:6]))
-    users = infer.by_user(source.SyntheticDialogues(0, 3, "heldout", (2, 3)))
+    users = talks.by_user(source.SyntheticDialogues(0, 3, "heldout", (2, 3)))
     keep.replay({talk.user: talk for talk in users})
     half.close()
     infer.infer(config(snippets="gold"), workdir, agent)
     assert rows(workdir) == rows(golden)
-    assert profiles(workdir) == profiles(golden)
+    assert profiles_of(workdir) == profiles_of(golden)
     again = (workdir / "snippets.jsonl").read_bytes()
     infer.infer(config(snippets="gold"), workdir, agent)  # nothing is left to do
     assert (workdir / "snippets.jsonl").read_bytes() == again
-    assert profiles(workdir) == profiles(golden)
+    assert profiles_of(workdir) == profiles_of(golden)
 
 
 def test_rows_of_other_data_are_refused(agent, golden, tmp_path):
@@ -127,15 +128,15 @@ def test_dialogues_from_a_file_and_bad_lines_set_aside(agent, tmp_path):
 
 def test_waves_hold_a_users_turns_in_order_and_stay_full():
     rng = random.Random(0)
-    talks = [
-        infer.Talk(f"u{k}", tuple(schema.Turn(str(i)) for i in range(rng.randint(0, 9))))
+    people = [
+        talks.Talk(f"u{k}", tuple(schema.Turn(str(i)) for i in range(rng.randint(0, 9))))
         for k in range(20)
     ]
-    done = collections.Counter({"u1": min(3, len(talks[1].turns)), "u2": len(talks[2].turns)})
-    seen = [[(talk.user, k) for talk, k in wave] for wave in infer.waves(talks, done, 6)]
+    done = collections.Counter({"u1": min(3, len(people[1].turns)), "u2": len(people[2].turns)})
+    seen = [[(talk.user, k) for talk, k in wave] for wave in talks.waves(people, done, 6)]
     for wave in seen:
         assert len({user for user, _ in wave}) == len(wave) <= 6
-    for talk in talks:
+    for talk in people:
         numbers = [k for wave in seen for user, k in wave if user == talk.user]
         assert numbers == list(range(done[talk.user], len(talk.turns)))
     alone = next((n for n, wave in enumerate(seen) if len(wave) < 6), len(seen))
@@ -148,7 +149,7 @@ def test_sessions_of_one_user_count_from_zero_and_context_ends_with_a_session():
         turns = tuple(schema.Turn(f"w{s}", assistant=f"a{s}", session=s) for s in sessions)
         return schema.Dialogue("d", "u", turns)
 
-    (talk,) = infer.by_user([dialogue(-4, -4, 9), dialogue(9)])
+    (talk,) = talks.by_user([dialogue(-4, -4, 9), dialogue(9)])
     assert [turn.session for turn in talk.turns] == [0, 0, 1, 2]
     assert [talk.observed(k, ()).context for k in range(4)] == ["", "a-4", "", ""]
 
@@ -175,10 +176,41 @@ def test_the_job_survives_sigkill_at_any_point(root, tmp_path):
     assert set(turns.values()) == {1}
     fresh = store.ProfileStore(f"sqlite:///{tmp_path}/again.db")
     infer.Run(fresh, workdir / "snippets.jsonl").replay(
-        {t.user: t for t in infer.by_user(source.SyntheticDialogues(0, 6, "heldout", (2, 2)))}
+        {t.user: t for t in talks.by_user(source.SyntheticDialogues(0, 6, "heldout", (2, 2)))}
     )
     there = store.ProfileStore(f"sqlite:///{workdir}/profiles.db")
     for user in there.users():
         assert fresh.history(user) == there.history(user)
     for opened in (fresh, there):
         opened.close()
+
+
+def test_models_and_ways_stand_in_one_table(tmp_path):
+    made = config(runs=("random:tiny",))
+    made.data.heldout_users, made.size.sessions, made.size.turns = 2, 1, 2
+    made.full_history.buckets = (600,)
+    profiles.compare(made, tmp_path, None)
+    lines = (tmp_path / "table.md").read_text().splitlines()
+    names = [line.split("|")[1].strip() for line in lines[2:]]
+    assert names == [
+        f"{number}-random-tiny-{way}" for number in (0, 1) for way in ("turns", "full_history")
+    ]
+    assert lines[2].split("|")[2:] == lines[4].split("|")[2:]  # the same model twice
+    written = (tmp_path / names[1] / "lists.jsonl").read_bytes()
+    profiles.compare(made, tmp_path, None)  # nothing is left to do
+    assert (tmp_path / names[1] / "lists.jsonl").read_bytes() == written
+    with pytest.raises(ValueError, match="none of"):
+        profiles.compare(config(ways=("half",)), tmp_path, None)
+
+
+def test_with_gold_snippets_three_hundred_turns_stay_bounded_and_known(agent, tmp_path):
+    made = config(horizon=(8, 300), snippets="gold", users=2)
+    made.data.heldout_users, made.size.sessions, made.size.turns = 2, 38, 8
+    profiles.measure(made, tmp_path, agent)
+    found = json.loads((tmp_path / "report.json").read_text())["horizon"]["gold"]
+    early, late = found["8"], found["300"]
+    assert early["users"] == late["users"] == 2
+    assert late["first"] >= early["first"] - 0.05 and late["all"] > 0.95
+    assert late["facts"]["most"] <= 8 * 325 + 48
+    assert late["snippet_prompt"] <= max(made.infer.buckets)
+    assert late["reply_prompt"] <= made.reply.prompt_tokens

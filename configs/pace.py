@@ -1,0 +1,27 @@
+"""How fast the agent is here: users inferred together or alone, and a chat turn beside its reply.
+
+python -m pa_jax.main --config=configs/pace.py                             512 dialogues, 12 turns
+python -m pa_jax.main --config=configs/pace.py "--config.parts=('turn',)" --config.model.source=RUN
+"""
+
+import ml_collections
+
+from configs import chat, common
+
+
+def get_config(preset: str = "") -> ml_collections.ConfigDict:
+    preset = common.check(preset, common.PRESETS)
+    small = preset == "tiny"
+    c = chat.get_config(preset)
+    c.job = "pace"
+    c.seed = 0
+    c.data = common.data(preset)
+    c.data.heldout_users = 16 if small else 512
+    c.size = {"sessions": 2, "turns": 8}
+    c.split = "heldout"
+    c.infer = common.inference(preset)  # together; the chat has rows of its own
+    c.users = 4 * c.infer.rows  # users inferred together
+    c.parts = ("infer", "turn")
+    c.warm = 1 if small else 3  # chat turns before it is measured
+    c.turns = 3 if small else 12
+    return c

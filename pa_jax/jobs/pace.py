@@ -1,0 +1,156 @@
+"""How fast the agent is here: users inferred together, and what a chat turn costs beside its reply.
+
+infer  the same turns of many users, all together and one at a time; what comes of them is compared
+turn   a user's chat, each turn as it is, then its reply alone: the same prompt and the same tokens
+"""
+
+import copy
+import json
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import ml_collections
+import tqdm
+
+from pa_jax.agent import answering, inferencer, responder, session
+from pa_jax.core import files
+from pa_jax.core import mesh as meshes
+from pa_jax.evaluate import talks
+from pa_jax.jobs import chat, infer, policy, setup
+from pa_jax.profile import store, turns
+
+PARTS = ("infer", "turn")
+
+
+def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """The `pace` job."""
+    unknown = set(config.parts) - set(PARTS)
+    if unknown or jax.process_count() > 1:
+        raise ValueError(
+            f"parts={tuple(config.parts)}, {jax.process_count()} processes: parts are of "
+            f"{list(PARTS)}, and pace runs as one process."
+        )
+    setup.open_workdir(config, workdir)
+    people, _, _ = infer.read(config, workdir)
+    report: dict[str, Any] = {"device": jax.devices()[0].device_kind, "devices": jax.device_count()}
+    if "infer" in config.parts:
+        report["infer"] = together(config, people)
+        files.atomic_write(workdir / "report.json", json.dumps(report, indent=2) + "\n")
+    if "turn" in config.parts:
+        report["turn"] = beside(config, workdir, people[0])
+        files.atomic_write(workdir / "report.json", json.dumps(report, indent=2) + "\n")
+    tqdm.tqdm.write(json.dumps(report, indent=2))
+
+
+def together(
+    config: ml_collections.ConfigDict, people: Sequence[talks.Talk]
+) -> dict[str, float | int]:
+    """Seconds of everybody's first turn, inferred together and one at a time."""
+    mesh = chat.chosen_mesh(setup.section(meshes.MeshConfig, config.mesh))
+    with meshes.using(mesh):
+        model = policy.load(config, mesh)
+        cfg = setup.section(inferencer.InferConfig, config.infer)
+        agent = inferencer.Inferencer(model, cfg, mesh=mesh)
+        seen = [talk.observed(0, ()) for talk in people]
+        for some in (seen, seen[:: max(len(seen) // 8, 1)]):  # every program is compiled
+            for wave in _waves(some, config.users if some is seen else 1):
+                agent.infer(wave, now=talks.NOW, seed=0)
+        seconds, made = {}, {}
+        for name, users in (("together", config.users), ("alone", 1)):
+            began, made[name] = time.monotonic(), []
+            for wave in tqdm.tqdm(_waves(seen, users), unit="wave", desc=name):
+                made[name] += agent.infer(wave, now=talks.NOW, seed=0)
+            seconds[name] = time.monotonic() - began
+    pairs = list(zip(made["together"], made["alone"], strict=True))
+    return {
+        "turns": len(seen),
+        "seconds_together": round(seconds["together"], 2),
+        "seconds_alone": round(seconds["alone"], 2),
+        "ratio": round(seconds["alone"] / seconds["together"], 2),
+        "texts_that_differ": sum(a.text != b.text for a, b in pairs),
+        "turns_with_other_facts": sum(_said(a) != _said(b) for a, b in pairs),
+    }
+
+
+def _waves(seen: Sequence[inferencer.Observed], users: int) -> list[Sequence[inferencer.Observed]]:
+    return [seen[at : at + users] for at in range(0, len(seen), users)]
+
+
+def _said(made: inferencer.Inferred) -> list[tuple[str, str | None, str]]:
+    return [(op.kind, op.statement, op.slot) for op in made.ops]
+
+
+class _Kept:
+    """A responder that remembers its last prompt."""
+
+    def __init__(self, door: responder.Responder):
+        self.door, self.last = door, []
+
+    def prompt(self, *what: Any, **how: Any) -> list[int]:
+        self.last = self.door.prompt(*what, **how)
+        return self.last
+
+
+class _Again:
+    """An engine that remembers how its last reply was asked for; snippets are greedy."""
+
+    def __init__(self, door: answering.Serves):
+        self.door, self.how = door, {}
+
+    def submit(self, prompt_ids: Sequence[int], **how: Any) -> Any:
+        self.how = how
+        return self.door.submit(prompt_ids, **how)
+
+
+def beside(
+    config: ml_collections.ConfigDict, workdir: pathlib.Path, talk: talks.Talk
+) -> dict[str, Any]:
+    """Seconds of chat turns and of their replies alone, in turns, after `warm` turns."""
+    config = copy.deepcopy(config)
+    config.infer.rows = 1
+    (infers, decides, prompts), engine = chat.open_parts(config)
+    kept, again = _Kept(prompts), _Again(engine)
+    profiles = store.ProfileStore(f"sqlite:///{workdir}/pace.db")
+    cfg = setup.section(session.AgentConfig, config.agent)
+    whole, alone, first, stages, tokens = [], [], [], [], 0
+    opened = session.Agent(profiles, infers, decides, kept, again, clock=setup.utc_now, cfg=cfg)
+    try:
+        with opened as agent:
+            conversation = agent.session(talk.user)
+            for number, turn in enumerate(talk.turns[: config.warm + config.turns]):
+                began = time.monotonic()
+                stream = conversation.stream(turn.user)
+                next(stream)
+                came = time.monotonic() - began
+                for _ in stream:
+                    pass
+                took = time.monotonic() - began
+                began = time.monotonic()
+                reply = engine.submit(kept.last, **again.how).result()
+                bare = time.monotonic() - began
+                if number >= config.warm:
+                    whole.append(took)
+                    alone.append(bare)
+                    first.append(came)
+                    tokens += len(reply.ids)
+                    stages.append(stream.reply.times)
+    finally:
+        engine.close()
+        profiles.close()
+    done = {
+        stage: round(sum((t[k] - t[0]).total_seconds() for t in stages), 2)
+        for k, stage in enumerate(turns.STAGES)
+        if k
+    }
+    return {
+        "turns": len(whole),
+        "seconds": round(sum(whole), 2),
+        "seconds_reply_alone": round(sum(alone), 2),
+        "added": round(sum(whole) / sum(alone) - 1, 4),
+        "seconds_until_first_piece": round(sum(first), 2),
+        "seconds_until": done,
+        "reply_tokens": tokens,
+    }

@@ -1,0 +1,31 @@
+"""The pace job with random weights: what it compares is the same, what it times adds up."""
+
+import importlib
+import json
+
+import pytest
+
+from pa_jax.jobs import pace
+
+
+def test_both_parts_compare_like_with_like(tmp_path):
+    config = importlib.import_module("configs.pace").get_config("tiny")
+    config.data.heldout_users, config.agent.max_new_tokens = 5, 4
+    config.infer.rows, config.users = 1, 4
+    config.warm, config.turns = 1, 2
+    pace.run(config, tmp_path)
+    report = json.loads((tmp_path / "report.json").read_text())
+    infer, turn = report["infer"], report["turn"]
+    assert infer["turns"] == 5
+    assert infer["texts_that_differ"] == infer["turns_with_other_facts"] == 0
+    assert turn["turns"] == 2 and 0 < turn["reply_tokens"] <= 2 * 4
+    assert turn["seconds_until_first_piece"] <= turn["seconds"]
+    ratio = turn["seconds"] / turn["seconds_reply_alone"]
+    assert turn["added"] == pytest.approx(ratio - 1, abs=0.2 * ratio)
+
+
+def test_unknown_parts_are_named(tmp_path):
+    config = importlib.import_module("configs.pace").get_config("tiny")
+    config.parts = ("speed",)
+    with pytest.raises(ValueError, match="parts are of"):
+        pace.run(config, tmp_path)
