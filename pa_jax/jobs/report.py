@@ -72,7 +72,7 @@ def write(
         tqdm.tqdm.write(f"{name:24} {one[name]!s:24} -> {two[name]!s:24} {mark}")
     tqdm.tqdm.write(
         f"Done in {seconds / 60:.1f} min: {workdir}/report.json, training.png, heldout.png, "
-        f"checkpoints/. Next: python -m pa_jax.main --config=configs/export.py "
+        f"checkpoints/. Next: python -m pa_jax.main --config=export "
         f"--config.run={workdir}"
     )
 
