@@ -27,7 +27,7 @@ _WORKDIR = flags.DEFINE_string(
     "Folder for everything a job writes (default runs/NAME-DATE). An existing one is resumed.",
 )
 
-HOST_ONLY = ("plan",)  # jobs that start no accelerator
+HOST_ONLY = ("plan", "report")  # jobs that start no accelerator
 
 
 def main(argv: list[str]) -> None:

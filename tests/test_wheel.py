@@ -73,6 +73,7 @@ def test_grpo_trains_from_an_empty_folder(installed):
     command = (python, "-m", "pa_jax.main", "--config=grpo:tiny", "--config.train.steps=2")
     run(*command, "--workdir=run", cwd=empty)
     assert json.loads((empty / "run" / "report.json").read_text())["steps"] == 2
+    assert (empty / "run" / "report.html").read_text().count('class="branch"') == 2 * 4
 
 
 def test_chat_answers_in_an_empty_folder(installed):

@@ -1,6 +1,6 @@
 """config.job -> the function (config, workdir) that runs it."""
 
-from pa_jax.jobs import bench, chat, eval, export, grpo, infer, judge, plan, sft
+from pa_jax.jobs import bench, chat, eval, export, grpo, infer, judge, plan, report, sft
 
 JOBS = {
     "grpo": grpo.run,
@@ -12,4 +12,5 @@ JOBS = {
     "eval": eval.run,
     "export": export.run,
     "plan": plan.run,
+    "report": report.run,
 }
