@@ -158,7 +158,7 @@ def optim(learning_rate: float) -> ml_collections.ConfigDict:
             "warmup": 2,  # steps until it is reached
             "schedule": "constant",  # constant | cosine | linear
             "b1": 0.9,  # Adam's decay of the mean gradient
-            "b2": 0.95,  # and of its square
+            "b2": 0.95,  # Adam's decay of the mean squared gradient
             "eps": 1e-8,  # Adam's; keeps small gradients from large steps
             "weight_decay": 0.0,  # of matrices; norms and biases do not decay
             "clip_norm": 1.0,  # gradients of a larger global norm are scaled down to it
@@ -179,9 +179,9 @@ def asking(preset: str) -> ml_collections.ConfigDict:
             "words_chars": 400,
             # Fitted, the last two for smollm2; tiny's weights are random, so words alone count.
             "lexical": 0.65 if tiny else 0.264,
-            "lexical_peers": 0.811 if tiny else 0.472,  # the same among the slot's peers
+            "lexical_peers": 0.811 if tiny else 0.472,  # of the words shared with the slot's peers
             "topical": 0.0 if tiny else 0.908,
-            "topical_peers": 0.0 if tiny else 0.245,  # the same among the slot's peers
+            "topical_peers": 0.0 if tiny else 0.245,  # of the association with the slot's peers
             "bias": -6.06 if tiny else -6.38,
             "echo": 0.5,
             "relevant": 0.01,

@@ -57,7 +57,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     }
     c.loss = {
         "clip_low": 0.2,  # the ratio counts from 1 - clip_low
-        "clip_high": 0.2,  # up to 1 + clip_high
+        "clip_high": 0.2,  # the ratio counts up to 1 + clip_high
         "beta": 0.04,  # weight of the KL to the reference
     }
     c.optim = common.optim(1e-5 if laptop or preset == "qwen3-4b-lora" else 1e-6)

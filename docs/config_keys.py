@@ -75,7 +75,7 @@ def table(name: str) -> str:
 
 
 def keys(name: str) -> list[Key]:
-    """Every key of a config but `job`, in the order of the file's sections."""
+    """Every key of a config but `job`, by name."""
     made = {}
     for preset in PRESETS:
         try:
