@@ -63,7 +63,8 @@ class Key:
 
 def table(name: str) -> str:
     """The config's first lines and its keys as Markdown."""
-    about = inspect.getdoc(_module(name)).split("\n")[0]
+    tree = ast.parse((configs.folder() / f"{name}.py").read_text())
+    about = ast.get_docstring(tree).split("\n")[0]
     lines = [f"## {name}", "", about, "", "| key | meaning | default | other presets |"]
     lines.append("| --- | --- | --- | --- |")
     for key in keys(name):
@@ -141,14 +142,9 @@ def meanings(name: str) -> dict[str, str]:
     return dict(_of_function(name, "get_config", ""))
 
 
-def _module(name: str):
-    configs.load(name)
-    return __import__(f"configs.{name}", fromlist=["get_config"])
-
-
 def _of_function(file: str, function: str, prefix: str) -> Iterator[tuple[str, str]]:
     """(key, comment) of what a function of configs/FILE.py puts into its ConfigDict."""
-    text = (configs.home() / "configs" / f"{file}.py").read_text()
+    text = (configs.folder() / f"{file}.py").read_text()
     comments = _comments(text)
     (made,) = (n for n in ast.parse(text).body if getattr(n, "name", "") == function)
     for node in ast.walk(made):
@@ -178,7 +174,7 @@ def _of_value(file, value, path, comments) -> Iterator[tuple[str, str]]:
     elif isinstance(value, ast.Call):
         called = value.func
         if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name):
-            if (configs.home() / "configs" / f"{called.value.id}.py").is_file():
+            if (configs.folder() / f"{called.value.id}.py").is_file():
                 yield from _of_function(called.value.id, called.attr, path)
         elif isinstance(called, ast.Name) and file == "common" and called.id.islower():
             yield from _of_function(file, called.id, path)

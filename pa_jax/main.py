@@ -74,9 +74,10 @@ def main(argv: list[str]) -> None:
 def parse(argv: list[str]) -> list[str]:
     """The positional arguments; a wrong flag or config key is one line, not a traceback."""
     try:
-        rest = flags.FLAGS(named(argv))
-        if _CONFIG.value is not None:
-            _CONFIG.value.get("job")  # a config file that failed to load says so here
+        with configs.importable():
+            rest = flags.FLAGS(named(argv))
+            if _CONFIG.value is not None:
+                _CONFIG.value.get("job")  # a config file that failed to load says so here
         return rest
     except AttributeError as error:
         text = str(error).replace("\\n", " ").replace("\\'", "'").strip("'")
@@ -101,7 +102,6 @@ def named(argv: Sequence[str]) -> list[str]:
 
 def run() -> None:
     """Entry point: flags, then `main`."""
-    sys.path.insert(0, str(configs.home()))  # configs import each other from there
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # "PyTorch was not found"
     for name in ("jax", "alembic"):  # backends that are not here; every step of a migration
         std_logging.getLogger(name).setLevel(std_logging.WARNING)

@@ -2,6 +2,7 @@
 
 import importlib
 import pathlib
+import sys
 
 import pytest
 
@@ -47,3 +48,25 @@ def test_an_installed_package_finds_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr(configs, "_PACKAGE", package)
     assert configs.names() == ["mine"]
     assert pathlib.Path(configs.located("mine")) == package / "shipped" / "configs" / "mine.py"
+
+
+def test_a_package_of_the_same_name_is_neither_taken_nor_hidden(tmp_path, monkeypatch):
+    """Somebody's project has a package `configs` of its own, with a `common` in it."""
+    for name in ("__init__", "common", "own"):
+        (tmp_path / "configs").mkdir(exist_ok=True)
+        (tmp_path / "configs" / f"{name}.py").write_text(f"NAME = 'their {name}'")
+    ours = [name for name in sys.modules if name.partition(".")[0] == "configs"]
+    for name in ours:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    theirs = importlib.import_module("configs")
+    assert theirs.NAME == "their __init__"
+    assert configs.load("grpo:tiny").job == "grpo"
+    with configs.importable():
+        assert importlib.import_module("configs.own").NAME == "their own"
+        assert importlib.import_module("configs.common").PRESETS
+    assert sys.modules["configs"] is theirs
+    assert importlib.import_module("configs.common").NAME == "their common"
+    for name in ("configs", "configs.common"):
+        monkeypatch.delitem(sys.modules, name)
