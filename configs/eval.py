@@ -19,7 +19,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
     c = ml_collections.ConfigDict()
     c.job = "eval"
-    c.seed = 0
+    c.seed = 0  # of items, users and draws
     c.model = common.model(preset)
     c.runs = ()  # work directories of training runs, each evaluated beside the untrained model
     # prefeval_mcq | prefeval_mcq_text | prefeval_generation | aloe | aloe_rlpa | aloe_unseen |
@@ -40,7 +40,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         # labels: the likeliest allowed answer | text: the judge writes it | remote: so does another
         "kind": "labels",
         "source": "",  # "": the model under test judges itself, which is no measure of much
-        "dtype": "bfloat16",
+        "dtype": "bfloat16",  # of the judge's and the simulated user's own weights
         "remote": common.remote(),
     }
     c.user = {"source": ""}  # simulated user; "": the judge's model
@@ -73,10 +73,10 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     }
     c.data = common.data(preset)  # of single_turn
     c.single_turn = {
-        "split": "heldout",
-        "episodes": 4 if small else 64 if laptop else 1000,
+        "split": "heldout",  # train | heldout | all
+        "episodes": 4 if small else 64 if laptop else 1000,  # spread over the split's
         "persist": False,  # whether the inferencer sees the gold profile of earlier turns
-        "chunk": 4 if small else 16,
+        "chunk": 4 if small else 16,  # episodes computed together
     }
     c.unseen = {
         "users": 2 if small else 20 if laptop else 200,

@@ -21,7 +21,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     # infer: write the preference of a turn; ask: decide whether to ask before answering (its data
     # are requests, its judge the worth of each question, whatever data.source and judge.kind say)
     c.task = "infer"
-    c.seed = 0
+    c.seed = 0  # of data order, rollouts and fresh adapters
     c.model = common.model(preset)
     c.mesh = common.mesh(preset)
     c.data = common.data(preset)
@@ -30,8 +30,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         # 4 of 0.6B, all weights trained, take 13.6 of 16 GB by the plan; 8 take 15.5
         "prompts": 8 if preset == "qwen3-4b-lora" else 16 if preset == "qwen3-4b" else 4,
         "group": 4 if small else 8,
-        "max_new_tokens": 12 if small else 24 if laptop else 64,
-        "temperature": 1.0,
+        "max_new_tokens": 12 if small else 24 if laptop else 64,  # of a completion
+        "temperature": 1.0,  # of rollouts, and of the log-probs they are compared with
         "top_k": 0,  # 0 is off
         "top_p": 1.0,  # 1 is off
         "buckets": (512, 768) if small else (192, 256) if laptop else (256, 512, 1024),
@@ -42,7 +42,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         # "": the policy's own starting weights
         "source": "" if laptop or chip else "hf:Qwen/Qwen3-30B-A3B-Instruct-2507",
         "dtype": "bfloat16",  # of a judge with weights of its own
-        "int8": False,
+        "int8": False,  # weights of such a judge
         "rows": 2 if chip else 4,  # groups at a time
         "remote": common.remote(),
     }
@@ -56,7 +56,11 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         # steps (PrefEval, smollm2). So a cut one is worth nothing; "mask" leaves it out instead.
         "truncated": "keep" if small else 0.0,
     }
-    c.loss = {"clip_low": 0.2, "clip_high": 0.2, "beta": 0.04}
+    c.loss = {
+        "clip_low": 0.2,  # the ratio counts from 1 - clip_low
+        "clip_high": 0.2,  # the ratio counts up to 1 + clip_high
+        "beta": 0.04,  # weight of the KL to the reference
+    }
     c.optim = common.optim(1e-5 if laptop or preset == "qwen3-4b-lora" else 1e-6)
     # Prompts a forward and backward pass; where all go in one, no sum of gradients is kept.
     c.micro = {"qwen3-0.6b": 4, "qwen3-4b-lora": 2, "qwen3-4b": 16}.get(preset, 1)

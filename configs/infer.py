@@ -22,7 +22,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     small = preset == "tiny"
     c = ml_collections.ConfigDict()
     c.job = "infer"
-    c.seed = 0
+    c.seed = 0  # of the policy's draws
     c.model = common.model(preset)
     c.mesh = common.mesh(preset)
     c.data = common.data(preset)

@@ -17,13 +17,13 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     small = preset == "tiny"
     c = ml_collections.ConfigDict()
     c.job = "judge"
-    c.seed = 0
+    c.seed = 0  # of corruptions and canaries
     c.model = common.model(preset)
     c.data = common.data(preset)
     c.split = "heldout"  # train | heldout | all
     c.kinds = ("likelihood", "verbal", "reference")  # and remote
-    c.episodes = 8 if small else 200
-    c.rows = 4
+    c.episodes = 8 if small else 200  # items: an episode, right and spoilt snippets of it
+    c.rows = 4  # groups at a time
     c.bias = 4 if small else 40  # episodes of the bias checks, 0: none
     c.prompt = common.prompt(preset)  # of the snippets that the model writes for self-preference
     c.eval = common.evaluation(preset)

@@ -25,9 +25,9 @@ SLICES = {
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c = grpo.get_config(preset)
     preset = preset or "smollm2"
-    c.name = preset
+    c.name = preset  # in the table
     c.job = "plan"
-    c.slice = SLICES[preset]
+    c.slice = SLICES[preset]  # v5e-N, v6e-N or v5p-N
     c.judge_trunk = 128 if preset == "tiny" else 1024  # tokens of what the judge reads first
     c.judge_question = 64  # tokens of a question, or of a gold snippet between two notes lines
     c.phases = ()  # which to compile; empty: all
@@ -37,9 +37,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.scaling = ()
     c.search = False  # try batch, bucket and mesh shapes; compile the best few
     c.search_over = {
-        "prompts": (8, 16, 32, 64),
-        "trunk": (512, 1024),
-        "micro": (1, 2, 4, 8, 16, 32, 64),
+        "prompts": (8, 16, 32, 64),  # values of rollout.prompts
+        "trunk": (512, 1024),  # largest prompt bucket
+        "micro": (1, 2, 4, 8, 16, 32, 64),  # values of micro
         "compile": 3,  # candidates that are compiled
     }
     return c

@@ -15,13 +15,14 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     chip = preset in ("qwen3-0.6b", "qwen3-4b-lora")  # one of 16 GB; else a slice
     c = ml_collections.ConfigDict()
     c.job = "sft"
-    c.seed = 0
+    c.seed = 0  # of data order and fresh adapters
     c.model = common.model(preset)
     c.mesh = common.mesh(preset)
     c.data = common.data(preset)
     c.prompt = common.prompt(preset)
     c.rows = 8 if laptop else 64  # episodes an update
     c.micro = 2 if laptop or chip else 16  # episodes a forward and backward pass
+    # allowed padded prompt lengths
     c.buckets = (512, 768) if small else (192, 256) if laptop else (256, 512, 1024)
     c.slots = (64, 128)  # allowed padded lengths of gold snippets
     c.optim = common.optim(2e-5 if laptop else 1e-4 if preset == "qwen3-4b-lora" else 5e-6)

@@ -1,16 +1,25 @@
-"""python -m pa_jax.main --config=configs/NAME.py[:preset] [--config.key=value] [--workdir=DIR]"""
+"""python -m pa_jax.main --config=NAME[:preset] [--config.key=value] [--workdir=DIR]
+
+NAME is a built-in config (grpo, chat, ...) or a file (configs/grpo.py, my/own.py).
+"""
 
 import datetime
 import logging as std_logging
 import os
 import pathlib
 import sys
+from collections.abc import Sequence
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from pa_jax.jobs import configs
+
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "Config file, with an optional preset behind a colon: configs/grpo.py:tiny."
+    "config",
+    None,
+    "Built-in config or config file, with an optional preset behind a colon: grpo:tiny, "
+    "configs/grpo.py:tiny.",
 )
 _WORKDIR = flags.DEFINE_string(
     "workdir",
@@ -18,7 +27,7 @@ _WORKDIR = flags.DEFINE_string(
     "Folder for everything a job writes (default runs/NAME-DATE). An existing one is resumed.",
 )
 
-HOST_ONLY = ("plan",)  # jobs that start no accelerator
+HOST_ONLY = ("plan", "report")  # jobs that start no accelerator
 
 
 def main(argv: list[str]) -> None:
@@ -65,9 +74,10 @@ def main(argv: list[str]) -> None:
 def parse(argv: list[str]) -> list[str]:
     """The positional arguments; a wrong flag or config key is one line, not a traceback."""
     try:
-        rest = flags.FLAGS(argv)
-        if _CONFIG.value is not None:
-            _CONFIG.value.get("job")  # a config file that failed to load says so here
+        with configs.importable():
+            rest = flags.FLAGS(named(argv))
+            if _CONFIG.value is not None:
+                _CONFIG.value.get("job")  # a config file that failed to load says so here
         return rest
     except AttributeError as error:
         text = str(error).replace("\\n", " ").replace("\\'", "'").strip("'")
@@ -78,9 +88,20 @@ def parse(argv: list[str]) -> list[str]:
     sys.exit(2)
 
 
+def named(argv: Sequence[str]) -> list[str]:
+    """The arguments with the file of a built-in config where its name stands."""
+    made = list(argv)
+    for i, argument in enumerate(argv):
+        flag, equals, value = argument.partition("=")
+        if flag in ("-config", "--config") and equals:
+            made[i] = f"{flag}={configs.located(value)}"
+        elif flag in ("-config", "--config") and i + 1 < len(argv):
+            made[i + 1] = configs.located(argv[i + 1])
+    return made
+
+
 def run() -> None:
-    """Entry point: flags, then `main`. The configs folder lies beside the package."""
-    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+    """Entry point: flags, then `main`."""
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # "PyTorch was not found"
     for name in ("jax", "alembic"):  # backends that are not here; every step of a migration
         std_logging.getLogger(name).setLevel(std_logging.WARNING)

@@ -32,7 +32,7 @@ SECTIONS = {
 }
 
 
-WITHOUT_PRESETS = ("export",)
+WITHOUT_PRESETS = ("export", "report")
 
 
 def presets(name):

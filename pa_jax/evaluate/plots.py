@@ -1,5 +1,6 @@
-"""Pictures of a training run and of before against after."""
+"""Pictures of a training run, of before against after, and of a grid."""
 
+import io
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,7 +25,20 @@ PANELS = (
 )
 
 
-def training(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
+def save(made: figure.Figure, path: pathlib.Path) -> None:
+    """The picture as PNG."""
+    made.savefig(path, dpi=110)
+
+
+def svg(made: figure.Figure) -> bytes:
+    """The picture as SVG without a background, texts as text; the same bytes every time."""
+    out = io.BytesIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "pa_jax"}):
+        made.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    return out.getvalue()
+
+
+def training(rows: Sequence[Mapping[str, Any]]) -> figure.Figure:
     """Curves of metrics.jsonl rows; panels whose metrics a job has not are left out."""
     panels = [(t, [n for n in names if any(n in r for r in rows)]) for t, names in PANELS]
     panels = [(title, names) for title, names in panels if names]
@@ -39,14 +53,12 @@ def training(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
         axis.grid(alpha=0.3)
         if len(names) > 1:
             axis.legend(fontsize=7)
-    fig.savefig(path, dpi=110)
+    return fig
 
 
 def before_after(
-    before: Mapping[str, metrics.Interval],
-    after: Mapping[str, metrics.Interval],
-    path: pathlib.Path,
-) -> None:
+    before: Mapping[str, metrics.Interval], after: Mapping[str, metrics.Interval]
+) -> figure.Figure:
     """Held-out means with their 95 % intervals, before beside after."""
     names = [name for name in before if name in after]
     fig = figure.Figure(figsize=(1.4 * len(names) + 2, 3.6), layout="constrained")
@@ -65,10 +77,10 @@ def before_after(
     axis.tick_params(labelsize=8)
     axis.set_title("held-out snippets (greedy), mean and 95 % interval", fontsize=9)
     axis.legend(fontsize=8)
-    fig.savefig(path, dpi=110)
+    return fig
 
 
-def grid(found: Sequence[tables.Entry], path: pathlib.Path) -> None:
+def grid(found: Sequence[tables.Entry]) -> figure.Figure:
     """A panel a benchmark: against noise where its parts name it, AL(k) for ALOE, else bars."""
     names = list(dict.fromkeys(entry.benchmark for entry in found))
     fig = figure.Figure(figsize=(7, 3.6 * max(len(names), 1)), layout="constrained")
@@ -84,7 +96,7 @@ def grid(found: Sequence[tables.Entry], path: pathlib.Path) -> None:
         axis.set_title(f"{name}, mean and 95 % interval", fontsize=9)
         axis.tick_params(labelsize=8)
         axis.grid(alpha=0.3)
-    fig.savefig(path, dpi=110)
+    return fig
 
 
 def _label(entry: tables.Entry) -> str:

@@ -47,7 +47,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         "tok/s: tokens of all paths (decode, rollout: new ones) a second; rows t/f: rows a call; "
         f"TFLOP are computed from shapes.\nDone in {figures['seconds'] / 60:.1f} min on "
         f"{jax.device_count()} x {figures['device']}: {workdir}/report.json, bench.png. "
-        "Next: python -m pa_jax.main --config=configs/grpo.py"
+        "Next: python -m pa_jax.main --config=grpo"
     )
 
 

@@ -272,9 +272,11 @@ def write(
     shown = tables.samples_markdown(samples)
     text = f"# Evaluation\n\n{lines}\n\n{table}\n\n# Samples\n\n{shown}\n"
     files.atomic_write(workdir / "report.md", text)
-    plots.grid(found, workdir / "eval.png")
-    picture = (workdir / "eval.png").read_bytes()
-    files.atomic_write(workdir / "report.html", page.render(about, made, samples, picture))
+    picture = plots.grid(found)
+    plots.save(picture, workdir / "eval.png")
+    files.atomic_write(
+        workdir / "report.html", page.render(about, made, samples, plots.svg(picture))
+    )
     tqdm.tqdm.write(table)
     tqdm.tqdm.write(
         f"Done in {seconds / 60:.1f} min: {workdir}/report.html, report.md, report.json, eval.png, "

@@ -120,6 +120,7 @@ def write_samples(
         "scores": first.scores.round(4).tolist(),
         "advantages": first.advantages.round(4).tolist(),
         "finished": first.finished.tolist(),
+        "failed": first.failed.tolist(),
     }
     files.append_line(workdir / "samples.jsonl", json.dumps(shown))
     if row["logp_delta_mean"] > 0.01:

@@ -1,19 +1,32 @@
-"""Closing figures of a training job: intervals, a table of snippets, plots, report.json."""
+"""Closing figures of a training job: report.json, plots, a table of snippets, and report.html."""
 
 import dataclasses
 import json
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
+import ml_collections
+import numpy as np
 import tqdm
 from absl import logging
 
 from pa_jax.core import files
-from pa_jax.evaluate import heldout, plots
+from pa_jax.dialogue import prompts, schema
+from pa_jax.evaluate import heldout, plots, run_page
+from pa_jax.jobs import setup
+from pa_jax.rl import advantage
 from pa_jax.train import loop
 
 SHOWN = 5  # rows of the table of snippets
+
+
+def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """The `report` job: report.html of config.run anew, from its files alone; no folder is made."""
+    if not config.run:
+        raise ValueError("config.run is empty; give --config.run=DIR, a training work directory.")
+    tqdm.tqdm.write(f"Wrote {write_page(pathlib.Path(config.run))}.")
 
 
 def kept(
@@ -22,18 +35,21 @@ def kept(
     """The records of heldout-NAME.json, made and written first where the file is not there."""
     path = workdir / f"heldout-{name}.json"
     if path.exists():
-        return [
-            heldout.Record(**{**row, "scores": tuple(row["scores"])})
-            for row in json.loads(path.read_text())
-        ]
+        return records(path)
     logging.info("evaluating on held-out episodes (%s)", name)
-    records = make()
-    rows = [dataclasses.asdict(record) for record in records]
+    made = make()
+    rows = [dataclasses.asdict(record) for record in made]
     if jax.process_index() == 0:
         files.atomic_write(path, json.dumps(rows, indent=1))
-    f1 = heldout.summary(records)["token_f1"]
+    f1 = heldout.summary(made)["token_f1"]
     logging.info("held-out %s: token-F1 with gold %s over %d episodes", name, f1, f1.n)
-    return records
+    return made
+
+
+def records(path: pathlib.Path) -> list[heldout.Record]:
+    """The records of a heldout-*.json; none where the file is not there."""
+    rows = json.loads(path.read_text()) if path.exists() else []
+    return [heldout.Record(**{**row, "scores": tuple(row["scores"])}) for row in rows]
 
 
 def write(
@@ -44,7 +60,7 @@ def write(
     skipped: int,
     seconds: float,
 ) -> None:
-    """report.json, training.png and heldout.png from process 0; tells what changed."""
+    """report.json, report.html and plots from process 0; tells what changed."""
     if jax.process_index() != 0:
         return
     one, two = heldout.summary(before), heldout.summary(after)
@@ -64,16 +80,98 @@ def write(
         "device": jax.devices()[0].device_kind,
     }
     files.atomic_write(workdir / "report.json", json.dumps(figures, indent=2) + "\n")
-    plots.training(rows, workdir / "training.png")
-    plots.before_after(one, two, workdir / "heldout.png")
+    plots.save(plots.training(rows), workdir / "training.png")
+    plots.save(plots.before_after(one, two), workdir / "heldout.png")
+    page = write_page(workdir)
     tqdm.tqdm.write(table(before, after))
     for name in one:
         mark = "rises" if figures["rises"].get(name) else ""
         tqdm.tqdm.write(f"{name:24} {one[name]!s:24} -> {two[name]!s:24} {mark}")
     tqdm.tqdm.write(
-        f"Done in {seconds / 60:.1f} min: {workdir}/report.json, training.png, heldout.png, "
-        f"checkpoints/. Next: python -m pa_jax.main --config=configs/export.py "
-        f"--config.run={workdir}"
+        f"Done in {seconds / 60:.1f} min: {page}, report.json, training.png, heldout.png, "
+        f"checkpoints/. Next: python -m pa_jax.main --config=export --config.run={workdir}"
+    )
+
+
+def write_page(workdir: pathlib.Path) -> pathlib.Path:
+    """report.html of a training work directory; what is not there yet is left out."""
+    path = workdir / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is not there; give the work directory of a grpo or sft run."
+        )
+    config = setup.read_json(path)
+    if config.get("job") not in ("grpo", "sft"):
+        raise ValueError(f"{workdir} holds a {config.get('job')!r} run, not one of grpo or sft.")
+    made, rows = workdir / "report.html", _rows(workdir / "metrics.jsonl")
+    report = workdir / "report.json"
+    figures = setup.read_json(report) if report.exists() else {}
+    groups = config["rollout"]["prompts"] if "rollout" in config else 0
+    counted = run_page.counts(rows, groups) | {
+        "prompts skipped (longer than the largest bucket)": figures.get("skipped_prompts", "-"),
+    }
+    for one in sorted(workdir.glob("quarantine-*.jsonl")):
+        counted[f"data items set aside ({one.name})"] = len(one.read_text().splitlines())
+    page = run_page.Run(
+        title=f"{config['job']} run {workdir.resolve().name}",
+        about=_about(config, figures, rows),
+        config=setup.flat(config),
+        rows=rows,
+        before=records(workdir / "heldout-before.json"),
+        after=records(workdir / f"heldout-after-{config['train']['steps']}.json"),
+        trees=[
+            _tree(row, config)
+            for row in run_page.spread(_rows(workdir / "samples.jsonl"), run_page.TREES)
+        ],
+        counted=counted,
+    )
+    files.atomic_write(made, run_page.render(page))
+    return made
+
+
+def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
+    return list(files.read_rows(path)) if path.exists() else []
+
+
+def _about(
+    config: dict[str, Any], figures: dict[str, Any], rows: Sequence[dict[str, Any]]
+) -> dict[str, object]:
+    """What a reader wants to know first."""
+    seconds = sum(row["seconds/step"] for row in rows)
+    judge = {"judge": config["judge"]["kind"]} if "judge" in config else {}
+    return {
+        "model": config["model"]["source"],
+        "data": config["data"]["source"],
+        **judge,
+        "steps": f"{len(rows)} of {config['train']['steps']}",
+        "seconds in steps": f"{seconds:.0f}",
+        "peak memory, GB": f"{max((row['process/peak_rss_gb'] for row in rows), default=0):.1f}",
+        "programs compiled": max((row["process/compiles"] for row in rows), default=0),
+        "device": figures.get("device", "-"),
+        "jax": figures.get("jax", "-"),
+    }
+
+
+def _tree(row: dict[str, Any], config: dict[str, Any]) -> run_page.Tree:
+    """A row of samples.jsonl, with its reward and its prompt made again as training made them."""
+    lists = ("profile", "options", "worth")
+    values = {k: tuple(v) if k in lists else v for k, v in row["episode"].items()}
+    episode = schema.Episode(**values)
+    cfg = setup.section(advantage.RewardConfig, ml_collections.ConfigDict(config["reward"]))
+    limits = setup.section(prompts.PromptConfig, ml_collections.ConfigDict(config["prompt"]))
+    scores, finished = np.array(row["scores"]), np.array(row["finished"])
+    failed = np.array(row.get("failed", [False] * len(finished)))
+    got = advantage.advantages(scores[None], failed[None], finished[None], cfg)
+    return run_page.Tree(
+        step=row["step"],
+        episode=episode,
+        asked=prompts.of(episode, limits),
+        texts=tuple(row["texts"]),
+        scores=scores,
+        reward=got.reward[0],
+        advantage=np.array(row["advantages"]),
+        finished=tuple(row["finished"]),
+        failed=tuple(failed.tolist()),
     )
 
 

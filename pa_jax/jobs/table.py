@@ -1,6 +1,19 @@
 """config.job -> the function (config, workdir) that runs it."""
 
-from pa_jax.jobs import bench, chat, eval, export, grpo, judge, pace, plan, profiles, serve, sft
+from pa_jax.jobs import (
+    bench,
+    chat,
+    eval,
+    export,
+    grpo,
+    judge,
+    pace,
+    plan,
+    profiles,
+    report,
+    serve,
+    sft,
+)
 
 JOBS = {
     "grpo": grpo.run,
@@ -14,4 +27,5 @@ JOBS = {
     "plan": plan.run,
     "serve": serve.run,
     "pace": pace.run,
+    "report": report.run,
 }

@@ -54,13 +54,17 @@ class RolloutConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One group to read: the prompt's episode, its completions, their scores and advantages."""
+    """One group to read: the prompt's episode, its completions, their scores and advantages.
+
+    Where `failed`, the judge gave no verdict and the scores mean nothing.
+    """
 
     episode: schema.Episode
     texts: tuple[str, ...]
     scores: np.ndarray  # [g, 4]
     advantages: np.ndarray  # [g]
     finished: np.ndarray  # [g]
+    failed: np.ndarray  # [g]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +126,7 @@ class Learner:
             jax.block_until_ready(metrics)
         metrics = metrics | self.describe(done, scores, got) | self.judge.figures()
         samples = [
-            Sample(e, g.texts, scores.values[i], got.values[i], done.finished[i])
+            Sample(e, g.texts, scores.values[i], got.values[i], done.finished[i], scores.failed[i])
             for i, (e, g) in enumerate(zip(batch.episodes, groups, strict=True))
         ]
         return state, metrics, samples

@@ -112,7 +112,7 @@ def test_aloes_entries_carry_the_curve_of_their_turns(tmp_path):
     noisy = [row("s", f"u/{n}", 0.5, part=f"explicit N={n}") for n in (10, 0, 2)]
     found = tables.entries(rows + noisy, baseline="s", untrained="a")
     assert [tables.level_of(e.part) for e in found] == [None, 0, 2, 10]
-    plots.grid(found, tmp_path / "eval.png")
+    plots.save(plots.grid(found), tmp_path / "eval.png")
     assert (tmp_path / "eval.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -133,7 +133,7 @@ def test_a_page_shows_what_a_model_wrote_as_text(tmp_path):
     found = tables.samples(rows)
     assert [sample.id for sample in found] == ["u/0", "u/3", "u/6"]
     made = tables.tabled(tables.entries(rows, baseline="s", untrained="a"), [], "s")
-    text = page.render({"seed": "<1>"}, made, found, b"png")
+    text = page.render({"seed": "<1>"}, made, found, b"<svg/>")
     assert "<script>" not in text and "&lt;script&gt;x" in text and "&lt;1&gt;" in text
     assert "\\<script>" in tables.samples_markdown(found)
 

@@ -65,7 +65,7 @@ def test_the_report_has_every_cell_with_its_interval(done, folder):
     assert report["config_digest"] in text and "## prefeval_mcq" in text
     assert (done / "eval.png").read_bytes().startswith(b"\x89PNG")
     page = (done / "report.html").read_text()
-    assert page.count("<table>") == 3 and "data:image/png;base64," in page
+    assert page.count("<table>") == 3 and "data:image/svg+xml;base64," in page
 
 
 def test_a_second_start_makes_only_what_is_missing(done, folder, tmp_path):

@@ -34,6 +34,8 @@ def test_sft_lowers_its_loss_and_leaves_a_report_with_plots(trained):
     assert report["before"]["token_f1"]["n"] == report["after"]["token_f1"]["n"] == 2
     for name in ("training.png", "heldout.png"):
         assert (trained / name).read_bytes().startswith(b"\x89PNG")
+    page = (trained / "report.html").read_text()
+    assert "steps</dt><dd>4 of 4" in page and "Sample trees" not in page
 
 
 def test_an_exported_run_loads_with_the_trained_weights(trained, tmp_path):

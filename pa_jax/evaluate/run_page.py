@@ -1,0 +1,245 @@
+"""A training run as one HTML page: held-out figures, curves, sample trees, time, failures, config.
+
+Everything comes from what the work directory holds; what has no file there is left out.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pa_jax.dialogue import schema
+from pa_jax.evaluate import heldout, page, plots
+from pa_jax.judge import rubric
+
+SNIPPETS = 12  # held-out snippets shown
+TREES = 6  # sample trees shown
+PHASES = ("data", "rollout", "judge", "logprobs", "update")
+
+_STYLE = """
+.trunk, .branch { border: 1px solid var(--line); border-radius: 6px; padding: .6em .8em; }
+.trunk { background: var(--soft); }
+.trunk p { margin: .2em 0; }
+.branches { display: grid; gap: .6em; margin: .6em 0 2em 0;
+            grid-template-columns: repeat(auto-fill, minmax(15em, 1fr)); }
+.branch p.said { margin: .3em 0 .6em; overflow-wrap: anywhere; }
+.branch dl { margin: 0; font-size: 13px; gap: 0 .8em; align-items: center; }
+.branch meter { width: 5em; vertical-align: middle; }
+.up { color: var(--good); } .down { color: var(--bad); }
+.prompt { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 13px; }
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tree:
+    """One group of a step: the episode, the messages it was asked with, and its G answers.
+
+    Where `failed`, the judge gave no verdict: scores, reward and advantage mean nothing.
+    """
+
+    step: int
+    episode: schema.Episode
+    asked: tuple[schema.Message, ...]
+    texts: tuple[str, ...]
+    scores: np.ndarray  # [g, 4]
+    reward: np.ndarray  # [g]
+    advantage: np.ndarray  # [g]
+    finished: tuple[bool, ...]
+    failed: tuple[bool, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a page is made of.
+
+    about    facts of the run, in order
+    config   flat: names joined by dots
+    rows     of metrics.jsonl
+    after    of the last step; empty while the run is not finished
+    counted  failures: what, and how many
+    """
+
+    title: str
+    about: Mapping[str, object]
+    config: Mapping[str, object]
+    rows: Sequence[Mapping[str, Any]]
+    before: Sequence[heldout.Record]
+    after: Sequence[heldout.Record]
+    trees: Sequence[Tree]
+    counted: Mapping[str, object]
+
+
+def render(run: Run) -> str:
+    """The page."""
+    sections = {
+        "Held-out": _heldout(run),
+        "Curves": _curves(run.rows),
+        "Rewards": _rewards(run.rows),
+        "Sample trees": _trees(run.trees),
+        "Time": _time(run.rows),
+        "Failures": [page.table(("what", "count"), list(run.counted.items()))],
+        "Config": [_config(run.config)],
+    }
+    sections = {name: parts for name, parts in sections.items() if parts}
+    links = "".join(f'<a href="#{_anchor(name)}">{name}</a>' for name in sections)
+    body = [page.facts(run.about), f"<nav>{links}</nav>"]
+    for name, parts in sections.items():
+        body += [f'<h2 id="{_anchor(name)}">{name}</h2>', *parts]
+    return page.document(run.title, body, style=_STYLE)
+
+
+def spread(items: Sequence[Any], count: int) -> list[Any]:
+    """At most `count` items, evenly spread, the first and the last among them."""
+    if len(items) <= count:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
+
+
+def counts(rows: Sequence[Mapping[str, Any]], group_rows: int) -> dict[str, object]:
+    """Failures that metrics.jsonl counts; `group_rows` groups a step (0: no groups)."""
+    made = {
+        "updates skipped (loss or gradient not finite)": _total(rows, "skipped"),
+        "figures that were not finite": _total(rows, "metrics/nonfinite"),
+    }
+    if group_rows:
+        flat = sum(row.get("rollout/zero_spread_groups") or 0 for row in rows) * group_rows
+        made |= {
+            "completions without a verdict of the judge": _total(rows, "judge/failed"),
+            "completions cut at the length limit": _total(rows, "rollout/truncated"),
+            "completions left out of their group": _total(rows, "rollout/masked"),
+            "groups without a spread (no gradient)": round(flat),
+        }
+    return made
+
+
+def _total(rows: Sequence[Mapping[str, Any]], name: str) -> int:
+    return int(sum(row.get(name) or 0 for row in rows))
+
+
+def _anchor(name: str) -> str:
+    return name.lower().replace(" ", "-")
+
+
+def _heldout(run: Run) -> list[str]:
+    if not run.before:
+        return []
+    one, two = heldout.summary(run.before), heldout.summary(run.after) if run.after else {}
+    lines = [
+        (name, one[name], two.get(name, "-"), _verdict(one[name], two.get(name))) for name in one
+    ]
+    parts = [
+        '<p class="note">Greedy snippets of held-out episodes, scored by agreement with gold, not '
+        "by the judge that training used; means with 95 % bootstrap intervals over "
+        f"{len(run.before)} episodes.</p>",
+        page.table(("measure", "before", "after", ""), lines),
+    ]
+    if not two:
+        return [*parts, '<p class="note">Not finished yet: there is no "after".</p>']
+    parts.append(page.image(plots.svg(plots.before_after(one, two)), "Before and after training"))
+    pairs = spread(list(zip(run.before, run.after, strict=True)), SNIPPETS)
+    lines = [
+        (a.user, a.gold, f"{a.text} (F1 {a.f1:.2f})", f"{b.text} (F1 {b.f1:.2f})") for a, b in pairs
+    ]
+    head = ("the user said", "gold", "before", "after")
+    return [*parts, "<h3>Held-out snippets</h3>", page.table(head, lines)]
+
+
+def _verdict(one: Any, two: Any) -> str:
+    if two is None:
+        return ""
+    if two.low > one.high:
+        return "rises"
+    return "falls" if two.high < one.low else ""
+
+
+def _curves(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return (
+        [page.image(plots.svg(plots.training(rows)), "Curves of the run by step")] if rows else []
+    )
+
+
+def _rewards(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for name in ("mean", *rubric.CRITERIA):
+        values = [row.get(f"reward/{name}") for row in rows]
+        values = [v for v in values if v is not None]  # steps with a verdict
+        if values:
+            part = max(1, len(values) // 4)
+            shown = values[0], values[-1], np.mean(values[:part]), np.mean(values[-part:])
+            label = "reward" if name == "mean" else name
+            lines.append((label, *(f"{value:.3f}" for value in shown)))
+    head = ("by the training judge", "first step", "last step", "first quarter", "last quarter")
+    return [page.table(head, lines)] if lines else []
+
+
+def _time(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not rows:
+        return []
+    whole = sum(row["seconds/step"] for row in rows)
+    lines = []
+    for name in (*PHASES, "step"):
+        values = [row[f"seconds/{name}"] for row in rows if row.get(f"seconds/{name}") is not None]
+        if values:
+            later = f"{np.mean(values[1:]):.2f}" if values[1:] else "-"
+            share = f"{100 * sum(values) / max(whole, 1e-9):.0f} %"
+            lines.append((name, f"{sum(values):.1f}", share, f"{values[0]:.2f}", later))
+    head = ("phase", "seconds in all", "share", "first step (compiles)", "mean of later steps")
+    return [page.table(head, lines)]
+
+
+def _config(config: Mapping[str, object]) -> str:
+    return f"<details><summary>{len(config)} values</summary>{page.facts(config)}</details>"
+
+
+def _trees(trees: Sequence[Tree]) -> list[str]:
+    if not trees:
+        return []
+    note = (
+        "The first group of some steps: the prompt is the trunk, computed once; below it its "
+        "answers with the scores of the training judge."
+    )
+    return [f'<p class="note">{note}</p>', *map(_tree, trees)]
+
+
+def _tree(tree: Tree) -> str:
+    episode, text = tree.episode, page.text
+    asked = "\n\n".join(f"[{message.role}]\n{message.content}" for message in tree.asked)
+    gold = "-" if episode.gold is None else episode.gold
+    worth = "".join(
+        f"<p>Asking about <b>{text(topic)}</b> is worth {value:+.3f}</p>"
+        for topic, value in zip(episode.options, episode.worth, strict=True)
+    )
+    branches = "".join(_branch(tree, i) for i in range(len(tree.texts)))
+    return (
+        f"<h3>Step {tree.step}</h3>"
+        f'<div class="trunk"><p><b>User</b> {text(episode.user)}</p>'
+        f"<p><b>Gold</b> {text(gold)}</p>{worth}"
+        f"<details><summary>The whole prompt, episode {text(episode.id)}</summary>"
+        f'<div class="prompt">{text(asked)}</div></details></div>'
+        f'<div class="branches">{branches}</div>'
+    )
+
+
+def _branch(tree: Tree, i: int) -> str:
+    cut = "" if tree.finished[i] else " <b>(cut)</b>"
+    said = f'<p class="said">{page.text(tree.texts[i])}{cut}</p>'
+    if tree.failed[i]:
+        return f'<div class="branch">{said}<p><b>no verdict</b>, left out</p></div>'
+    names = (
+        ["gain"] if tree.episode.options else [name.replace("_", " ") for name in rubric.CRITERIA]
+    )
+    lines = "".join(
+        f'<dt>{name}</dt><dd><meter min="0" max="1" value="{value:.3f}">{value:.3f}</meter> '
+        f"{value:.2f}</dd>"
+        for name, value in zip(names, tree.scores[i], strict=False)
+    )
+    advantage = float(tree.advantage[i])
+    sign = "up" if advantage > 0 else "down" if advantage < 0 else ""
+    reward = float(tree.reward[i])
+    shown = f"{reward:.3f}" if math.isfinite(reward) else "-"
+    return (
+        f'<div class="branch">{said}<dl>{lines}<dt>reward</dt><dd>{shown}</dd>'
+        f'<dt>advantage</dt><dd class="{sign}">{advantage:+.2f}</dd></dl></div>'
+    )

@@ -1,0 +1,162 @@
+"""report.html of a run: whole, readable by a parser, from the work directory's files alone."""
+
+import dataclasses
+import html.parser
+import importlib
+import json
+import re
+
+import numpy as np
+import pytest
+
+from pa_jax.core import metrics
+from pa_jax.dialogue import schema
+from pa_jax.evaluate import heldout
+from pa_jax.jobs import grpo, report, setup
+from pa_jax.rl import learner
+
+HOSTILE = "</p><script>alert('x')</script><img src=http://example.com/x onerror=alert(1)> & \"q\""
+VOID = {"meta", "img", "br"}
+SCORES = [[0.1, 0.2, 0.3, 0.4], [0.9, 0.8, 0.7, 0.6], [0.5, 0.5, 0.5, 0.5], [0, 0, 0, 0]]
+
+
+class Page(html.parser.HTMLParser):
+    """Tags balanced, ids unique, and what the page refers to."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.ids, self.refers, self.words = [], [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        for name, value in attrs:
+            assert not name.startswith("on"), (tag, name)
+            if name == "id":
+                self.ids.append(value)
+            if name in ("src", "href", "action", "data"):
+                self.refers.append(value)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+def record(number, text, f1):
+    return heldout.Record(f"u/{number}", HOSTILE, "The user likes tea.", text, True, f1, (f1,) * 4)
+
+
+def sample(failed, options=()):
+    episode = schema.Episode(
+        "u/1", "u", ("The user likes tea.",), HOSTILE, HOSTILE, "The user likes cake.",
+        options=options, worth=(0.5,) * len(options),
+    )  # fmt: skip
+    return learner.Sample(
+        episode,
+        (HOSTILE, "The user likes cake.", "The user", "broken"),
+        np.array(SCORES, np.float32),
+        np.array([-1.5, 1.25, -0.25, 0.0], np.float32),
+        np.array([True, True, False, True]),
+        np.array([False, False, False, failed]),
+    )
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    """A GRPO run's folder, written by what training writes it with."""
+    config = importlib.import_module("configs.grpo").get_config()
+    config.reward.weights, config.reward.truncated = (1.0, 2.0, 0.5, 1.0), -1.0
+    config.rollout.prompts = 4
+    config.train.steps = 3
+    setup.open_workdir(config, tmp_path)
+    writer = metrics.MetricWriter(tmp_path, tensorboard=False, resume_step=0)
+    for step in range(3):
+        row = {"loss": 0.5, "reward/mean": 0.25 * step, "judge/failed": 1, "skipped": step == 2}
+        row |= {"rollout/truncated": 2, "rollout/masked": 1, "rollout/zero_spread_groups": 0.25}
+        row |= {"seconds/rollout": 3.0 - step, "seconds/step": 4.0, "logp_delta_mean": 0.0}
+        row |= {"process/compiles": 7, "process/peak_rss_gb": 1.5}
+        writer.write(step, row)
+        options = ("tea", HOSTILE) if step == 1 else ()
+        grpo.write_samples(tmp_path, step, [sample(step == 0, options)], row)
+    writer.close()
+    report.kept(tmp_path, "before", lambda: [record(i, "x", 0.0) for i in range(20)])
+    report.kept(tmp_path, "after-3", lambda: [record(i, HOSTILE, 0.5) for i in range(20)])
+    return tmp_path
+
+
+def test_the_page_is_whole_and_refers_to_nothing_outside(workdir):
+    path = report.write_page(workdir)
+    page = Page(path.read_text())
+    assert page.tags[:2] == ["html", "head"] and "script" not in page.tags
+    assert all(re.match(r"#|data:image/svg\+xml;base64,", one) for one in page.refers)
+    assert [one[1:] for one in page.refers if one.startswith("#")] == page.ids
+    assert page.ids == [
+        "held-out", "curves", "rewards", "sample-trees", "time", "failures", "config",
+    ]  # fmt: skip
+    assert page.text.count("<script>alert('x')</script>") > 6
+    assert path == workdir / "report.html" and report.write_page(workdir).read_text() == (
+        path.read_text()
+    )
+
+
+def test_figures_of_the_page_are_those_of_the_run(workdir):
+    page = Page(report.write_page(workdir).read_text()).text
+    assert "token_f1 0.000 [0.000, 0.000] 0.500 [0.500, 0.500] rises" in page
+    assert "steps 3 of 3" in page and "programs compiled 7" in page
+    assert "rollout 6.0 50 % 3.00 1.50" in page  # 3 + 2 + 1 of 12 seconds
+    assert "completions without a verdict of the judge 3" in page
+    assert "completions cut at the length limit 6" in page
+    assert "groups without a spread (no gradient) 3" in page  # a quarter of 4 rows, 3 steps
+    assert "updates skipped (loss or gradient not finite) 1" in page
+    assert "reward.truncated -1.0" in page
+
+
+def test_each_answer_has_its_scores_reward_and_advantage(workdir):
+    page = Page(report.write_page(workdir).read_text()).text
+    first, second, third = page.split("Step ")[1:4]
+    # 0.1 + 2 x 0.2 + 0.5 x 0.3 + 0.4; the cut one is worth -1 whatever its scores are
+    assert "completeness 0.100 0.10 no hallucination 0.200 0.20" in first
+    assert "reward 1.050 advantage -1.50" in first
+    assert "(cut)" in first and "reward -1.000 advantage -0.25" in first
+    assert "broken no verdict , left out" in first and "advantage +0.00" not in first
+    assert "broken no verdict" not in third and "advantage +0.00" in third
+    assert "Asking about tea is worth +0.500" in second and "completeness" not in second
+    assert "What is known: - The user likes tea." in first  # the prompt itself
+
+
+def test_a_run_that_is_not_finished_or_has_not_begun_has_a_page_too(workdir):
+    (workdir / "heldout-after-3.json").unlink()
+    page = Page(report.write_page(workdir).read_text())
+    assert 'there is no "after"' in page.text
+    for name in ("metrics.jsonl", "samples.jsonl", "heldout-before.json"):
+        (workdir / name).unlink()
+    assert Page(report.write_page(workdir).read_text()).ids == ["failures", "config"]
+
+
+def test_bad_folders_are_named(tmp_path):
+    config = importlib.import_module("configs.report").get_config()
+    with pytest.raises(ValueError, match="config.run is empty"):
+        report.run(config, tmp_path)
+    config.run = str(tmp_path)
+    with pytest.raises(FileNotFoundError, match="work directory of a grpo or sft run"):
+        report.run(config, tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"job": "eval"}))
+    with pytest.raises(ValueError, match="'eval' run"):
+        report.run(config, tmp_path)
+
+
+def test_a_record_survives_its_file(tmp_path):
+    made = [record(1, "x", 0.25)]
+    report.kept(tmp_path, "x", lambda: made)
+    (again,) = report.records(tmp_path / "heldout-x.json")
+    assert dataclasses.astuple(again) == dataclasses.astuple(made[0])
