@@ -11,6 +11,7 @@ from pa_jax.data import source
 from pa_jax.dialogue import prompts
 from pa_jax.jobs import setup, table
 from pa_jax.rl import advantage, learner, loss
+from pa_jax.serve import limits
 from pa_jax.train import loop, optimizer
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -27,6 +28,7 @@ SECTIONS = {
     "ask": proactive.AskConfig,
     "reply": responder.ReplyConfig,
     "agent": answering.AgentConfig,
+    "limits": limits.Limits,
 }
 
 

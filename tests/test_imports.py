@@ -10,7 +10,7 @@ import pytest
 LAYERS = (  # top first; packages of one layer do not import each other
     ("main",),
     ("jobs",),
-    ("evaluate", "bench", "plan"),
+    ("evaluate", "bench", "plan", "serve"),
     ("rl", "agent"),
     ("judge", "train"),
     ("infer",),

@@ -7,20 +7,19 @@ makes no difference where a process ended and another went on.
 import contextlib
 import dataclasses
 import datetime
-import time
+import functools
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from absl import logging
 
-from pa_jax.agent import gather, inferencer, proactive
+from pa_jax.agent import caller, gather, inferencer, proactive
 from pa_jax.dialogue import schema
 from pa_jax.infer import live
 from pa_jax.profile import facts, store, turns
 
 RECENT = 32  # turns of a session that are looked at, more than any prompt shows
-_POLL_SECONDS = 0.02  # between tries for room in a full queue
 
 
 @runtime_checkable
@@ -53,6 +52,7 @@ class Prompts(Protocol):
         *,
         needs: Iterable[tuple[str, float]],
         now: datetime.datetime,
+        system: str,
     ) -> list[int]: ...
 
 
@@ -123,30 +123,36 @@ class Answering:
         self._infer.close()
         self._decide.close()
 
-    def carry_on(self, turn: turns.Turn) -> Generator[str, None, turns.Turn]:
+    def carry_on(
+        self, turn: turns.Turn, asked_by: caller.Caller | None = None
+    ) -> Generator[str, None, turns.Turn]:
         """Takes a turn from its stage to its reply, whose pieces are yielded; the finished turn.
 
         Where the caller stops listening, what was said until then is the reply.
         """
+        who = asked_by or caller.Caller()
+        who.turn = turn
         past = self._journal.last(turn.user, turn.session, RECENT)
         past = tuple(earlier for earlier in past if earlier.turn < turn.turn and earlier.words)
         if not turn.reached(turns.INFERRED):
-            turn = self._inferred(turn, past)
+            turn = self._inferred(turn, past, who)
         if not turn.reached(turns.APPLIED):
             self._profiles.apply(turn.user, turn.ops, turn.source, now=self._clock())
             turn = self._journal.applied(turn, now=self._clock())
         if not turn.reached(turns.DECIDED):
             turn = self._decided(turn, past)
         if not turn.reached(turns.REPLIED):
-            turn = yield from self._replied(turn, past)
+            turn = yield from self._replied(turn, past, who)
         return turn
 
     # the steps
 
-    def _inferred(self, turn: turns.Turn, past: Sequence[turns.Turn]) -> turns.Turn:
+    def _inferred(
+        self, turn: turns.Turn, past: Sequence[turns.Turn], who: caller.Caller
+    ) -> turns.Turn:
         found = inferencer.Inferred("", (), ())
         if self._worth_a_try(turn):
-            context = (past[-1].reply or "") if past else ""
+            context = (past[-1].reply or "") if past else who.context
             seen = inferencer.Observed(
                 turn.user, turn.session, turn.turn, context, turn.words, self._held(turn)
             )
@@ -188,47 +194,41 @@ class Answering:
         )
 
     def _replied(
-        self, turn: turns.Turn, past: Sequence[turns.Turn]
+        self, turn: turns.Turn, past: Sequence[turns.Turn], who: caller.Caller
     ) -> Generator[str, None, turns.Turn]:
         said: list[str] = []
-        ticket = None
         try:
-            if self._worth_a_try(turn):
+            if self._worth_a_try(turn) and not who.left:
                 with self._tried(turn):
-                    ticket = self._submitted(turn, past)
-                    for piece in ticket:
+                    for piece in self._submitted(turn, past, who):
                         said.append(turns.clean(piece))
                         yield said[-1]
             if turn.question:
                 yield turns.join("".join(said), turn.question)[len("".join(said)) :]
         except (GeneratorExit, KeyboardInterrupt):
-            if ticket is not None:
-                ticket.cancel()
+            who.leave()
             self._journal.replied(turn, "".join(said), now=self._clock())
             raise
         return self._journal.replied(turn, "".join(said), now=self._clock())
 
-    def _submitted(self, turn: turns.Turn, past: Sequence[turns.Turn]) -> Any:
-        """The answer's ticket; waits for room in the engine's queue."""
+    def _submitted(
+        self, turn: turns.Turn, past: Sequence[turns.Turn], who: caller.Caller
+    ) -> Iterable[str]:
+        """The answer's pieces; waits for room in the engine's queue."""
         cfg, now = self._cfg, self._clock()
+        history = [*who.before, *_history(past)]
         prompt = self._parts.prompts.prompt(
-            self._held(turn), _history(past), turn.words, needs=turn.needs, now=now
+            self._held(turn), history, turn.words, needs=turn.needs, now=now, system=who.system
         )
-        until = time.monotonic() + cfg.wait_seconds
-        while True:
-            try:
-                return self._parts.serves.submit(
-                    prompt,
-                    max_new_tokens=cfg.max_new_tokens,
-                    temperature=cfg.temperature,
-                    top_k=cfg.top_k,
-                    top_p=cfg.top_p,
-                    seed=zlib.crc32(f"{cfg.seed}/{turn.user}/{turn.session}/{turn.turn}".encode()),
-                )
-            except live.Busy:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(_POLL_SECONDS)
+        how = {
+            "max_new_tokens": cfg.max_new_tokens,
+            "temperature": cfg.temperature,
+            "top_k": cfg.top_k,
+            "top_p": cfg.top_p,
+            "seed": zlib.crc32(f"{cfg.seed}/{turn.user}/{turn.session}/{turn.turn}".encode()),
+        }
+        submit = functools.partial(self._parts.serves.submit, prompt, **how | who.how)
+        return who.ticket_of(submit, wait_seconds=cfg.wait_seconds)
 
     # what they share
 

@@ -3,12 +3,17 @@
 from collections.abc import Sequence
 
 import jax
+import numpy as np
 from flax import nnx
 
 from pa_jax import models
 from pa_jax.core import keys
-from pa_jax.infer import engine
+from pa_jax.infer import buckets, engine, sampling
 from pa_jax.judge import forward
+
+# Coarse: all that a server may need is compiled before its first request.
+TRUNKS = (16, 128, 256, 1024)
+NODES = (64, 128, 256, 1024)
 
 
 def sizes(rows: int, mesh: jax.sharding.Mesh | None) -> tuple[int, ...]:
@@ -25,7 +30,15 @@ class Batches:
 
     def __init__(self, module: nnx.Module, rows: int, mesh: jax.sharding.Mesh | None):
         self.rows, self.mesh = rows, mesh
-        self._by_rows = {n: forward.Forward(module, n, mesh) for n in sizes(rows, mesh)}
+        few, most = sizes(rows, mesh)[0], sizes(rows, mesh)[-1]
+        self._by_rows = {
+            n: forward.Forward(module, n, mesh, trunks=TRUNKS, nodes=NODES)
+            for n in dict.fromkeys((few, most))
+        }
+
+    def all(self) -> tuple[forward.Forward, ...]:
+        """One of each batch size."""
+        return tuple(self._by_rows.values())
 
     def fitting(self, n: int) -> forward.Forward:
         """The smallest that takes n trees at once, the largest where none does."""
@@ -46,6 +59,17 @@ class Engines:
         self._by_rows = {
             n: engine.Engine(model, mesh=mesh, rows=n, trunks=trunks) for n in sizes(rows, mesh)
         }
+
+    def warm_up(self, max_new_tokens: int) -> None:
+        """Compiles every program of `greedy` with this limit."""
+        slots = buckets.fit(max_new_tokens, engine.SLOTS, what="max_new_tokens")
+        how = sampling.settings(0.0, 0, 1.0)
+        base = keys.stream_key(0, keys.Stream.GENERATE, 0)
+        for rows, run in self._by_rows.items():
+            key_n = keys.row_keys(base, np.zeros(rows, np.int32))
+            for trunk in run.trunks:
+                prompts = buckets.pad_rows([[0]] * rows, trunk)
+                run.decode(prompts, key_n, how, (1, slots), 1)
 
     def greedy(
         self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, seed: int

@@ -5,15 +5,17 @@ user's words and the message they answer. There is no gold at run time: nats are
 threshold that evaluate/calibration.py measures.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 
 from pa_jax.agent import batches
 from pa_jax.dialogue import schema, tokenizer
+from pa_jax.infer import buckets
 from pa_jax.judge import contexts
 
 SCALE = 1.0  # nats a token at which confidence reaches 1 - 1/e, as the judge's without gold
-WIDTHS = (1, 2, 4)  # statements a turn that share a tree: few programs
+WIDTHS = (1, 4)  # statements of a turn that share a tree: few programs
 
 
 class Grounder:
@@ -27,23 +29,43 @@ class Grounder:
     ) -> list[list[float]]:
         """Nats a token of every statement of every turn, in order."""
         read = self.reader
-        made: list[list[float]] = [[] for _ in turns]
         branches = [[read.text(text).ids for text in row] for row in statements]
         before = [read.turn(turn) for turn in turns]
-        order = [i for i, row in enumerate(branches) if row]
-        order.sort(key=lambda i: (len(branches[i]), len(before[i])))
-        for start in range(0, len(order), self.model.rows):
-            chosen = order[start : start + self.model.rows]
-            forward = self.model.fitting(len(chosen))
-            most = max(len(branches[i]) for i in chosen)
-            width = next((w for w in WIDTHS if w >= most), most)
-            rows = [branches[i] + [()] * (width - len(branches[i])) for i in chosen]
-            head = [read.words.encode(contexts.NOTES)] * len(chosen)
-            bare = forward.branches(head, rows)
-            said = forward.branches([before[i] for i in chosen], rows)
-            for k, i in enumerate(chosen):
-                made[i] = [float((said[k][n] - bare[k][n]).mean()) for n in range(len(branches[i]))]
+        wide = WIDTHS[-1]
+        parts = [(i, at) for i, row in enumerate(branches) for at in range(0, len(row), wide)]
+        parts.sort(key=lambda part: (len(branches[part[0]]) - part[1] > 1, len(before[part[0]])))
+        made = [[0.0] * len(row) for row in branches]
+        for start in range(0, len(parts), self.model.rows):
+            chosen = parts[start : start + self.model.rows]
+            rows = [branches[i][at : at + wide] for i, at in chosen]
+            found = self._gains([before[i] for i, _ in chosen], rows)
+            for (i, at), gains in zip(chosen, found, strict=True):
+                made[i][at : at + wide] = gains
         return made
+
+    def warm_up(self, longest: int) -> None:
+        """Compiles every program that statements of at most `longest` tokens need."""
+        ends = longest + len(self.reader.newline)
+        for forward in self.model.all():
+            nodes = [n for n in forward.nodes if n < ends]
+            nodes.append(buckets.fit(ends, forward.nodes, what="statement"))
+            for width, node, trunk in itertools.product(WIDTHS, nodes, forward.trunks):
+                forward.branches([[0] * trunk], [[[0] * node] * width])
+
+    def _gains(
+        self, before: Sequence[Sequence[int]], rows: Sequence[Sequence[Sequence[int]]]
+    ) -> list[list[float]]:
+        """The same of one batch: what stands before each row of statements."""
+        forward = self.model.fitting(len(rows))
+        most = max(map(len, rows))
+        width = next(w for w in WIDTHS if w >= most)
+        padded = [[*row, *[()] * (width - len(row))] for row in rows]
+        head = [self.reader.words.encode(contexts.NOTES)] * len(rows)
+        bare, said = forward.branches(head, padded), forward.branches(before, padded)
+        return [
+            [float((said[k][n] - bare[k][n]).mean()) for n in range(len(row))]
+            for k, row in enumerate(rows)
+        ]
 
 
 def confidence(gain: float) -> float:

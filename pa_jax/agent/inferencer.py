@@ -121,6 +121,12 @@ class Inferencer:
         )
         self.placer = placing.Placer(model.tokenizer, shared, place)
 
+    def warm_up(self) -> None:
+        """Compiles every program that `infer` needs, so that no turn waits for one."""
+        self._engines.warm_up(self.cfg.max_new_tokens)
+        self.grounder.warm_up(self.cfg.max_new_tokens)
+        self.placer.warm_up()
+
     def infer(
         self, turns: Sequence[Observed], *, now: datetime.datetime, seed: int
     ) -> list[Inferred]:

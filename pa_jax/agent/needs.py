@@ -66,6 +66,11 @@ class Needs:
         if cfg.topical or cfg.topical_peers:
             self._topics = topics.Topics(model, self.lexicon, rows=cfg.rows, mesh=mesh)
 
+    def warm_up(self) -> None:
+        """Compiles every program that `of` needs."""
+        if self._topics is not None:
+            self._topics.warm_up()
+
     def of(
         self, texts: Sequence[str], profiles: Sequence[Sequence[facts.Fact]]
     ) -> list[tuple[tuple[str, float], ...]]:

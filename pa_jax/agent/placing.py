@@ -21,7 +21,7 @@ from pa_jax.core import mesh as meshes
 from pa_jax.core import sharding
 from pa_jax.core.typing import Float
 from pa_jax.dialogue import tokenizer
-from pa_jax.infer import score
+from pa_jax.infer import buckets, score
 from pa_jax.judge import forward
 from pa_jax.profile import facts, taxonomy
 
@@ -29,7 +29,8 @@ TRUNK = "Each note about a user is filed under the heading that it belongs to.\n
 MAX_BRANCH = 120  # tokens of a statement and what stands around it
 TRUNKS = (16, 32, 64, 128)
 WIDTH = 64  # labels a tree: two categories of slots
-NODES = (8, 12, 16, 24, 32, 48, 64, 128)
+NODES = (24, 64, 128)  # tokens of a branch; few programs
+LEAVES = (8, 12, 16, 24, 32, 48, 64, 128)  # of the longest label
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +89,11 @@ class Placer:
         words, asked = self.scores(said)
         return [self._placed(*each) for each in zip(said, words + asked, known, strict=True)]
 
+    def warm_up(self) -> None:
+        """Compiles every program of `place`."""
+        self._categories.warm_up()
+        self._slots.warm_up()
+
     def scores(
         self, said: Sequence[str]
     ) -> tuple[Float[np.ndarray, "n s"], Float[np.ndarray, "n s"]]:
@@ -132,7 +138,16 @@ class Labels:
         self._placer = placer
         self._trunk = placer.words.encode(TRUNK)
         self._leaves = [placer.words.encode(f" {name}\n") for name in names]
+        self._leaf = buckets.fit(max(map(len, self._leaves)), LEAVES, what="label")
         self._after_nothing: np.ndarray | None = None
+
+    def warm_up(self) -> None:
+        """Compiles every program of `ratios`."""
+        self._prior()
+        columns = range(min(WIDTH, len(self._leaves)))
+        for forward_ in self._placer.model.all():
+            for node in NODES:
+                self._sums([[0] * node] * forward_.rows, [columns] * forward_.rows)
 
     def ratios(
         self, said: Sequence[str], columns: Sequence[Sequence[int]]
@@ -175,6 +190,7 @@ class Labels:
             rows=forward_.rows,
             trunks=TRUNKS,
             nodes=NODES,
+            leaf_nodes=(self._leaf,),
             mesh=forward_.mesh,
         )
         with meshes.using(forward_.mesh):

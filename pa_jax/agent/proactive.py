@@ -111,6 +111,10 @@ class Proactive:
         other.cfg = dataclasses.replace(self.cfg, **changes)
         return other
 
+    def warm_up(self) -> None:
+        """Compiles every program that `decide` needs, so that no turn waits for one."""
+        self.needs.warm_up()
+
     def decide(self, requests: Sequence[Request], *, now: datetime.datetime) -> list[Decision]:
         """A decision for each request, in order."""
         if not requests:

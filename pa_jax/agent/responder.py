@@ -46,17 +46,19 @@ class Responder:
         *,
         needs: Iterable[tuple[str, float]],
         now: datetime.datetime,
+        system: str = "",
     ) -> list[int]:
         """Token ids of a chat that ends where the reply begins, at most cfg.prompt_tokens.
 
         `needs` are a Decision's; `history` is this session's, user and assistant messages only.
+        `system` is the operator's word on how to reply, cut where the user's words are.
         """
         cfg, weight = self.cfg, dict(needs)
         chosen = self.choose(profile, needs=weight.items(), now=now)
         past = _past(history, cfg.history_messages)
         limit = cfg.user_chars
         while True:
-            ids = self._encoded([fact.statement for fact in chosen], past, words, limit)
+            ids = self._encoded([fact.statement for fact in chosen], past, words, limit, system)
             if len(ids) <= cfg.prompt_tokens:
                 return ids
             if past:
@@ -103,10 +105,20 @@ class Responder:
         return tuple(fact for fact in chosen if fact is not least)
 
     def _encoded(
-        self, statements: Sequence[str], past: Sequence[schema.Message], words: str, limit: int
+        self,
+        statements: Sequence[str],
+        past: Sequence[schema.Message],
+        words: str,
+        limit: int,
+        system: str,
     ) -> list[int]:
         messages = prompts.respond(
-            statements, past, words, message_chars=self.cfg.message_chars, user_chars=limit
+            statements,
+            past,
+            words,
+            message_chars=self.cfg.message_chars,
+            user_chars=limit,
+            system=system,
         )
         return template.encode_chat(self.words, messages, add_generation_prompt=True)
 

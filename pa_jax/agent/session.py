@@ -9,7 +9,7 @@ import dataclasses
 import datetime
 from collections.abc import Callable, Generator, Iterator
 
-from pa_jax.agent import answering, declining, proactive
+from pa_jax.agent import answering, caller, declining, proactive
 from pa_jax.profile import erasure, facts, journal, store, turns, update
 
 AgentConfig = answering.AgentConfig
@@ -60,8 +60,8 @@ class Agent:
         `clock` gives aware times in UTC.
         """
         self.profiles, self.clock, self.cfg = profiles, clock, cfg
-        parts = answering.Parts(infers, decides, prompts, serves)
-        self.answering = answering.Answering(profiles, parts, clock=clock, cfg=cfg)
+        self.parts = answering.Parts(infers, decides, prompts, serves)
+        self.answering = answering.Answering(profiles, self.parts, clock=clock, cfg=cfg)
 
     def __enter__(self) -> "Agent":
         return self
@@ -88,18 +88,18 @@ class Session:
     def __init__(self, agent: Agent, user: str, number: int | None) -> None:
         self.agent, self.user, self.number = agent, user, number
 
-    def respond(self, text: str) -> Reply:
+    def respond(self, text: str, asked_by: caller.Caller | None = None) -> Reply:
         """The reply to what the user says."""
-        stream = self.stream(text)
+        stream = self.stream(text, asked_by)
         for _ in stream:
             pass
         return stream.reply
 
-    def stream(self, text: str) -> "Stream":
-        """The reply in pieces, as they come."""
+    def stream(self, text: str, asked_by: caller.Caller | None = None) -> "Stream":
+        """The reply in pieces, as they come, the way its caller wants it."""
         if not turns.clean(text).strip():
             raise ValueError("the message has no words; say something.")
-        return Stream(self._turn(text))
+        return Stream(self._turn(text, asked_by))
 
     def resume(self) -> tuple[Reply, ...]:
         """Finishes the user's turns that were cut off, of any session; their replies."""
@@ -143,11 +143,11 @@ class Session:
     def _alone(self) -> contextlib.AbstractContextManager[None]:
         return self.agent.profiles.turn_of(self.user, wait_seconds=self.agent.cfg.wait_seconds)
 
-    def _turn(self, text: str) -> Generator[str, None, Reply]:
+    def _turn(self, text: str, asked_by: caller.Caller | None) -> Generator[str, None, Reply]:
         with self._alone():
             for _ in self._unfinished():
                 pass
-            turn = yield from self.agent.answering.carry_on(self._begun(text))
+            turn = yield from self.agent.answering.carry_on(self._begun(text), asked_by)
             return self._reply(turn)
 
     def _begun(self, text: str, *, ops: tuple[facts.FactOp, ...] | None = None) -> turns.Turn:

@@ -72,6 +72,12 @@ class Topics:
         nothing = np.mean(self._spread(NOTHING), axis=1)
         self._prior = np.log(nothing + FLOOR)[:, None]
 
+    def warm_up(self) -> None:
+        """Compiles every program of `score`."""
+        for trunk in TRUNKS:
+            for rows in (len(PROMPTS), self._rows):
+                self._probs([[0] * trunk] * rows)
+
     def score(self, texts: Sequence[str]) -> Float[np.ndarray, "n s"]:
         """Log-ratios in nats, a row a text."""
         return (np.log(self._spread(texts) + FLOOR) - self._prior).mean(axis=0)

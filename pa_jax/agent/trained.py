@@ -33,6 +33,11 @@ class Trained:
         self.words, self.cfg = model.tokenizer, cfg
         self._engines = batches.Engines(model, cfg.rows, cfg.buckets, mesh)
 
+    def warm_up(self) -> None:
+        """Compiles every program that `decide` needs, so that no turn waits for one."""
+        self.bounds.warm_up()
+        self._engines.warm_up(self.cfg.max_new_tokens)
+
     def decide(
         self, requests: Sequence[proactive.Request], *, now: datetime.datetime
     ) -> list[proactive.Decision]:

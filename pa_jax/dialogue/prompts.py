@@ -66,11 +66,13 @@ def respond(
     *,
     message_chars: int,
     user_chars: int,
+    system: str = "",
 ) -> tuple[schema.Message, ...]:
     """Messages that ask for the reply to the user's words.
 
     What is known stands in the system message, a line a statement; `history` are messages of the
     user and the assistant in their own roles, each on one line and cut at `message_chars`.
+    `system` is the operator's own word and comes first, cut at `user_chars`.
     """
     for message in history:
         if message.role not in _TALKING:
@@ -79,9 +81,10 @@ def respond(
                 "system messages come from here."
             )
     known = render.render(statements, max_chars=sum(len(text) + 3 for text in statements) + 8)
-    system = _RESPOND_SYSTEM if statements else _RESPOND_STRANGER
+    usual = _RESPOND_SYSTEM.format(known=known) if statements else _RESPOND_STRANGER
+    given = system.strip()[:user_chars].rstrip()
     return (
-        schema.Message("system", system.format(known=known)),
+        schema.Message("system", f"{given}\n\n{usual}" if given else usual),
         *(schema.Message(m.role, _line(m.content, message_chars)) for m in history),
         schema.Message("user", _line(words, user_chars)),
     )

@@ -247,6 +247,11 @@ class Live:
             return Load(len(self._running), len(self._waiting), self._tokens)
 
     @property
+    def longest(self) -> tuple[int, int]:
+        """Tokens of the longest prompt, and of the longest reply."""
+        return max(self._batch.widths), self._batch.slots
+
+    @property
     def failure(self) -> BaseException | None:
         """The error that ended the worker; None while all is well or after close()."""
         return None if isinstance(self._closed, Closed) else self._closed

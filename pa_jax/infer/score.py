@@ -168,9 +168,12 @@ def pack(
     rows: int | None = None,
     trunks: Sequence[int] = TRUNKS,
     nodes: Sequence[int] = NODES,
+    leaf_nodes: Sequence[int] | None = None,
     mesh: jax.sharding.Mesh | None = None,
 ) -> TreeIds:
     """Trees of token-id lists, padded to the smallest buckets, and to `rows` rows where given.
+
+    Branches are padded to `nodes`, leaves to `leaf_nodes` (None: to `nodes`, too).
 
     branches[i] are prompt i's; leaves[i][g] are branch g's. Missing nodes have length 0. On a mesh
     the rows are cut over its data axes; every process passes all of them.
@@ -189,7 +192,7 @@ def pack(
     q = 0
     if j:
         longest = max(len(leaf) for row in leaves for b in row for leaf in b)
-        q = buckets.fit(longest, nodes, what="leaf")
+        q = buckets.fit(longest, leaf_nodes or nodes, what="leaf")
     leaf, leaf_len = np.zeros((n, g, j, q), np.int32), np.zeros((n, g, j), np.int32)
     for i, row in enumerate(leaves or ()):
         for k, b in enumerate(row):

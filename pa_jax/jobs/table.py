@@ -1,6 +1,6 @@
 """config.job -> the function (config, workdir) that runs it."""
 
-from pa_jax.jobs import bench, chat, eval, export, grpo, infer, judge, plan, report, sft
+from pa_jax.jobs import bench, chat, eval, export, grpo, infer, judge, plan, report, serve, sft
 
 JOBS = {
     "grpo": grpo.run,
@@ -13,4 +13,5 @@ JOBS = {
     "export": export.run,
     "plan": plan.run,
     "report": report.run,
+    "serve": serve.run,
 }

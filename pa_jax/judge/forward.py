@@ -32,9 +32,17 @@ def both(
 class Forward:
     """A frozen model split for jit; `rows` trees go in at a time, cut over the mesh."""
 
-    def __init__(self, module: nnx.Module, rows: int, mesh: jax.sharding.Mesh | None):
+    def __init__(
+        self,
+        module: nnx.Module,
+        rows: int,
+        mesh: jax.sharding.Mesh | None,
+        *,
+        trunks: Sequence[int] = TRUNKS,
+        nodes: Sequence[int] = NODES,
+    ):
         self.graph, self.state = nnx.split(module)
-        self.rows, self.mesh = rows, mesh
+        self.rows, self.mesh, self.trunks, self.nodes = rows, mesh, trunks, nodes
         self.slots = 0  # token slots that went through the model so far, padding included
         self.load = np.zeros((0, 0))  # [layers, experts], choices that fell on each expert
 
@@ -43,7 +51,13 @@ class Forward:
     ) -> score.TreeIds:
         """Up to `rows` trees in the judges' buckets."""
         made = score.pack(
-            trunks, branches, leaves, rows=self.rows, trunks=TRUNKS, nodes=NODES, mesh=self.mesh
+            trunks,
+            branches,
+            leaves,
+            rows=self.rows,
+            trunks=self.trunks,
+            nodes=self.nodes,
+            mesh=self.mesh,
         )
         self.slots += self.rows * made.spec.slots
         return made

@@ -27,6 +27,13 @@ _LAST = (
     .order_by(_JOURNAL.turn.desc())
     .limit(sa.bindparam("count"))
 )
+_SESSIONS = (
+    sa.select(_JOURNAL.session)
+    .where(_OF_USER)
+    .distinct()
+    .order_by(_JOURNAL.session.desc())
+    .limit(sa.bindparam("count"))
+)
 _ASKED = sa.select(_JOURNAL.session, _JOURNAL.turn, _JOURNAL.asked, _JOURNAL.declined).where(
     _OF_USER, _JOURNAL.asked.is_not(None) | _JOURNAL.declined.is_not(None)
 )
@@ -173,6 +180,13 @@ class Journal:
             where = {"user": user, "of_session": session, "count": count}
             found = [tables.journal_turn(row) for row in connection.execute(_LAST, where)]
         return tuple(reversed(found))
+
+    def sessions(self, user: str, count: int) -> tuple[int, ...]:
+        """The numbers of the user's last `count` sessions, the newest first."""
+        database.require_user(user)
+        with self._database.read() as connection:
+            where = {"user": user, "count": count}
+            return tuple(connection.execute(_SESSIONS, where).scalars())
 
     def asked(self, user: str) -> Asked:
         """What the user was asked about and declined, in all sessions."""

@@ -73,12 +73,30 @@ def dump(profile: Profile) -> dict[str, Any]:
         "format": FORMAT,
         "version": VERSION,
         "user": profile.user,
-        "facts": [_record_data(record) for record in profile.records],
+        "facts": [record_data(record) for record in profile.records],
         "turns": [
             _plain(turn) | {"receipts": receipts_data(turn.receipts)} for turn in profile.turns
         ],
         "labels": [_plain(label) for label in profile.labels],
         "journal": [_journal_data(turn) for turn in profile.journal],
+    }
+
+
+def fact_data(fact: facts.Fact) -> dict[str, Any]:
+    """A fact as data, without its user."""
+    data = _plain(fact) | {"source": _plain(fact.source)}
+    del data["user"]  # said once, at the top
+    return data
+
+
+def record_data(record: Record) -> dict[str, Any]:
+    """A version of a fact as data."""
+    return fact_data(record.fact) | {
+        "version": record.version,
+        "event": record.event,
+        "by": {"session": record.by[0], "turn": record.by[1]},
+        "known_from": _text(record.known_from),
+        "known_to": _text(record.known_to),
     }
 
 
@@ -143,18 +161,6 @@ def _plain(item: Any) -> dict[str, Any]:
 
 def _text(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime.datetime) else value
-
-
-def _record_data(record: Record) -> dict[str, Any]:
-    data = _plain(record.fact) | {"source": _plain(record.fact.source)}
-    del data["user"]  # said once, at the top
-    return data | {
-        "version": record.version,
-        "event": record.event,
-        "by": {"session": record.by[0], "turn": record.by[1]},
-        "known_from": _text(record.known_from),
-        "known_to": _text(record.known_to),
-    }
 
 
 def _journal_data(turn: turns.Turn) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class Model:
             return proactive.Decision((), 1.0, 0.0, None, None, "nothing to ask")
         return proactive.Decision(((SEAT, 0.5),), 0.0, 0.2, SEAT, QUESTION, "the seat is open")
 
-    def prompt(self, profile, history, words, *, needs, now):
+    def prompt(self, profile, history, words, *, needs, now, system):
         known = [fact.statement for fact in profile]
         said = [(message.role, message.content) for message in history]
         self.prompts.append((known, said, words, tuple(needs)))

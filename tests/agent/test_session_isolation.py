@@ -34,7 +34,7 @@ class Heard:
     def decide(self, requests, *, now):
         return self.door.decide(requests, now=now)
 
-    def prompt(self, profile, history, words, *, needs, now):
+    def prompt(self, profile, history, words, *, needs, now, system):
         ids = self.door.prompt(profile, history, words, needs=needs, now=now)
         self.prompts.append(self.door.words.hf.decode(ids))
         return ids

@@ -1,0 +1,68 @@
+"""Who waits for the answer of a turn: what they want of it, what came of it, and how they leave."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from pa_jax.dialogue import schema
+from pa_jax.infer import live
+from pa_jax.profile import turns
+
+_POLL_SECONDS = 0.02  # between tries for room in a full queue
+
+
+class Caller:
+    """One caller of one turn; `leave` may come from any thread, the rest is the turn's.
+
+    how     options of live.Live.submit that take the place of AgentConfig's for this answer
+    before  messages of user and assistant, said elsewhere, that come before the session's own
+    system  the operator's word on how to reply
+    turn    the turn as it began, None before that
+    ticket  the answer's, None before it was submitted
+    """
+
+    def __init__(
+        self,
+        how: Mapping[str, Any] | None = None,
+        before: Sequence[schema.Message] = (),
+        system: str = "",
+    ) -> None:
+        self.how, self.before, self.system = dict(how or {}), tuple(before), system
+        self.turn: turns.Turn | None = None
+        self.ticket: Any = None
+        self._changing = threading.Lock()
+        self._left = threading.Event()
+
+    @property
+    def left(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._left.is_set()
+
+    @property
+    def context(self) -> str:
+        """The message that the turn answers, as far as `before` tells, else ""."""
+        last = self.before[-1] if self.before else None
+        return last.content if last is not None and last.role == "assistant" else ""
+
+    def leave(self) -> None:
+        """Waits no longer: what was said until now is the answer. Twice does no harm."""
+        with self._changing:
+            self._left.set()
+        if self.ticket is not None:
+            self.ticket.cancel()
+
+    def ticket_of(self, submit: Callable[[], Any], *, wait_seconds: float) -> Iterable[str]:
+        """The pieces of what `submit` asks for; waits for room in the engine's queue."""
+        until = time.monotonic() + wait_seconds
+        while True:
+            with self._changing:
+                if self.left:
+                    return ()
+                try:
+                    self.ticket = submit()
+                    return self.ticket
+                except live.Busy:
+                    if time.monotonic() > until:
+                        raise
+            self._left.wait(_POLL_SECONDS)

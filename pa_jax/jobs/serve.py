@@ -1,0 +1,112 @@
+"""The HTTP server: OpenAI's API over the agent, profiles, metrics and a web page."""
+
+import importlib.util
+import ipaddress
+import pathlib
+import socket
+from typing import Any
+
+import jax
+import ml_collections
+from absl import logging
+
+from pa_jax.agent import session
+from pa_jax.core import timing
+from pa_jax.jobs import chat, setup
+
+NEEDED = ("fastapi", "uvicorn", "prometheus_client")  # the extra `serve`
+
+
+def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """The `serve` job; ends on SIGINT or SIGTERM."""
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ValueError(f"{', '.join(missing)} not installed; pip install 'pa_jax[serve]'.")
+    if jax.process_count() > 1:
+        raise ValueError(f"{jax.process_count()} processes: serve runs as one; start it alone.")
+    from pa_jax.serve import keys, limits
+
+    cfg = setup.section(limits.Limits, config.limits)
+    known = keys.load(pathlib.Path(config.key_file)) if config.key_file else None
+    listening = listen(config.host, config.port, keyless=known is None)
+    setup.open_workdir(config, workdir)
+    agent, closing = chat.open_agent(config)
+    try:
+        agent.parts.infers.warm_up()
+        agent.parts.decides.warm_up()
+        with timing.CompileCounter() as compiles:
+            serve_agent(config, cfg, agent, known, listening, compiles)
+    finally:
+        for close in closing:
+            close()
+
+
+def listen(host: str, port: int, *, keyless: bool) -> socket.socket:
+    """A listening socket; without keys only where no other machine reaches it.
+
+    A peer that is gone, or takes nothing, is given up by the system after a minute.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = found[0]
+    if keyless and not ipaddress.ip_address(address[0].partition("%")[0]).is_loopback:
+        raise ValueError(
+            f"host={host!r} without keys: anybody could read and change every profile. Allowed is "
+            "127.0.0.1; or name a file of keys, --config.key_file=keys.toml (pa_jax/serve/keys.py)."
+        )
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_USER_TIMEOUT", 60000)):
+        if hasattr(socket, option):  # Linux; accepted sockets take them over
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    try:
+        made.bind(address)
+    except OSError as error:
+        made.close()
+        raise ValueError(
+            f"{host}:{port} cannot be listened on ({error.strerror}); another --config.port, say."
+        ) from error
+    return made
+
+
+def serve_agent(
+    config: ml_collections.ConfigDict,
+    cfg: Any,
+    agent: session.Agent,
+    known: Any,
+    listening: socket.socket,
+    compiles: timing.CompileCounter,
+) -> None:
+    """Serves until it is told to end; `known` are Keys, None without; `cfg` are its Limits."""
+    import uvicorn
+
+    from pa_jax.serve import app, guard
+
+    keyless = known is None
+    host, port = listening.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    made = app.build(
+        agent,
+        cfg,
+        known=known,
+        hosts=tuple(dict.fromkeys((*guard.LOOPBACK, shown, config.host))) if keyless else None,
+        name=config.name,
+        source=config.model.source,
+        compiles=compiles,
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(
+            made,
+            log_level="warning",
+            access_log=False,
+            lifespan="on",
+            server_header=False,
+            ws="none",
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=max(round(cfg.drain_seconds), 1),
+        )
+    )
+    if keyless:
+        logging.info("no API keys: only this machine is served, and all of it may see every user")
+    logging.info("serving %s at http://%s:%d", config.name, shown, port)
+    server.run(sockets=[listening])

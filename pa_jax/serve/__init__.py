@@ -1,0 +1,1 @@
+"""The agent behind HTTP: OpenAI's chat completions, profiles, metrics, and a web page."""

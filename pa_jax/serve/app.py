@@ -1,0 +1,170 @@
+"""The HTTP application: routes, keys, limits and metrics around one agent."""
+
+import contextlib
+import pathlib
+import time
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any
+
+import fastapi
+from fastapi import responses, security, staticfiles
+from starlette import types
+
+from pa_jax.agent import session
+from pa_jax.core import timing
+from pa_jax.serve import (
+    completions,
+    errors,
+    gauges,
+    guard,
+    keys,
+    limits,
+    profiles,
+    seats,
+    streams,
+    wire,
+)
+
+PAGE = pathlib.Path(__file__).with_name("page")
+_BEARER = security.HTTPBearer(auto_error=False, description="an API key, where the server has any")
+
+
+def build(
+    agent: session.Agent,
+    cfg: limits.Limits,
+    *,
+    known: keys.Keys | None,
+    hosts: tuple[str, ...] | None,
+    name: str,
+    source: str,
+    compiles: timing.CompileCounter,
+) -> fastapi.FastAPI:
+    """The application. `known` None takes everyone; `hosts` are the names it answers to, None any.
+
+    `name` is the model's for callers, `source` where its weights come from.
+    """
+    places = seats.Seats(cfg)
+    meters = gauges.Gauges(agent.parts.serves, places, compiles)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: fastapi.FastAPI) -> AsyncGenerator[None, None]:
+        yield
+        await places.leave()
+
+    app = fastapi.FastAPI(
+        title="pa_jax",
+        lifespan=lifespan,
+        docs_url=None,  # their pages load scripts from other hosts
+        redoc_url=None,
+        responses={"4XX": {"model": wire.Error}, "5XX": {"model": wire.Error}},
+    )
+    access = _access(known)
+    app.include_router(completions.Completions(agent, places, meters, access, name=name).router)
+    app.include_router(profiles.Profiles(agent, places, access).router)
+    _add_plain_routes(app, agent, meters, access, _model(name, source))
+    errors.install(app)
+    app.add_exception_handler(streams.Gone, _nobody)
+    app.add_middleware(_Counting, meters=meters)
+    app.add_middleware(guard.Guard, cfg=cfg, hosts=hosts)
+    return app
+
+
+def _access(known: keys.Keys | None) -> Any:
+    def access(
+        sent: Annotated[security.HTTPAuthorizationCredentials | None, fastapi.Depends(_BEARER)],
+    ) -> keys.Access:
+        if known is None:
+            return keys.EVERYONE
+        found = None if sent is None else known.access(sent.credentials)
+        if found is None:
+            raise errors.ApiError(
+                401,
+                "no API key that is known here came along; send Authorization: Bearer KEY.",
+                code="invalid_api_key",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        return found
+
+    return access
+
+
+def _model(name: str, source: str) -> wire.Model:
+    return wire.Model(id=name, created=int(time.time()), owned_by="pa_jax", source=source)
+
+
+def _add_plain_routes(
+    app: fastapi.FastAPI,
+    agent: session.Agent,
+    meters: gauges.Gauges,
+    access: Any,
+    model: wire.Model,
+) -> None:
+    needs_key = [fastapi.Depends(access)]
+    engine = agent.parts.serves
+
+    @app.get("/v1/models", dependencies=needs_key, tags=["chat"])
+    def models() -> wire.Models:
+        """The one model that is served."""
+        return wire.Models(data=[model])
+
+    @app.get("/v1/models/{name}", dependencies=needs_key, tags=["chat"])
+    def one_model(name: str) -> wire.Model:
+        """It, by its name."""
+        if name != model.id:
+            message = f"model {ascii(name[:60])} is not here; use {model.id!r}."
+            raise errors.ApiError(404, message, code="model_not_found")
+        return model
+
+    @app.get("/health", tags=["server"])
+    def health() -> dict[str, Any]:
+        """Whether it answers; 503 where the engine has failed."""
+        if engine.failure is not None:
+            raise errors.ApiError(
+                503, "the engine has failed; the log says why. Start anew.", code="engine_failed"
+            )
+        load = engine.load()
+        return {"status": "ok", "running": load.running, "waiting": load.waiting}
+
+    @app.get(
+        "/metrics",
+        dependencies=needs_key,
+        tags=["server"],
+        response_class=responses.PlainTextResponse,
+    )
+    def metrics() -> responses.Response:
+        """Prometheus's text format."""
+        return responses.Response(meters.text(), media_type=gauges.CONTENT_TYPE)
+
+    @app.get("/", include_in_schema=False)
+    def page() -> responses.Response:
+        """The web page."""
+        if not (PAGE / "index.html").is_file():
+            raise errors.ApiError(404, "this server has no web page.", code="not_found")
+        return responses.FileResponse(PAGE / "index.html")
+
+    files = staticfiles.StaticFiles(directory=PAGE, check_dir=False)
+    app.mount("/page", files, name="page")
+
+
+async def _nobody(*_: Any) -> responses.Response:
+    return responses.Response(status_code=499)
+
+
+class _Counting:
+    """ASGI middleware that counts requests by route and status."""
+
+    def __init__(self, app: types.ASGIApp, meters: gauges.Gauges) -> None:
+        self.app, self.meters = app, meters
+
+    async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def counted(message: types.Message) -> None:
+            if message["type"] == "http.response.start":
+                route = getattr(scope.get("route"), "path", "none")
+                self.meters.requests.labels(route, message["status"]).inc()
+            await send(message)
+
+        await self.app(scope, receive, counted)

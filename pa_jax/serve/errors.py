@@ -1,0 +1,122 @@
+"""What goes wrong, in OpenAI's shape: {"error": {"message", "type", "code", "param"}}."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import fastapi
+from absl import logging
+from fastapi import exceptions, responses
+from starlette import exceptions as starlette_exceptions
+
+from pa_jax.infer import live
+from pa_jax.profile import connect
+
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "conflict_error",
+    429: "rate_limit_error",
+}
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_SHOWN_CHARS = 60  # of what was got
+
+
+class ApiError(Exception):
+    """An answer that is an error; `message` says what was got, what is allowed and what to do."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.code, self.param = status, message, code, param
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, Any]:
+        """The error as data."""
+        usual = "invalid_request_error" if self.status < 500 else "server_error"
+        return {
+            "error": {
+                "message": self.message,
+                "type": _TYPES.get(self.status, usual),
+                "code": self.code,
+                "param": self.param,
+            }
+        }
+
+    def response(self) -> responses.Response:
+        """The error as a response."""
+        return responses.JSONResponse(self.body(), self.status, headers=self.headers)
+
+
+def busy(message: str, *, retry_after: float, status: int = 429) -> ApiError:
+    """Too much at once: try again after so many seconds."""
+    seconds = str(max(round(retry_after), 1))
+    message = f"{message} Try again in {seconds} s."
+    return ApiError(status, message, code="busy", headers={"Retry-After": seconds})
+
+
+def of(error: BaseException) -> ApiError:
+    """What a caller is told of an error; one that nobody expected is logged and not told."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, live.Busy):
+        return busy(f"{error}", retry_after=1.0)
+    if isinstance(error, live.Closed):
+        return busy("the server is shutting down.", retry_after=5.0, status=503)
+    if isinstance(error, connect.StoreError):
+        return busy(f"{error}", retry_after=2.0, status=503)
+    if isinstance(error, LookupError):
+        message = "the user was erased while this was answered; send it again to begin anew."
+        return ApiError(409, message, code="erased_meanwhile")
+    logging.error("a request failed", exc_info=error)
+    message = "the server failed on this request; its log says why."
+    return ApiError(500, message, code="internal_error")
+
+
+def install(app: fastapi.FastAPI) -> None:
+    """Has an app answer every error in this shape."""
+    app.add_exception_handler(exceptions.RequestValidationError, _invalid)
+    app.add_exception_handler(starlette_exceptions.HTTPException, _http)
+    for kind in (ApiError, live.Busy, live.Closed, connect.StoreError, Exception):
+        app.add_exception_handler(kind, _any)
+
+
+async def _any(_: fastapi.Request, error: Exception) -> responses.Response:
+    return of(error).response()
+
+
+async def _http(
+    _: fastapi.Request, error: starlette_exceptions.HTTPException
+) -> responses.Response:
+    """What FastAPI itself refuses: unknown paths, wrong methods, bodies that are no JSON."""
+    code = _CODES.get(error.status_code, "invalid_body")
+    made = ApiError(error.status_code, f"{error.detail}", code=code, headers=error.headers)
+    return made.response()
+
+
+async def _invalid(_: fastapi.Request, error: exceptions.RequestValidationError):
+    """The first thing that is wrong with a request; what was got is shown as plain ASCII."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    if first["type"] == "json_invalid":
+        message = f"the body is no JSON: {first.get('ctx', {}).get('error', first['msg'])}."
+        return ApiError(400, message, code="invalid_json").response()
+    message = f"{where or 'body'}: {first['msg']} (got {_shown(first.get('input'))})."
+    return ApiError(400, message, code="invalid_value", param=where or None).response()
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return ascii(value[:_SHOWN_CHARS])
+    if value is None or isinstance(value, bool | float):
+        return ascii(value)
+    if isinstance(value, int):
+        return ascii(value) if abs(value) < 10**20 else "a huge number"
+    return f"a {type(value).__name__}"

@@ -1,0 +1,143 @@
+"""What every request goes through first: host, origin, address and body within bounds; headers.
+
+Without API keys the server trusts whoever reaches it, so it must not be reached by a web page of
+another site: the Host must be one of this machine's own names (a rebound DNS name is not), and an
+Origin, where the browser sends one, must be the server itself.
+"""
+
+import asyncio
+import urllib.parse
+from collections.abc import Collection
+
+from starlette import datastructures, types
+
+from pa_jax.serve import errors, limits
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+CONTENT_POLICY = (
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "object-src 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+_IMPORT = "/import"
+
+
+class Guard:
+    """ASGI middleware; `hosts` are the names that a Host header may have, None for any."""
+
+    def __init__(
+        self, app: types.ASGIApp, cfg: limits.Limits, hosts: Collection[str] | None
+    ) -> None:
+        self.app, self.cfg, self.hosts = app, cfg, hosts
+
+    async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def dressed(message: types.Message) -> None:
+            if message["type"] == "http.response.start":
+                datastructures.MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        try:
+            self._check(scope)
+            body = await self._body(receive, self._most(scope))
+        except errors.ApiError as error:
+            made = error.response()
+            made.headers["Connection"] = "close"  # its body may still be on the way
+            await made(scope, receive, dressed)
+            return
+        if body is not None:
+            await self.app(scope, _Read(body, receive), dressed)
+
+    async def _body(self, receive: types.Receive, most: int) -> bytes | None:
+        """The whole body, None where the client went away before its end."""
+        body, more = bytearray(), True
+        try:
+            async with asyncio.timeout(self.cfg.body_seconds):
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    body += message.get("body", b"")
+                    more = message.get("more_body", False)
+                    if len(body) > most:
+                        raise _too_large(most)
+        except TimeoutError:
+            raise errors.ApiError(
+                408,
+                f"the body did not arrive within {self.cfg.body_seconds:g} s; send it faster.",
+                code="too_slow",
+            ) from None
+        return bytes(body)
+
+    def _check(self, scope: types.Scope) -> None:
+        headers = datastructures.Headers(scope=scope)
+        if self.hosts is not None:
+            _require_own(headers, self.hosts)
+        for what in (scope.get("raw_path") or b"", scope["query_string"]):
+            try:
+                urllib.parse.unquote_to_bytes(what).decode()
+            except UnicodeDecodeError as error:
+                raise errors.ApiError(
+                    400, f"the address is not UTF-8 ({error.reason}).", code="invalid_utf8"
+                ) from error
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length[:20]) > self._most(scope):
+            raise _too_large(self._most(scope))
+
+    def _most(self, scope: types.Scope) -> int:
+        imports = scope["path"].endswith(_IMPORT)
+        return self.cfg.import_bytes if imports else self.cfg.body_bytes
+
+
+class _Read:
+    """`receive` of a request whose body is there: the body, then news of the client."""
+
+    def __init__(self, body: bytes, receive: types.Receive) -> None:
+        self._body: bytes | None = body
+        self._receive = receive
+
+    async def __call__(self) -> types.Message:
+        if self._body is None:
+            return await self._receive()
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+
+def _too_large(most: int) -> errors.ApiError:
+    message = f"the body is larger than {most} bytes; send less."
+    return errors.ApiError(413, message, code="too_large")
+
+
+def _require_own(headers: datastructures.Headers, hosts: Collection[str]) -> None:
+    host = headers.get("host", "")
+    if _name(host) not in hosts:
+        raise errors.ApiError(
+            403,
+            f"Host {ascii(host[:80])} is not this server's; use one of {', '.join(hosts)}, or "
+            "start it with API keys.",
+            code="foreign_host",
+        )
+    origin = headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != host:
+        raise errors.ApiError(
+            403,
+            f"a page of {ascii(origin[:80])} may not use a server without API keys; start it with "
+            "keys.",
+            code="foreign_origin",
+        )
+
+
+def _name(host: str) -> str:
+    """A Host header without its port, in lower case."""
+    name, _, port = host.rpartition(":")
+    return (name if port.isdecimal() else host).lower()

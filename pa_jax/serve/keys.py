@@ -1,0 +1,108 @@
+"""API keys and the users that each may touch.
+
+A TOML file (or JSON of the same shape), readable by its owner:
+
+    [[keys]]
+    key = "a long random text"         # or sha256 = "hex digest of it"
+    users = ["ann", "team-*"]          # names, or beginnings that end with *
+
+Whether a user exists plays no part: a user who is not on the list is refused before anything is
+looked up, so the answer is the same for one who is there and one who is not.
+"""
+
+import dataclasses
+import hashlib
+import hmac
+import json
+import pathlib
+import tomllib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+LEAST_CHARS = 16  # of a key
+_FIELDS = ({"key", "users"}, {"sha256", "users"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Access:
+    """The users that a caller may touch: names, or beginnings that end with *."""
+
+    users: tuple[str, ...]
+
+    def may(self, user: str) -> bool:
+        """Whether `user` is one of them."""
+        return any(
+            user.startswith(name[:-1]) if name.endswith("*") else user == name
+            for name in self.users
+        )
+
+
+EVERYONE = Access(("*",))
+
+
+class Keys:
+    """The keys of a server, by their SHA-256 digests."""
+
+    def __init__(self, by_digest: Mapping[bytes, Access]) -> None:
+        self._by_digest = dict(by_digest)
+
+    def access(self, key: str) -> Access | None:
+        """What a key opens, None for one that is not known; takes as long for any key."""
+        digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+        found = None
+        for known, access in self._by_digest.items():
+            if hmac.compare_digest(known, digest):
+                found = access
+        return found
+
+
+def load(path: pathlib.Path) -> Keys:
+    """The keys in a file; ValueError says what is wrong with it, and shows no key."""
+    text = path.read_text()
+    try:
+        data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except ValueError as error:
+        raise ValueError(f"keys file {path}: {error}; see pa_jax/serve/keys.py.") from error
+    entries = data.get("keys") if isinstance(data, dict) else None
+    if not isinstance(entries, list) or not entries:
+        raise ValueError(f"keys file {path} names no keys; write [[keys]] with key and users.")
+    made: dict[bytes, Access] = {}
+    for number, entry in enumerate(entries, start=1):
+        digest, access = _entry(entry, f"keys file {path}, entry {number}")
+        if digest in made:
+            raise ValueError(f"keys file {path}, entry {number}: that key was there already.")
+        made[digest] = access
+    return Keys(made)
+
+
+def _entry(entry: Any, where: str) -> tuple[bytes, Access]:
+    if not isinstance(entry, dict) or set(entry) not in _FIELDS:
+        got = sorted(entry) if isinstance(entry, dict) else type(entry).__name__
+        raise ValueError(f"{where} has {got}; give key (or sha256) and users, nothing else.")
+    return _digest(entry, where), Access(_users(entry["users"], where))
+
+
+def _digest(entry: Mapping[str, Any], where: str) -> bytes:
+    if "sha256" in entry:
+        text = entry["sha256"]
+        if not isinstance(text, str) or len(text) != 64 or set(text) - set("0123456789abcdef"):
+            raise ValueError(f"{where}: sha256 must be 64 lower-case hex digits.")
+        return bytes.fromhex(text)
+    key = entry["key"]
+    usable = isinstance(key, str) and key.isascii() and key.isprintable() and " " not in key
+    if not usable or len(key) < LEAST_CHARS:
+        raise ValueError(
+            f"{where}: a key is a text of at least {LEAST_CHARS} printable ASCII characters "
+            "without blanks; python -c 'import secrets; print(secrets.token_urlsafe())' makes one."
+        )
+    return hashlib.sha256(key.encode()).digest()
+
+
+def _users(users: Any, where: str) -> tuple[str, ...]:
+    listed = isinstance(users, Sequence) and not isinstance(users, str) and users
+    if not listed or not all(isinstance(user, str) and user for user in users):
+        raise ValueError(f'{where}: users must be a list of names, like ["ann", "team-*"].')
+    for user in users:
+        if "*" in user[:-1]:
+            raise ValueError(f"{where}: user {user!r:.60} has a * that is not at its end.")
+    return tuple(users)

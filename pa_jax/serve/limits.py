@@ -1,0 +1,46 @@
+"""How much one server takes at once, how much of one request, and how long it waits."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """Limits of a server.
+
+    body_bytes     of a request's body; import_bytes of an imported profile
+    messages       of a request
+    prompt_chars   of all its messages, and of one turn's words
+    choices        completions of one request (n)
+    running        requests that are answered side by side; further ones wait
+    queue          that wait, over all users; the next gets 429
+    user_queue     of one user's that run or wait (they take turns); the next gets 429
+    wait_seconds   for a place, then 429
+    reply_seconds  of a reply, which is cut where it is then
+    body_seconds   for a request's body to arrive
+    send_seconds   for a client to take what is sent, then it is cut off
+    ping_seconds   of silence in a stream until a comment shows that it lives
+    drain_seconds  for requests under way when the server is told to end
+    """
+
+    body_bytes: int
+    import_bytes: int
+    messages: int
+    prompt_chars: int
+    choices: int
+    running: int
+    queue: int
+    user_queue: int
+    wait_seconds: float
+    reply_seconds: float
+    body_seconds: float
+    send_seconds: float
+    ping_seconds: float
+    drain_seconds: float
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value, least = getattr(self, field.name), 0 if field.name == "queue" else 1
+            if field.type is float:
+                least = 0.001
+            if value < least:
+                raise ValueError(f"limits.{field.name}={value}: give {least} or more.")

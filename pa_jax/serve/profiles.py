@@ -1,0 +1,229 @@
+"""/v1/profiles: what is known of a user, its history, export, import, erasure; and sessions."""
+
+import dataclasses
+import datetime
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import fastapi
+from fastapi import concurrency
+
+from pa_jax.agent import session
+from pa_jax.profile import decay, facts, portable
+from pa_jax.serve import errors, keys, seats, wire
+
+T = TypeVar("T")
+SESSIONS = 1000  # that are listed
+UTC = datetime.UTC
+
+User = Annotated[str, fastapi.Path(description="the user's id", max_length=256)]
+AsOf = Annotated[
+    str | None, fastapi.Query(description="ISO 8601 time with its offset; + is %2B in an address")
+]
+Number = Annotated[int, fastapi.Path(ge=0, le=wire.MAX_INTEGER)]
+
+
+def require_user(user: str) -> str:
+    """The id of a user; an ApiError unless addresses can carry it."""
+    if user.strip() and len(user) <= 256 and user.isprintable() and "/" not in user:
+        if user not in (".", ".."):
+            return user
+    raise errors.ApiError(
+        400,
+        f"user has {len(user)} characters; give 1 to 256 printable ones, no /, and not . or ..",
+        code="invalid_value",
+        param="user",
+    )
+
+
+def require_access(access: keys.Access, user: str) -> None:
+    """An ApiError, the same whether or not the user exists, unless the key may touch the user."""
+    require_user(user)
+    if not access.may(user):
+        raise errors.ApiError(
+            403,
+            "this key may not touch that user; ask for a key whose users list has it.",
+            code="user_not_allowed",
+            param="user",
+        )
+
+
+def fact_data(fact: facts.Fact, *, now: datetime.datetime) -> dict[str, Any]:
+    """wire.Fact of a fact."""
+    return portable.fact_data(fact) | {"confidence_now": decay.confidence_at(fact, now=now)}
+
+
+def turn_made(reply: session.Reply, *, now: datetime.datetime) -> dict[str, Any]:
+    """wire.TurnMade of a reply."""
+    updates = [{"kind": c.event, "fact": fact_data(c.fact, now=now)} for c in reply.updates]
+    return {
+        "session": reply.session,
+        "turn": reply.turn,
+        "asked": reply.asked,
+        "question": reply.question,
+        "why": reply.why,
+        "updates": updates,
+        "dropped": [*reply.refused, *reply.dropped],
+    }
+
+
+class Profiles:
+    """The routes; `access` is the dependency that says what a caller may touch."""
+
+    def __init__(
+        self,
+        agent: session.Agent,
+        places: seats.Seats,
+        access: Callable[..., keys.Access],
+    ) -> None:
+        self.agent, self.places, self.store = agent, places, agent.profiles
+        self.router = fastapi.APIRouter(
+            prefix="/v1/profiles",
+            tags=["profiles"],
+            dependencies=[fastapi.Depends(_allowed(access))],
+        )
+        add = self.router.add_api_route
+        add("/{user}", self.facts, response_model=wire.Facts)
+        add("/{user}", self.erase, methods=["DELETE"], response_model=wire.Receipt)
+        add("/{user}/history", self.history, response_model=wire.History)
+        add("/{user}/export", self.export)
+        add("/{user}/import", self.import_, methods=["POST"], response_model=wire.Imported)
+        add("/{user}/sessions", self.sessions, response_model=wire.Sessions)
+        add("/{user}/sessions/{number}", self.session, response_model=wire.Session)
+        add(
+            "/{user}/facts/{fact_id}",
+            self.forget,
+            methods=["DELETE"],
+            response_model=wire.TurnMade,
+        )
+
+    async def facts(self, user: User, as_of: AsOf = None) -> dict[str, Any]:
+        """What holds now, oldest first; with `as_of` what was known then."""
+        now, store = self.agent.clock(), self.store
+        if as_of is None:
+            held = await concurrency.run_in_threadpool(store.facts, user, now=now)
+        else:
+            now = _moment(as_of)
+            held = await concurrency.run_in_threadpool(store.as_of, user, now)
+        return {"user": user, "facts": [fact_data(fact, now=now) for fact in held]}
+
+    async def history(self, user: User, fact: str | None = None) -> dict[str, Any]:
+        """Every version of every fact, or of one, in the order in which they became known."""
+        now = self.agent.clock()
+        found = await concurrency.run_in_threadpool(self.store.history, user, fact)
+        records = [
+            portable.record_data(r) | {"confidence_now": decay.confidence_at(r.fact, now=now)}
+            for r in found
+        ]
+        return {"user": user, "records": records}
+
+    async def sessions(self, user: User) -> dict[str, Any]:
+        """The numbers of the user's sessions."""
+        book = self.store.journal
+        found = await concurrency.run_in_threadpool(book.sessions, user, SESSIONS)
+        return {"user": user, "sessions": found}
+
+    async def session(self, user: User, number: Number) -> dict[str, Any]:
+        """What was said in a session."""
+        said = await concurrency.run_in_threadpool(self.agent.session(user, number).said)
+        turns = [
+            {
+                "turn": turn.turn,
+                "words": turn.words,
+                "reply": turn.reply,
+                "asked": turn.asked,
+                "question": turn.question,
+                "why": turn.why,
+                "received_at": turn.times[0].isoformat(),
+            }
+            for turn in said
+            if turn.words
+        ]
+        return {"user": user, "session": number, "turns": turns}
+
+    async def export(self, user: User) -> dict[str, Any]:
+        """Everything about the user (pa_jax/profile/portable.py says what is in it)."""
+        try:
+            return await concurrency.run_in_threadpool(self.store.export, user)
+        except LookupError:
+            message = f"nothing is known of user {user!r:.60}; there is nothing to export."
+            raise errors.ApiError(404, message, code="user_not_found") from None
+
+    async def import_(self, user: User, body: dict[str, Any]) -> dict[str, Any]:
+        """Stores what an export gave, for a user of whom nothing is known yet."""
+        if body.get("user") != user:
+            raise errors.ApiError(
+                400,
+                "the export is another user's than the address names; send it to its own address.",
+                code="invalid_value",
+                param="user",
+            )
+
+        def stored() -> int:
+            profile = portable.load(body)
+            try:
+                self.store.import_(body)
+            except UnicodeError:
+                raise
+            except ValueError as error:
+                raise errors.ApiError(409, f"{error}", code="user_exists") from error
+            return len({record.fact.id for record in profile.records})
+
+        try:
+            count = await self._alone(user, stored)
+        except (ValueError, RecursionError, OverflowError) as error:
+            raise errors.ApiError(400, f"{error}", code="invalid_profile") from error
+        return {"user": user, "facts": count}
+
+    async def erase(self, user: User) -> dict[str, Any]:
+        """Deletes all that is known of the user and was said, and makes sure."""
+        receipt = await self._alone(user, self.agent.session(user).erase)
+        return dataclasses.asdict(receipt)
+
+    async def forget(
+        self, user: User, fact_id: str, session: Annotated[int, fastapi.Query(ge=0)] | None = None
+    ) -> dict[str, Any]:
+        """Retracts a fact; its history stays until the user is erased."""
+        number = session
+        if number is not None and not await concurrency.run_in_threadpool(
+            self.store.journal.last, user, number, 1
+        ):
+            raise errors.ApiError(404, f"no session {number}.", code="session_not_found")
+        try:
+            reply = await self._alone(user, self.agent.session(user, number).forget, fact_id)
+        except LookupError:
+            message = "no fact with that id holds; the profile lists those that do."
+            raise errors.ApiError(404, message, code="fact_not_found") from None
+        return turn_made(reply, now=self.agent.clock())
+
+    async def _alone(self, user: str, function: Callable[..., T], *args: Any) -> T:
+        """A blocking call that waits for the user's turns, and they for it."""
+        seat = await self.places.take(user)
+        try:
+            return await seat.run(function, *args)
+        finally:
+            seat.free()
+
+
+def _allowed(access: Callable[..., keys.Access]) -> Callable[..., None]:
+    def allowed(user: User, who: Annotated[keys.Access, fastapi.Depends(access)]) -> None:
+        require_access(who, user)
+
+    return allowed
+
+
+def _moment(text: str) -> datetime.datetime:
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo is not None else _unclear(text)
+    except (ValueError, OverflowError):
+        return _unclear(text)
+
+
+def _unclear(text: str) -> datetime.datetime:
+    raise errors.ApiError(
+        400,
+        f"as_of={ascii(text[:60])} is no time; write 2026-01-31T12:00:00Z (a + is %2B).",
+        code="invalid_value",
+        param="as_of",
+    )

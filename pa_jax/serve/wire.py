@@ -1,0 +1,271 @@
+"""Requests and responses of the HTTP API, as pydantic models; strict: "1" is no number.
+
+What OpenAI's clients send and this server has not is refused where it would change the answer
+(UNSUPPORTED), and left alone where it would not.
+"""
+
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+STRICT = pydantic.ConfigDict(strict=True, extra="ignore")
+SEEDS = 2**32
+MAX_INTEGER = 2**31 - 1
+
+
+def _whole(text: str) -> str:
+    """Refuses half a surrogate pair, which JSON can write and no database keeps."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("half a surrogate pair is no character") from error
+    return text
+
+
+Text = Annotated[str, pydantic.AfterValidator(_whole)]
+Finite = Annotated[float, pydantic.Field(allow_inf_nan=False)]
+Stop = Annotated[Text, pydantic.Field(min_length=1, max_length=256)]
+
+# Fields of OpenAI's API that would change the answer -> values that ask for nothing.
+UNSUPPORTED: dict[str, tuple[Any, ...]] = {
+    "audio": (None,),
+    "frequency_penalty": (None, 0, 0.0),
+    "function_call": (None, "none"),
+    "functions": (None, []),
+    "logit_bias": (None, {}),
+    "logprobs": (None, False),
+    "modalities": (None, ["text"]),
+    "presence_penalty": (None, 0, 0.0),
+    "response_format": (None, {"type": "text"}),
+    "tools": (None, []),
+    "tool_choice": (None, "none", "auto"),
+    "top_logprobs": (None, 0),
+    "web_search_options": (None,),
+}
+
+
+class TextPart(pydantic.BaseModel):
+    """A part of a message."""
+
+    model_config = STRICT
+    type: Literal["text"]
+    text: Text
+
+
+class Message(pydantic.BaseModel):
+    """A chat message; `developer` is another name of `system`."""
+
+    model_config = STRICT
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Text | list[TextPart] | None = None
+
+    def text(self) -> str:
+        """Its words, parts joined."""
+        if isinstance(self.content, list):
+            return "".join(part.text for part in self.content)
+        return self.content or ""
+
+
+class StreamOptions(pydantic.BaseModel):
+    """What a stream tells besides the reply."""
+
+    model_config = STRICT
+    include_usage: bool | None = None
+
+
+class ChatRequest(pydantic.BaseModel):
+    """POST /v1/chat/completions.
+
+    Without `user` a plain completion; with it a turn of that user's, of `session` where given.
+    """
+
+    model_config = pydantic.ConfigDict(strict=True, extra="allow")
+    messages: Annotated[list[Message], pydantic.Field(min_length=1)]
+    model: str | None = None
+    user: str | None = None
+    session: Annotated[int, pydantic.Field(ge=0, le=MAX_INTEGER)] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: Annotated[int, pydantic.Field(ge=1)] | None = None
+    stop: Stop | Annotated[list[Stop], pydantic.Field(max_length=8)] | None = None
+    seed: int | None = None
+    temperature: Annotated[Finite, pydantic.Field(ge=0, le=2)] | None = None
+    top_p: Annotated[Finite, pydantic.Field(gt=0, le=1)] | None = None
+    max_tokens: Annotated[int, pydantic.Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, pydantic.Field(ge=1)] | None = None
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stop strings."""
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+    @property
+    def limit(self) -> int | None:
+        """Tokens of the reply at most, by either name."""
+        return self.max_completion_tokens or self.max_tokens
+
+    def unsupported(self) -> str | None:
+        """The first field that asks for what this server has not."""
+        given = self.model_extra or {}
+        wrong = (k for k, allowed in UNSUPPORTED.items() if k in given and given[k] not in allowed)
+        return next(wrong, None)
+
+
+class Said(pydantic.BaseModel):
+    """Where a fact was learnt, in the user's own words."""
+
+    session: int
+    turn: int
+    quote: str
+
+
+class Fact(pydantic.BaseModel):
+    """One statement about a user; `confidence` is at `recorded_at`, `confidence_now` after decay.
+
+    Times are ISO 8601 in UTC.
+    """
+
+    id: str
+    category: str
+    subcategory: str
+    statement: str
+    polarity: str
+    authority: str
+    confidence: float
+    confidence_now: float
+    valid_from: str
+    valid_to: str | None
+    recorded_at: str
+    source: Said
+    superseded_by: str | None
+
+
+class Place(pydantic.BaseModel):
+    """A turn of a session."""
+
+    session: int
+    turn: int
+
+
+class Record(Fact):
+    """A version of a fact: what was known from `known_from` until `known_to`."""
+
+    version: int
+    event: str
+    by: Place
+    known_from: str
+    known_to: str | None
+
+
+class Update(pydantic.BaseModel):
+    """What a turn did to a fact."""
+
+    kind: str
+    fact: Fact
+
+
+class TurnMade(pydantic.BaseModel):
+    """What came of a turn besides its reply: what was learnt, and why it asked or did not."""
+
+    session: int
+    turn: int
+    asked: str | None = None
+    question: str | None = None
+    why: str = ""
+    updates: list[Update] = []
+    dropped: list[str] = []
+
+
+class Facts(pydantic.BaseModel):
+    """GET /v1/profiles/{user}"""
+
+    user: str
+    facts: list[Fact]
+
+
+class History(pydantic.BaseModel):
+    """GET /v1/profiles/{user}/history"""
+
+    user: str
+    records: list[Record]
+
+
+class Turn(pydantic.BaseModel):
+    """A turn as it was said; `reply` is None while it is not answered."""
+
+    turn: int
+    words: str
+    reply: str | None
+    asked: str | None
+    question: str | None
+    why: str | None
+    received_at: str
+
+
+class Session(pydantic.BaseModel):
+    """GET /v1/profiles/{user}/sessions/{session}"""
+
+    user: str
+    session: int
+    turns: list[Turn]
+
+
+class Sessions(pydantic.BaseModel):
+    """GET /v1/profiles/{user}/sessions, the newest first."""
+
+    user: str
+    sessions: list[int]
+
+
+class Imported(pydantic.BaseModel):
+    """POST /v1/profiles/{user}/import"""
+
+    user: str
+    facts: int
+
+
+class Receipt(pydantic.BaseModel):
+    """DELETE /v1/profiles/{user}: what was removed, and where was made sure (profile/erasure)."""
+
+    user: str
+    facts: int
+    versions: int
+    turns: int
+    labels: int
+    journal: int
+    pieces: int
+    bytes_checked: int
+    verified: bool
+    note: str
+
+
+class Model(pydantic.BaseModel):
+    """A model; `source` is where its weights come from."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str
+    source: str
+
+
+class Models(pydantic.BaseModel):
+    """GET /v1/models"""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+class ErrorBody(pydantic.BaseModel):
+    """What is wrong."""
+
+    message: str
+    type: str
+    code: str
+    param: str | None
+
+
+class Error(pydantic.BaseModel):
+    """Every answer that is an error."""
+
+    error: ErrorBody

@@ -1,0 +1,51 @@
+"""A server to be killed: argv is a store's URL and a port's file.
+
+Its model decides by rule what is learnt ("I like tea"), for random weights would learn nothing;
+replies are drawn by a real engine from random weights. All else is as the job has it.
+"""
+
+import importlib
+import importlib.util
+import pathlib
+import sys
+
+import jax
+
+HERE = pathlib.Path(__file__).resolve().parent
+_spec = importlib.util.spec_from_file_location("scripted", HERE.parent / "agent" / "scripted.py")
+scripted = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(scripted)
+
+
+def main(url, place, cache):
+    jax.config.update("jax_compilation_cache_dir", cache)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    from pa_jax import models
+    from pa_jax.agent import responder, session
+    from pa_jax.core import timing
+    from pa_jax.infer import live
+    from pa_jax.jobs import chat, serve, setup
+    from pa_jax.serve import limits
+
+    config = importlib.import_module("configs.serve").get_config("tiny")
+    model = models.load("random:tiny", dtype="float32")
+    rules = scripted.Model()
+    engine = live.Live(model, rows=2, trunk=450, slots=256, chunk=2)
+    engine.warm_up()
+    reply = responder.Responder(model.tokenizer, setup.section(responder.ReplyConfig, config.reply))
+    config.agent.max_new_tokens = 200
+    cfg = setup.section(session.AgentConfig, config.agent)
+    profiles = chat.open_store(url)
+    agent = session.Agent(profiles, rules, rules, reply, engine, clock=setup.utc_now, cfg=cfg)
+    listening = serve.listen("127.0.0.1", 0, keyless=True)
+    listening.listen()
+    pathlib.Path(place).write_text(str(listening.getsockname()[1]))
+    with timing.CompileCounter() as compiles:
+        bounds = setup.section(limits.Limits, config.limits)
+        serve.serve_agent(config, bounds, agent, None, listening, compiles)
+    for close in (agent.close, engine.close, profiles.close):
+        close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

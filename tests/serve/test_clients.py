@@ -1,0 +1,178 @@
+"""Clients as they are: the openai library, curl, LangChain; chat, stream, n, stop, errors."""
+
+import json
+import subprocess
+
+import openai
+import pytest
+
+from pa_jax.core import timing
+
+
+@pytest.fixture
+def client(server):
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as made:
+        yield made
+
+
+def said(words, *before):
+    """Messages; `before` alternate between user and assistant."""
+    roles = ["user" if i % 2 == 0 else "assistant" for i in range(len(before))]
+    earlier = [{"role": r, "content": c} for r, c in zip(roles, before, strict=True)]
+    return [*earlier, {"role": "user", "content": words}]
+
+
+def test_openai_chats_and_counts(client, server):
+    (model,) = client.models.list().data
+    assert client.models.retrieve(model.id) == model
+    with timing.CompileCounter() as compiles:
+        answer = client.chat.completions.create(
+            model=model.id, messages=said("Hello"), max_tokens=5, temperature=0, seed=1
+        )
+        again = client.chat.completions.create(
+            model=model.id, messages=said("Hello"), max_completion_tokens=5, temperature=0
+        )
+    assert answer.choices[0].message.content == again.choices[0].message.content
+    assert answer.choices[0].finish_reason == "length"
+    ids = server.agent.parts.serves.model.tokenizer
+    assert answer.usage.completion_tokens == 5
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + 5
+    assert answer.usage.prompt_tokens > len(ids.encode("Hello"))
+    assert compiles.compiled == []
+
+
+def test_openai_draws_n_that_one_seed_repeats(client):
+    def drawn(seed):
+        made = client.chat.completions.create(
+            model="pa_jax", messages=said("Hello"), n=3, max_tokens=8, temperature=1, seed=seed
+        )
+        assert [choice.index for choice in made.choices] == [0, 1, 2]
+        assert made.usage.completion_tokens == 24
+        return [choice.message.content for choice in made.choices]
+
+    first = drawn(7)
+    assert first == drawn(7) and len(set(first)) == 3 and first != drawn(2**40)
+
+
+def test_openai_stops_before_a_string(client):
+    how = {"model": "pa_jax", "messages": said("Hello"), "temperature": 0, "max_tokens": 40}
+    whole = client.chat.completions.create(**how).choices[0].message.content
+    stop = whole[len(whole) // 2 :][:3]
+    made = client.chat.completions.create(**how, stop=[stop, "never"]).choices[0]
+    assert made.message.content == whole[: whole.index(stop)]
+    assert made.finish_reason == "stop"
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_openai_streams_what_it_answers_whole(client, n):
+    how = {"model": "pa_jax", "messages": said("Hi"), "temperature": 1, "seed": 3, "n": n}
+    how["max_tokens"] = 30
+    whole = client.chat.completions.create(**how)
+    texts, reasons, usages = [""] * n, [None] * n, []
+    for chunk in client.chat.completions.create(
+        **how, stream=True, stream_options={"include_usage": True}
+    ):
+        usages.append(chunk.usage)
+        for choice in chunk.choices:
+            texts[choice.index] += choice.delta.content or ""
+            reasons[choice.index] = choice.finish_reason or reasons[choice.index]
+    assert texts == [choice.message.content for choice in whole.choices]
+    assert reasons == [choice.finish_reason for choice in whole.choices]
+    assert usages[-1] == whole.usage and not any(usages[:-1])
+
+
+def test_a_users_turn_is_kept_and_told(client, server, teach):
+    teach("ann")
+    stream = client.chat.completions.create(
+        model="pa_jax", messages=said("Which seat for my flight?"), user="ann", stream=True
+    )
+    chunks = list(stream)
+    text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+    assert chunks[1].pa_jax == {"session": 901, "turn": 0}
+    last = [c for c in chunks if c.choices][-1].pa_jax
+    assert (last["session"], last["turn"]) == (901, 0) and last["why"]
+    told = server.get("ann/sessions/901").json()["turns"]
+    assert [(t["words"], t["reply"]) for t in told] == [("Which seat for my flight?", text)]
+    forgot = server.ask("Forget that I like window seats.", "ann", session=901)["pa_jax"]
+    (update,) = forgot["updates"]
+    assert update["kind"] == "retracted"
+    assert update["fact"]["statement"] == "The user likes window seats."
+    assert server.get("ann").json()["facts"] == []
+
+
+def test_clients_that_send_all_again_go_on_with_their_session(server):
+    first = server.ask("One thing.", "bea")
+    reply = first["choices"][0]["message"]["content"]
+    messages = said("And another.", "One thing.", reply)
+    second = server.post({"messages": messages, "user": "bea"}).json()["pa_jax"]
+    assert (first["pa_jax"]["session"], first["pa_jax"]["turn"]) == (0, 0)
+    assert (second["session"], second["turn"]) == (0, 1)
+    messages[1]["content"] = "never said"
+    third = server.post({"messages": messages, "user": "bea"}).json()["pa_jax"]
+    assert (third["session"], third["turn"]) == (1, 0)
+    assert server.get("bea/sessions").json()["sessions"] == [1, 0]
+
+
+def test_what_the_client_shows_is_the_context_of_a_new_session(server, agent):
+    def prompt_tokens(*messages):
+        made = server.post({"messages": list(messages), "user": "cy", "max_tokens": 1})
+        return made.json()["usage"]["prompt_tokens"]
+
+    words = agent.parts.serves.model.tokenizer
+    bare = prompt_tokens(*said("Go on."))
+    system = {"role": "system", "content": "Speak like a pirate."}
+    with_system = prompt_tokens(system, *said("Go on."))
+    shown = prompt_tokens(*said("Go on.", "I sail.", "Where to?"))
+    assert with_system == bare + len(words.encode("Speak like a pirate.\n\n"))
+    assert shown > bare + len(words.encode("I sail.Where to?"))
+    kept = server.get("cy/sessions/2").json()["turns"]
+    assert [turn["words"] for turn in kept] == ["Go on."]  # what others said is not the user's
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "how"),
+    [
+        (openai.NotFoundError, "model_not_found", {"model": "gpt-4"}),
+        (openai.BadRequestError, "invalid_value", {"max_tokens": 10_000}),
+        (openai.BadRequestError, "invalid_value", {"temperature": -1}),
+        (openai.BadRequestError, "invalid_value", {"n": 99}),
+        (openai.BadRequestError, "invalid_value", {"tools": [{"type": "function"}]}),
+        (openai.BadRequestError, "invalid_value", {"messages": []}),
+        (openai.BadRequestError, "context_length_exceeded", {"messages": said("long " * 900)}),
+        (openai.NotFoundError, "session_not_found", {"user": "x", "extra_body": {"session": 9}}),
+    ],
+)
+def test_openai_gets_its_own_errors(client, kind, code, how):
+    usual = {"model": "pa_jax", "messages": said("Hi")}
+    with pytest.raises(kind) as caught:
+        client.chat.completions.create(**usual | how)
+    assert caught.value.code == code and caught.value.body["message"]
+
+
+def test_curl_chats_and_streams(server):
+    def curl(body, *more):
+        command = ["curl", "-sS", "--max-time", "30", f"{server.url}/v1/chat/completions", *more]
+        command += ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    body = {"messages": said("Hi"), "temperature": 0, "max_tokens": 12}
+    text = json.loads(curl(body))["choices"][0]["message"]["content"]
+    lines = [line for line in curl(body | {"stream": True}, "-N").splitlines() if line]
+    assert all(line.startswith("data: ") for line in lines) and lines[-1] == "data: [DONE]"
+    chunks = [json.loads(line[6:]) for line in lines[:-1]]
+    assert "".join(c["choices"][0]["delta"].get("content", "") for c in chunks) == text
+    assert json.loads(curl({"messages": 3}))["error"]["param"] == "messages"
+
+
+@pytest.mark.slow
+def test_langchains_openai_class_as_it_is(server):
+    chat_models = pytest.importorskip("langchain_openai", reason="pip install langchain-openai")
+    model = chat_models.ChatOpenAI(
+        base_url=f"{server.url}/v1", api_key="none", model="pa_jax", max_retries=0, max_tokens=12
+    )
+    history = [("system", "Be brief."), ("human", "Hi"), ("ai", "Hello."), ("human", "And?")]
+    answer = model.invoke(history, temperature=0)
+    assert answer.content and answer.usage_metadata["output_tokens"] == 12
+    assert "".join(c.content for c in model.stream(history, temperature=0)) == answer.content
+    remembered = model.bind(user="lou").invoke("Which seat for my flight?")
+    assert remembered.content == server.get("lou/sessions/0").json()["turns"][0]["reply"]
