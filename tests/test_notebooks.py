@@ -1,6 +1,7 @@
 """The notebooks: kept without outputs, thin, and run from top to bottom with tiny settings."""
 
 import importlib.util
+import json
 import os
 import pathlib
 import re
@@ -12,9 +13,10 @@ NAMES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 COLAB = "https://colab.research.google.com/github/OWNER/pa_jax/blob/main/notebooks"
 
 
-def read(name):
-    nbformat = pytest.importorskip("nbformat", reason="the extra `notebooks` is not installed")
-    return nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+def cells(name, kind="code"):
+    """The cells of a kind; by hand, since nbformat is an extra."""
+    made = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text())["cells"]
+    return [cell | {"text": "".join(cell["source"])} for cell in made if cell["cell_type"] == kind]
 
 
 def test_there_are_three():
@@ -23,23 +25,21 @@ def test_there_are_three():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_has_no_outputs_and_opens_in_colab(name):
-    cells = read(name).cells
-    code = [cell for cell in cells if cell.cell_type == "code"]
-    assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
-    assert f"({COLAB}/{name}.ipynb)" in cells[0].source
+    assert all(cell["outputs"] == [] for cell in cells(name))
+    assert all(cell["execution_count"] is None for cell in cells(name))
+    assert f"({COLAB}/{name}.ipynb)" in cells(name, "markdown")[0]["text"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_holds_no_logic(name):
-    for cell in read(name).cells:
-        if cell.cell_type == "code":
-            assert len(cell.source.splitlines()) <= 8
-            assert not re.search(r"(?m)^\s*(def|class|while|try)\b", cell.source)
+    for cell in cells(name):
+        assert len(cell["text"].splitlines()) <= 8
+        assert not re.search(r"(?m)^\s*(def|class|while|try)\b", cell["text"])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_pins_jax(name, root):
-    installed = [c.source for c in read(name).cells if "%pip" in c.source]
+    installed = [cell["text"] for cell in cells(name) if "%pip" in cell["text"]]
     assert len(installed) == 1 and "%pip install -q -c held.txt" in installed[0]
     assert not re.search(r"jax(lib)?(\[\w+\])?\s*([<~]=?|==)\s*[0-9]", installed[0])
     text = (root / "pyproject.toml").read_text()
@@ -47,10 +47,11 @@ def test_nothing_pins_jax(name, root):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_runs_from_top_to_bottom(name, tmp_path, monkeypatch):
     nbclient = pytest.importorskip("nbclient", reason="the extra `notebooks` is not installed")
+    nbformat = pytest.importorskip("nbformat", reason="the extra `notebooks` is not installed")
     if name == "plan_a_slice" and importlib.util.find_spec("libtpu") is None:
         pytest.skip("no libtpu: pip install 'pa_jax[tpu]'")
     for ours in ("XLA_FLAGS", "JAX_DISABLE_MOST_OPTIMIZATIONS"):
@@ -58,10 +59,9 @@ def test_a_notebook_runs_from_top_to_bottom(name, tmp_path, monkeypatch):
     monkeypatch.setenv("PA_JAX_PRESET", "tiny")
     monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
-    made = read(name)
-    nbclient.NotebookClient(
-        made, timeout=500, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
-    ).execute()
+    made = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    where = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(made, timeout=None, kernel_name="python3", resources=where).execute()
     code = [cell for cell in made.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     said = "".join(o.get("text", "") for cell in code for o in cell.outputs)
