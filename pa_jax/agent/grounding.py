@@ -10,12 +10,12 @@ import math
 from collections.abc import Sequence
 
 from pa_jax.agent import batches
-from pa_jax.dialogue import schema, tokenizer
+from pa_jax.dialogue import schema, snippet, tokenizer
 from pa_jax.infer import buckets
 from pa_jax.judge import contexts
 
 SCALE = 1.0  # nats a token at which confidence reaches 1 - 1/e, as the judge's without gold
-WIDTHS = (1, 4)  # statements of a turn that share a tree: few programs
+WIDTHS = (1, snippet.MAX_STATEMENTS)  # statements of a turn that share a tree
 
 
 class Grounder:
@@ -31,16 +31,14 @@ class Grounder:
         read = self.reader
         branches = [[read.text(text).ids for text in row] for row in statements]
         before = [read.turn(turn) for turn in turns]
-        wide = WIDTHS[-1]
-        parts = [(i, at) for i, row in enumerate(branches) for at in range(0, len(row), wide)]
-        parts.sort(key=lambda part: (len(branches[part[0]]) - part[1] > 1, len(before[part[0]])))
-        made = [[0.0] * len(row) for row in branches]
-        for start in range(0, len(parts), self.model.rows):
-            chosen = parts[start : start + self.model.rows]
-            rows = [branches[i][at : at + wide] for i, at in chosen]
-            found = self._gains([before[i] for i, _ in chosen], rows)
-            for (i, at), gains in zip(chosen, found, strict=True):
-                made[i][at : at + wide] = gains
+        made: list[list[float]] = [[] for _ in turns]
+        order = [i for i, row in enumerate(branches) if row]
+        order.sort(key=lambda i: (len(branches[i]), len(before[i])))
+        for start in range(0, len(order), self.model.rows):
+            chosen = order[start : start + self.model.rows]
+            gains = self._gains([before[i] for i in chosen], [branches[i] for i in chosen])
+            for i, row in zip(chosen, gains, strict=True):
+                made[i] = row
         return made
 
     def warm_up(self, longest: int) -> None:
@@ -58,7 +56,7 @@ class Grounder:
         """The same of one batch: what stands before each row of statements."""
         forward = self.model.fitting(len(rows))
         most = max(map(len, rows))
-        width = next(w for w in WIDTHS if w >= most)
+        width = next((w for w in WIDTHS if w >= most), most)
         padded = [[*row, *[()] * (width - len(row))] for row in rows]
         head = [self.reader.words.encode(contexts.NOTES)] * len(rows)
         bare, said = forward.branches(head, padded), forward.branches(before, padded)

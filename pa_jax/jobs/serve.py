@@ -1,9 +1,12 @@
 """The HTTP server: OpenAI's API over the agent, profiles, metrics and a web page."""
 
+import contextlib
 import importlib.util
 import ipaddress
 import pathlib
+import signal
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -109,4 +112,17 @@ def serve_agent(
     if keyless:
         logging.info("no API keys: only this machine is served, and all of it may see every user")
     logging.info("serving %s at http://%s:%d", config.name, shown, port)
-    server.run(sockets=[listening])
+    with _heard_once():
+        server.run(sockets=[listening])
+
+
+@contextlib.contextmanager
+def _heard_once() -> Iterator[None]:
+    """A signal ends the server and not the process too: uvicorn raises it again at its end."""
+    ends = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: None) for number in ends}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -72,7 +72,7 @@ def of(error: BaseException) -> ApiError:
         return busy("the server is shutting down.", retry_after=5.0, status=503)
     if isinstance(error, connect.StoreError):
         return busy(f"{error}", retry_after=2.0, status=503)
-    if isinstance(error, LookupError):
+    if type(error) is LookupError:  # not a KeyError, which is a fault of ours
         message = "the user was erased while this was answered; send it again to begin anew."
         return ApiError(409, message, code="erased_meanwhile")
     logging.error("a request failed", exc_info=error)
@@ -84,7 +84,7 @@ def install(app: fastapi.FastAPI) -> None:
     """Has an app answer every error in this shape."""
     app.add_exception_handler(exceptions.RequestValidationError, _invalid)
     app.add_exception_handler(starlette_exceptions.HTTPException, _http)
-    for kind in (ApiError, live.Busy, live.Closed, connect.StoreError, Exception):
+    for kind in (ApiError, live.Busy, live.Closed, connect.StoreError, LookupError, Exception):
         app.add_exception_handler(kind, _any)
 
 

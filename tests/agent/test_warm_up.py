@@ -12,7 +12,7 @@ NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 ROWS = 3
 TEXTS = [
     "The user likes tea.",
-    "\n".join(f"The user likes the colour of the number {i}." for i in range(7)),
+    "\n".join(f"The user likes the colour of the number {i}." for i in range(4)),
     "The user likes very, very, very long walks.",
     "The user wants zq.",
 ]

@@ -1,15 +1,22 @@
-"""What clients do wrong, or cannot help: each gets a 4xx with a message, and the server goes on."""
+"""What clients may not do, or cannot help: a 4xx with a message each, and the server goes on."""
 
+import contextlib
 import json
 import threading
 import time
+from urllib import parse
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pa_jax.serve import keys
 
 CHAT = "/v1/chat/completions"
 HI = {"messages": [{"role": "user", "content": "Hi"}]}
-LONG = HI | {"max_tokens": 512, "temperature": 1, "stop": ["\0never"]}
+LONG = HI | {"max_tokens": 512, "temperature": 1}
+MANY = LONG | {"max_tokens": 200}
 SURROGATE = b'{"messages": [{"role": "user", "content": "\\ud800"}]}'
 HALVES = b'{"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi \\udc00"}]}]}'
 
@@ -128,15 +135,24 @@ def test_half_open_connections_are_given_up(server):
 
 
 def settled(server):
-    """Waits until nothing runs; the time it took."""
-    began = time.monotonic()
-    while time.monotonic() - began < 20:
+    """Waits until nothing runs."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
         health = httpx.get(f"{server.url}/health").json()
         metrics = httpx.get(f"{server.url}/metrics").text
         if health["running"] + health["waiting"] == 0 and "pa_jax_inside 0.0" in metrics:
-            return time.monotonic() - began
+            return
         time.sleep(0.02)
     raise AssertionError("still busy")
+
+
+def asking(server, body):
+    """A connection that has asked and reads nothing."""
+    body = json.dumps(body).encode()
+    head = f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    link = server.connect()
+    link.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    return link
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -144,13 +160,9 @@ def test_a_client_that_goes_away_frees_its_row(server, stream):
     settled(server)
     engine = server.agent.parts.serves
     before = engine.load().tokens
-    body = json.dumps(LONG | {"stream": stream, "user": f"gone{stream}"}).encode()
-    head = f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    link = server.connect()
-    link.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-    while engine.load().tokens <= before:
-        time.sleep(0.001)
-    link.close()
+    with asking(server, LONG | {"stream": stream, "user": f"gone{stream}"}):
+        while engine.load().tokens <= before:
+            time.sleep(0.001)
     settled(server)
     drawn = engine.load().tokens - before
     (turn,) = server.agent.profiles.journal.turns_of(f"gone{stream}")
@@ -159,19 +171,12 @@ def test_a_client_that_goes_away_frees_its_row(server, stream):
 
 
 def test_slow_clients_hold_neither_rows_nor_others(server):
-    """They ask for long replies and read nothing."""
     settled(server)
-    links = []
-    for _ in range(4):  # 2 run, 2 wait: all places of this server
-        body = json.dumps(LONG | {"stream": True}).encode()
-        head = f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        link = server.connect()
-        link.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        links.append(link)
-    settled(server)
-    assert server.ask("Hi", max_tokens=1)["choices"]
-    for link in links:
-        link.close()
+    with contextlib.ExitStack() as links:
+        for _ in range(4):  # 2 run, 2 wait: all places of this server
+            links.enter_context(asking(server, LONG | {"stream": True, "max_tokens": 200}))
+        settled(server)
+        assert server.ask("Hi", max_tokens=1)["choices"]
 
 
 def test_too_many_are_told_when_to_come_back(server):
@@ -179,7 +184,7 @@ def test_too_many_are_told_when_to_come_back(server):
     answers = []
 
     def one(user):
-        answers.append(server.post(LONG | ({"user": user} if user else {})))
+        answers.append(server.post(MANY | ({"user": user} if user else {})))
 
     def burst(users):
         answers.clear()
@@ -227,3 +232,117 @@ def test_every_answer_carries_the_strict_policy(server):
     for path in ("/health", "/", "/v1/nothing", "/v1/profiles/%ff"):
         policy = httpx.get(server.url + path).headers["Content-Security-Policy"]
         assert "default-src 'self'" in policy and "unsafe" not in policy
+
+
+# keys
+
+MINE, THEIRS = "key-of-ann-and-teams", "key-of-everybody-else"
+FILE = f"""
+[[keys]]
+key = "{MINE}"
+users = ["ann", "team-*"]
+[[keys]]
+key = "{THEIRS}"
+users = ["zoe", "Ann", "team", "zed-*"]
+"""
+WORDS = "The user likes zeppelins."
+EXISTING = ("zoe", "Ann", "team", "zed-1")  # of the other key, all with a profile
+NAMES = st.one_of(
+    st.sampled_from(["ann ", " ann", "anna", "an", "ANN", "team", "Team-1", "zed-2", "*", "ann*"]),
+    st.text(st.characters(codec="utf-8", exclude_characters="/"), min_size=1, max_size=20),
+)
+BODIES = st.sampled_from(
+    [
+        {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1},
+        {"messages": [{"role": "user", "content": "Hi"}], "stream": True, "session": 0},
+        {"format": "pa_jax.profile", "version": 2, "facts": [], "turns": [], "labels": []},
+        {},
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    path = tmp_path_factory.mktemp("keys") / "keys.toml"
+    path.write_text(FILE)
+    return keys.load(path)
+
+
+@pytest.fixture(scope="module")
+def guarded(agent, serve_on, known, teach):
+    for name in EXISTING:
+        teach(name, WORDS)
+    with serve_on(agent, known) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def routes(guarded):
+    """Every method and path of the API that names a user; the chat names one in its body."""
+    paths = httpx.get(f"{guarded.url}/openapi.json").json()["paths"]
+    found = [(method, path) for path, methods in paths.items() for method in methods]
+    of_users = [(method, path) for method, path in found if "{user}" in path]
+    rest = {path for _, path in found if "{user}" not in path}
+    known = {"/v1/models", "/v1/models/{name}", "/health", "/metrics", "/v1/chat/completions"}
+    assert len(of_users) >= 8 and rest == known  # a new route must be thought of here
+    return [*of_users, ("post", "/v1/chat/completions")]
+
+
+def called(client, route, user, body, key=MINE):
+    """What an answer shows: status, headers but for the date, text with the name taken out."""
+    method, path = route
+    if "{user}" not in path:
+        body = body | {"user": user}
+    path = path.replace("{number}", "0").replace("{fact_id}", "900.0.0")
+    answer = client.request(
+        method,
+        path.replace("{user}", parse.quote(user, safe="")),
+        content=json.dumps(body) if method == "post" else None,
+        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+    )
+    headers = {k: v for k, v in answer.headers.items() if k not in ("date", "content-length")}
+    return answer.status_code, headers, answer.text
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_a_key_never_reads_writes_or_senses_another_keys_users(guarded, routes, known, data):
+    route = data.draw(st.sampled_from(routes))
+    there, other, body = data.draw(st.sampled_from(EXISTING)), data.draw(NAMES), data.draw(BODIES)
+    profiles = guarded.agent.profiles
+    before = (profiles.users(), profiles.export(there))
+    with httpx.Client(base_url=guarded.url, timeout=60) as client:
+        got = called(client, route, there, body)
+        assert got[0] in (400, 403) and "zeppelin" not in got[2]
+        assert got == called(client, route, "nobody-at-all", body)  # who does not exist
+        if not known.access(MINE).may(other):
+            elsewhere = called(client, route, other, body)
+            assert elsewhere == got or elsewhere[0] in (400, 404)  # a name that nobody can have
+    assert (profiles.users(), profiles.export(there)) == before
+
+
+def test_a_key_opens_its_own(guarded, teach):
+    teach("team-1")
+    mine, theirs = ({"Authorization": f"Bearer {key}"} for key in (MINE, THEIRS))
+    assert len(guarded.get("team-1", headers=mine).json()["facts"]) == 1
+    assert guarded.get("team-1", headers=theirs).status_code == 403
+    assert guarded.get("zoe", headers=theirs).json()["facts"][0]["statement"] == WORDS
+    body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+    assert guarded.post(body | {"user": "ann"}, headers=mine).status_code == 200
+    assert guarded.post(body, headers=mine).status_code == 200
+    assert guarded.post(body | {"user": "ann"}, headers=theirs).status_code == 403
+    assert guarded.post(body, headers={"Host": "any.example"} | mine).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header", [None, "Bearer wrong", "Bearer", f"Basic {MINE}", f"Bearer {MINE}x", "Bearer é"]
+)
+def test_without_a_key_only_health_answers(guarded, header):
+    headers = {} if header is None else {"Authorization": header.encode("latin-1")}
+    for path in ("/v1/models", "/v1/models/pa_jax", "/metrics", "/v1/profiles/ann"):
+        answer = httpx.get(guarded.url + path, headers=headers)
+        assert answer.status_code == 401
+        assert answer.json()["error"]["code"] == "invalid_api_key"
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert guarded.post({"messages": []}, headers=headers).status_code == 401
+    assert httpx.get(f"{guarded.url}/health").status_code == 200
