@@ -16,7 +16,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c = ml_collections.ConfigDict()
     c.job = "serve"
     c.name = "pa_jax"  # of the model, for callers
-    c.host = "127.0.0.1"
+    c.host = "127.0.0.1"  # address to listen on; another machine can reach it only with keys
     c.port = 8000  # 0: any free one
     c.key_file = ""  # file of API keys (pa_jax/serve/keys.py); "": none, loopback only
     c.model = common.model(preset)
@@ -33,7 +33,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.agent = common.answering(preset)
     c.limits = {
         "body_bytes": 1 << 20,
-        "import_bytes": 8 << 20,
+        "import_bytes": 8 << 20,  # of an imported profile
         "messages": 256,
         "prompt_chars": 100_000,
         "choices": 8,

@@ -22,6 +22,7 @@ from pa_jax.infer import live
 from pa_jax.jobs import configs, setup
 from pa_jax.judge import remote
 from pa_jax.rl import advantage, learner, loss
+from pa_jax.serve import limits
 from pa_jax.train import loop, optimizer
 
 PRESETS = ("smollm2", "tiny", "qwen3-0.6b", "qwen3-4b-lora", "qwen3-4b")
@@ -33,6 +34,7 @@ KINDS = {  # a section's last name -> what documents its keys
     "bench": work.BenchConfig,
     "data": source.DataConfig,
     "infer": inferencer.InferConfig,
+    "limits": limits.Limits,
     "live": live.Live,
     "long_horizon": recall.RecallConfig,
     "loss": loss.LossConfig,

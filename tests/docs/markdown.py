@@ -12,6 +12,7 @@ PAGES = (  # in the order in which their commands run: later ones use what earli
     "docs/guide/evaluate.md",
     "docs/guide/profiles.md",
     "docs/guide/chat.md",
+    "docs/guide/serve.md",
     "docs/guide/tpu.md",
     "docs/concepts/profile.md",
     "docs/reference/api.md",
