@@ -14,14 +14,17 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     small = preset == "tiny"
     c = chat.get_config(preset)
     c.job = "pace"
-    c.seed = 0
+    c.seed = 0  # of the draws
     c.data = common.data(preset)
     c.data.heldout_users = 16 if small else 512
-    c.size = {"sessions": 2, "turns": 8}
-    c.split = "heldout"
+    c.size = {
+        "sessions": 2,  # a user
+        "turns": 8,  # a session
+    }
+    c.split = "heldout"  # of the users: train | heldout
     c.infer = common.inference(preset)  # together; the chat has rows of its own
     c.users = 4 * c.infer.rows  # users inferred together
-    c.parts = ("infer", "turn")
+    c.parts = ("infer", "turn")  # infer: together against alone; turn: beside the reply alone
     c.warm = 1 if small else 3  # chat turns before it is measured
-    c.turns = 3 if small else 12
+    c.turns = 3 if small else 12  # chat turns that are measured
     return c
