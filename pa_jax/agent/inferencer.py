@@ -203,7 +203,7 @@ class Inferencer:
         Those of `trusted` texts (gold) are not grounded: all that they say is certain.
         """
         ended = finished or [True] * len(texts)
-        drafts = [_Draft(*each) for each in zip(turns, texts, ended, strict=True)]
+        drafts = [Draft(*each) for each in zip(turns, texts, ended, strict=True)]
         episodes = [_heard(turn) for turn in turns]
         statements = [draft.statements for draft in drafts]
         if trusted:
@@ -253,7 +253,7 @@ class Inferencer:
         return _heard(turn, profile=tuple(fact.statement for fact in chosen))
 
 
-class _Draft:
+class Draft:
     """A turn's snippet on its way to operations: `statements` are still in, `dropped` are out."""
 
     def __init__(self, turn: Observed, text: str, finished: bool):

@@ -222,7 +222,7 @@ def batches(
         )
     prompts = (
         grain.MapDataset.source(episodes)
-        .shuffle(seed=_order_seed(cfg.seed))
+        .shuffle(seed=order_seed(cfg.seed))
         .repeat()
         .map_with_index(lambda position, episode: _Prompt(position, episode, encode(episode)))
     )
@@ -231,6 +231,6 @@ def batches(
     return iter(_Batches(prompts, cfg, len(episodes), part))
 
 
-def _order_seed(seed: int) -> int:
+def order_seed(seed: int) -> int:
     """A 32-bit seed; Grain adds the epoch to it, which would make seed 1 repeat seed 0's order."""
     return int.from_bytes(hashlib.sha256(f"episode order {seed}".encode()).digest()[:4])

@@ -30,6 +30,9 @@ class DataConfig:
     form           prefeval's form: explicit | choice | persona | all
     users, heldout_users, seed    of synthetic dialogues; of requests, one each
     keep_empty     whether turns that show no preference (gold is snippet.NOTHING) stay in
+    state_source   what GRPO takes for the profile before a turn: gold | policy (its own snippets of
+                   the turns before) | mixed
+    state_share    of mixed, the share of dialogues that go by the policy's own
     """
 
     source: str
@@ -39,6 +42,8 @@ class DataConfig:
     heldout_users: int
     seed: int
     keep_empty: bool
+    state_source: str
+    state_share: float
 
 
 class SyntheticDialogues(Sequence[schema.Dialogue]):

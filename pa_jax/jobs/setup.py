@@ -15,7 +15,7 @@ from absl import logging
 from pa_jax import models
 from pa_jax.core import files, keys, sharding
 from pa_jax.core import mesh as meshes
-from pa_jax.data import source
+from pa_jax.data import quarantine, source
 from pa_jax.dialogue import prompts, schema, template, tokenizer
 from pa_jax.judge import remote
 from pa_jax.models import lora, quant
@@ -99,6 +99,22 @@ def open_episodes(
     return source.open_episodes(
         section(source.DataConfig, config.data), split=split, quarantine_path=path
     )
+
+
+def open_dialogues(
+    config: ml_collections.ConfigDict, workdir: pathlib.Path, split: str
+) -> list[Sequence[schema.Dialogue]]:
+    """Whole dialogues of a split, as parts; malformed items go where open_episodes puts them."""
+    first = jax.process_index() == 0
+    path = workdir / f"quarantine-{split}.jsonl" if first else None
+    cfg = section(source.DataConfig, config.data)
+    if cfg.source not in source.SOURCES:
+        raise ValueError(
+            f"data.source={cfg.source!r} with data.state_source={cfg.state_source!r}: whole "
+            f"dialogues are needed; choose one of {sorted(source.SOURCES)}, or state_source='gold'."
+        )
+    with quarantine.Quarantine(path) as bad:
+        return source.open_dialogues(cfg, split, bad)
 
 
 def encoder(

@@ -6,6 +6,7 @@ import functools
 import pathlib
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import ml_collections
@@ -14,14 +15,18 @@ from absl import logging
 from flax import nnx
 
 from pa_jax import models
+from pa_jax.agent import noting
 from pa_jax.core import checkpoint, files, metrics, timing
 from pa_jax.core import mesh as meshes
-from pa_jax.data import pipeline
+from pa_jax.data import chains, pipeline, source
+from pa_jax.dialogue import schema
 from pa_jax.evaluate import heldout
 from pa_jax.infer import engine
 from pa_jax.jobs import report, setup
 from pa_jax.models import lora
 from pa_jax.train import loop, optimizer, step
+
+STATES = ("gold", "policy", "mixed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,21 +66,14 @@ def run(
     with meshes.using(mesh), contextlib.ExitStack() as stack:
         opened, state = open_model(config, mesh, loop_cfg.steps, plan.buckets)
         encode = setup.encoder(config, opened.start.tokenizer)
-        batches = pipeline.batches(
-            setup.open_episodes(config, workdir, "train"),
-            encode,
-            plan,
-            # Every process holds the whole batch (text is small) and its devices take their rows.
-            process_index=0,
-            process_count=1,
-        )
+        batches = open_batches(config, workdir, encode, plan)
         test = setup.open_episodes(config, workdir, "heldout")
         chosen = setup.heldout(test, encode, config.eval.episodes, max(plan.buckets))
         evaluate = functools.partial(
             heldout.run, opened.sampler, *chosen, max_new_tokens=config.eval.max_new_tokens
         )
         timer = timing.PhaseTimer()
-        hooks = wire(config, opened, timer)
+        hooks = chained(wire(config, opened, timer), batches)
         state, saver, writer = resume(config, workdir, state, batches, stack)
         before = report.kept(workdir, "before", evaluate)
         state, finished = loop.run(
@@ -91,6 +89,48 @@ def run(
         opened.sampler.update(step.whole(state, opened.frozen))
         after = report.kept(workdir, f"after-{loop_cfg.steps}", evaluate)
     report.write(workdir, before, after, skipped=batches.skipped, seconds=time.monotonic() - began)
+
+
+def open_batches(
+    config: ml_collections.ConfigDict,
+    workdir: pathlib.Path,
+    encode: Callable[[schema.Episode], list[int]],
+    plan: pipeline.PipelineConfig,
+) -> pipeline.BatchIterator | chains.Chains:
+    """Batches of training, by data.state_source: episodes on their own, or chained turns.
+
+    Every process holds the whole batch (text is small) and its devices take their rows.
+    """
+    cfg = setup.section(source.DataConfig, config.data)
+    if cfg.state_source not in STATES:
+        raise ValueError(f"data.state_source={cfg.state_source!r}: choose one of {list(STATES)}.")
+    if cfg.state_source == "gold":
+        train = setup.open_episodes(config, workdir, "train")
+        return pipeline.batches(train, encode, plan, process_index=0, process_count=1)
+    if config.job != "grpo":
+        raise ValueError(
+            f"data.state_source={cfg.state_source!r}: only grpo writes snippets of its own; take "
+            "'gold'."
+        )
+    share = cfg.state_share if cfg.state_source == "mixed" else 1.0
+    return chains.Chains(
+        setup.open_dialogues(config, workdir, "train"),
+        encode,
+        noting.Notes(),
+        chains.ChainConfig(plan, share, cfg.keep_empty),
+    )
+
+
+def chained(hooks: loop.Hooks, batches: pipeline.BatchIterator | chains.Chains) -> loop.Hooks:
+    """The hooks; chains go on with each group's first completion, a fair draw of the policy."""
+    if not isinstance(batches, chains.Chains):
+        return hooks
+
+    def after(number: int, samples: Any, row: dict[str, float]) -> None:
+        batches.heard([chains.Written(s.texts[0], bool(s.finished[0])) for s in samples])
+        hooks.after(number, samples, row)
+
+    return dataclasses.replace(hooks, after=after)
 
 
 def open_model(
@@ -128,7 +168,7 @@ def resume(
     config: ml_collections.ConfigDict,
     workdir: pathlib.Path,
     state: step.TrainState,
-    batches: pipeline.BatchIterator,
+    batches: pipeline.BatchIterator | chains.Chains,
     stack: contextlib.ExitStack,
 ) -> tuple[step.TrainState, checkpoint.Checkpointer, metrics.MetricWriter]:
     """Fresh, or restored exactly: parameters, optimiser, step, data position; rows cut to match."""

@@ -17,6 +17,8 @@ SYNTHETIC = source.DataConfig(
     heldout_users=2,
     seed=3,
     keep_empty=True,
+    state_source="gold",
+    state_share=0.5,
 )
 
 

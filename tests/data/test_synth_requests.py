@@ -61,7 +61,7 @@ def test_gold_is_the_most_valuable_action_and_all_actions_occur(episodes):
 
 
 def test_as_a_data_source():
-    cfg = source.DataConfig("requests", "", "explicit", 5, 3, 0, False)
+    cfg = source.DataConfig("requests", "", "explicit", 5, 3, 0, False, "gold", 0.5)
     found = source.open_episodes(cfg, split="heldout", quarantine_path=None)
     assert len(found) == 3 and all(episode.options for episode in found)
     with pytest.raises(ValueError, match="no split 'all'"):

@@ -17,7 +17,7 @@ from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.tfds import builders, stored
 from pa_jax.dialogue import schema, snippet
 
-SYNTHETIC = source.DataConfig("tfds:synthetic", "", "explicit", 2, 1, 3, True)
+SYNTHETIC = source.DataConfig("tfds:synthetic", "", "explicit", 2, 1, 3, True, "gold", 0.5)
 
 
 @pytest.fixture(autouse=True)
@@ -187,7 +187,8 @@ def test_tensorflow_is_not_needed(chats):
     code = (
         "import sys\n"
         "from pa_jax.data import source\n"
-        f"cfg = source.DataConfig('tfds:messages', {chats.path!r}, '', 1, 1, 0, True)\n"
+        f"path = {chats.path!r}\n"
+        "cfg = source.DataConfig('tfds:messages', path, '', 1, 1, 0, True, 'gold', 0.5)\n"
         "print(source.open_episodes(cfg, split='all', quarantine_path=None)[59].id)\n"
         "print('tensorflow' in sys.modules)\n"
     )

@@ -18,7 +18,7 @@ CFG = recall.RecallConfig(users=8, turns=(1, 4, 20), questions=4, chunk=2, seed=
 
 
 def test_the_unseen_hold_nothing_that_training_ever_shows():
-    cfg = source.DataConfig("unseen", "", "", 20, 20, 0, False)
+    cfg = source.DataConfig("unseen", "", "", 20, 20, 0, False, "gold", 0.5)
     slots, lines = {}, {}
     for split in ("train", "heldout"):
         parts = source.open_dialogues(cfg, split=split, quarantine=quarantine.Quarantine(None))

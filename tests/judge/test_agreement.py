@@ -36,7 +36,7 @@ def test_token_f1(a, b, expected):
 
 @pytest.fixture(scope="module")
 def episodes():
-    cfg = source.DataConfig("synthetic", "", "", 12, 4, 3, False)
+    cfg = source.DataConfig("synthetic", "", "", 12, 4, 3, False, "gold", 0.5)
     return list(source.open_episodes(cfg, split="train", quarantine_path=None))
 
 

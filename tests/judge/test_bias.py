@@ -13,7 +13,7 @@ from pa_jax.judge import agreement, bias, reference, rubric
 
 @pytest.fixture(scope="module")
 def made():
-    cfg = source.DataConfig("synthetic", "", "", 8, 4, 3, False)
+    cfg = source.DataConfig("synthetic", "", "", 8, 4, 3, False, "gold", 0.5)
     episodes = list(source.open_episodes(cfg, split="train", quarantine_path=None))
     return agreement.cases(episodes[:20], episodes, seed=1)
 

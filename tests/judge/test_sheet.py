@@ -19,7 +19,7 @@ HOSTILE = ("=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "'=1", "＝1"
 
 @pytest.fixture(scope="module")
 def made():
-    cfg = source.DataConfig("synthetic", "", "", 8, 4, 3, False)
+    cfg = source.DataConfig("synthetic", "", "", 8, 4, 3, False, "gold", 0.5)
     episodes = list(source.open_episodes(cfg, split="train", quarantine_path=None))
     return agreement.cases(episodes[:20], episodes, seed=1)
 

@@ -1,0 +1,73 @@
+"""A profile that grows by snippets during training: the agent's rules over words, without a model.
+
+The same drops, revisions and update rules as in serving. What asks the model there is left out
+here: no statement is dropped for want of grounds, and one is placed by its words alone.
+"""
+
+import dataclasses
+import datetime
+import functools
+import math
+
+from pa_jax.agent import inferencer, placing
+from pa_jax.agent import statements as wordings
+from pa_jax.dialogue import schema
+from pa_jax.profile import facts, taxonomy, update, wording
+
+STATED = 0.6  # as infer.stated
+LEAST = 0.35  # share of a statement's information: infer.place_least / infer.place_lexical
+_START = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
+
+
+@dataclasses.dataclass(frozen=True)
+class Notes:
+    """What is known between two turns; `forgotten` are topics that the user had retracted."""
+
+    held: tuple[facts.Fact, ...] = ()
+    forgotten: frozenset[str] = frozenset()
+
+    def statements(self) -> tuple[str, ...]:
+        """What holds, oldest first, as an episode's profile."""
+        return tuple(fact.statement for fact in self.held)
+
+    def after(self, dialogue: schema.Dialogue, turn: int, text: str, finished: bool) -> "Notes":
+        """The notes once the snippet `text` was written about a turn.
+
+        A session is a day and a turn a minute of it, so that decay has a clock.
+        """
+        said = dialogue.turns[turn]
+        observed = inferencer.Observed(
+            dialogue.user_id, said.session, turn, "", said.user, self.held
+        )
+        draft = inferencer.Draft(observed, text, finished)
+        draft.ground([math.inf] * len(draft.statements), 0.0)
+        slots = [_slot(statement, self.held) for statement in draft.statements]
+        result = update.apply(
+            self.held,
+            draft.inferred(slots, STATED).ops,
+            user=dialogue.user_id,
+            source=facts.Source(said.session, turn, draft.heard),
+            now=_START + datetime.timedelta(days=said.session, minutes=turn),
+            forgotten=self.forgotten,
+        )
+        gone = {
+            wording.topic(change.fact.statement)
+            for change in result.changes
+            if change.event == update.RETRACTED
+        }
+        return Notes(result.facts, self.forgotten | gone)
+
+
+@functools.cache
+def _index() -> tuple[placing.Index, tuple[str, ...]]:
+    slots = taxonomy.Taxonomy.load().subcategories
+    return placing.Index(slots), tuple(slot.path for slot in slots)
+
+
+def _slot(statement: str, held: tuple[facts.Fact, ...]) -> str:
+    index, paths = _index()
+    shares = index.shares(statement)
+    best = int(shares.argmax())
+    if shares[best] < LEAST:
+        return f"{facts.OTHER}/{wordings.label(statement, held)}"
+    return paths[best]

@@ -1,0 +1,54 @@
+"""Notes of training grow by the agent's rules."""
+
+from pa_jax.agent import noting
+from pa_jax.data import episodes as episodes_lib
+from pa_jax.data import synth
+from pa_jax.dialogue import schema, snippet
+
+
+def told(*turns):
+    """The statements after each turn of (words, snippet) pairs."""
+    made = schema.Dialogue("d", "u", tuple(schema.Turn(words) for words, _ in turns))
+    notes, found = noting.Notes(), []
+    for number, (_, text) in enumerate(turns):
+        notes = notes.after(made, number, text, True)
+        found.append(notes.statements())
+    return found
+
+
+def test_what_is_new_is_added_and_a_stated_change_replaces_it():
+    tea, coffee = "The user prefers green tea as a drink.", "The user prefers coffee as a drink."
+    first, second = told(
+        ("I prefer green tea as a drink.", tea),
+        ("From now on I prefer coffee as a drink, no longer green tea.", coffee),
+    )
+    assert first == (tea,) and second == (coffee,)
+
+
+def test_what_is_no_snippet_or_not_about_the_user_changes_nothing():
+    quiet = told(("I like tea.", "Sure!"), ("I like tea.", ""), ("I like tea.", snippet.NOTHING))
+    assert quiet == [(), (), ()]
+
+
+def test_a_cut_line_is_dropped_and_the_lines_before_it_stay():
+    made = schema.Dialogue("d", "u", (schema.Turn("I like tea and walks."),))
+    text = "The user likes tea.\nThe user likes wal"
+    assert noting.Notes().after(made, 0, text, False).statements() == ("The user likes tea.",)
+
+
+def test_gold_snippets_lead_near_the_gold_profile():
+    """Over synthetic users with changes of mind: most statements that hold, few that do not."""
+    right = wrong = missing = 0
+    for number in range(6):
+        dialogue, notes = synth.dialogue(0, number, split="train"), noting.Notes()
+        episodes = episodes_lib.decompose(dialogue)
+        for turn, episode in enumerate(episodes[:-1]):
+            notes = notes.after(dialogue, turn, episode.gold, True)
+        held, gold = set(notes.statements()), set(episodes[-1].profile)
+        right, wrong, missing = (
+            right + len(held & gold),
+            wrong + len(held - gold),
+            missing + len(gold - held),
+        )
+    assert right > 30
+    assert wrong <= 0.1 * right and missing <= 0.2 * right, (right, wrong, missing)
