@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib
 from matplotlib import figure
 
+from pa_jax.evaluate import ablation as runs
 from pa_jax.evaluate import metrics, tables
 from pa_jax.judge import rubric
 
@@ -77,6 +78,21 @@ def before_after(
     axis.tick_params(labelsize=8)
     axis.set_title("held-out snippets (greedy), mean and 95 % interval", fontsize=9)
     axis.legend(fontsize=8)
+    return fig
+
+
+def ablation(rows: Sequence[runs.Row]) -> figure.Figure:
+    """A panel a measure that differences are taken of: every run's mean and interval."""
+    fig = figure.Figure(figsize=(10, 0.3 * len(rows) + 1.4), layout="constrained")
+    for number, key in enumerate(runs.DIFFERENCES):
+        axis = fig.add_subplot(1, len(runs.DIFFERENCES), number + 1)
+        values = [row.measures[key] for row in rows]
+        names = [row.name for row in rows]
+        axis.errorbar([x.mean for x in values], names, xerr=_error(values), fmt="o", capsize=2)
+        axis.invert_yaxis()
+        axis.set_title(f"held-out {key}, mean and 95 % interval", fontsize=9)
+        axis.tick_params(labelsize=8)
+        axis.grid(alpha=0.3)
     return fig
 
 

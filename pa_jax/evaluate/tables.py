@@ -183,11 +183,11 @@ def tabled(found: Sequence[Entry], changes: Sequence[dict[str, Any]], baseline: 
             if curves:
                 c = e.curve
                 cells += [str(c.ir), str(c.n_ir), str(c.r2)] if c else ["-"] * 3
-            lines.append((*cells, _signed(e.difference), *[_signed(e.gain)] * gains))
+            lines.append((*cells, signed(e.difference), *[signed(e.gain)] * gains))
         out.append(Table(benchmark, tuple(head), tuple(lines)))
     if changes:
         head = ("benchmark", "part", "model", "system", "measure", "change a turn")
-        lines = [(*(c[k] for k in head[:5]), _signed(c["slope"], 5)) for c in changes]
+        lines = [(*(c[k] for k in head[:5]), signed(c["slope"], 5)) for c in changes]
         out.append(Table("change with noise or turns", head, tuple(lines)))
     return out
 
@@ -248,7 +248,8 @@ def _plain(text: str) -> str:
     return re.sub(r"([*_`<])", r"\\\1", text)
 
 
-def _signed(x: metrics.Interval | None, digits: int = 3) -> str:
+def signed(x: metrics.Interval | None, digits: int = 3) -> str:
+    """A difference with its sign, "-" where there is none."""
     if x is None:
         return "-"
     return f"{x.mean:+.{digits}f} [{x.low:+.{digits}f}, {x.high:+.{digits}f}]"

@@ -1,6 +1,7 @@
 """config.job -> the function (config, workdir) that runs it."""
 
 from pa_jax.jobs import (
+    ablate,
     bench,
     chat,
     eval,
@@ -16,6 +17,7 @@ from pa_jax.jobs import (
 )
 
 JOBS = {
+    "ablate": ablate.run,
     "grpo": grpo.run,
     "sft": sft.run,
     "judge": judge.run,

@@ -1,0 +1,20 @@
+"""GRPO with every non-empty subset of the criteria, at equal budget: one table, one plot.
+
+python -m pa_jax.main --config=configs/ablate.py --workdir=runs/ablate
+
+All keys of grpo.py are here too and hold for every run; killed at any point, the same command goes
+on with what is missing.
+"""
+
+import ml_collections
+
+from configs import grpo
+
+
+def get_config(preset: str = "") -> ml_collections.ConfigDict:
+    c = grpo.get_config(preset)
+    c.job = "ablate"
+    # compl, nohall, inform and consist joined by +; all: the four; all-per_criterion: the four
+    # under that aggregate; empty: the 15 subsets and that
+    c.arms = ()
+    return c
