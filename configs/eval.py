@@ -22,11 +22,12 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.seed = 0  # of items, users and draws
     c.model = common.model(preset)
     c.runs = ()  # work directories of training runs, each evaluated beside the untrained model
-    # prefeval_mcq | prefeval_mcq_text | prefeval_generation | aloe | aloe_rlpa | aloe_unseen |
-    # single_turn | unseen | long_horizon
+    # prefeval_mcq | prefeval_mcq_text | prefeval_mcq_rotated (each item under four orders of its
+    # options) | prefeval_generation | aloe | aloe_rlpa | aloe_unseen | single_turn | unseen |
+    # long_horizon
     c.benchmarks = ("single_turn",) if small else ("prefeval_mcq",)
     # no_history | zero_shot | full_history | reminder | cot | self_critic | retrieval | rag |
-    # memory_bank | oracle | inferred | personal_agent
+    # rag_embedding | memory_bank | oracle | inferred | personal_agent
     c.systems = ("zero_shot", "reminder", "cot", "retrieval", "memory_bank", "oracle")
     c.baseline = "zero_shot"  # the system that the others are compared with
     c.retry_failed = False  # judge anew what got no verdict in an earlier start
@@ -75,7 +76,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.single_turn = {
         "split": "heldout",  # train | heldout | all
         "episodes": 4 if small else 64 if laptop else 1000,  # spread over the split's
-        "persist": False,  # whether the inferencer sees the gold profile of earlier turns
+        # inferencer (an empty profile) | persistent (the gold profile of earlier turns)
+        "views": ("inferencer",),
         "chunk": 4 if small else 16,  # episodes computed together
     }
     c.unseen = {

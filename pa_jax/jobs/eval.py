@@ -56,7 +56,7 @@ def fill_in(
     """The missing rows of one model: every benchmark under every system."""
     for benchmark in made.values():
         if benchmark.name == single_turn.SingleTurn.name:  # it compares models, not systems
-            one = {single_turn.SYSTEM: systems.System(systems.zero_shot)}
+            one = dict.fromkeys(benchmark.cfg.views, systems.System(systems.zero_shot))
             grid.run(benchmark, name, one, tools, records)
         else:
             grid.run(benchmark, name, chosen, tools, records)
@@ -102,6 +102,10 @@ def _mcq_text(config, workdir, quarantine):
     return prefeval.Mcq(_dialogues(config, quarantine, mcq=True), as_text=True)
 
 
+def _mcq_rotated(config, workdir, quarantine):
+    return prefeval.RotatedMcq(_dialogues(config, quarantine, mcq=True))
+
+
 def _generation(config, workdir, quarantine):
     return prefeval.Generation(_dialogues(config, quarantine, mcq=False))
 
@@ -142,6 +146,7 @@ def _long_horizon(config, workdir, quarantine):
 BENCHMARKS: dict[str, Opener] = {
     "prefeval_mcq": _mcq,
     "prefeval_mcq_text": _mcq_text,
+    "prefeval_mcq_rotated": _mcq_rotated,
     "prefeval_generation": _generation,
     "aloe": _aloe,
     "aloe_rlpa": _rlpa,

@@ -4,11 +4,12 @@ import collections
 import hashlib
 import json
 
+import numpy as np
 import pytest
 
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import jury, systems
+from pa_jax.evaluate import jury, speaker, systems
 from pa_jax.evaluate.benchmarks import prefeval, prefeval_data, protocol
 
 TALKS = [
@@ -103,6 +104,41 @@ def test_the_multiple_choice_has_a_row_a_case_and_system(folder, tools):
     for row in rows:
         assert row["measures"]["accuracy"] == (row["picked"] == row["right"])
         assert 0 < row["measures"]["p_right"] < 1
+
+
+def test_rotated_options_come_once_under_every_letter_and_are_one_tree(folder, tools):
+    dialogues = opened(folder, noise=(1,))
+    for case in dialogues.cases():
+        orders = prefeval.rotations(case, 0)
+        assert orders[0] == prefeval_data.shuffled(case, 0)
+        for place in range(4):
+            assert {options[place] for options, _ in orders} == set(case.item.options)
+        for options, right in orders:
+            assert options[right] == case.item.options[0]
+    chosen = systems.choose(("zero_shot", "reminder"))
+    (chunk,) = dialogues.chunks()
+    (rows,) = prefeval.RotatedMcq(dialogues).run(chunk, chosen, tools, {})
+    (plain,) = prefeval.Mcq(dialogues, as_text=False).run(chunk, chosen, tools, {})
+    alone = {(row["id"], row["system"]): row for row in plain}
+    assert {(row["id"], row["system"]) for row in rows} == set(alone)
+    for row in rows:
+        want = alone[row["id"], row["system"]]
+        assert row["measures"]["plain"] == want["measures"]["accuracy"]
+        assert row["picked"][0] == want["picked"] and sorted(row["right"]) == list("ABCD")
+        hits = [a == b for a, b in zip(row["picked"], row["right"], strict=True)]
+        assert row["measures"]["accuracy"] == sum(hits) / 4
+
+
+def test_a_model_that_always_says_b_is_right_in_a_quarter_of_orders():
+    orders = [(tuple("rxyz"[k:] + "rxyz"[:k]), -k % 4) for k in range(4)]
+    stuck = [speaker.Scored(np.log([0.1, 0.7, 0.1, 0.1]), 0)] * 4
+    found = prefeval.averaged(stuck, orders)
+    assert found["picked"] == "BBBB" and found["measures"]["accuracy"] == 0.25
+    assert found["measures"]["p_right"] == pytest.approx(0.25)
+    assert found["measures"]["steady"] == 0 == found["measures"]["plain"]
+    sure = [speaker.Scored(np.log(np.where(np.arange(4) == r, 0.7, 0.1)), 0) for _, r in orders]
+    found = prefeval.averaged(sure, orders)
+    assert found["measures"]["accuracy"] == found["measures"]["steady"] == 1
 
 
 def scripted(chats) -> list[str | None]:

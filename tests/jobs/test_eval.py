@@ -19,6 +19,7 @@ def config(folder):
     made.speaker.tokens, made.speaker.rows = 2048, 2
     made.prefeval.path, made.prefeval.noise = str(folder), (0, 1)
     made.data.heldout_users, made.single_turn.episodes = 1, 2
+    made.single_turn.views = ("inferencer", "persistent")
     return made
 
 
@@ -52,6 +53,7 @@ def test_the_report_has_every_cell_with_its_interval(done, folder):
     assert set(cells) == {
         *(("prefeval_mcq", f"explicit N={n}", s) for n in (0, 1) for s in ("zero_shot", "oracle")),
         ("single_turn", "synthetic", "inferencer"),
+        ("single_turn", "synthetic", "persistent"),
     }
     assert cells["single_turn", "synthetic", "inferencer"]["n"] == 2
     for entry in cells.values():
@@ -59,7 +61,7 @@ def test_the_report_has_every_cell_with_its_interval(done, folder):
             assert of["low"] <= of["mean"] <= of["high"]
     rows = list(files.read_rows(done / "records.jsonl"))
     accuracy = [r["measures"]["accuracy"] for r in rows if r["id"] == "explicit/trips/0/N1"]
-    assert len(accuracy) == 2 and report["rows"] == len(rows) == 6
+    assert len(accuracy) == 2 and report["rows"] == len(rows) == 8
     assert report["config_digest"] == eval_job.digest(config(folder))
     text = (done / "report.md").read_text()
     assert report["config_digest"] in text and "## prefeval_mcq" in text

@@ -8,7 +8,7 @@ the judge's questions are worded by us; messages and their order are PrefEval's.
 from collections.abc import Iterator, Mapping, Sequence
 
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import metrics, parse, systems
+from pa_jax.evaluate import metrics, parse, speaker, systems
 from pa_jax.evaluate.benchmarks import choice, prefeval_data, protocol
 
 WORDS = " (Answer in at most {words} words.)"
@@ -89,6 +89,74 @@ class Mcq:
                 }
             )
         return rows
+
+
+class RotatedMcq:
+    """The multiple choice with every option under every letter: each item asked four times.
+
+    A model that likes a letter gets a quarter of its bias right, whatever it knows. Not PrefEval's
+    protocol; `plain` is that one's accuracy, from the same answers. `steady` is whether all four
+    orders lead to the same option. The four share their dialogue and are branches of one tree.
+    """
+
+    name = "prefeval_mcq_rotated"
+
+    def __init__(self, dialogues: prefeval_data.Dialogues):
+        self.dialogues = dialogues
+
+    def chunks(self) -> list[protocol.Chunk]:
+        return self.dialogues.chunks()
+
+    def run(
+        self,
+        chunk: protocol.Chunk,
+        chosen: Mapping[str, systems.System],
+        tools: protocol.Tools,
+        known: Mapping[tuple[str, str], protocol.Row],
+    ) -> Iterator[list[protocol.Row]]:
+        """One list of rows: every case under every system, its four answers averaged."""
+        histories = self.dialogues.histories(chunk.items, tools)
+        orders = [rotations(case, self.dialogues.cfg.seed) for case in chunk.items]
+        groups = [
+            [_request(case, history, choice.form(options)) for options, _ in of]
+            for case, history, of in zip(chunk.items, histories, orders, strict=True)
+        ]
+        found = choice.scored(groups, chosen, tools)
+        yield [
+            self.dialogues.row(case, self.name, name)
+            | averaged([of[name] for of in answers], order)
+            for case, order, answers in zip(chunk.items, orders, found, strict=True)
+            for name in chosen
+        ]
+
+
+def rotations(case: prefeval_data.Case, seed: int) -> list[tuple[tuple[str, ...], int]]:
+    """The item's own order of options, then each letter further, with the right places."""
+    options, right = prefeval_data.shuffled(case, seed)
+    count = len(options)
+    return [((options[k:] + options[:k]), (right - k) % count) for k in range(count)]
+
+
+def averaged(
+    answers: Sequence[speaker.Scored], orders: Sequence[tuple[tuple[str, ...], int]]
+) -> protocol.Row:
+    """Means over the orders of one case; `picked` and `right` have a letter an order."""
+    rows = [choice.picked(one, right) for one, (_, right) in zip(answers, orders, strict=True)]
+    means = {
+        key: sum(row["measures"][key] for row in rows) / len(rows) for key in rows[0]["measures"]
+    }
+    picked, right = ("".join(row[key] for row in rows) for key in ("picked", "right"))
+    said = [
+        options[parse.LETTERS.index(letter)]
+        for letter, (options, _) in zip(picked, orders, strict=True)
+    ]
+    more = {"plain": rows[0]["measures"]["accuracy"], "steady": float(len(set(said)) == 1)}
+    return {
+        "measures": means | more,
+        "picked": picked,
+        "right": right,
+        "cut": max(row["cut"] for row in rows),
+    }
 
 
 class Generation:

@@ -1,7 +1,7 @@
 """Single-turn inference: the snippet of one turn against gold, the paper's first experiment.
 
 The systems of other benchmarks do not come in: what is compared are models (untrained, supervised,
-GRPO). Without persistence the inferencer sees an empty profile.
+GRPO), and the inferencer with an empty profile against itself with persistence.
 """
 
 import dataclasses
@@ -14,17 +14,26 @@ from pa_jax.evaluate import systems
 from pa_jax.evaluate.benchmarks import protocol
 from pa_jax.judge import reference, rubric
 
-SYSTEM = "inferencer"
+ALONE, PERSISTENT = VIEWS = ("inferencer", "persistent")
 
 
 @dataclasses.dataclass(frozen=True)
 class SingleTurnConfig:
-    """split and how many episodes of it; whether the gold profile is shown; episodes a chunk."""
+    """Which episodes and how they are shown.
+
+    split, episodes  how many of which split, evenly spread
+    views            of VIEWS, a row each: with an empty profile, with the gold one
+    chunk            episodes computed together
+    """
 
     split: str
     episodes: int
-    persist: bool
+    views: tuple[str, ...]
     chunk: int
+
+    def __post_init__(self) -> None:
+        if not self.views or not set(self.views) <= set(VIEWS):
+            raise ValueError(f"single_turn.views={self.views}: choose among {VIEWS}.")
 
 
 class SingleTurn:
@@ -48,8 +57,13 @@ class SingleTurn:
         tools: protocol.Tools,
         known: Mapping[tuple[str, str], protocol.Row],
     ) -> Iterator[list[protocol.Row]]:
-        """A row an episode; a snippet that was not finished is scored as it stands."""
-        asked = [e if self.cfg.persist else dataclasses.replace(e, profile=()) for e in chunk.items]
+        """A row an episode and view; a snippet that was not finished is scored as it stands."""
+        for view in chosen:
+            yield self._rows(view, chunk, tools)
+
+    def _rows(self, view: str, chunk: protocol.Chunk, tools: protocol.Tools) -> list[protocol.Row]:
+        empty = view == ALONE
+        asked = [dataclasses.replace(e, profile=()) if empty else e for e in chunk.items]
         chats = [prompts.infer(episode, tools.cfg.prompt) for episode in asked]
         said = tools.model.reply(chats)
         rows = []
@@ -62,7 +76,7 @@ class SingleTurn:
             rows.append(
                 {
                     "benchmark": self.name,
-                    "system": SYSTEM,
+                    "system": view,
                     "id": episode.id,
                     "part": self.source,
                     "kind": episode.kind,
@@ -75,4 +89,4 @@ class SingleTurn:
                     "cut": one.cut,
                 }
             )
-        yield rows
+        return rows
