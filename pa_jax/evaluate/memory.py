@@ -1,9 +1,11 @@
-"""What an assistant without a profile finds in earlier messages: BM25, a forgetting memory."""
+"""What an assistant without a profile finds in earlier messages: BM25, vectors, a memory."""
 
 import collections
 import dataclasses
 import math
 from collections.abc import Sequence
+
+import numpy as np
 
 from pa_jax.dialogue import schema
 from pa_jax.judge import reference
@@ -62,6 +64,24 @@ def nearest(messages: Sequence[schema.Message], query: str, top: int) -> list[sc
     scores = index.scores(query)
     order = sorted(range(len(messages)), key=lambda i: (scores[i], i), reverse=True)
     return [messages[i] for i in order[:top] if scores[i] > 0]
+
+
+def nearest_vectors(
+    messages: Sequence[schema.Message], vectors: np.ndarray, query: np.ndarray, top: int
+) -> list[schema.Message]:
+    """The messages of most cosine similarity to the query, best first, of equals the newer.
+
+    vectors [n, d] are less their mean, the query less the same: hidden states of a language model
+    point mostly one way, whatever the text.
+    """
+    if not messages:
+        return []
+    mean = vectors.mean(axis=0) if len(vectors) > 1 else np.zeros_like(query)
+    found, wanted = vectors - mean, query - mean
+    norm = np.linalg.norm(found, axis=1) * np.linalg.norm(wanted)
+    likeness = found @ wanted / np.maximum(norm, 1e-9)
+    order = sorted(range(len(messages)), key=lambda i: (likeness[i], i), reverse=True)
+    return [messages[i] for i in order[:top]]
 
 
 @dataclasses.dataclass

@@ -22,6 +22,8 @@ from pa_jax.dialogue import schema, template
 from pa_jax.infer import buckets, engine, score
 
 Chat = Sequence[schema.Message]
+EMBEDDED = 512  # tokens of a text that its vector is made of
+WIDTHS = (32, 64, 128, 256, EMBEDDED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Speaker:
         self._lengths: dict[str, int] = {}
         self._said: dict[bytes, Said] = {}  # greedy replies by prompt: systems ask alike
         self._split: tuple | None = None
+        self._vectors: dict[str, np.ndarray] = {}  # of texts: a dialogue's come again and again
 
     def reply(
         self,
@@ -173,11 +176,34 @@ class Speaker:
             mesh=self.mesh,
         )
         self.prefilled += rows * packed.spec.slots
+        with meshes.using(self.mesh):
+            logp, _ = sharding.fetch(score.labelled(*self._parts(), packed, label))
+        return logp
+
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """[n, d] mean of each text's last hidden states; of a long text, its beginning's."""
+        new = {text: self.words.encode(text or "\n")[:EMBEDDED] for text in texts}
+        new = {text: ids for text, ids in new.items() if text not in self._vectors}
+        width = {text: buckets.fit(len(ids), WIDTHS, what="text") for text, ids in new.items()}
+        for bucket in sorted(set(width.values())):
+            same = [text for text in new if width[text] == bucket]
+            rows = self._rows(bucket)
+            for start in range(0, len(same), rows):
+                some = same[start : start + rows]
+                packed = score.pack(
+                    [new[text] for text in some], [()] * len(some), rows=rows, trunks=WIDTHS
+                )
+                with meshes.using(self.mesh):
+                    found = sharding.fetch(score.pooled(*self._parts(), packed))
+                self.prefilled += rows * bucket
+                self._vectors |= dict(zip(some, found, strict=False))
+        self.asked += sum(map(len, new.values()))
+        return np.stack([self._vectors[text] for text in texts])
+
+    def _parts(self) -> tuple:
         if self._split is None:
             self._split = nnx.split(self.model.module)
-        with meshes.using(self.mesh):
-            logp, _ = sharding.fetch(score.labelled(*self._split, packed, label))
-        return logp
+        return self._split
 
     def fit(self, chat: Chat, *, room: int = 0) -> tuple[list[int], int]:
         """Prompt ids within the window less `room`, and how many messages were left out for it.

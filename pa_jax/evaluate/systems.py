@@ -9,6 +9,8 @@ the session, not the dialogue.
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
 from pa_jax.dialogue import prompts, schema, snippet
 from pa_jax.evaluate import memory, speaker
 from pa_jax.profile import render
@@ -166,6 +168,20 @@ def rag(requests, model, cfg):
     return [_chat(r, r.history, before=_found(r, cfg)) for r in requests]
 
 
+def rag_embedding(requests, model, cfg):
+    """The dialogue, and before the question the few messages that the model itself finds near it.
+
+    Near by the mean of its last hidden states: no model is loaded for it.
+    """
+    out = []
+    for request in requests:
+        texts = [message.content for message in request.history]
+        *vectors, query = model.vectors([*texts, request.question])
+        found = memory.nearest_vectors(request.history, np.array(vectors), query, cfg.top)
+        out.append(_chat(request, request.history, before=_listed(found)))
+    return out
+
+
 def memory_bank(requests, model, cfg):
     """What a forgetting memory recalls: each user message recalls, then each exchange is kept."""
     out = []
@@ -225,6 +241,7 @@ SYSTEMS: dict[str, System] = {
         "self_critic": self_critic,
         "retrieval": retrieval,
         "rag": rag,
+        "rag_embedding": rag_embedding,
         "memory_bank": memory_bank,
         "oracle": oracle,
         "inferred": inferred,
@@ -252,7 +269,10 @@ def _recent(request: Request, cfg: SystemConfig) -> Chat:
 
 
 def _found(request: Request, cfg: SystemConfig) -> str:
-    found = memory.nearest(request.history, request.question, cfg.top)
+    return _listed(memory.nearest(request.history, request.question, cfg.top))
+
+
+def _listed(found: Sequence[schema.Message]) -> str:
     return _context([f"{message.role}: {message.content}" for message in found])
 
 

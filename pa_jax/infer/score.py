@@ -173,6 +173,17 @@ def labelled(
     return leaf_labels(nnx.merge(graph, state), trees, label)
 
 
+@functools.partial(jax.jit, static_argnames=("graph",))
+def pooled(graph: nnx.GraphDef, state: nnx.State, trees: TreeIds) -> Float[Array, "n d"]:
+    """The mean of a trunk's hidden states, float32: an embedding of its text."""
+    spec = tree.TreeSpec(trees.trunk.shape[1])
+    lens = tree.lengths(trees.lens.trunk)
+    hidden = nnx.merge(graph, state).on_tree(trees.trunk, spec, lens).astype(jnp.float32)
+    real = jnp.arange(spec.trunk) < lens.trunk[:, None]
+    total = jnp.where(real[..., None], hidden, 0.0).sum(axis=1)
+    return total / jnp.maximum(lens.trunk, 1)[:, None]
+
+
 TRUNKS = (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 NODES = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024)
 

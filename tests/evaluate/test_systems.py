@@ -3,10 +3,12 @@
 import collections
 import math
 
+import numpy as np
 import pytest
 
 from pa_jax.dialogue import schema
 from pa_jax.evaluate import memory, systems
+from pa_jax.models import tree
 
 HISTORY = tuple(
     schema.Message(("user", "assistant")[i % 2], text)
@@ -49,6 +51,7 @@ def built(name, tools, request=REQUEST):
         ("cot", HISTORY[4:]),
         ("retrieval", HISTORY[4:]),
         ("rag", HISTORY),
+        ("rag_embedding", HISTORY),
         ("memory_bank", HISTORY[4:]),
         ("oracle", HISTORY[4:]),
         ("inferred", HISTORY[4:]),
@@ -83,6 +86,26 @@ def test_retrieval_brings_back_what_was_said_long_ago(tools):
     for name in ("retrieval", "rag", "memory_bank"):
         assert "I never eat meat." in built(name, tools)[-1].content
         assert "capital of France" not in built(name, tools)[-1].content
+
+
+def test_a_texts_vector_is_the_mean_of_its_own_hidden_states(tools):
+    texts = ["I never eat meat.", "Paris.", "I never eat meat.", "", "word " * 700]
+    found = tools.model.vectors(texts)
+    module, words = tools.model.model.module, tools.model.words
+    for text, got in zip(texts[:2], found, strict=False):
+        ids = words.encode(text)
+        spec, lens = tree.TreeSpec(len(ids)), tree.lengths([len(ids)])
+        (hidden,) = module.on_tree(np.array([ids], np.int32), spec, lens)
+        np.testing.assert_allclose(got, np.mean(hidden, axis=0), atol=1e-5)
+    assert (found[0] == found[2]).all() and np.isfinite(found).all()
+
+
+def test_the_nearest_vectors_come_first_whatever_all_share():
+    common = np.full(3, 100.0)
+    vectors = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0.9, 0.1], [0, 0, 1]]) + common
+    found = memory.nearest_vectors(HISTORY[:4], vectors, np.array([0, 1.0, 0]) + common, 2)
+    assert found == [HISTORY[1], HISTORY[2]]
+    assert memory.nearest_vectors((), np.zeros((0, 3)), common, 2) == []
 
 
 def test_unknown_systems_are_named():
