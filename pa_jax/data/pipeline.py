@@ -7,7 +7,7 @@ nor a saved position depends on how many processes there are.
 import collections
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grain
@@ -58,7 +58,11 @@ class _Prompt:
     ids: list[int]
 
 
-class BatchIterator(grain.DatasetIterator[Batch]):
+Encode = Callable[[Sequence[schema.Episode]], list[list[int]]]
+AHEAD = 4  # batches' worth of prompts that are read and tokenised in one go
+
+
+class BatchIterator(Iterator[Batch]):
     """Endless batches; `get_state` is JSON-able, `set_state` goes on as if never stopped.
 
     A batch goes out as soon as `rows` prompts of one bucket wait. At the end of an epoch those
@@ -66,16 +70,26 @@ class BatchIterator(grain.DatasetIterator[Batch]):
     time; the fewer than `rows` left wait on. So after any epoch each episode was served once for
     each epoch, bar fewer than `rows` in all that are still to come, and a rare length need not
     wait until `rows` of its own have gathered.
+
+    Prompts are tokenised a few batches at a time, all cores at once; those read ahead are no part
+    of the state: a restored iterator reads them again.
     """
 
-    def __init__(self, prompts: grain.MapDataset, cfg: PipelineConfig, epoch: int, part: slice):
-        # Read in this thread: tokenising is quick, and tokenizers are not safe to share.
-        options = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
-        super().__init__(prompts.to_iter_dataset(options).__iter__())
-        self._prompts, self._cfg, self._epoch, self._part = prompts, cfg, epoch, part
+    def __init__(
+        self,
+        ordered: grain.MapDataset,
+        encode: Encode,
+        cfg: PipelineConfig,
+        epoch: int,
+        part: slice,
+    ):
+        """`ordered` has the episode of every position of the endless stream, by random access."""
+        self._ordered, self._encode = ordered, encode
+        self._cfg, self._epoch, self._part = cfg, epoch, part
         self._taken = 0  # positions of the stream that were looked at
         self._skipped = 0
         self._waiting = self._nobody()
+        self._ahead: collections.deque[_Prompt] = collections.deque()  # from `taken` on
 
     @property
     def skipped(self) -> int:
@@ -92,7 +106,11 @@ class BatchIterator(grain.DatasetIterator[Batch]):
             if self._taken and self._taken % self._epoch == 0:
                 if sum(map(len, self._waiting.values())) >= self._cfg.rows:
                     return self._flush()
-            prompt = next(self._parent)
+            if not self._ahead:
+                self._ahead.extend(
+                    self._read(range(self._taken, self._taken + AHEAD * self._cfg.rows))
+                )
+            prompt = self._ahead.popleft()
             self._taken += 1
             bucket = self._bucket(prompt)
             if bucket is None:
@@ -107,7 +125,6 @@ class BatchIterator(grain.DatasetIterator[Batch]):
         """Position, who waits where, the count of skipped prompts, and what they are valid for."""
         return {
             "stream": self._stream(),
-            "parent": self._parent.get_state(),
             "taken": self._taken,
             "skipped": self._skipped,
             "waiting": {
@@ -124,12 +141,18 @@ class BatchIterator(grain.DatasetIterator[Batch]):
                 f"{self._stream()}; they must be equal to go on. Restore data, batch and seed "
                 "settings, or start a new work directory."
             )
-        self._parent.set_state(state["parent"])
+        self._ahead.clear()
         self._taken = state["taken"]
         self._skipped = state["skipped"]
         self._waiting = self._nobody()
         for bucket, positions in state["waiting"].items():
-            self._waiting[int(bucket)].extend(self._prompts[at] for at in positions)
+            self._waiting[int(bucket)].extend(self._read(positions))
+
+    def _read(self, positions: Sequence[int]) -> list[_Prompt]:
+        """The prompts of some positions, tokenised together."""
+        found = [self._ordered[at] for at in positions]
+        made = self._encode(found) if found else []
+        return [_Prompt(*each) for each in zip(positions, found, made, strict=True)]
 
     def _stream(self) -> dict[str, Any]:
         cfg = self._cfg
@@ -192,26 +215,15 @@ class BatchIterator(grain.DatasetIterator[Batch]):
         )
 
 
-class _Batches(grain.IterDataset[Batch]):
-    """The Grain graph; iterating it gives a BatchIterator."""
-
-    def __init__(self, prompts: grain.MapDataset, cfg: PipelineConfig, epoch: int, part: slice):
-        super().__init__(prompts)
-        self._prompts, self._args = prompts, (cfg, epoch, part)
-
-    def __iter__(self) -> BatchIterator:
-        return BatchIterator(self._prompts, *self._args)
-
-
 def batches(
     episodes: Sequence[schema.Episode],
-    encode: Callable[[schema.Episode], list[int]],
+    encode: Encode,
     cfg: PipelineConfig,
     *,
     process_index: int,
     process_count: int,
 ) -> BatchIterator:
-    """This process's slices of the endless global batches; `encode` gives an episode's prompt."""
+    """This process's slices of the endless global batches; `encode` gives prompts of episodes."""
     if not len(episodes):
         raise ValueError("There are no episodes; at least one is needed. Check data.path.")
     if cfg.rows % process_count or not 0 <= process_index < process_count:
@@ -220,15 +232,10 @@ def batches(
             f"{process_index} must be below it; use {-(-cfg.rows // process_count) * process_count}"
             " rows."
         )
-    prompts = (
-        grain.MapDataset.source(episodes)
-        .shuffle(seed=order_seed(cfg.seed))
-        .repeat()
-        .map_with_index(lambda position, episode: _Prompt(position, episode, encode(episode)))
-    )
+    ordered = grain.MapDataset.source(episodes).shuffle(seed=order_seed(cfg.seed)).repeat()
     local = cfg.rows // process_count
     part = slice(process_index * local, (process_index + 1) * local)
-    return iter(_Batches(prompts, cfg, len(episodes), part))
+    return BatchIterator(ordered, encode, cfg, len(episodes), part)
 
 
 def order_seed(seed: int) -> int:

@@ -49,6 +49,13 @@ class Tokenizer:
         """Ids of plain text: `<|im_start|>` and its like become ordinary pieces."""
         return self._plain.encode(text, add_special_tokens=False).ids
 
+    def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
+        """`encode` of every text, on all cores; equal texts are encoded once."""
+        distinct = dict.fromkeys(texts)
+        made = self._plain.encode_batch_fast(list(distinct), add_special_tokens=False)
+        ids = {text: one.ids for text, one in zip(distinct, made, strict=True)}
+        return [ids[text] for text in texts]
+
     @functools.cached_property
     def added(self) -> dict[str, int]:
         """Ids of the tokens that only templates may write: special ones and the like of <think>."""

@@ -130,6 +130,19 @@ def encoder(
     return encode
 
 
+def batch_encoder(
+    config: ml_collections.ConfigDict, words: tokenizer.Tokenizer
+) -> Callable[[Sequence[schema.Episode]], list[list[int]]]:
+    """`encoder` for many episodes in one go."""
+    limits = section(prompts.PromptConfig, config.prompt)
+
+    def encode(episodes: Sequence[schema.Episode]) -> list[list[int]]:
+        chats = [prompts.of(episode, limits) for episode in episodes]
+        return template.encode_chats(words, chats, add_generation_prompt=True)
+
+    return encode
+
+
 def utc_now() -> datetime.datetime:
     """The time, for what is applied now."""
     return datetime.datetime.now(datetime.UTC)

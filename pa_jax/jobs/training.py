@@ -19,7 +19,7 @@ from pa_jax.agent import noting
 from pa_jax.core import checkpoint, files, metrics, timing
 from pa_jax.core import mesh as meshes
 from pa_jax.data import chains, pipeline, source
-from pa_jax.dialogue import schema
+from pa_jax.dialogue import tokenizer
 from pa_jax.evaluate import heldout
 from pa_jax.infer import engine
 from pa_jax.jobs import report, setup
@@ -66,7 +66,7 @@ def run(
     with meshes.using(mesh), contextlib.ExitStack() as stack:
         opened, state = open_model(config, mesh, loop_cfg.steps, plan.buckets)
         encode = setup.encoder(config, opened.start.tokenizer)
-        batches = open_batches(config, workdir, encode, plan)
+        batches = open_batches(config, workdir, opened.start.tokenizer, plan)
         test = setup.open_episodes(config, workdir, "heldout")
         chosen = setup.heldout(test, encode, config.eval.episodes, max(plan.buckets))
         evaluate = functools.partial(
@@ -94,7 +94,7 @@ def run(
 def open_batches(
     config: ml_collections.ConfigDict,
     workdir: pathlib.Path,
-    encode: Callable[[schema.Episode], list[int]],
+    words: tokenizer.Tokenizer,
     plan: pipeline.PipelineConfig,
 ) -> pipeline.BatchIterator | chains.Chains:
     """Batches of training, by data.state_source: episodes on their own, or chained turns.
@@ -106,6 +106,7 @@ def open_batches(
         raise ValueError(f"data.state_source={cfg.state_source!r}: choose one of {list(STATES)}.")
     if cfg.state_source == "gold":
         train = setup.open_episodes(config, workdir, "train")
+        encode = setup.batch_encoder(config, words)
         return pipeline.batches(train, encode, plan, process_index=0, process_count=1)
     if config.job != "grpo":
         raise ValueError(
@@ -115,7 +116,7 @@ def open_batches(
     share = cfg.state_share if cfg.state_source == "mixed" else 1.0
     return chains.Chains(
         setup.open_dialogues(config, workdir, "train"),
-        encode,
+        setup.encoder(config, words),
         noting.Notes(),
         chains.ChainConfig(plan, share, cfg.keep_empty),
     )

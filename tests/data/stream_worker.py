@@ -21,10 +21,9 @@ def main(folder: str, words_folder: str, batches: int) -> None:
     words = tokenizer.Tokenizer(transformers.AutoTokenizer.from_pretrained(words_folder))
     limits = prompts.PromptConfig(2000, 800, 2000)
 
-    def encode(episode):
-        return template.encode_chat(
-            words, prompts.infer(episode, limits), add_generation_prompt=True
-        )
+    def encode(episodes):
+        chats = [prompts.infer(episode, limits) for episode in episodes]
+        return template.encode_chats(words, chats, add_generation_prompt=True)
 
     def opened():
         cfg = source.DataConfig(f"tfds:{folder}", "", "", 0, 0, 0, False, "gold", 0.5)

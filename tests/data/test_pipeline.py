@@ -29,7 +29,13 @@ def ragged(count, longest, seed=0):
 
 def start(episodes, rows=4, seed=0, index=0, count=1, buckets=BUCKETS):
     cfg = pipeline.PipelineConfig(rows=rows, buckets=buckets, seed=seed)
-    return pipeline.batches(episodes, encode, cfg, process_index=index, process_count=count)
+    return pipeline.batches(
+        episodes,
+        lambda some: [encode(episode) for episode in some],
+        cfg,
+        process_index=index,
+        process_count=count,
+    )
 
 
 def until_epoch(iterator, epochs):
@@ -246,7 +252,7 @@ def test_no_episodes_and_empty_prompts_are_errors():
 
 
 def test_a_million_episodes_start_at_once_and_hold_few():
-    """Random access: nothing is read ahead of what the batches need."""
+    """Random access: little is read ahead of what the batches need."""
 
     class Many(collections.abc.Sequence):
         read = 0
@@ -267,4 +273,4 @@ def test_a_million_episodes_start_at_once_and_hold_few():
         next(iterator)
     held = sum(map(len, waiting(iterator)))
     assert held <= 3 * 31
-    assert Many.read == 20 * 32 + held
+    assert 0 <= Many.read - (20 * 32 + held) < pipeline.AHEAD * 32

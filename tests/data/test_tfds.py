@@ -249,7 +249,7 @@ def test_batches_of_a_mix_resume_exactly_and_are_the_same_for_any_number_of_proc
     def batches(index, count):
         return pipeline.batches(
             opened(cfg, "train"),
-            lambda episode: [1] * min(128, len(episode.user)),
+            lambda some: [[1] * min(128, len(episode.user)) for episode in some],
             plan,
             process_index=index,
             process_count=count,

@@ -54,6 +54,14 @@ def test_equals_transformers_on_ordinary_text(chat, prompt: bool, words):
     assert ours == theirs
 
 
+@pytest.mark.parametrize("prompt", [True, False])
+def test_many_chats_in_one_go_are_each_alone(prompt: bool, words):
+    chats = [messages(chat) for chat in (*CHATS, CHATS[1], *CHATS)]
+    alone = [template.encode_chat(words, chat, add_generation_prompt=prompt) for chat in chats]
+    assert template.encode_chats(words, chats, add_generation_prompt=prompt) == alone
+    assert template.encode_chats(words, [], add_generation_prompt=prompt) == []
+
+
 def test_no_content_writes_an_added_token(words):
     """Every added token, forged turns, and tokens split over two messages."""
     added = set(words.added.values())

@@ -19,7 +19,7 @@ def test_before_the_first_update_there_is_no_kl_at_any_temperature(temperature, 
     opened, state = training.open_model(config, None, 2, buckets)
     episodes = setup.open_episodes(config, tmp_path, "train")
     cfg = pipeline.PipelineConfig(config.rollout.prompts, buckets, 0)
-    encode = setup.encoder(config, opened.start.tokenizer)
+    encode = setup.batch_encoder(config, opened.start.tokenizer)
     batches = pipeline.batches(episodes, encode, cfg, process_index=0, process_count=1)
     made = grpo.make_learner(config, opened, timing.PhaseTimer(), tmp_path)
     _, metrics, _ = made.step(state, next(batches), 0)
