@@ -17,4 +17,5 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     # compl, nohall, inform and consist joined by +; all: the four; all-per_criterion: the four
     # under that aggregate; empty: the 15 subsets and that
     c.arms = ()
+    c.checkpoints = False  # keep those of finished arms, 3 GB each for smollm2
     return c

@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import json
 import pathlib
+import shutil
 from collections.abc import Mapping, Sequence
 
 import jax
@@ -44,6 +45,8 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         if not closing.exists():
             logging.info("stopped in arm %s; go on with the same command", name)
             return
+        if not config.checkpoints and jax.process_index() == 0:
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         found[name] = report.records(closing)
     write(workdir, arms, report.records(workdir / next(iter(arms)) / BEFORE), found)
 
@@ -66,7 +69,7 @@ def arm_config(
 ) -> ml_collections.ConfigDict:
     """The grpo config of one arm."""
     made = config.copy_and_resolve_references()
-    del made.arms
+    del made.arms, made.checkpoints
     made.job = "grpo"
     made.reward.weights, made.reward.aggregate = reward
     return made

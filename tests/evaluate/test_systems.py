@@ -3,6 +3,7 @@
 import collections
 import math
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -95,7 +96,7 @@ def test_a_texts_vector_is_the_mean_of_its_own_hidden_states(tools):
     for text, got in zip(texts[:2], found, strict=False):
         ids = words.encode(text)
         spec, lens = tree.TreeSpec(len(ids)), tree.lengths([len(ids)])
-        (hidden,) = module.on_tree(np.array([ids], np.int32), spec, lens)
+        (hidden,) = module.on_tree(jnp.array([ids], jnp.int32), spec, lens)
         np.testing.assert_allclose(got, np.mean(hidden, axis=0), atol=1e-5)
     assert (found[0] == found[2]).all() and np.isfinite(found).all()
 

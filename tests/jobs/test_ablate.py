@@ -36,6 +36,7 @@ def test_every_subset_of_the_criteria_is_an_arm_once():
 def test_two_arms_end_in_one_table_and_finished_ones_are_passed_over(tmp_path):
     ablate.run(config("inform"), tmp_path)
     first = tmp_path / "inform"
+    assert not (first / "checkpoints").exists()
     assert json.loads((first / "config.json").read_text())["reward"]["weights"] == [0, 0, 1, 0]
     stamp = (first / "report.json").stat().st_mtime_ns
     ablate.run(config("all", "inform"), tmp_path)
