@@ -30,9 +30,9 @@ def test_a_file_stays_as_it_is_whatever_its_name(tmp_path):
 
 
 def test_what_is_neither_names_the_choices():
-    with pytest.raises(FileNotFoundError, match="built in are bench, chat, .*grpo"):
+    with pytest.raises(FileNotFoundError, match="built in are ablate, bench, chat, .*grpo"):
         configs.located("configs/nope.py")
-    with pytest.raises(ValueError, match="choose one of bench, chat"):
+    with pytest.raises(ValueError, match="choose one of ablate, bench, chat"):
         configs.load("nope")
 
 
