@@ -12,6 +12,7 @@ from starlette import types
 
 from pa_jax.agent import session
 from pa_jax.core import timing
+from pa_jax.profile import taxonomy
 from pa_jax.serve import (
     completions,
     errors,
@@ -141,6 +142,16 @@ def _add_plain_routes(
         if not (PAGE / "index.html").is_file():
             raise errors.ApiError(404, "this server has no web page.", code="not_found")
         return responses.FileResponse(PAGE / "index.html")
+
+    @app.get("/page/taxonomy.json", include_in_schema=False)
+    def names() -> dict[str, Any]:
+        """What the page calls categories and slots."""
+        return {
+            "categories": [
+                {"id": c.id, "name": c.name, "slots": {s.path: s.name for s in c.subcategories}}
+                for c in taxonomy.Taxonomy.load().categories
+            ]
+        }
 
     files = staticfiles.StaticFiles(directory=PAGE, check_dir=False)
     app.mount("/page", files, name="page")

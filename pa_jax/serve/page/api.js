@@ -1,0 +1,102 @@
+// The server's routes. Whatever fails is a Problem with words to show.
+
+import { events } from "/page/events.js";
+
+export class Problem extends Error {
+  /** `status` is 0 where no answer came; `wait` are seconds to wait, null where none are named. */
+  constructor(message, status, wait = null) {
+    super(message);
+    this.status = status;
+    this.wait = wait;
+  }
+}
+
+export class Api {
+  /** `key()` is the key to send, or "". */
+  constructor(key) { this.key = key; }
+
+  models() { return this.#json("GET", "/v1/models"); }
+
+  taxonomy() { return this.#json("GET", "/page/taxonomy.json"); }
+
+  facts(user, asOf) {
+    return this.#json("GET", profile(user) + (asOf ? `?as_of=${encodeURIComponent(asOf)}` : ""));
+  }
+
+  history(user) { return this.#json("GET", `${profile(user)}/history`); }
+
+  sessions(user) { return this.#json("GET", `${profile(user)}/sessions`); }
+
+  session(user, number) { return this.#json("GET", `${profile(user)}/sessions/${number}`); }
+
+  async export(user) { return (await this.#answer("GET", `${profile(user)}/export`)).blob(); }
+
+  import(user, text) { return this.#json("POST", `${profile(user)}/import`, text); }
+
+  erase(user) { return this.#json("DELETE", profile(user)); }
+
+  /** Takes a fact back, as a turn of a session, of a new one where `session` is null. */
+  forget(user, fact, session) {
+    const query = session === null ? "" : `?session=${session}`;
+    return this.#json("DELETE", `${profile(user)}/facts/${encodeURIComponent(fact)}${query}`);
+  }
+
+  /** Chunks of a reply as they come. */
+  async *chat(request, signal) {
+    const body = JSON.stringify({ ...request, stream: true });
+    const response = await this.#answer("POST", "/v1/chat/completions", body, signal);
+    let done = false;
+    for await (const data of lasting(events(response.body), signal)) {
+      if (data === "[DONE]") { done = true; break; }
+      const chunk = JSON.parse(data);
+      if (chunk.error) throw new Problem(worded(chunk), chunk.error.status ?? 500);
+      yield chunk;
+    }
+    if (!done) throw new Problem("The connection ended in the middle of the answer.", 0);
+  }
+
+  async #json(method, path, body) {
+    const response = await this.#answer(method, path, body);
+    return response.status === 204 ? null : response.json();
+  }
+
+  async #answer(method, path, body, signal) {
+    const headers = {};
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    const key = this.key();
+    if (key) headers.Authorization = `Bearer ${key}`;
+    let response;
+    try {
+      response = await fetch(path, { method, headers, body, signal, cache: "no-store" });
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      throw new Problem("The server does not answer. Is it still running?", 0);
+    }
+    if (response.ok) return response;
+    const wait = Number.parseFloat(response.headers.get("Retry-After"));
+    const message = worded(await response.json().catch(() => null));
+    throw new Problem(
+      message || `The server answered ${response.status} ${response.statusText}.`,
+      response.status,
+      Number.isFinite(wait) ? wait : null,
+    );
+  }
+}
+
+const profile = (user) => `/v1/profiles/${encodeURIComponent(user)}`;
+
+async function* lasting(source, signal) {
+  try {
+    yield* source;
+  } catch (error) {
+    if (signal?.aborted || error.name === "AbortError") throw error;
+    throw new Problem("The connection was lost in the middle of the answer.", 0);
+  }
+}
+
+/** The message in an error's body, whichever of the usual shapes it has. */
+function worded(body) {
+  const error = body?.error ?? body?.detail ?? body?.message;
+  if (Array.isArray(error)) return error.map((item) => item.msg ?? String(item)).join("; ");
+  return typeof error === "string" ? error : error?.message ?? "";
+}
