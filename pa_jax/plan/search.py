@@ -94,9 +94,9 @@ def _guess(
     weights = 2.0 * flops.parameters(cfg)
     micro_tokens = work.micro * spec.slots / data
     passes = -(-work.prompts // work.micro)
-    # A copy in the compute dtype, gradients, their sum where passes add to one (as compiled: twice),
-    # each layer's input, the widest layer's inside; the output projection brought together, its
-    # gradient, its logits.
+    # A copy in the compute dtype, gradients, their sum where passes add to one (as compiled:
+    # twice), each layer's input, the widest layer's inside; the output projection brought together,
+    # its gradient, its logits.
     copies = (3 if passes == 1 else 7) * weights / chips
     saved = 2.0 * cfg.layers * micro_tokens * cfg.width
     inside = 2.0 * micro_tokens * 4 * cfg.mlp / mesh.tp
