@@ -167,9 +167,16 @@ def test_full_disk_is_one_clear_message_and_loses_nothing(small_disk, absl_log):
 
 
 FILLING = """
-import contextlib, pathlib, shutil, sys
+import contextlib, pathlib, shutil, sys, time
 import jax.numpy as jnp
 from pa_jax.core import checkpoint
+
+def settled():
+    before, now = -1, disk_usage(disk).free
+    while before != now:  # a thread of the failed save may take room, or give it back
+        time.sleep(0.3)
+        before, now = now, disk_usage(disk).free
+    return now
 
 disk = pathlib.Path(sys.argv[1])
 free = shutil.disk_usage(disk).free
@@ -181,8 +188,8 @@ shutil.disk_usage = lambda path: disk_usage(path)._replace(free=free)
 for left in (0, 8192, 24576, 40960, 53248, 61440):
     ballast = disk / "ballast"
     ballast.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # a thread of the failed save may take room meanwhile
-        ballast.write_bytes(b"x" * (disk_usage(disk).free - left))
+    with contextlib.suppress(OSError):
+        ballast.write_bytes(b"x" * (settled() - left))
     try:
         saver.save(2, {"w": jnp.full(5000, 2, jnp.float32)}, {})
     except OSError as e:
