@@ -166,6 +166,22 @@ def test_full_disk_is_one_clear_message_and_loses_nothing(small_disk, absl_log):
     assert restored(small_disk / "ckpt").meta == {"at": 2}
 
 
+def test_a_folder_that_a_failed_save_makes_meanwhile_is_no_obstacle(tmp_path, monkeypatch):
+    check_room, made = checkpoint.Checkpointer._check_room, []
+
+    def late_thread(self, step, size):
+        check_room(self, step, size)
+        made.append(self.folder / f"{step}{checkpoint._TMP}")
+        (made[-1] / "state").mkdir(parents=True)
+
+    monkeypatch.setattr(checkpoint.Checkpointer, "_check_room", late_thread)
+    saver = checkpoint.Checkpointer(tmp_path, keep=2)
+    saver.save(2, state(2), {"at": 2})
+    saver.close()
+    assert len(made) == 1 and not made[0].exists()
+    assert restored(tmp_path).meta == {"at": 2}
+
+
 FILLING = """
 import contextlib, pathlib, shutil, sys, time
 import jax.numpy as jnp
