@@ -103,7 +103,6 @@ def inference(preset: str) -> ml_collections.ConfigDict:
             "rows": 8 if small else 16,  # turns at a time
             "buckets": (512, 768) if small else BUCKETS if laptop else (256, 512, 1024),
             "max_new_tokens": 12 if small else 48 if laptop else 96,
-            "fresh": laptop,  # write words of known facts only where the turn says them
             **prompt(preset),
             # Nats a token. Synthetic, 24 turns: 0 of 48 right statements lie under 1.0, all 24 of
             # other users and 9 of 24 invented values of the right slot do (AUC 1.00 and 0.87).

@@ -1,7 +1,7 @@
 """One model behind few batch sizes: a lone user does not pay for the rows of a full batch."""
 
 import dataclasses
-import time
+import functools
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,14 +10,14 @@ import numpy as np
 from flax import nnx
 
 from pa_jax import models
+from pa_jax.agent import caller
 from pa_jax.core import keys
-from pa_jax.infer import buckets, engine, live, sampling
+from pa_jax.infer import buckets, engine, sampling
 from pa_jax.judge import forward
 
 # Coarse: all that a server may need is compiled before its first request.
 TRUNKS = (16, 128, 256, 512, 1024)  # tokens of a turn that statements are held against
 NODES = (64, 128, 256, 1024)
-_POLL_SECONDS = 0.02  # between tries for room in a full queue
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,12 +35,7 @@ class Writes(Protocol):
     def warm_up(self, max_new_tokens: int) -> None: ...
 
     def greedy(
-        self,
-        prompts: Sequence[Sequence[int]],
-        *,
-        max_new_tokens: int,
-        seed: int,
-        barred: Sequence[Sequence[int]] | None = None,
+        self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, seed: int
     ) -> Written: ...
 
 
@@ -97,21 +92,12 @@ class Engines:
             key_n = keys.row_keys(base, np.zeros(rows, np.int32))
             for trunk in run.trunks:
                 prompts = buckets.pad_rows([[0]] * rows, trunk)
-                kept = sampling.barred([()] * rows, run.model.config.vocab)
-                run.decode(prompts, key_n, how, (1, slots), 1, kept)
+                run.decode(prompts, key_n, how, (1, slots), 1)
 
     def greedy(
-        self,
-        prompts: Sequence[Sequence[int]],
-        *,
-        max_new_tokens: int,
-        seed: int,
-        barred: Sequence[Sequence[int]] | None = None,
+        self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, seed: int
     ) -> Written:
-        """A reply a prompt: prompts of like length together, the rest in the smallest engine.
-
-        No token of barred[i] is written for prompt i.
-        """
+        """A reply a prompt: prompts of like length together, the rest in the smallest engine."""
         texts, finished = [""] * len(prompts), [False] * len(prompts)
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         for start in range(0, len(order), self.rows):
@@ -129,7 +115,6 @@ class Engines:
                     temperature=0.0,
                     seed=seed,
                     stream=keys.Stream.GENERATE,
-                    barred=[() if barred is None else barred[i] for i in chosen],
                 )
             )
             for row, i in enumerate(chosen):
@@ -148,37 +133,13 @@ class Served:
         """Nothing: who owns the engine warms it up."""
 
     def greedy(
-        self,
-        prompts: Sequence[Sequence[int]],
-        *,
-        max_new_tokens: int,
-        seed: int,
-        barred: Sequence[Sequence[int]] | None = None,
+        self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, seed: int
     ) -> Written:
         """A reply a prompt; the requests of all that have room decode side by side."""
-        tickets = [
-            submitted(
-                self.serves,
-                prompt,
-                wait_seconds=self.wait_seconds,
-                max_new_tokens=max_new_tokens,
-                temperature=0.0,
-                seed=seed,
-                barred=kept,
-            )
-            for prompt, kept in zip(prompts, barred or [()] * len(prompts), strict=True)
-        ]
-        done = [ticket.result() for ticket in tickets]
+        how = {"max_new_tokens": max_new_tokens, "temperature": 0.0, "seed": seed}
+        waiting = [caller.Caller() for _ in prompts]
+        for one, prompt in zip(waiting, prompts, strict=True):
+            submit = functools.partial(self.serves.submit, prompt, **how)
+            one.ticket_of(submit, wait_seconds=self.wait_seconds)
+        done = [one.ticket.result() for one in waiting]
         return Written([reply.text for reply in done], [reply.finished for reply in done])
-
-
-def submitted(serves: Any, prompt: Sequence[int], *, wait_seconds: float, **how: Any) -> Any:
-    """serves.submit(prompt, ...), as soon as its queue has room; Busy after `wait_seconds`."""
-    until = time.monotonic() + wait_seconds
-    while True:
-        try:
-            return serves.submit(prompt, **how)
-        except live.Busy:
-            if time.monotonic() > until:
-                raise
-            time.sleep(_POLL_SECONDS)

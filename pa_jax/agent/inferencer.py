@@ -41,8 +41,6 @@ class InferConfig:
     rows            turns at a time
     buckets         prompt lengths in tokens that programs are compiled for; the longest is a limit
     max_new_tokens  of a snippet; a line that is cut off there is dropped
-    fresh           words of the facts that the prompt shows are written only if the turn says them:
-                    a policy that trained little likes to repeat what it is shown
     profile_chars, context_chars, user_chars    limits of the prompt's parts, as in training
     grounding       nats a token that the user's words must give a statement; ours, measured
     stated          share of a statement's content words from which the user stated it; ours
@@ -52,7 +50,6 @@ class InferConfig:
     rows: int
     buckets: tuple[int, ...]
     max_new_tokens: int
-    fresh: bool
     profile_chars: int
     context_chars: int
     user_chars: int
@@ -146,13 +143,8 @@ class Inferencer:
         spoken = [i for i, turn in enumerate(turns) if wording.clean(turn.words, MAX_WORDS)]
         if not spoken:
             return made
-        asked = [self._asked(turns[i], now=now) for i in spoken]
-        done = self._writes.greedy(
-            [ids for ids, _ in asked],
-            max_new_tokens=self.cfg.max_new_tokens,
-            seed=seed,
-            barred=[self._known(shown) for _, shown in asked] if self.cfg.fresh else None,
-        )
+        asked = [self.prompt(turns[i], now=now) for i in spoken]
+        done = self._writes.greedy(asked, max_new_tokens=self.cfg.max_new_tokens, seed=seed)
         found = self.read([turns[i] for i in spoken], done.texts, done.finished)
         for i, inferred in zip(spoken, found, strict=True):
             made[i] = inferred
@@ -167,18 +159,13 @@ class Inferencer:
 
         User text of any length fits the largest bucket: its parts are halved until they do.
         """
-        return self._asked(turn, now=now)[0]
-
-    def _asked(self, turn: Observed, *, now: datetime.datetime) -> tuple[list[int], schema.Episode]:
-        """The prompt of a turn, and what it shows."""
         cfg = self.cfg
         limits = prompts.PromptConfig(cfg.profile_chars, cfg.context_chars, cfg.user_chars)
         while True:
-            shown = self._episode(turn, limits, now=now)
-            messages = prompts.infer(shown, limits)
+            messages = prompts.infer(self._episode(turn, limits, now=now), limits)
             ids = template.encode_chat(self.words, messages, add_generation_prompt=True)
             if len(ids) <= max(cfg.buckets):
-                return ids, shown
+                return ids
             if limits.user_chars < 16:
                 raise ValueError(
                     f"infer.buckets={cfg.buckets}: a prompt without the user's text takes "
@@ -220,23 +207,6 @@ class Inferencer:
             slots = [next(placed).slot for _ in draft.statements]
             made.append(draft.inferred(slots, self.cfg.stated))
         return made
-
-    def _known(self, shown: schema.Episode) -> list[int]:
-        """Tokens that begin a content word of a fact shown which nobody says, newest fact first."""
-        said = wordings.content(f"{shown.user} {shown.context}")
-        unsaid, other = {}, set()
-        for word in (word for fact in reversed(shown.profile) for word in fact.split()):
-            own, begins = wordings.content(word), self._begins(word)
-            if own and not own & said:
-                unsaid[begins] = None
-            else:
-                other.add(begins)
-        return [token for token in unsaid if token not in other]
-
-    def _begins(self, word: str) -> int:
-        """The first token of a word inside a line that is not blank."""
-        ids = self.words.encode(f" {word}")
-        return next((token for token in ids if self.words.decode([token]).strip()), ids[0])
 
     def _episode(
         self, turn: Observed, limits: prompts.PromptConfig, *, now: datetime.datetime

@@ -24,6 +24,7 @@ from jax.experimental import multihost_utils
 from pa_jax.core import files, manifest
 
 _TMP = ".orbax-checkpoint-tmp"
+_TRIES = 5  # to begin a save beside what is left of a failed one
 _GROUP_BYTES = 128 * 2**20
 _ROOM, _ROOM_PER_ARRAY = 2**20, 2**12  # for Orbax's own files
 _SHOWN = 5
@@ -99,7 +100,7 @@ class Checkpointer:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._check_room(step, size)
         try:
-            self._orbax.save(self.folder / str(step), args=args, force=True)
+            self._begin(step, args)
         except (OSError, ValueError, RuntimeError) as e:
             self._give_up(step, size, e)
             raise
@@ -171,6 +172,18 @@ class Checkpointer:
         for step in self._folders():
             if step not in kept:
                 _remove(self.folder / str(step))
+
+    def _begin(self, step: int, args: ocp.args.Composite) -> None:
+        """Hands it to Orbax; again where a thread of a failed save made its folder meanwhile."""
+        for left in range(_TRIES if jax.process_count() == 1 else 1)[::-1]:
+            try:
+                self._orbax.save(self.folder / str(step), args=args, force=True)
+            except FileExistsError:
+                if not left:
+                    raise
+                self._remove_leftovers()
+            else:
+                return
 
     def _remove_leftovers(self) -> None:
         for path in self.folder.glob(f"*{_TMP}*"):

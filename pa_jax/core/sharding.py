@@ -114,7 +114,8 @@ def gathered(state: Any) -> Any:
     """One layer's parameters, brought together over the data axes just before they are used.
 
     `state` is a slice of stacked Variables, whose `axes` name the layers first. Left to itself XLA
-    brings the rows' activations together instead on some meshes, six times the bytes.
+    brings the rows' activations together instead on some meshes: three times the bytes of the
+    reference's log-probs on v5e-64 (16.6 against 5.4 GB a chip).
     """
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty:

@@ -4,6 +4,7 @@ The profile before each change comes from gold snippets, so the old fact is know
 gold snippet is applied, and beside it what the policy infers from the same words.
 """
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -61,5 +62,4 @@ def _shares(steps: Sequence[talks.Step], ended: Sequence[set[str]]) -> dict[str,
 
 
 def _interval(values: Sequence[bool]) -> dict[str, float | int]:
-    made = metrics.interval([float(value) for value in values])
-    return {"mean": made.mean, "low": made.low, "high": made.high, "n": made.n}
+    return dataclasses.asdict(metrics.interval(values))

@@ -36,7 +36,6 @@ class Request:
     temperature: float
     top_k: int
     top_p: float
-    barred: Sequence[int] = ()
 
 
 @jax.tree_util.register_dataclass
@@ -50,7 +49,6 @@ class Joining:
     allowed: Int[Array | np.ndarray, " n"]
     seed: UInt32[Array | np.ndarray, " n"]
     how: sampling.Sampling
-    barred: Int[Array | np.ndarray, "n b"]
 
 
 @jax.tree_util.register_dataclass
@@ -70,7 +68,6 @@ class Rows:
     done: Bool[Array, " n"]
     key: UInt32[Array, "n 2"]
     how: sampling.Sampling
-    barred: Int[Array, "n b"]
 
 
 @jax.tree_util.register_dataclass
@@ -121,8 +118,7 @@ def empty(graph: nnx.GraphDef, state: Any, *, count: int, trunk: int, slots: int
     zero, real = jnp.zeros(count, jnp.int32), jnp.zeros(count, jnp.float32)
     how = sampling.Sampling(real, zero, real + 1)
     done, key = jnp.ones(count, bool), jnp.zeros((count, 2), jnp.uint32)
-    barred = jnp.full((count, sampling.BARRED), cfg.vocab, jnp.int32)
-    return _laid_out(Rows(kv(trunk), kv(1, slots), zero, zero, zero, zero, done, key, how, barred))
+    return _laid_out(Rows(kv(trunk), kv(1, slots), zero, zero, zero, zero, done, key, how))
 
 
 @functools.partial(jax.jit, static_argnames="graph", donate_argnames="rows")
@@ -134,7 +130,6 @@ def admit(
     logits, kv = engine.prefill(model, joining.prompt, joining.trunk_len)
     zero = jnp.zeros_like(joining.row)
     key = jax.vmap(_branch_key)(joining.seed)
-    logits = sampling.without(logits, joining.barred)
     token, logp = sampling.sample(logits, _step_keys(key, zero), joining.how)
     done = (joining.allowed <= 1) | (token[:, None] == end).any(axis=-1)
     width = joining.prompt.shape[1]
@@ -155,7 +150,6 @@ def admit(
         entered(rows.done, done),
         entered(rows.key, key),
         jax.tree.map(entered, rows.how, joining.how),
-        entered(rows.barred, joining.barred),
     )
     return _laid_out(rows), Drawn(token[:, None], logp[:, None], zero + 1, done)
 
@@ -191,8 +185,7 @@ def advance(
         logits, own_kv = engine.decode_step(
             model, token[:, None], trunk_kv, own_kv, rows.trunk_len, step
         )
-        allowed = sampling.without(logits[:, 0], rows.barred)
-        new, logp = sampling.sample(allowed, _step_keys(rows.key, step + 1), rows.how)
+        new, logp = sampling.sample(logits[:, 0], _step_keys(rows.key, step + 1), rows.how)
         alive = ~out.done
         token, step = jnp.where(alive, new, token), step + alive
         ended = (token[:, None] == end).any(axis=-1) | (step + 1 >= rows.allowed)
@@ -310,7 +303,6 @@ class Batch:
             np.array([r.allowed for r in requests], np.int32),
             np.array([r.seed for r in requests], np.uint32),
             how,
-            sampling.barred([r.barred for r in requests], self._run.model.config.vocab),
         )
         run = self._run
         with meshes.using(run.mesh):

@@ -105,14 +105,13 @@ def rollout(
     key_ng: Key[Array, "n g"],
     how: sampling.Sampling,
     limits: tuple[Int[Array, ""], Int[Array, " k"]],
-    barred_nb: Int[Array, "n b"] | None = None,
     *,
     slots: int,
 ) -> Decoded:
     """A completion a key, at most `slots` long; stops when every branch has ended.
 
     `prompts` are ids and lengths, `key_ng` one key a branch, `limits` (tokens allowed, end tokens).
-    A row of length 0 is padding: its branches count as ended. Tokens of `barred_nb` are not drawn.
+    A row of length 0 is padding: its branches count as ended.
     """
     model = nnx.merge(graph, state)
     (ids_np, length_n), (allowed, end) = prompts, limits
@@ -121,10 +120,9 @@ def rollout(
 
     def pick(logits_ngv, step):
         step_keys = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, step)))(key_ng)
-        logits = logits_ngv.reshape(n * g, cfg.vocab)
-        if barred_nb is not None:
-            logits = sampling.without(logits, jnp.repeat(barred_nb, g, axis=0))
-        token, logp = sampling.sample(logits, step_keys.reshape(n * g), how)
+        token, logp = sampling.sample(
+            logits_ngv.reshape(n * g, cfg.vocab), step_keys.reshape(n * g), how
+        )
         return token.reshape(n, g), logp.reshape(n, g)
 
     def write(out: Decoded, token, logp, step):
@@ -226,12 +224,10 @@ class Engine:
         top_p: float = 1.0,
         stream: keys.Stream = keys.Stream.ROLLOUT,
         step: int = 0,
-        barred: Sequence[Sequence[int]] | None = None,
     ) -> Completions:
         """`n` completions of every prompt; prompt i draws from the key (seed, stream, step, i).
 
-        No token of barred[i] is drawn for prompt i (of the first sampling.BARRED ones). Raises
-        ValueError on an empty prompt or one longer than the largest bucket.
+        Raises ValueError on an empty prompt or one longer than the largest bucket.
         """
         for i, prompt in enumerate(prompts):
             if not len(prompt):
@@ -254,12 +250,8 @@ class Engine:
                 buckets_of[chosen[0]],
             )
             rows = np.array(chosen + [0] * (self.rows - len(chosen)), np.int32)
-            kept = None
-            if barred is not None:
-                some = [*(barred[i] for i in chosen), *([[]] * (self.rows - len(chosen)))]
-                kept = sampling.barred(some, self.model.config.vocab)
             out = self.decode(
-                (trunk, trunk_len), keys.row_keys(base, rows), how, (max_new_tokens, slots), n, kept
+                (trunk, trunk_len), keys.row_keys(base, rows), how, (max_new_tokens, slots), n
             )
             out = sharding.fetch(out)
             real = slice(0, len(chosen))
@@ -268,7 +260,7 @@ class Engine:
             length[chosen], finished[chosen] = out.lengths[real], out.finished[real]
         return Completions(ids, length, logp, finished, self.texts(ids, length))
 
-    def decode(self, prompts, key_n, how, limits: tuple[int, int], n: int, barred=None) -> Decoded:
+    def decode(self, prompts, key_n, how, limits: tuple[int, int], n: int) -> Decoded:
         """One batch on device: `prompts` (ids [n, p], lengths [n]), `limits` (tokens, slots)."""
         tokenizer = self.model.tokenizer
         end = tuple(tokenizer.eos_ids) if tokenizer is not None else ()
@@ -281,7 +273,6 @@ class Engine:
                 branch_keys(key_n, n),
                 how,
                 (jnp.int32(allowed), jnp.asarray(end, jnp.int32)),
-                None if barred is None else sharding.put(barred, self.mesh, "rows"),
                 slots=slots,
             )
 

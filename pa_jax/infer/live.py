@@ -199,14 +199,12 @@ class Live:
         top_p: float = 1.0,
         stop: Sequence[str] = (),
         deadline: float | None = None,
-        barred: Sequence[int] = (),
     ) -> Ticket:
         """Ask for a reply; from any thread, returns at once.
 
         The tokens are those of Engine.generate([prompt_ids], n=1, stream=keys.Stream.GENERATE, ...)
         whoever else is served. Text ends before the first of the `stop` strings. After `deadline`
-        seconds the reply is cut where it is. The `barred` tokens are not drawn (the first
-        sampling.BARRED of them). Raises Busy, Closed, or ValueError on bad values.
+        seconds the reply is cut where it is. Raises Busy, Closed, or ValueError on bad values.
         """
         batched, prompt, vocab = self._batch, tuple(prompt_ids), self.model.config.vocab
         if not prompt or min(prompt) < 0 or max(prompt) >= vocab:
@@ -220,9 +218,7 @@ class Live:
         sampling.check(temperature, top_k, top_p)
         keys.check_seed(seed)
         top_k = min(top_k, vocab)
-        request = batch.Request(
-            prompt, max_new_tokens, seed, temperature, top_k, top_p, tuple(barred)
-        )
+        request = batch.Request(prompt, max_new_tokens, seed, temperature, top_k, top_p)
         text = pieces.Pieces(self.model.tokenizer, stop)
         until = math.inf if deadline is None else time.monotonic() + deadline
         ticket = Ticket(request, text, until, self._leave)

@@ -5,7 +5,6 @@ One number for all rows, or one a row.
 
 import dataclasses
 import math
-from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,6 @@ import numpy as np
 from pa_jax.core.typing import Array, Float, Int, Key
 
 BLOCKS = 128  # of tokens, in the two-stage draw; tp cuts a vocabulary between them
-BARRED = 64  # tokens that a row may be kept from drawing
 
 
 @jax.tree_util.register_dataclass
@@ -66,21 +64,6 @@ def sample(
     token_b = token_b.astype(jnp.int32)
     chosen = jnp.take_along_axis(scaled, token_b[:, None], axis=-1)[:, 0]
     return token_b, chosen - jax.nn.logsumexp(scaled, axis=-1)
-
-
-def without(logits_bv: Float[Array, "b v"], barred_bk: Int[Array, "b k"]) -> Float[Array, "b v"]:
-    """Logits with each row's barred tokens at -inf; a number that is no token bars nothing."""
-    rows_b1 = jnp.arange(logits_bv.shape[0])[:, None]
-    out_bv = jnp.zeros(logits_bv.shape, bool).at[rows_b1, barred_bk].set(True, mode="drop")
-    return jnp.where(out_bv, -jnp.inf, logits_bv)  # a vocabulary cut over chips stays where it is
-
-
-def barred(rows: Sequence[Sequence[int]], vocab: int) -> Int[np.ndarray, "b k"]:
-    """Barred tokens of each row as one array; of more than BARRED, the first count."""
-    made = np.full((len(rows), BARRED), vocab, np.int32)
-    for i, row in enumerate(rows):
-        made[i, : min(len(row), BARRED)] = row[:BARRED]
-    return made
 
 
 def _column(x: Array) -> Array:

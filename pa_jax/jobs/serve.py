@@ -16,6 +16,7 @@ from absl import logging
 from pa_jax.agent import session
 from pa_jax.core import timing
 from pa_jax.jobs import chat, setup
+from pa_jax.serve import keys, limits
 
 NEEDED = ("fastapi", "uvicorn", "prometheus_client")  # the extra `serve`
 
@@ -27,8 +28,6 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         raise ValueError(f"{', '.join(missing)} not installed; pip install 'pa_jax[serve]'.")
     if jax.process_count() > 1:
         raise ValueError(f"{jax.process_count()} processes: serve runs as one; start it alone.")
-    from pa_jax.serve import keys, limits
-
     cfg = setup.section(limits.Limits, config.limits)
     known = keys.load(pathlib.Path(config.key_file)) if config.key_file else None
     listening = listen(config.host, config.port, keyless=known is None)

@@ -7,13 +7,19 @@ from collections.abc import Sequence
 from jax.sharding import AbstractMesh
 
 from pa_jax.core import mesh as meshes
+from pa_jax.infer import score
 from pa_jax.models import flops
 from pa_jax.plan import phases, topology
+
+TRIES = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchConfig:
-    """Values to try of each; `compile`: how many of the best candidates are compiled."""
+    """Values to try of each; `compile`: how many of the best candidates are compiled.
+
+    Where none of them fits, up to TRIES times as many.
+    """
 
     prompts: tuple[int, ...]
     trunk: tuple[int, ...]
@@ -70,13 +76,13 @@ def candidates(
     return sorted(made, key=lambda one: (-one.rate, one.bytes))
 
 
-def spread(found: Sequence[Candidate], count: int) -> list[Candidate]:
-    """The best `count`, at most one of each mesh as long as there are others."""
+def spread(found: Sequence[Candidate]) -> list[Candidate]:
+    """The best first, but each mesh's best before any mesh's second."""
     firsts, rest, seen = [], [], set()
     for one in found:
         (rest if one.mesh in seen else firsts).append(one)
         seen.add(one.mesh)
-    return (firsts + rest)[:count]
+    return firsts + rest
 
 
 def _guess(
@@ -87,11 +93,16 @@ def _guess(
     chips, data = slice_.chips, mesh.fsdp * mesh.ep
     weights = 2.0 * flops.parameters(cfg)
     micro_tokens = work.micro * spec.slots / data
-    # A copy in the compute dtype, gradients, each layer's input, and the widest layer's inside.
+    passes = -(-work.prompts // work.micro)
+    # A copy in the compute dtype, gradients, their sum where passes add to one (as compiled:
+    # twice), each layer's input, the widest layer's inside; the output projection brought together,
+    # its gradient, its logits.
+    copies = (3 if passes == 1 else 7) * weights / chips
     saved = 2.0 * cfg.layers * micro_tokens * cfg.width
     inside = 2.0 * micro_tokens * 4 * cfg.mlp / mesh.tp
-    temporaries = 3 * weights / chips + saved + inside
-    passes = -(-work.prompts // work.micro)
+    output = cfg.vocab / mesh.tp * (6.0 * cfg.width + 3 * 4.0 * score.CHUNK)
+    # Or the new copy for sampling, and what it is made from.
+    temporaries = max(copies + saved + inside + output, 2 * resident.get("sampler", 0.0))
     total = sum(phase.flops.total * phase.calls for phase in step.phases())
     arithmetic = total / chips / slice_.chip.flop_rate
     decode = resident.get("sampler", resident["reference"]) + resident["kv"]

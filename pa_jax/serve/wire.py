@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
+from pa_jax.profile import facts
+
 STRICT = pydantic.ConfigDict(strict=True, extra="ignore")
 SEEDS = 2**32
 MAX_INTEGER = 2**31 - 1
@@ -111,14 +113,6 @@ class ChatRequest(pydantic.BaseModel):
         return next(wrong, None)
 
 
-class Said(pydantic.BaseModel):
-    """Where a fact was learnt, in the user's own words."""
-
-    session: int
-    turn: int
-    quote: str
-
-
 class Fact(pydantic.BaseModel):
     """One statement about a user; `confidence` is at `recorded_at`, `confidence_now` after decay.
 
@@ -136,7 +130,7 @@ class Fact(pydantic.BaseModel):
     valid_from: str
     valid_to: str | None
     recorded_at: str
-    source: Said
+    source: facts.Source
     superseded_by: str | None
 
 
@@ -225,7 +219,7 @@ class Imported(pydantic.BaseModel):
 
 
 class Receipt(pydantic.BaseModel):
-    """DELETE /v1/profiles/{user}: what was removed, and where was made sure (profile/erasure)."""
+    """DELETE /v1/profiles/{user}: erasure.Receipt without the server's file names."""
 
     user: str
     facts: int

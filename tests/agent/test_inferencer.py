@@ -215,26 +215,11 @@ def test_hostile_words_change_no_other_slot_and_no_other_user(agent, tmp_path, n
 
 
 def test_snippets_beside_replies_are_those_of_engines_of_their_own(tiny, agent):
-    """Also what may not be written: "dish" is known and unsaid, so it does not come."""
     held = profile_of((MILD, TRAIN), ("food/spice_level", "travel/cruise"))
     turns = [observed("I like tea.", held), observed("Hm.", (), user="v"), observed("", user="w")]
     with live.Live(tiny, rows=2, trunk=520, slots=12, chunk=4) as engine:
         beside = inferencer.Inferencer(tiny, config(), writes=batches.Served(engine, 5.0))
         assert beside.infer(turns, now=NOW, seed=0) == agent.infer(turns, now=NOW, seed=0)
-    written = agent.infer(turns, now=NOW, seed=0)[0].text
-    barred = agent._known(schema.Episode("e", "u", (MILD,), "", "I like tea.", None))
-    assert barred and not set(barred) & set(tiny.tokenizer.encode(written))
-
-
-def test_known_words_may_be_written_where_the_turn_says_them(agent):
-    def barred(words, *facts):
-        tokens = agent._known(schema.Episode("e", "u", facts, "", words, None))
-        return [agent.words.decode([token]) for token in tokens]
-
-    assert barred("A mild dish without chili, when eating out!", MILD) == []
-    assert barred("Tea.", "The user likes xylophones.") == ["x"]
-    assert barred("Tea.", "The user likes xylophones.", "The user likes zebras.") == ["z", "x"]
-    assert barred("A zebra!", "The user likes xylophones.", "The user likes zebra.") == ["x"]
 
 
 def test_a_list_of_preferences_becomes_statements_about_the_user():

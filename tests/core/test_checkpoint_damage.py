@@ -166,10 +166,33 @@ def test_full_disk_is_one_clear_message_and_loses_nothing(small_disk, absl_log):
     assert restored(small_disk / "ckpt").meta == {"at": 2}
 
 
+def test_a_folder_that_a_failed_save_makes_meanwhile_is_no_obstacle(tmp_path, monkeypatch):
+    check_room, made = checkpoint.Checkpointer._check_room, []
+
+    def late_thread(self, step, size):
+        check_room(self, step, size)
+        made.append(self.folder / f"{step}{checkpoint._TMP}")
+        (made[-1] / "state").mkdir(parents=True)
+
+    monkeypatch.setattr(checkpoint.Checkpointer, "_check_room", late_thread)
+    saver = checkpoint.Checkpointer(tmp_path, keep=2)
+    saver.save(2, state(2), {"at": 2})
+    saver.close()
+    assert len(made) == 1 and not made[0].exists()
+    assert restored(tmp_path).meta == {"at": 2}
+
+
 FILLING = """
-import contextlib, pathlib, shutil, sys
+import contextlib, pathlib, shutil, sys, time
 import jax.numpy as jnp
 from pa_jax.core import checkpoint
+
+def settled():
+    before, now = -1, disk_usage(disk).free
+    while before != now:  # a thread of the failed save may take room, or give it back
+        time.sleep(0.3)
+        before, now = now, disk_usage(disk).free
+    return now
 
 disk = pathlib.Path(sys.argv[1])
 free = shutil.disk_usage(disk).free
@@ -181,8 +204,8 @@ shutil.disk_usage = lambda path: disk_usage(path)._replace(free=free)
 for left in (0, 8192, 24576, 40960, 53248, 61440):
     ballast = disk / "ballast"
     ballast.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # a thread of the failed save may take room meanwhile
-        ballast.write_bytes(b"x" * (disk_usage(disk).free - left))
+    with contextlib.suppress(OSError):
+        ballast.write_bytes(b"x" * (settled() - left))
     try:
         saver.save(2, {"w": jnp.full(5000, 2, jnp.float32)}, {})
     except OSError as e:

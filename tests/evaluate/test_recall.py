@@ -81,7 +81,6 @@ INFER = inferencer.InferConfig(
     rows=2,
     buckets=(512,),
     max_new_tokens=8,
-    fresh=True,
     profile_chars=100,
     context_chars=50,
     user_chars=100,

@@ -190,12 +190,3 @@ def test_without_a_tokenizer_nothing_ends_early(loaded):
     out = generate(run, PROMPTS[:2])
     assert (out.lengths == LIMIT).all() and not out.finished.any()
     assert out.texts == [[""] * 3] * 2
-
-
-def test_barred_tokens_are_never_drawn_and_other_rows_stay_as_they_were(two):
-    prompts = PROMPTS[:2]
-    free = generate(two, prompts)
-    drawn = sorted({int(t) for t in free.ids[0].ravel()})
-    kept = generate(two, prompts, barred=[drawn, []])
-    assert not set(drawn) & {int(t) for g in range(3) for t in kept.ids[0, g, : kept.lengths[0, g]]}
-    np.testing.assert_array_equal(kept.ids[1], free.ids[1])

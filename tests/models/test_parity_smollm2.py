@@ -87,6 +87,7 @@ def test_each_recorded_token_is_our_best(items, model):
             assert row[first : first + len(item["ids"])].tolist() == item["ids"]
 
 
+@pytest.mark.slow
 def test_engine_continues_as_transformers_does(items, model):
     def greedy(prompts: list[list[int]]) -> list[list[int]]:
         out = engine.Engine(model).generate(

@@ -35,3 +35,24 @@ def test_candidates_that_cannot_fit_are_not_compiled():
     assert search.candidates(asked.work, slice_, cfg, 1e9) == []
     with pytest.raises(ValueError, match="search: no mesh, batch and bucket of qwen3-4b"):
         plan.searched(config, slice_, asked, 1e9)
+
+
+def test_the_config_itself_is_compiled_too_and_each_mesh_before_a_second_of_one():
+    config, slice_, asked = setting("qwen3-4b", "v5e-16")
+    made = plan.searched(config, slice_, asked, 15e9)
+    assert made[1] == asked and made[0] != asked
+    cfg = setup.section(search.SearchConfig, config.search_over)
+    meshes = [one.mesh for one in search.spread(search.candidates(asked.work, slice_, cfg, 15e9))]
+    firsts = len(set(meshes))
+    assert len(set(meshes[:firsts])) == firsts
+
+
+def test_the_guess_of_bytes_is_near_what_the_compiler_found():
+    """14.20 GB for the preset; 15.74 and 16.54 for two that once should have fitted 15."""
+    _, slice_, asked = setting("qwen3-4b", "v5e-16")
+    cfg = search.SearchConfig(prompts=(16, 64), trunk=(1024,), micro=(8, 16), compile=1)
+    found = search.candidates(asked.work, slice_, cfg, 1e12)
+    guess = {(one.mesh.tp, one.mesh.ep, one.work.prompts, one.work.micro): one for one in found}
+    assert guess[4, 4, 16, 16].bytes == pytest.approx(14.2e9, rel=0.05)
+    assert guess[4, 4, 64, 8].bytes == pytest.approx(15.74e9, rel=0.05)
+    assert guess[8, 2, 64, 16].bytes == pytest.approx(16.54e9, rel=0.05)

@@ -3,7 +3,7 @@
 import json
 import pathlib
 import re
-import tomllib
+import time
 import urllib.request
 
 import pytest
@@ -54,6 +54,13 @@ def test_all_of_it_works_by_keyboard(tab):
     def focused():
         return page.evaluate("document.activeElement.id || document.activeElement.textContent")
 
+    def settles(wanted):
+        """The focus comes there: a dialog gives it back a little after it closes."""
+        until = time.monotonic() + 10
+        while focused() != wanted:
+            assert time.monotonic() < until, f"the focus is at {focused()!r}, not at {wanted!r}"
+            time.sleep(0.05)
+
     def tab_to(wanted):
         for _ in range(40):
             key.press("Tab")
@@ -63,11 +70,11 @@ def test_all_of_it_works_by_keyboard(tab):
 
     page.goto(one.url)
     page.wait_for_selector("#user-dialog[open]")
-    assert focused() == "user-name"
+    settles("user-name")
     key.type("kim")
     key.press("Enter")
     page.wait_for_selector("#model:not(:empty)")
-    assert focused() == "say"
+    settles("say")
     key.type("I love spicy food, and I like chess.")
     key.press("Shift+Enter")
     key.type("Slowly!")
@@ -76,7 +83,7 @@ def test_all_of_it_works_by_keyboard(tab):
     tab_to("stop")
     key.press("Enter")
     page.get_by_text("Stopped here.").wait_for()
-    assert focused() == "say"
+    settles("say")
     one.wait_for(SPICY, "The user likes chess.")
     tab_to(SPICY)
     key.press("Enter")
@@ -84,17 +91,17 @@ def test_all_of_it_works_by_keyboard(tab):
     tab_to("Forget this")
     key.press("Enter")
     one.wait_for("The user likes chess.")
-    assert focused() == "facts"
+    settles("facts")
     tab_to("erase")
     key.press("Enter")
     key.press("Tab")
-    assert focused() == "erase-confirm"
+    settles("erase-confirm")
     key.press("Enter")
     page.locator("#erase-receipt").wait_for()
-    assert focused() == "erase-cancel"
+    settles("erase-cancel")
     key.press("Escape")
     one.wait_for()
-    assert focused() == "facts"
+    settles("facts")
 
 
 @pytest.mark.slow
@@ -212,8 +219,6 @@ def test_the_files_make_no_markup_of_text_and_need_nothing_from_elsewhere():
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)|javascript:", html)
     named = set(re.findall(r'"/page/([\w.]+)"', "".join(texts.values())))
     assert named - {"taxonomy.json"} == set(texts) - {"index.html"}
-    packaged = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert "serve/page/*" in packaged["tool"]["setuptools"]["package-data"]["pa_jax"]
 
 
 def test_the_page_names_categories_as_the_taxonomy_does(server):

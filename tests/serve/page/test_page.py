@@ -101,6 +101,7 @@ def test_forgetting_takes_back_one_fact(tab):
     one.wait_for("The user likes chess.")
     one.page.reload()
     one.wait_for("The user likes chess.")
+    assert one.statements() == ["The user likes chess."]
 
 
 def test_export_erase_and_import(tab, tmp_path):
