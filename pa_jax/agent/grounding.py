@@ -48,7 +48,7 @@ class Grounder:
             nodes = [n for n in forward.nodes if n < ends]
             nodes.append(buckets.fit(ends, forward.nodes, what="statement"))
             for width, node, trunk in itertools.product(WIDTHS, nodes, forward.trunks):
-                forward.branches([[0] * trunk], [[[0] * node] * width])
+                forward.compile(forward.trees([[0] * trunk], [[[0] * node] * width], None))
 
     def _gains(
         self, before: Sequence[Sequence[int]], rows: Sequence[Sequence[Sequence[int]]]

@@ -147,7 +147,8 @@ class Labels:
         columns = range(min(WIDTH, len(self._leaves)))
         for forward_ in self._placer.model.all():
             for node in NODES:
-                self._sums([[0] * node] * forward_.rows, [columns] * forward_.rows)
+                rows = [[0] * node] * forward_.rows, [columns] * forward_.rows
+                forward_.compile(self._trees(forward_, *rows))
 
     def ratios(
         self, said: Sequence[str], columns: Sequence[Sequence[int]]
@@ -179,11 +180,24 @@ class Labels:
         self, branches: Sequence[Sequence[int]], columns: Sequence[Sequence[int]]
     ) -> list[np.ndarray]:
         """Log-prob of each label in columns[i] after the trunk and branches[i]."""
-        width = min(WIDTH, len(self._leaves))
-        width = max(width, *map(len, columns))
-        leaves = [[[self._leaves[k] for k in row] + [()] * (width - len(row))] for row in columns]
         forward_ = self._placer.model.fitting(len(branches))
-        trees = score.pack(
+        trees = self._trees(forward_, branches, columns)
+        with meshes.using(forward_.mesh):
+            _, logp, _ = sharding.fetch(forward.both(forward_.graph, forward_.state, trees))
+        return [
+            np.array([logp[i, 0, j, : len(self._leaves[k])].sum() for j, k in enumerate(row)])
+            for i, row in enumerate(columns)
+        ]
+
+    def _trees(
+        self,
+        forward_: forward.Forward,
+        branches: Sequence[Sequence[int]],
+        columns: Sequence[Sequence[int]],
+    ) -> score.TreeIds:
+        width = max(min(WIDTH, len(self._leaves)), *map(len, columns))
+        leaves = [[[self._leaves[k] for k in row] + [()] * (width - len(row))] for row in columns]
+        return score.pack(
             [self._trunk] * len(branches),
             [[branch] for branch in branches],
             leaves,
@@ -193,12 +207,6 @@ class Labels:
             leaf_nodes=(self._leaf,),
             mesh=forward_.mesh,
         )
-        with meshes.using(forward_.mesh):
-            _, logp, _ = sharding.fetch(forward.both(forward_.graph, forward_.state, trees))
-        return [
-            np.array([logp[i, 0, j, : len(self._leaves[k])].sum() for j, k in enumerate(row)])
-            for i, row in enumerate(columns)
-        ]
 
 
 class Index:

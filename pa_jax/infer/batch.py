@@ -214,9 +214,14 @@ def widths(trunk: int) -> tuple[int, ...]:
 
 
 def entries(trunk: int) -> tuple[int, ...]:
-    """Prompt slots of the programs that let requests in: widths, and the middle between two."""
+    """Prompt slots of the programs that let requests in: a prefill costs what its slots cost.
+
+    The widths, the middle between two, and quarters of the smallest.
+    """
     found = widths(trunk)
-    return tuple(sorted({*found, *((a + b) // 2 for a, b in itertools.pairwise(found))}))
+    short = (found[0] // 4, found[0] // 2) if found[0] >= NARROWEST else ()
+    middles = ((a + b) // 2 for a, b in itertools.pairwise(found))
+    return tuple(sorted({*found, *middles, *short}))
 
 
 class Batch:

@@ -49,8 +49,8 @@ def sample(
     """
     greedy = how.temperature == 0
     scaled = logits_bv.astype(jnp.float32) / _column(jnp.where(greedy, 1.0, how.temperature))
-    cut = (how.top_k > 0) | (how.top_p < 1)
-    if cut.ndim:  # the sort is paid as soon as one row needs it; the other rows stay as they are
+    cut = ~greedy & ((how.top_k > 0) | (how.top_p < 1))
+    if cut.ndim:  # paid as soon as one row needs it; the other rows stay as they are
         kept = jax.lax.cond(
             cut.any(),
             lambda x: jnp.where(cut[:, None], _cut(x, how), x),
@@ -97,12 +97,30 @@ def _find(weight_bk: Array, target_b: Array) -> tuple[Array, Array]:
 
 
 def _cut(scaled_bv: Array, how: Sampling) -> Array:
-    """Logits outside the top-k or outside the smallest set of mass top_p become -inf."""
-    v = scaled_bv.shape[-1]
-    down = -jnp.sort(-scaled_bv, axis=-1)
-    mass = jnp.cumsum(jax.nn.softmax(down, axis=-1), axis=-1)
-    by_mass = jnp.sum(mass - jax.nn.softmax(down, axis=-1) < _column(how.top_p), axis=-1)
-    by_count = jnp.where(how.top_k > 0, how.top_k, v)
-    keep = jnp.clip(jnp.minimum(by_mass, by_count), 1, v)
-    threshold = jnp.take_along_axis(down, keep[:, None] - 1, axis=-1)
-    return jnp.where(scaled_bv >= threshold, scaled_bv, -jnp.inf)
+    """Logits outside the top-k or outside the smallest set of mass top_p become -inf.
+
+    The smallest logit that stays is found bit by bit, in 32 sums: sorting a vocabulary takes ten
+    times as long.
+    """
+    place_bv = _ordered(scaled_bv)
+    weight_bv = jax.nn.softmax(scaled_bv, axis=-1)
+    by_count, by_mass = how.top_k > 0, how.top_p < 1
+
+    def halve(_, bounds):
+        low_b, high_b = bounds
+        middle_b = (low_b >> 1) + (high_b >> 1) + ((low_b | high_b) & 1)  # rounded up, no overflow
+        kept_bv = place_bv >= middle_b[:, None]
+        mass_b = jnp.where(kept_bv, weight_bv, 0).sum(axis=-1)
+        enough_b = by_count & (kept_bv.sum(axis=-1) >= how.top_k)
+        enough_b |= by_mass & (mass_b >= how.top_p)
+        return jnp.where(enough_b, middle_b, low_b), jnp.where(enough_b, high_b, middle_b - 1)
+
+    whole = jnp.full(scaled_bv.shape[0], jnp.iinfo(jnp.int32).min)
+    least_b, _ = jax.lax.fori_loop(0, 32, halve, (whole, place_bv.max(axis=-1)))
+    return jnp.where(place_bv >= least_b[:, None], scaled_bv, -jnp.inf)
+
+
+def _ordered(x: Float[Array, "*s"]) -> Int[Array, "*s"]:
+    """Integers that compare as the floats do."""
+    bits = jax.lax.bitcast_convert_type(x, jnp.int32)
+    return jnp.where(bits < 0, bits ^ jnp.iinfo(jnp.int32).max, bits)

@@ -50,7 +50,7 @@ class Forward:
         self, trunks: Sequence[Sequence[int]], branches: Nodes, leaves: list | None
     ) -> score.TreeIds:
         """Up to `rows` trees in the judges' buckets."""
-        made = score.pack(
+        return score.pack(
             trunks,
             branches,
             leaves,
@@ -59,8 +59,11 @@ class Forward:
             nodes=self.nodes,
             mesh=self.mesh,
         )
-        self.slots += self.rows * made.spec.slots
-        return made
+
+    def compile(self, trees: score.TreeIds) -> None:
+        """Compiles the program for trees of this shape; they are not run, which takes longer."""
+        with meshes.using(self.mesh):
+            both.lower(self.graph, self.state, trees).compile()
 
     def branches(self, trunks: Sequence[Sequence[int]], branches: Nodes) -> LogProbs:
         """Log-probs of branch tokens given their trunk."""
@@ -98,12 +101,14 @@ class Forward:
 
     def labels(self, trees: score.TreeIds, label: Int[Array, " k"]) -> Float[np.ndarray, "n g j k"]:
         """Log-probs of each label token right after every leaf."""
+        self.slots += self.rows * trees.spec.slots
         with meshes.using(self.mesh):
             logp, load = sharding.fetch(score.labelled(self.graph, self.state, trees, label))
         self._count(load)
         return logp
 
     def _scored(self, trees: score.TreeIds) -> tuple[np.ndarray, np.ndarray]:
+        self.slots += self.rows * trees.spec.slots
         with meshes.using(self.mesh):
             branch, leaf, load = sharding.fetch(both(self.graph, self.state, trees))
         self._count(load)

@@ -154,6 +154,6 @@ def test_shapes_that_cannot_be_are_named(run, bad):
         make(run, **bad)
 
 
-def test_prompts_have_programs_half_way_between_two_widths():
-    assert batch.entries(512) == (128, 192, 256, 384, 512)
+def test_prompts_have_programs_between_the_widths_and_below_them():
+    assert batch.entries(512) == (32, 64, 128, 192, 256, 384, 512)
     assert batch.entries(450) == (450,)

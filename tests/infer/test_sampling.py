@@ -108,6 +108,27 @@ def test_top_p_keeps_the_smallest_set_of_that_mass(draw, top_p, support):
     assert set(tokens) == support
 
 
+def sorted_cut(logits, top_k, top_p):
+    """The slow oracle: what stays of one row, by sorting it."""
+    order = np.argsort(-logits)
+    before = np.cumsum(softmax(logits)[order]) - softmax(logits)[order]
+    count = min(top_k or len(logits), int((before < top_p).sum()))
+    return logits >= logits[order[max(count, 1) - 1]]
+
+
+@pytest.mark.parametrize("vocab", [1, 7, 300, 5000])
+def test_what_is_cut_is_what_sorting_cuts(vocab):
+    rows = [(0, 0.9), (5, 1.0), (50, 0.5), (1, 0.99), (0, 1e-40), (3, 0.2), (10**6, 0.7), (0, 0.99)]
+    logits = np.random.default_rng(vocab).normal(0, 3, (len(rows), vocab)).astype(np.float32)
+    logits[3] = np.round(logits[3])  # ties stay together
+    logits[5, vocab // 2 + 1 :] = -np.inf
+    top_k, top_p = (np.array(column) for column in zip(*rows, strict=True))
+    how = sampling.Sampling(jnp.ones(len(rows)), jnp.int32(top_k), jnp.float32(top_p))
+    cut = np.isfinite(np.array(jax.jit(sampling._cut)(jnp.array(logits), how)))
+    for row, (k, p) in enumerate(rows):
+        np.testing.assert_array_equal(cut[row], sorted_cut(logits[row], k, p))
+
+
 def test_settings_are_traced_numbers():
     traces = []
 
