@@ -26,8 +26,8 @@ def trained(run_folder: pathlib.Path) -> tuple[models.LoadedModel, int]:
     lacking = [key for key in _NEEDED if key not in config.get("model", {})]
     if lacking:
         raise ValueError(
-            f"{path} has no model.{' and no model.'.join(lacking)}: another version of pa_jax wrote "
-            "it; add what configs/common.py has for its preset, or train again."
+            f"{path} has no model.{' and no model.'.join(lacking)}: another version of pa_jax "
+            "wrote it; add what configs/common.py has for its preset, or train again."
         )
     model = setup.load_model(config)
     if config.model.lora.rank:  # merged into weights that were never rounded to int8
