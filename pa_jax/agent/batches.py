@@ -15,9 +15,9 @@ from pa_jax.core import keys
 from pa_jax.infer import buckets, engine, sampling
 from pa_jax.judge import forward
 
-# Coarse: all that a server may need is compiled before its first request.
-TRUNKS = (16, 128, 256, 512, 1024)  # tokens of a turn that statements are held against
-NODES = (64, 128, 256, 1024)
+# Few: all that a server may need is compiled before its first request.
+TRUNKS = (16, 64, 128, 256, 512, 1024)  # tokens of a turn that statements are held against
+NODES = (24, 64, 128, 256, 1024)  # of a statement; most have 8 to 15
 
 
 @dataclasses.dataclass(frozen=True)

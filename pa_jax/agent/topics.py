@@ -76,7 +76,9 @@ class Topics:
         """Compiles every program of `score`."""
         for trunk in TRUNKS:
             for rows in (len(PROMPTS), self._rows):
-                self._probs([[0] * trunk] * rows)
+                with meshes.using(self._mesh):
+                    args = self._args(buckets.pad_rows([[0] * trunk] * rows, trunk))
+                    next_probs.lower(*args).compile()
 
     def score(self, texts: Sequence[str]) -> Float[np.ndarray, "n s"]:
         """Log-ratios in nats, a row a text."""
@@ -97,10 +99,12 @@ class Topics:
             empty = [[0]] * ((len(PROMPTS) if few else self._rows) - len(chosen))
             batch = buckets.pad_rows([*(prompts[i] for i in chosen), *empty], fits[chosen[-1]])
             with meshes.using(self._mesh):
-                put = (sharding.put(x, self._mesh, "rows") for x in batch)
-                probs = next_probs(self._graph, self._state, *put, jnp.asarray(self._tokens))
-                out[chosen] = sharding.fetch(probs)[: len(chosen)]
+                out[chosen] = sharding.fetch(next_probs(*self._args(batch)))[: len(chosen)]
         return out
+
+    def _args(self, batch: Sequence[np.ndarray]) -> tuple[Any, ...]:
+        put = (sharding.put(x, self._mesh, "rows") for x in batch)
+        return self._graph, self._state, *put, jnp.asarray(self._tokens)
 
     def _encoded(self, prompt: str, text: str) -> list[int]:
         ids = self._words.encode(prompt.replace("{}", " ".join(text.split())))

@@ -12,6 +12,8 @@ from pa_jax.core import checkpoint
 from pa_jax.jobs import setup
 from pa_jax.models import lora
 
+_NEEDED = ("source", "dtype", "int8", "lora")
+
 
 def trained(run_folder: pathlib.Path) -> tuple[models.LoadedModel, int]:
     """The model of a work directory at its newest good checkpoint, and that checkpoint's step."""
@@ -21,6 +23,12 @@ def trained(run_folder: pathlib.Path) -> tuple[models.LoadedModel, int]:
             f"{path} is not there; give the work directory of a grpo or sft run."
         )
     config = ml_collections.ConfigDict(setup.read_json(path))
+    lacking = [key for key in _NEEDED if key not in config.get("model", {})]
+    if lacking:
+        raise ValueError(
+            f"{path} has no model.{' and no model.'.join(lacking)}: another version of pa_jax "
+            "wrote it; add what configs/common.py has for its preset, or train again."
+        )
     model = setup.load_model(config)
     if config.model.lora.rank:  # merged into weights that were never rounded to int8
         config.model.int8 = False

@@ -62,6 +62,12 @@ def test_exporting_a_folder_that_is_no_run_says_so(tmp_path):
         export.run(config, tmp_path / "out")
 
 
+def test_a_run_of_another_version_says_what_it_lacks(tmp_path):
+    (tmp_path / "config.json").write_text('{"model": {"source": "random:tiny", "lora": {}}}')
+    with pytest.raises(ValueError, match=r"no model.dtype and no model.int8: another version"):
+        export.trained(tmp_path)
+
+
 def test_the_judge_job_writes_its_figures(tmp_path):
     config = importlib.import_module("configs.judge").get_config("tiny")
     config.kinds = ("reference",)
