@@ -121,7 +121,7 @@ def test_a_screen_reader_hears_a_reply_once_and_whole(tab):
     page.wait_for_function("() => window.heard.some(text => text.includes('Profile: 1 change.'))")
     heard = page.evaluate("window.heard")
     assert heard[0] == "Answering." and len(heard) == 2
-    assert "You said I love spicy food. Tell me a lot about it. I know 1" in heard[1]
+    assert "You said I love spicy food. Tell me a lot about it. I know 0" in heard[1]
     landmarks = page.locator("header, main, nav, section[aria-labelledby]")
     assert landmarks.count() >= 5
     unnamed = page.evaluate(

@@ -243,7 +243,7 @@ def test_a_busy_server_is_asked_again_when_it_says(tab):
     assert page.input_value("#say") == "And me?"
     first.page.wait_for_selector("#talk[aria-busy=false]")
     again.click()  # waits until it can be
-    page.get_by_text("You said And me?").wait_for()
+    page.locator(".turn.agent").get_by_text("You said And me?").wait_for()
     assert page.locator(".turn.you").count() == 1
 
 

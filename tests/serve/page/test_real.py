@@ -64,8 +64,8 @@ def test_random_weights_talk_and_the_profile_is_read_and_taken_back(tab, real, t
 def test_a_small_model_learns_what_it_is_told(tab, real, artefacts):
     with real("smollm2") as server:
         one = tab(server.url).open("ann")
-        one.say("I love very spicy food, and I never eat meat.", seconds=300)
-        group = one.page.get_by_role("region", name="Food and drink")
+        one.say("I always take the window seat when I fly.", seconds=300)
+        group = one.page.get_by_role("region", name="Travel and transport")
         group.locator(".statement").first.hover()
-        assert "never eat meat" in one.page.inner_text("#tip")
+        assert "window seat when I fly" in one.page.inner_text("#tip")
         one.page.screenshot(path=artefacts / "smollm2.png")
