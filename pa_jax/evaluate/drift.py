@@ -62,4 +62,4 @@ def _shares(steps: Sequence[talks.Step], ended: Sequence[set[str]]) -> dict[str,
 
 
 def _interval(values: Sequence[bool]) -> dict[str, float | int]:
-    return dataclasses.asdict(metrics.interval(values))
+    return dataclasses.asdict(metrics.interval([float(value) for value in values]))
