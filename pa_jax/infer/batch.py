@@ -219,7 +219,7 @@ def entries(trunk: int) -> tuple[int, ...]:
     The widths, the middle between two, and quarters of the smallest.
     """
     found = widths(trunk)
-    short = (found[0] // 4, found[0] // 2) if found[0] >= NARROWEST else ()
+    short = () if found[0] % NARROWEST else (found[0] // 4, found[0] // 2)
     middles = ((a + b) // 2 for a, b in itertools.pairwise(found))
     return tuple(sorted({*found, *middles, *short}))
 
