@@ -22,18 +22,6 @@ SEAT, QUESTION = scripted.SEAT, scripted.QUESTION
 
 
 @pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path}/profiles.db"
-
-
-@pytest.fixture
-def profiles(url):
-    opened = store.ProfileStore(url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def model():
     return scripted.Model()
 

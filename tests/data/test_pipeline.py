@@ -156,9 +156,11 @@ def test_set_state_goes_back_on_a_used_iterator():
     iterator = start(make_episodes(ragged(37, 16)))
     state = iterator.get_state()
     first = [next(iterator) for _ in range(15)]
+    end = iterator.get_state()
     iterator.set_state(state)
     for batch in first:
         same(next(iterator), batch)
+    assert iterator.get_state() == end
 
 
 @pytest.mark.parametrize("count", [2, 4])
