@@ -9,6 +9,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+import tqdm
+
 from pa_jax.agent import inferencer
 from pa_jax.evaluate import metrics, talks
 
@@ -34,7 +36,7 @@ def measure(
     inferred = list(
         itertools.chain.from_iterable(
             agent.infer(seen[at : at + users], now=talks.NOW, seed=0)
-            for at in range(0, len(seen), users)
+            for at in tqdm.trange(0, len(seen), users, unit="wave", desc="policy")
         )
     )
     after = [

@@ -6,6 +6,8 @@ import datetime
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+import tqdm
+
 from pa_jax.agent import inferencer
 from pa_jax.dialogue import schema
 from pa_jax.profile import facts, update
@@ -124,8 +126,10 @@ def _walk(
     users: int,
 ) -> Iterator[Step]:
     held: dict[str, Profile] = {talk.user: () for talk in talks}
-    for wave in waves(talks, collections.Counter(), users):
-        turns = [talk.observed(k, held[talk.user]) for talk, k in wave]
-        for (talk, k), seen, inferred in zip(wave, turns, make(wave, turns), strict=True):
-            held[talk.user] = applied(seen, inferred, now=NOW + k * TURN)
-            yield Step(talk, k, seen, inferred, held[talk.user])
+    with tqdm.tqdm(total=sum(len(talk.turns) for talk in talks), unit="turn") as bar:
+        for wave in waves(talks, collections.Counter(), users):
+            turns = [talk.observed(k, held[talk.user]) for talk, k in wave]
+            for (talk, k), seen, inferred in zip(wave, turns, make(wave, turns), strict=True):
+                held[talk.user] = applied(seen, inferred, now=NOW + k * TURN)
+                yield Step(talk, k, seen, inferred, held[talk.user])
+            bar.update(len(wave))
