@@ -32,9 +32,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.baseline = "zero_shot"  # the system that the others are compared with
     c.retry_failed = False  # judge anew what got no verdict in an earlier start
     c.speaker = {
-        "rows": 4 if laptop else 16,  # chats a call
-        "tokens": 4096 if laptop else 65536,  # prompt tokens a call, padding included
-        "trunks": (256, 512, 1024) if small else (256, 512, 1024, 2048, 4096),  # prompt lengths
+        "rows": 4 if small else 16,  # trees of chats a call
+        "tokens": 4096 if small else 16384 if laptop else 65536,  # a call, padding included
+        "trunks": (256, 512, 1024) if small else (128, 256, 512, 768, 1024, 1536, 2048, 3072, 4096),
         "max_new_tokens": 8 if small else 64 if laptop else 300,
     }
     c.judge = {

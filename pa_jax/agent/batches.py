@@ -89,10 +89,10 @@ class Engines:
         how = sampling.settings(0.0, 0, 1.0)
         base = keys.stream_key(0, keys.Stream.GENERATE, 0)
         for rows, run in self._by_rows.items():
-            key_n = keys.row_keys(base, np.zeros(rows, np.int32))
+            key_ng = engine.branch_keys(keys.row_keys(base, np.zeros(rows, np.int32)), 1)
             for trunk in run.trunks:
                 prompts = buckets.pad_rows([[0]] * rows, trunk)
-                run.decode(prompts, key_n, how, (1, slots), 1)
+                run.decode(prompts, key_ng, how, (1, slots))
 
     def greedy(
         self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, seed: int

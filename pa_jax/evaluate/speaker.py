@@ -1,7 +1,7 @@
 """A model that answers chats in batches: by text, or by the log-probs of the answers allowed.
 
-Prompts that share a beginning (one dialogue asked in several ways) are branches of one tree when
-labels are scored: what they share is computed once.
+Prompts that share a beginning (one dialogue asked in several ways) are branches of one tree: what
+they share is computed once.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from pa_jax import models
 from pa_jax.core import keys, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.dialogue import schema, template
-from pa_jax.infer import buckets, engine, score
+from pa_jax.infer import buckets, engine, sampling, score
 
 Chat = Sequence[schema.Message]
 EMBEDDED = 512  # tokens of a text that its vector is made of
@@ -30,8 +30,8 @@ WIDTHS = (32, 64, 128, 256, EMBEDDED)
 class SpeakerConfig:
     """Sizes of a call.
 
-    rows            chats a call, fewer where they are long
-    tokens          prompt tokens a call, padding included; one chat may be longer
+    rows            trees of chats a call, fewer where they are long
+    tokens          tokens a call, padding included; one tree may be longer
     trunks          padded prompt lengths; the largest is the window
     max_new_tokens  of a reply
     """
@@ -82,7 +82,7 @@ class Speaker:
         self.asked = 0  # prompt tokens so far, one chat at a time
         self.prefilled = 0  # prompt tokens computed for them, padding included
         self._least = math.prod(mesh.shape[name] for name in sharding.DATA) if mesh else 1
-        self._engines: dict[int, engine.Engine] = {}
+        self._engine: engine.Engine | None = None
         self._lengths: dict[str, int] = {}
         self._said: dict[bytes, Said] = {}  # greedy replies by prompt: systems ask alike
         self._split: tuple | None = None
@@ -120,23 +120,27 @@ class Speaker:
     def _sampled(
         self, prompts: list[list[int]], limit: int, temperature: float, seed: int, step: int
     ) -> list[Said]:
-        width = [buckets.fit(len(ids), self.cfg.trunks, what="prompt") for ids in prompts]
+        slots = buckets.fit(limit, engine.SLOTS, what="max_new_tokens")
+        trees = [_Tree(0, *tree) for tree in _trees(prompts)]
+        how = sampling.settings(temperature)
+        base = keys.stream_key(seed, keys.Stream.EVAL, step)
         out: list[Said | None] = [None] * len(prompts)
-        for bucket in sorted(set(width)):
-            at = [i for i, w in enumerate(width) if w == bucket]
-            sampler = self._engine(self._rows(bucket))
-            done = sampler.generate(
-                [prompts[i] for i in at],
-                n=1,
-                max_new_tokens=limit,
-                temperature=temperature,
-                seed=seed,
-                stream=keys.Stream.EVAL,
-                step=step,
+        for chosen in self._batches(trees, slots):
+            (trunk, rest, _), (trunk_len, rest_len, _) = self._padded(chosen, slots)
+            places = np.zeros(rest_len.shape, np.int32)
+            for row, tree in enumerate(chosen):
+                places[row, : len(tree.places)] = tree.places
+            key_n = keys.row_keys(base, places.reshape(-1))
+            key_ng = engine.branch_keys(key_n, 1).reshape(places.shape)
+            sampler = self._sampler()
+            done = sharding.fetch(
+                sampler.decode((trunk, trunk_len), key_ng, how, (limit, slots), (rest, rest_len))
             )
-            self.prefilled += -(-len(at) // sampler.rows) * sampler.rows * bucket
-            for k, i in enumerate(at):
-                out[i] = Said(done.texts[k][0].strip(), bool(done.finished[k, 0]), 0)
+            self.prefilled += trunk.size + rest.size
+            texts = sampler.texts(done.ids, done.lengths)
+            for row, tree in enumerate(chosen):
+                for k, place in enumerate(tree.places):
+                    out[place] = Said(texts[row][k].strip(), bool(done.finished[row, k]), 0)
         return out
 
     def labels(
@@ -156,7 +160,7 @@ class Speaker:
             for places, trunk, rest in _trees([ids + start for ids, _ in chats])
         ]
         out: list[list[Scored | None]] = [[None] * len(chats) for chats in groups]
-        for chosen in self._batches(trees):
+        for chosen in self._batches(trees, score.NODES[0]):
             logp = self._label_logp(chosen, label)
             for row, tree in enumerate(chosen):
                 for k, place in enumerate(tree.places):
@@ -165,20 +169,26 @@ class Speaker:
 
     def _label_logp(self, trees: Sequence["_Tree"], label: jax.Array) -> np.ndarray:
         """[rows, g, 1, k] of trees of one padded shape."""
-        rows = self._rows(self._slots(trees[0]))
-        packed = score.pack(
-            [tree.trunk for tree in trees],
-            [[ids[:-1] for ids in tree.rest] for tree in trees],
-            [[[ids[-1:]] for ids in tree.rest] for tree in trees],
-            rows=rows,
-            trunks=self.cfg.trunks,
-            nodes=self._nodes(),
-            mesh=self.mesh,
-        )
-        self.prefilled += rows * packed.spec.slots
+        ids, lengths = self._padded(trees, score.NODES[0], leaf=1)
+        packed = score.placed(ids, lengths, self.mesh)
+        self.prefilled += sum(x.size for x in ids)
         with meshes.using(self.mesh):
             logp, _ = sharding.fetch(score.labelled(*self._parts(), packed, label))
         return logp
+
+    def _padded(self, trees: Sequence["_Tree"], behind: int, *, leaf: int = 0) -> tuple:
+        """score.padded of trees of one padded shape; the last `leaf` tokens of a rest are a leaf.
+
+        Each rest takes `behind` more slots.
+        """
+        return score.padded(
+            [tree.trunk for tree in trees],
+            [[ids[: len(ids) - leaf] for ids in tree.rest] for tree in trees],
+            [[[ids[-leaf:]] for ids in tree.rest] for tree in trees] if leaf else None,
+            rows=self._filled(trees, behind),
+            trunks=self.cfg.trunks,
+            nodes=self._nodes(),
+        )
 
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
         """[n, d] mean of each text's last hidden states; of a long text, its beginning's."""
@@ -263,12 +273,10 @@ class Speaker:
         rows = min(self.cfg.rows, max(1, self.cfg.tokens // bucket))
         return -(-rows // self._least) * self._least
 
-    def _engine(self, rows: int) -> engine.Engine:
-        if rows not in self._engines:
-            self._engines[rows] = engine.Engine(
-                self.model, mesh=self.mesh, rows=rows, trunks=self.cfg.trunks
-            )
-        return self._engines[rows]
+    def _sampler(self) -> engine.Engine:
+        if self._engine is None:
+            self._engine = engine.Engine(self.model, mesh=self.mesh)
+        return self._engine
 
     def _nodes(self) -> tuple[int, ...]:
         """Padded lengths of what follows a trunk, the answer's first tokens included."""
@@ -279,18 +287,30 @@ class Speaker:
         rest = buckets.fit(max(map(len, tree.rest)), self._nodes(), what="question")
         return len(tree.rest), trunk, rest
 
-    def _slots(self, tree: "_Tree") -> int:
+    def _slots(self, tree: "_Tree", behind: int) -> int:
         branches, trunk, rest = self._shape(tree)
-        return trunk + branches * (rest + score.NODES[0])
+        return trunk + branches * (rest + behind)
 
-    def _batches(self, trees: Sequence["_Tree"]) -> list[list["_Tree"]]:
-        """Trees that go in together: of one padded shape, as many as fit a call."""
+    def _batches(self, trees: Sequence["_Tree"], behind: int) -> list[list["_Tree"]]:
+        """Trees that go in together: alike in branches and trunk, as many as fit a call.
+
+        Each rest takes `behind` more slots.
+        """
         out = []
-        for _, found in itertools.groupby(sorted(trees, key=self._shape), self._shape):
+        for _, found in itertools.groupby(
+            sorted(trees, key=self._shape), lambda t: self._shape(t)[:2]
+        ):
             same = list(found)
-            rows = self._rows(self._slots(same[0]))
+            rows = self._rows(self._slots(same[-1], behind))
             out += [same[k : k + rows] for k in range(0, len(same), rows)]
         return out
+
+    def _filled(self, trees: Sequence["_Tree"], behind: int) -> int:
+        """Rows of a batch: all that a call may have, halved while the trees still fit."""
+        rows = self._rows(self._slots(trees[-1], behind))
+        while rows % (2 * self._least) == 0 and rows // 2 >= len(trees):
+            rows //= 2
+        return rows
 
 
 def _name(ids: Sequence[int], limit: int) -> bytes:

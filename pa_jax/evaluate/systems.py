@@ -103,6 +103,26 @@ def answer(
     return model.reply(system.prompts(requests, model, cfg))
 
 
+def answers(
+    chosen: Mapping[str, System],
+    requests: Sequence[Request],
+    model: speaker.Speaker,
+    cfg: SystemConfig,
+) -> dict[str, list[speaker.Said]]:
+    """Every system's replies, in order.
+
+    The chats go to the model together: what systems show alike of a dialogue is computed once.
+    """
+    asked = {name: s for name, s in chosen.items() if s.reply is None}
+    chats = [chat for s in asked.values() for chat in s.prompts(requests, model, cfg)]
+    said, count = model.reply(chats), len(requests)
+    found = {name: said[k * count : (k + 1) * count] for k, name in enumerate(asked)}
+    return {
+        name: found[name] if name in found else system.reply(requests, model, cfg)
+        for name, system in chosen.items()
+    }
+
+
 def _chat(
     request: Request, history: Chat, *, before: str = "", after: str = "", known: str = ""
 ) -> Chat:

@@ -1,4 +1,8 @@
-"""Rollouts on trees: each prompt is prefilled once, its branches decode against one shared KV."""
+"""Rollouts on trees: each prompt is prefilled once, its branches decode against one shared KV.
+
+A branch may have words of its own before it is decoded (its opening): several questions about one
+dialogue, say.
+"""
 
 import copy
 import dataclasses
@@ -59,34 +63,65 @@ def prefill(
     return model.logits(last[:, 0]), passed.kept
 
 
-def decode_step(model, token_ng, kv, branch_kv, length_n, step):
+def prefill_openings(
+    model: decoder.Decoder,
+    prompts: tuple[Int[Array, "n p"], Int[Array, " n"]],
+    openings: tuple[Int[Array, "n g o"], Int[Array, "n g"]],
+) -> tuple[Float[Array, "n g v"], tuple[Array, Array], tuple[Array, Array]]:
+    """Logits after each opening's last token; keys and values [l, n, p, k, z] and of the openings.
+
+    Those are [l, n, g, o, k, z]. Both arguments are ids and lengths.
+    """
+    (ids_np, length_n), (ids_ngo, length_ng) = prompts, openings
+    spec = tree.TreeSpec(ids_np.shape[1], *ids_ngo.shape[1:])
+    lens = tree.lengths(length_n, length_ng)
+
+    def attend(q, k, v, layer, carry):
+        o = attention.tree_attention(q, k, v, spec=spec, lens=lens, impl=model.attention)
+        return o, (tree.split(spec, k)[:2], tree.split(spec, v)[:2]), carry
+
+    ids_nt = tree.join(spec, ids_np, ids_ngo, None)
+    passed = model.hidden(ids_nt, tree.positions(spec, lens), attend)
+    at_ng = tree.branch_end(spec, lens)
+    last = jnp.take_along_axis(passed.hidden, at_ng[..., None], axis=1)
+    (k_p, k_o), (v_p, v_o) = passed.kept
+    return model.logits(last), (k_p, v_p), (k_o, v_o)
+
+
+def decode_step(model, token_ng, kv, branch_kv, length_n, step, opening=(0, None)):
     """Logits [n, g, v] after one more token a branch, and the branches' grown keys and values.
 
-    `step` says where the token stands in its branch: one number, or one a row.
+    `step` says where the token stands in its completion: one number, or one a row. `opening` has
+    the slots that the branches' openings take in `branch_kv`, and their lengths [n, g].
     """
-    n, g = token_ng.shape
+    (n, g), (width, opened_ng) = token_ng.shape, opening
+    opened_ng = jnp.zeros((n, 1), jnp.int32) if opened_ng is None else opened_ng
+    step_ng = step[:, None] if step.ndim else step
     layers = jnp.arange(model.cfg.layers)
+    slot = jnp.arange(branch_kv[0].shape[3])
+    written = (slot >= width) & (slot <= width + step_ng[..., None])
+    own_real = (slot < opened_ng[..., None]) | written
 
     def attend(q, k, v, this, grown):
         (k_p, v_p), layer = this
         grown = tuple(
-            _written(old, new, layer, step) for old, new in zip(grown, (k, v), strict=True)
+            _written(old, new, layer, width + step) for old, new in zip(grown, (k, v), strict=True)
         )
         own = tuple(jax.lax.dynamic_index_in_dim(x, layer, keepdims=False) for x in grown)
-        o = attention.decode_attention(q, (k_p, v_p), own, trunk_len=length_n, step=step)
+        o = attention.decode_attention(q, (k_p, v_p), own, trunk_len=length_n, own_real=own_real)
         return o, None, grown
 
-    position_ng = jnp.broadcast_to((length_n + step)[:, None], (n, g))
+    position_ng = jnp.broadcast_to(length_n[:, None] + opened_ng + step_ng, (n, g))
     passed = model.hidden(token_ng, position_ng, attend, per_layer=(kv, layers), carry=branch_kv)
     return model.logits(passed.hidden), passed.carry
 
 
-def _written(grown, new_ngkz, layer, step):
-    """Branches' keys or values [l, n, g, c, k, z] with those of one token at its step."""
+def _written(grown, new_ngkz, layer, slot):
+    """Branches' keys or values [l, n, g, c, k, z] with those of one token in its slot."""
     n, g, *rest = new_ngkz.shape
-    if step.ndim:
-        return grown.at[layer, jnp.arange(n), :, step].set(new_ngkz)
-    at = (layer, 0, 0, step, 0, 0)
+    if slot.ndim:
+        return grown.at[layer, jnp.arange(n), :, slot].set(new_ngkz)
+    at = (layer, 0, 0, slot, 0, 0)
     return jax.lax.dynamic_update_slice(grown, new_ngkz.reshape(1, n, g, 1, *rest), at)
 
 
@@ -105,18 +140,28 @@ def rollout(
     key_ng: Key[Array, "n g"],
     how: sampling.Sampling,
     limits: tuple[Int[Array, ""], Int[Array, " k"]],
+    openings: tuple[Int[Array, "n g o"], Int[Array, "n g"]] | None = None,
     *,
     slots: int,
 ) -> Decoded:
     """A completion a key, at most `slots` long; stops when every branch has ended.
 
     `prompts` are ids and lengths, `key_ng` one key a branch, `limits` (tokens allowed, end tokens).
-    A row of length 0 is padding: its branches count as ended.
+    `openings` are ids and lengths of what each branch says behind its prompt before it is
+    completed; None: nothing. A row or an opening of length 0 is padding: it counts as ended.
     """
     model = nnx.merge(graph, state)
     (ids_np, length_n), (allowed, end) = prompts, limits
     (n, g), cfg = key_ng.shape, model.cfg
-    logits_nv, kv = prefill(model, ids_np, length_n)
+    absent = jnp.broadcast_to((length_n == 0)[:, None], (n, g))
+    if openings is None:
+        logits_nv, kv = prefill(model, ids_np, length_n)
+        logits_ngv = jnp.broadcast_to(logits_nv[:, None], (n, g, cfg.vocab))
+        opening, opened_kv = (0, None), ()
+    else:
+        logits_ngv, kv, opened_kv = prefill_openings(model, prompts, openings)
+        absent |= openings[1] == 0
+        opening = openings[0].shape[2], openings[1]
 
     def pick(logits_ngv, step):
         step_keys = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, step)))(key_ng)
@@ -138,7 +183,7 @@ def rollout(
 
     def body(carry):
         step, token, branch_kv, out = carry
-        logits, branch_kv = decode_step(model, token, kv, branch_kv, length_n, step)
+        logits, branch_kv = decode_step(model, token, kv, branch_kv, length_n, step, opening)
         token, logp = pick(logits, step + 1)
         return step + 1, token, branch_kv, write(out, token, logp, step + 1)
 
@@ -146,7 +191,6 @@ def rollout(
         step, _, _, out = carry
         return (step + 1 < jnp.minimum(allowed, slots)) & ~out.finished.all()
 
-    absent = jnp.broadcast_to((length_n == 0)[:, None], (n, g))
     out = Decoded(
         jnp.zeros((n, g, slots), jnp.int32),
         jnp.zeros((n, g), jnp.int32),
@@ -156,8 +200,12 @@ def rollout(
     shape = (cfg.layers, n, g, slots, cfg.kv_heads, cfg.head_dim)
     axes = (None, "rows", None, None, "kv_heads", None)
     kv = tuple(sharding.constrain(x, None, "rows", None, "kv_heads", None) for x in kv)
-    branch_kv = tuple(sharding.constrain(jnp.zeros(shape, x.dtype), *axes) for x in kv)
-    token, logp = pick(jnp.broadcast_to(logits_nv[:, None], (n, g, cfg.vocab)), 0)
+    branch_kv = tuple(jnp.zeros(shape, x.dtype) for x in kv)
+    if opened_kv:
+        pairs = zip(opened_kv, branch_kv, strict=True)
+        branch_kv = tuple(jnp.concatenate(pair, axis=3) for pair in pairs)
+    branch_kv = tuple(sharding.constrain(x, *axes) for x in branch_kv)
+    token, logp = pick(logits_ngv, 0)
     first = (jnp.int32(0), token, branch_kv, write(out, token, logp, 0))
     return jax.lax.while_loop(more, body, first)[-1]
 
@@ -250,9 +298,8 @@ class Engine:
                 buckets_of[chosen[0]],
             )
             rows = np.array(chosen + [0] * (self.rows - len(chosen)), np.int32)
-            out = self.decode(
-                (trunk, trunk_len), keys.row_keys(base, rows), how, (max_new_tokens, slots), n
-            )
+            key_ng = branch_keys(keys.row_keys(base, rows), n)
+            out = self.decode((trunk, trunk_len), key_ng, how, (max_new_tokens, slots))
             out = sharding.fetch(out)
             real = slice(0, len(chosen))
             ids[chosen] = out.ids[real, :, :max_new_tokens]
@@ -260,8 +307,13 @@ class Engine:
             length[chosen], finished[chosen] = out.lengths[real], out.finished[real]
         return Completions(ids, length, logp, finished, self.texts(ids, length))
 
-    def decode(self, prompts, key_n, how, limits: tuple[int, int], n: int) -> Decoded:
-        """One batch on device: `prompts` (ids [n, p], lengths [n]), `limits` (tokens, slots)."""
+    def decode(
+        self, prompts, key_ng, how, limits: tuple[int, int], openings: tuple | None = None
+    ) -> Decoded:
+        """One batch on device: `prompts` (ids [n, p], lengths [n]), `limits` (tokens, slots).
+
+        `openings` (ids [n, g, o], lengths [n, g]) stand before the branches' completions.
+        """
         tokenizer = self.model.tokenizer
         end = tuple(tokenizer.eos_ids) if tokenizer is not None else ()
         allowed, slots = limits
@@ -270,9 +322,10 @@ class Engine:
                 self.graph,
                 self.state,
                 tuple(sharding.put(rows, self.mesh, "rows") for rows in prompts),
-                branch_keys(key_n, n),
+                key_ng,
                 how,
                 (jnp.int32(allowed), jnp.asarray(end, jnp.int32)),
+                openings and tuple(sharding.put(rows, self.mesh, "rows") for rows in openings),
                 slots=slots,
             )
 

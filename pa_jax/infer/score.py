@@ -199,12 +199,31 @@ def pack(
     leaf_nodes: Sequence[int] | None = None,
     mesh: jax.sharding.Mesh | None = None,
 ) -> TreeIds:
-    """Trees of token-id lists, padded to the smallest buckets, and to `rows` rows where given.
+    """Trees of token-id lists as `padded` makes them, on the devices.
+
+    On a mesh the rows are cut over its data axes; every process passes all of them.
+    """
+    ids, lengths = padded(
+        prompts, branches, leaves, rows=rows, trunks=trunks, nodes=nodes, leaf_nodes=leaf_nodes
+    )
+    return placed(ids, lengths, mesh)
+
+
+def padded(
+    prompts: Sequence[Sequence[int]],
+    branches: Sequence[Sequence[Sequence[int]]],
+    leaves: Sequence[Sequence[Sequence[Sequence[int]]]] | None = None,
+    *,
+    rows: int | None = None,
+    trunks: Sequence[int] = TRUNKS,
+    nodes: Sequence[int] = NODES,
+    leaf_nodes: Sequence[int] | None = None,
+) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    """Ids and lengths of trunks, branches, leaves: smallest buckets, `rows` rows where given.
 
     Branches are padded to `nodes`, leaves to `leaf_nodes` (None: to `nodes`, too).
 
-    branches[i] are prompt i's; leaves[i][g] are branch g's. Missing nodes have length 0. On a mesh
-    the rows are cut over its data axes; every process passes all of them.
+    branches[i] are prompt i's; leaves[i][g] are branch g's. Missing nodes have length 0.
     """
     if any(len(prompt) == 0 for prompt in prompts):
         raise ValueError("an empty prompt: a trunk needs at least one token (a BOS or a newline).")
@@ -226,7 +245,7 @@ def pack(
         for k, b in enumerate(row):
             if b:
                 leaf[i, k, : len(b)], leaf_len[i, k, : len(b)] = buckets.pad_rows(b, q)
-    return placed((trunk, branch, leaf), (trunk_len, branch_len, leaf_len), mesh)
+    return (trunk, branch, leaf), (trunk_len, branch_len, leaf_len)
 
 
 def placed(

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from pa_jax.core.typing import Array, Float, Int
+from pa_jax.core.typing import Array, Bool, Float, Int
 from pa_jax.models import tree
 
 QUERY_BLOCK = 256  # trunk queries a product: bounds the score matrix and skips the masked half
@@ -102,7 +102,7 @@ def _trunk(q_npkrz, k_npkz, v_npkz, length_n):
 def own_piece(q_ngxkrz, k_ngskz, v_ngskz, mask, to_shared: tuple[int, ...]) -> Piece:
     """Queries [n, g, x, k, r, z] on keys of their own g; scores come as [n, k, r, g*x, s].
 
-    `mask` broadcasts to [n, g, k, r, x, s]; `to_shared` is the (n, k, r, g*x) shape.
+    `mask` broadcasts to [n, k, r, g, x, s]; `to_shared` is the (n, k, r, g*x) shape.
     """
     z = q_ngxkrz.shape[-1]
     n, g, x = q_ngxkrz.shape[:3]
@@ -177,11 +177,11 @@ def decode_attention(
     branch_kv: tuple[Float[Array, "n g c k z"], Float[Array, "n g c k z"]],
     *,
     trunk_len: Int[Array, " n"],
-    step: Int[Array, ""] | Int[Array, " n"],
+    own_real: Bool[Array, "#n #g c"],
 ) -> Float[Array, "n g h z"]:
-    """One new token a branch: the trunk's keys are read once for all g; own slots <= step count.
+    """One new token a branch: the trunk's keys are read once for all g.
 
-    `step` is one number, or one a row.
+    `own_real` says which of its branch's slots it sees.
     """
     n, g, h, z = q_nghz.shape
     (k_p, v_p), (k_b, v_b) = trunk_kv, branch_kv
@@ -189,9 +189,7 @@ def decode_attention(
     q = q_nghz.reshape(n, g, kv, h // kv, z)
     shape = (n, kv, h // kv, g)
     trunk_mask = jnp.arange(k_p.shape[1]) < trunk_len[:, None]
-    if step.ndim:
-        step = step[:, None, None, None, None, None]  # beside [n, g, k, r, x, s]
-    own_mask = jnp.arange(k_b.shape[2]) <= step
+    own_mask = own_real[:, None, None, :, None, :]  # [n, k, r, g, x, s]
     pieces = [
         shared_piece(q, k_p, v_p, trunk_mask[:, None, None, None, :]),
         own_piece(q[:, :, None], k_b, v_b, own_mask, shape),

@@ -138,10 +138,9 @@ class Learner:
         names = keys.row_ids([episode.id for episode in batch.episodes])
         return self.engine.decode(
             (batch.prompt_ids, batch.prompt_len),
-            keys.row_keys(base, names),
+            engine.branch_keys(keys.row_keys(base, names), cfg.group),
             sampling.settings(cfg.temperature, cfg.top_k, cfg.top_p),
             (cfg.max_new_tokens, max(cfg.slots)),
-            cfg.group,
         )
 
     def groups(

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from pa_jax.core import keys
 from pa_jax.dialogue import schema, template
 from pa_jax.evaluate import speaker
+from pa_jax.infer import engine
 from pa_jax.models import tree
 
 LABELS = ("A", "B", "C", "D")
@@ -95,6 +97,28 @@ def test_greedy_replies_are_computed_once_and_do_not_depend_on_their_company(tin
     assert tools.model.reply(chats[:1]) == first[:1]
     assert tools.model.prefilled == computed
     assert speaker.Speaker(tiny, tools.model.cfg).reply(chats[1:2]) == first[1:2]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_replies_behind_shared_dialogues_equal_those_of_whole_prompts(tiny, tools, temperature):
+    """Two systems of two dialogues, one asked by a third: the engine's own, prompt by prompt."""
+    cfg = tools.model.cfg
+    talks = [["I eat no meat.", "Noted.", f"What is {n} x 8?", "A number." * n] for n in (5, 9)]
+    chats = [chat(*talk, "Dinner?" + hint) for talk in talks for hint in ("", " Mind what I told!")]
+    chats.append(chat(*talks[0], "And lunch, then?"))
+    model = speaker.Speaker(tiny, cfg)
+    got = model.reply(chats, temperature=temperature, seed=3)
+    whole = engine.Engine(tiny, rows=1, trunks=cfg.trunks).generate(
+        [model.fit(one)[0] for one in chats],
+        n=1,
+        max_new_tokens=cfg.max_new_tokens,
+        temperature=temperature,
+        seed=3,
+        stream=keys.Stream.EVAL,
+    )
+    assert [one.text for one in got] == [texts[0].strip() for texts in whole.texts]
+    assert [one.finished for one in got] == whole.finished[:, 0].tolist()
+    assert model.prefilled < 0.7 * len(chats) * cfg.trunks[0]
 
 
 def test_a_window_past_the_model_is_refused(tiny):

@@ -11,7 +11,7 @@ from flax import nnx
 
 from pa_jax import models
 from pa_jax.core import keys
-from pa_jax.infer import engine, sampling
+from pa_jax.infer import engine, sampling, score
 from pa_jax.models import tree
 
 RNG = np.random.default_rng(0)
@@ -82,8 +82,8 @@ def test_draws_do_not_depend_on_place_or_company(two, loaded):
         for row, i in enumerate(order):
             ids[row, : len(PROMPTS[i])] = PROMPTS[i]
         lengths = np.array([len(PROMPTS[i]) for i in order], np.int32)
-        key_n = keys.row_keys(base, np.array(order, np.int32))
-        return jax.device_get(run.decode((ids, lengths), key_n, how, (LIMIT, SLOTS), 3))
+        key_ng = engine.branch_keys(keys.row_keys(base, np.array(order, np.int32)), 3)
+        return jax.device_get(run.decode((ids, lengths), key_ng, how, (LIMIT, SLOTS)))
 
     got = {}
     for run, order in ((two, [3, 0]), (two, [1, 3]), (four, [1, 0, 2, 3]), (four, [3, 2, 0, 1])):
@@ -96,6 +96,34 @@ def test_draws_do_not_depend_on_place_or_company(two, loaded):
             np.testing.assert_array_equal(ids, seen[0][0], err_msg=f"prompt {i}")
             np.testing.assert_array_equal(lengths, seen[0][1])
             np.testing.assert_allclose(logp, seen[0][2], atol=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_openings_behind_a_shared_trunk_equal_whole_prompts(two, temperature):
+    """Ragged trunks, openings and a missing branch, against each path as a prompt of its own."""
+    trunks = [PROMPTS[1], PROMPTS[0]]
+    openings = [[PROMPTS[3], PROMPTS[2], PROMPTS[5]], [PROMPTS[4], PROMPTS[3]]]
+    whole = [[*t, *o] for t, of in zip(trunks, openings, strict=True) for o in of]
+    want = generate(two, whole, n=1, temperature=temperature)
+    flat = keys.row_keys(keys.stream_key(11, keys.Stream.ROLLOUT, 0), np.arange(6))
+    (trunk, branch, _), (trunk_len, branch_len, _) = score.padded(
+        trunks, openings, trunks=(8,), nodes=(8,)
+    )
+    out = jax.device_get(
+        two.decode(
+            (trunk, trunk_len),
+            engine.branch_keys(flat, 1).reshape(2, 3),
+            sampling.settings(temperature),
+            (LIMIT, SLOTS),
+            (branch, branch_len),
+        )
+    )
+    assert out.lengths[1, 2] == 0 and out.finished[1, 2]
+    for i, (row, g) in enumerate([(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]):
+        np.testing.assert_array_equal(out.ids[row, g], want.ids[i, 0], err_msg=f"path {i}")
+        assert out.lengths[row, g] == want.lengths[i, 0]
+        assert out.finished[row, g] == want.finished[i, 0]
+        np.testing.assert_allclose(out.logprobs[row, g], want.logprobs[i, 0], atol=1e-5)
 
 
 def test_generate_keeps_the_prompts_order_over_batches_and_buckets(two):

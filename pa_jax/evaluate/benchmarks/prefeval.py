@@ -56,9 +56,8 @@ class Mcq:
         """One list of rows: every case under every system."""
         requests = self.requests(chunk.items, tools)
         if self.as_text:
-            yield [
-                row for name in chosen for row in self._texts(name, chosen, chunk, requests, tools)
-            ]
+            said = systems.answers(chosen, requests, tools.model, tools.cfg)
+            yield [row for name in chosen for row in self._texts(name, chunk, said[name])]
             return
         found = choice.scored([[request] for request in requests], chosen, tools)
         yield [
@@ -68,8 +67,7 @@ class Mcq:
             for name, one in by_system.items()
         ]
 
-    def _texts(self, name, chosen, chunk, requests, tools) -> list[protocol.Row]:
-        said = systems.answer(chosen[name], requests, tools.model, tools.cfg)
+    def _texts(self, name, chunk, said) -> list[protocol.Row]:
         rows = []
         for case, one in zip(chunk.items, said, strict=True):
             right = parse.LETTERS[prefeval_data.shuffled(case, self.dialogues.cfg.seed)[1]]
@@ -187,8 +185,8 @@ class Generation:
     ) -> Iterator[list[protocol.Row]]:
         """Rows system by system: replies, the judge's texts, and what both parsers make of them."""
         requests = self.requests(chunk.items, tools)
-        for name, system in chosen.items():
-            said = systems.answer(system, requests, tools.model, tools.cfg)
+        replies = systems.answers(chosen, requests, tools.model, tools.cfg)
+        for name, said in replies.items():
             left = [
                 (case, one)
                 for case, one in zip(chunk.items, said, strict=True)
