@@ -27,7 +27,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     # long_horizon
     c.benchmarks = ("single_turn",) if small else ("prefeval_mcq",)
     # no_history | zero_shot | full_history | reminder | cot | self_critic | retrieval | rag |
-    # rag_embedding | memory_bank | oracle | inferred | personal_agent
+    # rag_embedding | memory_bank | oracle | inferred | personal_agent | personal_agent_asking
     c.systems = ("zero_shot", "reminder", "cot", "retrieval", "memory_bank", "oracle")
     c.baseline = "zero_shot"  # the system that the others are compared with
     c.retry_failed = False  # judge anew what got no verdict in an earlier start
@@ -53,6 +53,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     }
     c.prompt = common.prompt(preset)
     c.infer = common.inference(preset)  # of personal_agent
+    c.ask = common.asking(preset)  # of personal_agent_asking
     c.prefeval = {
         "path": "",  # PrefEval's folder, the one that holds benchmark_dataset
         "form": "explicit",  # explicit | choice | persona
@@ -82,14 +83,16 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     }
     c.unseen = {
         "users": 2 if small else 20 if laptop else 200,
-        "turns": (1, 2) if small else (1, 2, 4, 8),  # asked after these
+        "turns": (0, 2) if small else (0, 1, 2, 4, 8),  # asked after these
         "questions": 2 if small else 4,
+        "untold": 1 if small else 4,  # more questions, about what was not told yet
         "chunk": 2 if small else 4,
     }
     c.long_horizon = {
         "users": 1 if small else 4 if laptop else 50,
         "turns": (3,) if small else (10, 30) if laptop else (10, 30, 100, 300),
         "questions": 2 if small else 8,
+        "untold": 0,
         "chunk": 1,
     }
     return c

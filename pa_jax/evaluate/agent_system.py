@@ -1,6 +1,8 @@
 """PersonalAgent as a system: a profile inferred turn by turn, kept by the rules of profile/update.
 
-What the decision to ask is worth is measured by evaluate/asking; here nothing is asked.
+The asking one decides behind each request whether to ask back, hears the simulated user's answer,
+infers from it as from any turn, and answers the request then. What the decision alone is worth,
+with nothing inferred wrongly, is measured by evaluate/asking.
 """
 
 import collections
@@ -9,11 +11,13 @@ import datetime
 import hashlib
 from collections.abc import Sequence
 
-from pa_jax.agent import inferencer
+from pa_jax.agent import declining, inferencer, proactive
+from pa_jax.dialogue import schema
 from pa_jax.evaluate import speaker, systems
 from pa_jax.profile import decay, facts, update
 
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+NOTED = "Thank you, I will keep that in mind."
 ENDED = (update.SUPERSEDED, update.RETRACTED, update.ENDED, update.CROWDED)
 
 Profile = tuple[facts.Fact, ...]
@@ -24,14 +28,19 @@ NOTHING: tuple[Profile, Counts] = ((), collections.Counter())
 class PersonalAgent:
     """Infers with the model under test; a dialogue's beginning is never inferred twice."""
 
-    def __init__(self, cfg: inferencer.InferConfig):
-        self.cfg = cfg
-        self._made: tuple[speaker.Speaker, inferencer.Inferencer] | None = None
+    def __init__(self, cfg: inferencer.InferConfig, ask: proactive.AskConfig):
+        self.cfg, self.ask = cfg, ask
+        self._made: tuple[speaker.Speaker, inferencer.Inferencer, proactive.Proactive] | None = None
         self._known: dict[str, tuple[Profile, Counts]] = {"": NOTHING}
+        self._asked: dict[str, float] = {}  # questions by request
 
     def system(self) -> systems.System:
         """The grid's view of it."""
         return systems.System(self.prompts, figures=self.figures)
+
+    def asking(self) -> systems.System:
+        """The same with questions to the user."""
+        return systems.System(self.asked_prompts, figures=self.asked_figures)
 
     def prompts(
         self,
@@ -45,6 +54,33 @@ class PersonalAgent:
             systems.with_profile(request, [fact.statement for fact in held], cfg)
             for request, (held, _) in zip(requests, profiles, strict=True)
         ]
+
+    def asked_prompts(
+        self,
+        requests: Sequence[systems.Request],
+        model: speaker.Speaker,
+        cfg: systems.SystemConfig,
+    ) -> list[systems.Chat]:
+        """The same after the user's answers: the request comes again behind each answer."""
+        decider = self._parts(model)[1]
+        waiting = [_Asking(request) for request in requests if request.person is not None]
+        talks = {talk.first.id: talk for talk in waiting}
+        while waiting:
+            profiles = self.profiles([talk.request for talk in waiting], model, cfg)
+            heard = [talk.heard(held) for talk, (held, _) in zip(waiting, profiles, strict=True)]
+            latest = max(counts["turns"] for _, counts in profiles)
+            made = decider.decide(heard, now=_time(latest, cfg))
+            asked = zip(waiting, made, strict=True)
+            waiting = [talk for talk, decision in asked if talk.ask(decision)]
+        self._asked |= {name: float(len(talk.slots)) for name, talk in talks.items()}
+        last = [talks[r.id].request if r.id in talks else r for r in requests]
+        return self.prompts(last, model, cfg)
+
+    def asked_figures(
+        self, request: systems.Request, model: speaker.Speaker, cfg: systems.SystemConfig
+    ) -> dict[str, float]:
+        """Those of `figures`, before the questions; and how many there were."""
+        return self.figures(request, model, cfg) | {"questions": self._asked.get(request.id, 0.0)}
 
     def figures(
         self, request: systems.Request, model: speaker.Speaker, cfg: systems.SystemConfig
@@ -72,7 +108,7 @@ class PersonalAgent:
         cfg: systems.SystemConfig,
     ) -> list[tuple[Profile, Counts]]:
         """What is held after each request's history, and what happened on the way."""
-        infers = self._inferencer(model)
+        infers = self._parts(model)[0]
         walks = [_steps(systems.turns_of(request.history)) for request in requests]
         for number in range(max(map(len, walks), default=0)):
             steps = [walk[number] for walk in walks if number < len(walk)]
@@ -113,11 +149,50 @@ class PersonalAgent:
             )
             self._known[step.name] = (done.facts, counts)
 
-    def _inferencer(self, model: speaker.Speaker) -> inferencer.Inferencer:
+    def _parts(self, model: speaker.Speaker) -> tuple[inferencer.Inferencer, proactive.Proactive]:
         if self._made is None or self._made[0] is not model:
-            self._made = (model, inferencer.Inferencer(model.model, self.cfg, mesh=model.mesh))
-            self._known = {"": NOTHING}
-        return self._made[1]
+            infers = inferencer.Inferencer(model.model, self.cfg, mesh=model.mesh)
+            decides = proactive.Proactive(model.model, self.ask, mesh=model.mesh)
+            self._made = (model, infers, decides)
+            self._known, self._asked = {"": NOTHING}, {}
+        return self._made[1:]
+
+
+class _Asking:
+    """A request while the agent asks back: `request` is what stands now, with all that was said."""
+
+    def __init__(self, request: systems.Request):
+        self.first = self.request = request
+        self.slots: list[str] = []
+        self.declined: set[str] = set()
+        self.said = [schema.Message("user", request.question)]
+
+    def heard(self, profile: Profile) -> proactive.Request:
+        """The user's last turn as the decider sees it."""
+        return proactive.Request(
+            words=self.said[-1].content,
+            profile=profile,
+            asked=frozenset(self.slots),
+            declined=frozenset(self.declined),
+            questions=len(self.slots),
+            since=1,
+            open=self.first.question if self.slots else "",
+        )
+
+    def ask(self, decision: proactive.Decision) -> bool:
+        """Whether a question was asked: then the answer is in, and the request stands behind it."""
+        if decision.slot is None:
+            return False
+        words = self.first.person.reply(decision.slot)
+        question = f"{NOTED} {decision.question}" if self.slots else decision.question
+        self.said += [schema.Message("assistant", question), schema.Message("user", words)]
+        self.slots.append(decision.slot)
+        if declining.declined(words):
+            self.declined.add(decision.slot)
+        noted = schema.Message("assistant", NOTED)
+        history = (*self.first.history, *self.said, noted)
+        self.request = dataclasses.replace(self.first, history=history)
+        return True
 
 
 def _time(turn: int, cfg: systems.SystemConfig) -> datetime.datetime:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from pa_jax.dialogue import prompts, schema, snippet
-from pa_jax.evaluate import memory, speaker
+from pa_jax.evaluate import asking_users, memory, speaker
 from pa_jax.profile import render
 
 Chat = tuple[schema.Message, ...]
@@ -47,6 +47,7 @@ class Request:
     question  the user's words; a system may put hints around them
     form      what the benchmark adds after all hints: options, a limit of words
     gold      true statements about the user, for the oracle alone
+    person    who answers where a system asks back; None: nobody
     """
 
     id: str
@@ -55,6 +56,7 @@ class Request:
     form: str = ""
     gold: tuple[str, ...] = ()
     session: int = 0
+    person: asking_users.Person | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ import tqdm
 from absl import logging
 
 from pa_jax import models
-from pa_jax.agent import inferencer
+from pa_jax.agent import inferencer, proactive
 from pa_jax.core import files
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.dialogue import prompts
@@ -70,8 +70,12 @@ def fill_in(
 
 def open_systems(config: ml_collections.ConfigDict) -> dict[str, systems.System]:
     """The systems that config.systems names, with PersonalAgent among the choices."""
-    agent = agent_system.PersonalAgent(setup.section(inferencer.InferConfig, config.infer))
-    return systems.choose(config.systems, systems.SYSTEMS | {"personal_agent": agent.system()})
+    agent = agent_system.PersonalAgent(
+        setup.section(inferencer.InferConfig, config.infer),
+        setup.section(proactive.AskConfig, config.ask),
+    )
+    ours = {"personal_agent": agent.system(), "personal_agent_asking": agent.asking()}
+    return systems.choose(config.systems, systems.SYSTEMS | ours)
 
 
 def open_benchmark(

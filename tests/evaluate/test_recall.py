@@ -6,15 +6,16 @@ import datetime
 
 import pytest
 
-from pa_jax.agent import inferencer
+from pa_jax.agent import inferencer, proactive
 from pa_jax.data import quarantine, source, synth
 from pa_jax.data import synth_truth as truth
 from pa_jax.dialogue import schema, snippet
-from pa_jax.evaluate import agent_system, systems
+from pa_jax.evaluate import agent_system, asking_users, systems
 from pa_jax.evaluate.benchmarks import recall
+from pa_jax.jobs import configs, setup
 from pa_jax.profile import facts, taxonomy, update
 
-CFG = recall.RecallConfig(users=8, turns=(1, 4, 20), questions=4, chunk=2, seed=0)
+CFG = recall.RecallConfig(users=8, turns=(1, 4, 20), questions=4, untold=0, chunk=2, seed=0)
 
 
 def test_the_unseen_hold_nothing_that_training_ever_shows():
@@ -56,6 +57,24 @@ def test_questions_are_about_what_holds_at_that_turn(split):
     assert changed
 
 
+def test_what_was_not_told_yet_is_asked_about_apart():
+    cfg = dataclasses.replace(CFG, turns=(0, 4), questions=2, untold=3)
+    found = recall.moments(cfg, "unseen")
+    assert {moment.turns for moment in found} == {0, 4}
+    told = {True: 0, False: 0}
+    for moment in found:
+        index = int(moment.user.rsplit("-", 1)[1])
+        _, shown = synth.told(0, index, split="unseen", size=(1, 10))
+        for question in moment.questions:
+            slot = taxonomy.Taxonomy.load().get(question.id.split(f"/T{moment.turns}/")[1])
+            turns = [fact.turn for fact in shown if fact.slot == slot.path]
+            assert (question.age >= 1) == (min(turns) < moment.turns)
+            assert truth.capital(question.options[0]) in moment.person.reply(slot.path)
+            told[question.age >= 1] += 1
+    assert all(told.values())
+    assert all(m.history == () for m in found if m.turns == 0)
+
+
 def test_a_row_a_question_with_a_new_session_before_it(tools):
     task = recall.Recall(
         dataclasses.replace(CFG, users=2, turns=(4,), questions=2), name="unseen", split="unseen"
@@ -93,13 +112,16 @@ INFER = inferencer.InferConfig(
 )
 
 
+ASK = setup.section(proactive.AskConfig, configs.load("eval:tiny").ask)
+
+
 def history(*texts):
     return tuple(schema.Message(("user", "assistant")[i % 2], text) for i, text in enumerate(texts))
 
 
 def test_the_agents_profile_is_that_of_its_turns_one_by_one(tiny, tools):
     """Batched over requests with shared beginnings, against one inference a turn."""
-    agent = agent_system.PersonalAgent(INFER)
+    agent = agent_system.PersonalAgent(INFER, ASK)
     talks = [
         history("I love tea.", "Nice.", "I hate rain.", "Oh."),
         history("I love tea.", "Nice.", "My job is hard.", "Oh."),
@@ -125,3 +147,27 @@ def test_the_agents_profile_is_that_of_its_turns_one_by_one(tiny, tools):
         assert all(f.statement in chat[0].content for f in held)
     figures = agent.figures(requests[0], tools.model, tools.cfg)
     assert figures["profile_held"] == len(got[0][0])
+
+
+def test_the_asking_agent_hears_its_user_before_it_answers(tools):
+    """What it asks is the decider's choice, its chat the plain agent's with the answer behind."""
+    always = dataclasses.replace(ASK, cost=0.0, cooldown=0, budget=2)
+    agent = agent_system.PersonalAgent(INFER, always)
+    seat = taxonomy.Taxonomy.load().get("travel/flight_seat")
+    person = asking_users.Person("p", {seat.path: seat.values[0]}, frozenset(), ())
+    talk = history("I love tea.", "Nice.")
+    question = recall.QUESTION.format(when=seat.when)
+    asked = systems.Request("a", talk, question, " A or B?", session=2, person=person)
+    nobody = dataclasses.replace(asked, id="n", person=None)
+    plain, quiet = agent.asking().prompts([asked, nobody], tools.model, tools.cfg)
+    assert quiet == agent.prompts([nobody], tools.model, tools.cfg)[0]
+    shown = [message.content for message in plain]
+    assert shown[-1] == question + " A or B?"
+    assert shown[-2] == agent_system.NOTED and shown[-3] in (
+        person.reply(slot.path) for slot in taxonomy.Taxonomy.load().subcategories
+    )
+    figures = agent.asked_figures(asked, tools.model, tools.cfg)
+    assert figures["questions"] == 2
+    assert agent.asked_figures(nobody, tools.model, tools.cfg)["questions"] == 0
+    never = agent_system.PersonalAgent(INFER, dataclasses.replace(ASK, budget=0))
+    assert never.asking().prompts([asked], tools.model, tools.cfg) == [quiet]

@@ -1,7 +1,9 @@
 """Does a system know its user, some turns on? Synthetic users, a new session, four options.
 
 After the first T turns a new session opens with a question about a preference that still holds;
-the right option is what the user prefers, the others are what else the slot could hold.
+the right option is what the user prefers, the others are what else the slot could hold. Questions
+about what the user has not told yet (`untold`, a part of their own) can be guessed, or answered by
+who asks back.
 
 unseen        users whose subcategories never occur in training (data.source=unseen trains on the
               rest), from the first message on
@@ -17,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pa_jax.data import synth
 from pa_jax.data import synth_truth as truth
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import parse, systems
+from pa_jax.evaluate import asking_users, parse, systems
 from pa_jax.evaluate.benchmarks import choice, protocol
 from pa_jax.profile import taxonomy
 
@@ -30,21 +32,26 @@ class RecallConfig:
     """Which users and how often they are asked.
 
     users      of the split, numbered from 0; seed is not the one that training draws users with
-    turns      after which they are asked, each a part of its own
+    turns      after which they are asked, each a part of its own; 0: of whom nothing is known
     questions  a user and T at most: the newest preferences, and the oldest
+    untold     questions about what comes up later only, at most: the next ones
     chunk      users and T computed together
     """
 
     users: int
     turns: tuple[int, ...]
     questions: int
+    untold: int
     chunk: int
     seed: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """One preference asked for: options[0] is right; `old` is the one it replaced, "" if none."""
+    """One preference asked for: options[0] is right; `old` is the one it replaced, "" if none.
+
+    `age` is how many turns ago it was told; below 1: it was not told yet.
+    """
 
     id: str
     text: str
@@ -56,12 +63,13 @@ class Question:
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """A user after some turns, and what is asked then."""
+    """A user after some turns, and what is asked then; `person` is that user."""
 
     user: str
     turns: int
     history: systems.Chat
     questions: tuple[Question, ...]
+    person: asking_users.Person
 
 
 def moments(cfg: RecallConfig, split: str) -> list[Moment]:
@@ -83,17 +91,24 @@ def _moment(
         if text
     )
     held: dict[str, list[truth.Fact]] = {}
+    later: dict[str, truth.Fact] = {}
     for fact in facts:
         if fact.turn < turns:
             held.setdefault(fact.slot, []).append(fact)
+        elif fact.slot not in held:
+            later.setdefault(fact.slot, fact)
     liked = [of for of in held.values() if of[-1].polarity == truth.LIKE]
     liked.sort(key=lambda of: of[-1].turn)
+    coming = [[fact] for fact in later.values() if fact.polarity == truth.LIKE]
+    values = {of[-1].slot: of[-1].value for of in (*liked, *coming)}
     if len(liked) > cfg.questions:  # the oldest ones and the newest ones
         first = cfg.questions // 2
         liked = [*liked[:first], *liked[len(liked) - (cfg.questions - first) :]]
     name = f"{dialogue.id}/T{turns}"
     asked = tuple(filter(None, (_question(name, of, turns) for of in liked)))
-    return Moment(dialogue.user_id, turns, history, asked)
+    untold = list(filter(None, (_question(name, of, turns) for of in coming)))[: cfg.untold]
+    person = asking_users.Person(dialogue.user_id, values, frozenset(), ())
+    return Moment(dialogue.user_id, turns, history, (*asked, *untold), person)
 
 
 def _question(name: str, of_slot: Sequence[truth.Fact], turns: int) -> Question | None:
@@ -137,14 +152,11 @@ class Recall:
         found = choice.scored(groups, chosen, tools)
         rows = []
         for moment, requests, of in zip(chunk.items, groups, found, strict=True):
-            figures = {
-                name: system.figures(requests[0], tools.model, tools.cfg)
-                for name, system in chosen.items()
-                if system.figures is not None
-            }
-            for question, by_system in zip(moment.questions, of, strict=True):
+            for question, request, by_system in zip(moment.questions, requests, of, strict=True):
                 for name, one in by_system.items():
-                    rows.append(self._row(moment, question, name, one, figures.get(name, {})))
+                    tell = chosen[name].figures
+                    figures = tell(request, tools.model, tools.cfg) if tell else {}
+                    rows.append(self._row(moment, question, name, one, figures))
         yield rows
 
     def _requests(self, moment: Moment) -> list[systems.Request]:
@@ -156,6 +168,7 @@ class Recall:
                 form=choice.form(self._options(question)[0]),
                 gold=(question.gold,),
                 session=len(moment.history),
+                person=moment.person,
             )
             for question in moment.questions
         ]
@@ -174,7 +187,7 @@ class Recall:
             "benchmark": self.name,
             "system": system,
             "id": question.id,
-            "part": f"T={moment.turns}",
+            "part": f"T={moment.turns}" + (" untold" if question.age < 1 else ""),
             "cluster": moment.user,
             "turns": moment.turns,
             "age": question.age,
