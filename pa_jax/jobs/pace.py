@@ -55,9 +55,9 @@ def together(
         cfg = setup.section(inferencer.InferConfig, config.infer)
         agent = inferencer.Inferencer(model, cfg, mesh=mesh)
         seen = [talk.observed(0, ()) for talk in people]
-        for some in (seen, seen[:: max(len(seen) // 8, 1)]):  # every program is compiled
-            for wave in _waves(some, config.users if some is seen else 1):
-                agent.infer(wave, now=talks.NOW, seed=0)
+        agent.warm_up()
+        for few in (seen[: config.users], seen[:1]):
+            agent.infer(few, now=talks.NOW, seed=0)
         seconds, made = {}, {}
         for name, users in (("together", config.users), ("alone", 1)):
             began, made[name] = time.monotonic(), []
