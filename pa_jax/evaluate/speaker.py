@@ -168,7 +168,7 @@ class Speaker:
         return out
 
     def _label_logp(self, trees: Sequence["_Tree"], label: jax.Array) -> np.ndarray:
-        """[rows, g, 1, k] of trees of one padded shape."""
+        """[rows, g, 1, k] of trees that go in together."""
         ids, lengths = self._padded(trees, score.NODES[0], leaf=1)
         packed = score.placed(ids, lengths, self.mesh)
         self.prefilled += sum(x.size for x in ids)
@@ -177,9 +177,9 @@ class Speaker:
         return logp
 
     def _padded(self, trees: Sequence["_Tree"], behind: int, *, leaf: int = 0) -> tuple:
-        """score.padded of trees of one padded shape; the last `leaf` tokens of a rest are a leaf.
+        """score.padded of a batch; the last `leaf` tokens of each rest are a leaf.
 
-        Each rest takes `behind` more slots.
+        A rest takes `behind` more slots.
         """
         return score.padded(
             [tree.trunk for tree in trees],
@@ -294,7 +294,7 @@ class Speaker:
     def _batches(self, trees: Sequence["_Tree"], behind: int) -> list[list["_Tree"]]:
         """Trees that go in together: alike in branches and trunk, as many as fit a call.
 
-        Each rest takes `behind` more slots.
+        A rest takes `behind` more slots.
         """
         out = []
         for _, found in itertools.groupby(
