@@ -21,6 +21,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.job = "eval"
     c.seed = 0  # of items, users and draws
     c.model = common.model(preset)
+    c.mesh = common.mesh(preset)
     c.runs = ()  # work directories of training runs, each evaluated beside the untrained model
     # prefeval_mcq | prefeval_mcq_text | prefeval_mcq_rotated (each item under four orders of its
     # options) | prefeval_generation | aloe | aloe_rlpa | aloe_unseen | single_turn | unseen |

@@ -201,7 +201,11 @@ class Speaker:
             for start in range(0, len(same), rows):
                 some = same[start : start + rows]
                 packed = score.pack(
-                    [new[text] for text in some], [()] * len(some), rows=rows, trunks=WIDTHS
+                    [new[text] for text in some],
+                    [()] * len(some),
+                    rows=rows,
+                    trunks=WIDTHS,
+                    mesh=self.mesh,
                 )
                 with meshes.using(self.mesh):
                     found = sharding.fetch(score.pooled(*self._parts(), packed))

@@ -67,7 +67,7 @@ def open_parts(
     live.Live,
 ]:
     """Who infers, who decides and who makes prompts, warmed up, and the engine that they share."""
-    mesh = chosen_mesh(setup.section(meshes.MeshConfig, config.mesh))
+    mesh = setup.chosen_mesh(config)
     data = 1 if mesh is None else math.prod(mesh.shape[name] for name in sharding.DATA)
     infer_rows, live_rows = (-(-c.rows // data) * data for c in (config.infer, config.live))
     with meshes.using(mesh):
@@ -118,14 +118,6 @@ def asker(
         return rule
     cfg = setup.section(inferencer.InferConfig, config.infer)
     return trained.Trained(rule, model, cfg, mesh=mesh)
-
-
-def chosen_mesh(cfg: meshes.MeshConfig) -> jax.sharding.Mesh | None:
-    """As many devices as the config asks for, the first ones; None for one."""
-    if cfg.fsdp == -1:
-        return meshes.make(cfg)
-    count = cfg.fsdp * cfg.tp * cfg.ep
-    return None if count == 1 else meshes.make(cfg, jax.devices()[:count])
 
 
 def open_store(url: str) -> store.ProfileStore:

@@ -17,7 +17,8 @@ from absl import logging
 
 from pa_jax import models
 from pa_jax.agent import inferencer, proactive
-from pa_jax.core import files
+from pa_jax.core import files, sharding
+from pa_jax.core import mesh as meshes
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.dialogue import prompts
 from pa_jax.evaluate import agent_system, grid, jury, page, plots, speaker, systems, tables
@@ -37,12 +38,13 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         raise ValueError(f"{jax.process_count()} processes: eval runs as one; start it alone.")
     began = time.monotonic()
     setup.open_workdir(config, workdir)
-    chosen = open_systems(config)
+    mesh = setup.chosen_mesh(config)
+    chosen = open_systems(config, mesh)
     made = {name: open_benchmark(name, config, workdir) for name in config.benchmarks}
     records = grid.Records(workdir / "records.jsonl", retry_failed=config.retry_failed)
-    with others(config, workdir) as rest:
-        for name, load in openers(config).items():
-            fill_in(name, made, open_tools(config, load(), rest), chosen, records)
+    with meshes.using(mesh), others(config, workdir, mesh) as rest:
+        for name, load in openers(config, mesh).items():
+            fill_in(name, made, open_tools(config, load(), rest, mesh), chosen, records)
     write(config, workdir, records, seconds=time.monotonic() - began)
 
 
@@ -68,8 +70,13 @@ def fill_in(
     )
 
 
-def open_systems(config: ml_collections.ConfigDict) -> dict[str, systems.System]:
+def open_systems(
+    config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh | None
+) -> dict[str, systems.System]:
     """The systems that config.systems names, with PersonalAgent among the choices."""
+    if mesh is not None and any(name.startswith("personal_agent") for name in config.systems):
+        rows = {"infer.rows": config.infer.rows, "ask.rows": config.ask.rows}
+        setup.check_rows(mesh.shape, rows)
     agent = agent_system.PersonalAgent(
         setup.section(inferencer.InferConfig, config.infer),
         setup.section(proactive.AskConfig, config.ask),
@@ -165,23 +172,21 @@ def _seeded(kind: type, config: ml_collections.ConfigDict, values: ml_collection
     return setup.section(kind, ml_collections.ConfigDict({**values, "seed": config.seed}))
 
 
-def openers(config: ml_collections.ConfigDict) -> dict[str, Callable[[], models.LoadedModel]]:
+def openers(
+    config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh | None
+) -> dict[str, Callable[[], models.LoadedModel]]:
     """By name, what loads the untrained model and each run's newest checkpoint."""
-
     folders = [pathlib.Path(run) for run in config.runs]
-    made = {folder.name: functools.partial(_load, config, str(folder)) for folder in folders}
+    made = {
+        folder.name: functools.partial(policy.named, config, str(folder), mesh)
+        for folder in folders
+    }
     if len(made) < len(folders) or UNTRAINED in made:
         raise ValueError(
             f"config.runs={tuple(config.runs)}: their folders' names tell models apart; give each "
             f"another name, and none {UNTRAINED!r}."
         )
-    return {UNTRAINED: functools.partial(_load, config, config.model.source)} | made
-
-
-def _load(config: ml_collections.ConfigDict, source: str) -> models.LoadedModel:
-    config = config.copy_and_resolve_references()
-    config.model.source = source
-    return policy.load(config)
+    return {UNTRAINED: functools.partial(policy.named, config, config.model.source, mesh)} | made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,13 +206,15 @@ JUDGES = ("labels", "text", "remote")
 
 
 @contextlib.contextmanager
-def others(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Iterator[Others]:
+def others(
+    config: ml_collections.ConfigDict, workdir: pathlib.Path, mesh: jax.sharding.Mesh | None
+) -> Iterator[Others]:
     """The models that config.judge and config.user name; a remote judge is closed at the end."""
     if config.judge.kind not in JUDGES:
         raise ValueError(f"judge.kind={config.judge.kind!r}: choose one of {list(JUDGES)}.")
     cfg = setup.section(speaker.SpeakerConfig, config.speaker)
     judge, user = (
-        speaker.Speaker(models.load(source, dtype=config.judge.dtype), cfg) if source else None
+        speaker.Speaker(_frozen(config, source, mesh), cfg, mesh=mesh) if source else None
         for source in (config.judge.source, config.user.source)
     )
     if config.judge.kind != "remote":
@@ -222,15 +229,26 @@ def others(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Iterator
         asked.close()
 
 
+def _frozen(
+    config: ml_collections.ConfigDict, source: str, mesh: jax.sharding.Mesh | None
+) -> models.LoadedModel:
+    rules = sharding.INFER_RULES
+    return models.load(source, mesh=mesh, dtype=config.judge.dtype, rules=rules)
+
+
 def _plain(chat: jury.Chat) -> list[dict[str, str]]:
     return [{"role": message.role, "content": message.content} for message in chat]
 
 
 def open_tools(
-    config: ml_collections.ConfigDict, loaded: models.LoadedModel, rest: Others
+    config: ml_collections.ConfigDict,
+    loaded: models.LoadedModel,
+    rest: Others,
+    mesh: jax.sharding.Mesh | None,
 ) -> protocol.Tools:
     """What the benchmarks work with while `loaded` is the model under test."""
-    model = speaker.Speaker(loaded, setup.section(speaker.SpeakerConfig, config.speaker))
+    cfg = setup.section(speaker.SpeakerConfig, config.speaker)
+    model = speaker.Speaker(loaded, cfg, mesh=mesh)
     judge = rest.judge or model
     if rest.remote is not None:
         decides = rest.remote

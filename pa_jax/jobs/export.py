@@ -3,20 +3,27 @@
 import dataclasses
 import pathlib
 
+import jax
 import ml_collections
 import tqdm
 from flax import nnx
 
 from pa_jax import models
 from pa_jax.core import checkpoint
+from pa_jax.core import mesh as meshes
 from pa_jax.jobs import setup
 from pa_jax.models import lora
 
 _NEEDED = ("source", "dtype", "int8", "lora")
 
 
-def trained(run_folder: pathlib.Path) -> tuple[models.LoadedModel, int]:
-    """The model of a work directory at its newest good checkpoint, and that checkpoint's step."""
+def trained(
+    run_folder: pathlib.Path, mesh: jax.sharding.Mesh | None = None
+) -> tuple[models.LoadedModel, int]:
+    """The model of a work directory at its newest good checkpoint, and that checkpoint's step.
+
+    On `mesh`, or the first device, whatever the run's own mesh was.
+    """
     path = run_folder / "config.json"
     if not path.is_file():
         raise FileNotFoundError(
@@ -29,10 +36,11 @@ def trained(run_folder: pathlib.Path) -> tuple[models.LoadedModel, int]:
             f"{path} has no model.{' and no model.'.join(lacking)}: another version of pa_jax "
             "wrote it; add what configs/common.py has for its preset, or train again."
         )
-    model = setup.load_model(config)
+    model = setup.load_model(config, mesh)
     if config.model.lora.rank:  # merged into weights that were never rounded to int8
         config.model.int8 = False
-        model = setup.with_adapters(model, config)
+        with meshes.using(mesh):
+            model = setup.with_adapters(model, config)
         graph, params, frozen = lora.split(model.module)
     else:
         (graph, params), frozen = nnx.split(model.module), ()

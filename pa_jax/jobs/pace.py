@@ -49,7 +49,7 @@ def together(
     config: ml_collections.ConfigDict, people: Sequence[talks.Talk]
 ) -> dict[str, float | int]:
     """Seconds of everybody's first turn, inferred together and one at a time."""
-    mesh = chat.chosen_mesh(setup.section(meshes.MeshConfig, config.mesh))
+    mesh = setup.chosen_mesh(config)
     with meshes.using(mesh):
         model = policy.load(config, mesh)
         cfg = setup.section(inferencer.InferConfig, config.infer)

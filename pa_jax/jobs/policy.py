@@ -22,7 +22,7 @@ def load(
     folder = pathlib.Path(config.model.source).expanduser()
     if not (folder / "checkpoints").is_dir():
         return setup.load_model(config, mesh)
-    model, number = export.trained(folder)
+    model, number = export.trained(folder, mesh)
     logging.info("%s: checkpoint of step %d", folder, number)
     if model.module.blocks.lora:
         model = dataclasses.replace(model, module=lora.merge(model.module))

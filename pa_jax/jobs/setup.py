@@ -185,6 +185,15 @@ def mesh(config: ml_collections.ConfigDict, *, rows: Mapping[str, int]) -> jax.s
     return made
 
 
+def chosen_mesh(config: ml_collections.ConfigDict) -> jax.sharding.Mesh | None:
+    """As many devices as config.mesh asks for, the first ones; None for one."""
+    cfg = section(meshes.MeshConfig, config.mesh)
+    if cfg.fsdp == -1:
+        return meshes.make(cfg)
+    count = cfg.fsdp * cfg.tp * cfg.ep
+    return None if count == 1 else meshes.make(cfg, jax.devices()[:count])
+
+
 def check_rows(sizes: Mapping[str, int], rows: Mapping[str, int]) -> None:
     """ValueError unless the data axes of a mesh of these sizes divide each count of rows."""
     data = math.prod(sizes[name] for name in sharding.DATA)

@@ -54,7 +54,7 @@ def configured(opts):
 def timed(config, benchmark, model, calls, desc):
     """Rows by system and id, and what they took; a call is a chunk and its systems."""
     for number in ("warm-up", "timed"):
-        tools = eval_job.open_tools(config, model, eval_job.Others(None, None, None))
+        tools = eval_job.open_tools(config, model, eval_job.Others(None, None, None), None)
         rows, began = {}, time.monotonic()
         for chunk, chosen in tqdm.tqdm(calls, unit="call", desc=f"{desc}, {number}"):
             for made in benchmark.run(chunk, chosen, tools, {}):
@@ -71,7 +71,7 @@ def main(argv=None):
     opts = options(argv)
     config, benchmark = configured(opts)
     config.systems = tuple(opts.systems.split(","))
-    model, chosen = models.load(config.model.source), eval_job.open_systems(config)
+    model, chosen = models.load(config.model.source), eval_job.open_systems(config, None)
     together = [(chunk, chosen) for chunk in benchmark.chunks()]
     of_topic = itertools.groupby(benchmark.dialogues.items, lambda item: item.topic)
     few = {item.id for _, items in of_topic for item in itertools.islice(items, opts.alone)}

@@ -13,6 +13,7 @@ from pa_jax.jobs import eval as eval_job
 
 def config(folder):
     made = importlib.import_module("configs.eval").get_config("tiny")
+    made.mesh.fsdp = 1
     made.benchmarks = ("prefeval_mcq", "single_turn")
     made.systems = ("zero_shot", "oracle")
     made.speaker.trunks, made.speaker.max_new_tokens = (768,), 4
@@ -68,6 +69,17 @@ def test_the_report_has_every_cell_with_its_interval(done, folder):
     assert (done / "eval.png").read_bytes().startswith(b"\x89PNG")
     page = (done / "report.html").read_text()
     assert page.count("<table>") == 3 and "data:image/svg+xml;base64," in page
+
+
+def test_on_a_mesh_the_records_are_those_of_one_device(done, folder, tmp_path):
+    made = config(folder)
+    made.mesh.fsdp, made.mesh.tp = 4, 2
+    eval_job.run(made, tmp_path)
+    one, many = ([*files.read_rows(at / "records.jsonl")] for at in (done, tmp_path))
+    assert len(one) == len(many)
+    for want, got in zip(one, many, strict=True):
+        assert got["measures"] == pytest.approx(want["measures"], abs=1e-4)
+        assert got | {"measures": 0} == want | {"measures": 0}
 
 
 def test_a_second_start_makes_only_what_is_missing(done, folder, tmp_path):

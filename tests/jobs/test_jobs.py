@@ -3,12 +3,17 @@
 import importlib
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from pa_jax import models
 from pa_jax.core import files
+from pa_jax.core import mesh as meshes
+from pa_jax.dialogue import schema
+from pa_jax.evaluate import speaker
 from pa_jax.jobs import export, grpo, judge, sft
 from pa_jax.models import lora, tree
 
@@ -53,6 +58,21 @@ def test_an_exported_run_loads_with_the_trained_weights(trained, tmp_path):
     )
     np.testing.assert_allclose(got, want, atol=1e-5)
     assert np.abs(got - before).max() > 1e-2
+
+
+def test_a_run_opens_on_a_mesh_of_another_shape(trained):
+    mesh = meshes.make(meshes.MeshConfig(fsdp=4, tp=2, ep=1))
+    one, _ = export.trained(trained)
+    many, _ = export.trained(trained, mesh)
+    leaves = jax.tree.leaves(nnx.state(many.module))
+    assert all(x.sharding.mesh.size == 8 for x in leaves)
+    assert any(not x.is_fully_replicated for x in leaves)
+    for got, want in zip(leaves, jax.tree.leaves(nnx.state(one.module)), strict=True):
+        np.testing.assert_array_equal(got, want)
+    talk = [[schema.Message("user", f"Is {n} a number?")] for n in range(3)]
+    cfg = speaker.SpeakerConfig(rows=4, tokens=1024, trunks=(128,), max_new_tokens=4)
+    said = [speaker.Speaker(m, cfg, mesh=on).reply(talk) for m, on in ((one, None), (many, mesh))]
+    assert said[0] == said[1]
 
 
 def test_exporting_a_folder_that_is_no_run_says_so(tmp_path):
