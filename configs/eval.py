@@ -17,6 +17,9 @@ from configs import common
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
     preset = common.check(preset, common.PRESETS)
     small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    trunks = (256, 512, 1024) if small else (256, 512, 1024, 2048, 4096)
+    if laptop and not small:  # on a CPU padding costs its full price
+        trunks = (128, 256, 512, 768, 1024, 1536, 2048, 3072, 4096)
     c = ml_collections.ConfigDict()
     c.job = "eval"
     c.seed = 0  # of items, users and draws
@@ -35,7 +38,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.speaker = {
         "rows": 4 if small else 16,  # trees of chats a call
         "tokens": 4096 if small else 16384 if laptop else 65536,  # a call, padding included
-        "trunks": (256, 512, 1024) if small else (128, 256, 512, 768, 1024, 1536, 2048, 3072, 4096),
+        "trunks": trunks,  # padded lengths of what chats share; the largest is the window
         "max_new_tokens": 8 if small else 64 if laptop else 300,
     }
     c.judge = {
