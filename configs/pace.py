@@ -1,6 +1,6 @@
-"""How fast the agent is here: users inferred together or alone, and a chat turn beside its reply.
+"""How fast the agent is here: its store, users inferred together or alone, a chat turn's cost.
 
-python -m pa_jax.main --config=configs/pace.py                             512 dialogues, 12 turns
+python -m pa_jax.main --config=configs/pace.py             8192 turns stored, 512 inferred, 12 chatted
 python -m pa_jax.main --config=configs/pace.py "--config.parts=('turn',)" --config.model.source=RUN
 """
 
@@ -24,7 +24,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.split = "heldout"  # of the users: train | heldout
     c.infer = common.inference(preset)  # together; the chat has rows of its own
     c.users = 4 * c.infer.rows  # users inferred together
-    c.parts = ("infer", "turn")  # infer: together against alone; turn: beside the reply alone
+    # store: applies and reads a second; infer: together against alone; turn: beside its reply alone
+    c.parts = ("store", "infer", "turn")
     c.warm = 1 if small else 3  # chat turns before it is measured
     c.turns = 3 if small else 12  # chat turns that are measured
     return c

@@ -1,12 +1,15 @@
-"""How fast the agent is here: users inferred together, and what a chat turn costs beside its reply.
+"""How fast the agent is here: its store, users inferred together, and what a chat turn costs.
 
+store  turns applied one after the other to a new SQLite file, and profiles read from it
 infer  the same turns of many users, all together and one at a time; what comes of them is compared
 turn   a user's chat, each turn as it is, then its reply alone: the same prompt and the same tokens
 """
 
 import copy
+import itertools
 import json
 import pathlib
+import tempfile
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -18,11 +21,13 @@ import tqdm
 from pa_jax.agent import answering, inferencer, responder, session
 from pa_jax.core import files
 from pa_jax.core import mesh as meshes
+from pa_jax.dialogue import snippet
 from pa_jax.evaluate import talks
 from pa_jax.jobs import chat, infer, policy, setup
-from pa_jax.profile import store, turns
+from pa_jax.profile import facts, store, taxonomy, turns
 
-PARTS = ("infer", "turn")
+PARTS = ("store", "infer", "turn")
+READS = 8  # of each profile
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
@@ -36,6 +41,9 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     setup.open_workdir(config, workdir)
     people, _, _ = infer.read(config, workdir)
     report: dict[str, Any] = {"device": jax.devices()[0].device_kind, "devices": jax.device_count()}
+    if "store" in config.parts:
+        report["store"] = stored(workdir, people)
+        files.atomic_write(workdir / "report.json", json.dumps(report, indent=2) + "\n")
     if "infer" in config.parts:
         report["infer"] = together(config, people)
         files.atomic_write(workdir / "report.json", json.dumps(report, indent=2) + "\n")
@@ -43,6 +51,43 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         report["turn"] = beside(config, workdir, people[0])
         files.atomic_write(workdir / "report.json", json.dumps(report, indent=2) + "\n")
     tqdm.tqdm.write(json.dumps(report, indent=2))
+
+
+def stored(workdir: pathlib.Path, people: Sequence[talks.Talk]) -> dict[str, float | int]:
+    """Gold statements applied turn by turn, each turn durable before the next, then read back.
+
+    A statement goes into whichever slot its number gives: nothing is inferred here.
+    """
+    slots = itertools.cycle(slot.path for slot in taxonomy.Taxonomy.load().subcategories)
+    said = []
+    for talk in people:
+        for number, turn in enumerate(talk.turns):
+            parsed = snippet.parse(talk.gold(number))
+            if isinstance(parsed, snippet.ParseFailure):
+                raise ValueError(f"user {talk.user!r:.60}, turn {number}: {parsed.reason}")
+            ops = [
+                facts.FactOp(facts.ADD, statement, next(slots), None, "neutral", "stated", 0.9)
+                for statement in parsed.statements
+            ]
+            if ops:
+                said.append((talk.user, ops, facts.Source(turn.session, number, turn.user)))
+    with tempfile.TemporaryDirectory(dir=workdir) as folder:
+        profiles = store.ProfileStore(f"sqlite:///{folder}/profiles.db")
+        began = time.monotonic()
+        for user, ops, source in said:
+            profiles.apply(user, ops, source, now=talks.NOW + source.turn * talks.TURN)
+        wrote = time.monotonic() - began
+        now, users = talks.NOW + talks.TURN * 1000, [talk.user for talk in people] * READS
+        began = time.monotonic()
+        read = sum(len(profiles.facts(user, now=now)) for user in users)
+        took = time.monotonic() - began
+        profiles.close()
+    return {
+        "applies": len(said),
+        "facts": read // READS,
+        "applies_a_second": round(len(said) / wrote, 1),
+        "reads_a_second": round(len(users) / took, 1),
+    }
 
 
 def together(

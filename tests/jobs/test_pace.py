@@ -6,7 +6,8 @@ import json
 import jaxtyping
 import pytest
 
-from pa_jax.jobs import pace
+from pa_jax.dialogue import snippet
+from pa_jax.jobs import infer, pace
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def test_both_parts_compare_like_with_like(tmp_path, unchecked):
     config = importlib.import_module("configs.pace").get_config("tiny")
     config.data.heldout_users, config.agent.max_new_tokens = 5, 4
     config.infer.rows, config.users = 1, 4
-    config.warm, config.turns = 1, 2
+    config.warm, config.turns, config.parts = 1, 2, ("infer", "turn")
     pace.run(config, tmp_path)
     report = json.loads((tmp_path / "report.json").read_text())
     infer, turn = report["infer"], report["turn"]
@@ -30,6 +31,19 @@ def test_both_parts_compare_like_with_like(tmp_path, unchecked):
     assert turn["seconds_until_first_piece"] <= turn["seconds"]
     ratio = turn["seconds"] / turn["seconds_reply_alone"]
     assert turn["added"] == pytest.approx(ratio - 1, abs=0.2 * ratio)
+
+
+def test_the_store_keeps_what_is_counted(tmp_path):
+    config = importlib.import_module("configs.pace").get_config("tiny")
+    config.data.heldout_users, config.parts = 3, ("store",)
+    pace.run(config, tmp_path)
+    stored = json.loads((tmp_path / "report.json").read_text())["store"]
+    people, _, _ = infer.read(config, tmp_path)
+    golds = [snippet.parse(talk.gold(k)) for talk in people for k in range(len(talk.turns))]
+    assert stored["applies"] == sum(bool(gold.statements) for gold in golds) > 0
+    assert stored["facts"] == sum(len(gold.statements) for gold in golds)
+    assert stored["applies_a_second"] > 0 and stored["reads_a_second"] > 0
+    assert not list(tmp_path.glob("**/*.db"))
 
 
 def test_unknown_parts_are_named(tmp_path):
