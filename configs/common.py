@@ -2,7 +2,8 @@
 
 import ml_collections
 
-BUCKETS = (160, 192, 224, 256, 384)  # of a laptop's prompts: on a CPU padding costs its full price
+# Of a laptop's prompts: on a CPU padding costs its full price.
+BUCKETS = (128, 160, 192, 224, 256, 384)
 PRESETS = ("smollm2", "tiny", "qwen3-0.6b", "qwen3-4b-lora", "qwen3-4b")
 
 

@@ -16,8 +16,8 @@ from pa_jax.infer import buckets, engine, sampling
 from pa_jax.judge import forward
 
 # Few: all that a server may need is compiled before its first request.
-TRUNKS = (16, 64, 128, 256, 512, 1024)  # tokens of a turn that statements are held against
-NODES = (24, 64, 128, 256, 1024)  # of a statement; most have 8 to 15
+TRUNKS = (8, 48, 80, 128, 256, 512, 1024)  # tokens of a turn that statements are held against
+NODES = (16, 24, 64, 128, 256, 1024)  # of a statement; most have 8 to 15
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 The prompts end where the name of a thing would follow. Of all words of a slot, weighed, the
 probability that one of them comes next is divided by the same after requests that ask for nothing
-in particular: log p(slot | request) - log p(slot). A prefill of each prompt serves all slots;
-nothing is decoded, and what the user typed is one line of plain text.
+in particular: log p(slot | request) - log p(slot). The prompts of a request are a tree whose trunk
+is what the user typed, one line of plain text. A prefill serves all slots; nothing is decoded.
 """
 
 import functools
@@ -21,9 +21,10 @@ from pa_jax.core import sharding
 from pa_jax.core.typing import Array, Float, Int
 from pa_jax.infer import buckets, engine
 
-PROMPTS = (  # two ask better than one, a third adds nothing
-    "User: {}\nTo answer this well, the assistant should know which kind of",
-    "User: {}\nTopics of this request:",
+TRUNK = "User: {}"
+BRANCHES = (  # two ask better than one, a third adds nothing
+    "\nTo answer this well, the assistant should know which kind of",
+    "\nTopics of this request:",
 )
 NOTHING = (  # requests without a topic, whose mean is the prior
     "Can you help me with something?",
@@ -33,7 +34,7 @@ NOTHING = (  # requests without a topic, whose mean is the prior
     "What's 12 percent of 80?",
     "Thanks, that was helpful.",
 )
-TRUNKS = (48, 64, 80, 96, 128, 192, 384)  # tokens of a prompt; what is longer is cut at its start
+TRUNKS = (32, 48, 64, 96, 128, 192, 384)  # tokens of a request; what is longer is cut at its start
 FLOOR = 1e-7  # of a probability
 
 
@@ -41,13 +42,13 @@ FLOOR = 1e-7  # of a probability
 def next_probs(
     graph: nnx.GraphDef,
     state: Any,
-    ids_np: Int[Array, "n p"],
-    length_n: Int[Array, " n"],
+    trunks: tuple[Int[Array, "n p"], Int[Array, " n"]],
+    branches: tuple[Int[Array, "n k o"], Int[Array, "n k"]],
     token_w: Int[Array, " w"],
-) -> Float[Array, "n w"]:
-    """Probability of each of some tokens right after every prompt, float32."""
-    logits_nv, _ = engine.prefill(nnx.merge(graph, state), ids_np, length_n)
-    return jax.nn.softmax(logits_nv.astype(jnp.float32), axis=-1)[:, token_w]
+) -> Float[Array, "n k w"]:
+    """Probability of each of some tokens right after every branch, float32."""
+    logits_nkv, *_ = engine.prefill_openings(nnx.merge(graph, state), trunks, branches)
+    return jax.nn.softmax(logits_nkv.astype(jnp.float32), axis=-1)[..., token_w]
 
 
 class Topics:
@@ -56,13 +57,15 @@ class Topics:
     def __init__(
         self, model, lexicon: overlap.Overlap, *, rows: int, mesh: jax.sharding.Mesh | None
     ) -> None:
-        """`model` is a LoadedModel; up to `rows` prompts go in at a time, two a request."""
+        """`model` is a LoadedModel; up to `rows` requests go in at a time."""
         if model.tokenizer is None:
             raise ValueError(
                 "the decision to ask got a model without a tokenizer; load an instruct checkpoint."
             )
         self._words, self._rows, self._mesh = model.tokenizer, rows, mesh
         self._graph, self._state = nnx.split(model.module)
+        ends = [self._words.encode(text) for text in BRANCHES]
+        self._branches = buckets.pad_rows(ends, max(map(len, ends)))
         first = [self._words.encode(f" {word}")[0] for word in lexicon.words]
         self._tokens, place = np.unique(np.array(first, np.int32), return_inverse=True)
         weights = (lexicon.weights * lexicon.idf) ** 2
@@ -75,7 +78,7 @@ class Topics:
     def warm_up(self) -> None:
         """Compiles every program of `score`."""
         for trunk in TRUNKS:
-            for rows in (len(PROMPTS), self._rows):
+            for rows in sorted({1, self._rows} if self._mesh is None else {self._rows}):
                 with meshes.using(self._mesh):
                     args = self._args(buckets.pad_rows([[0] * trunk] * rows, trunk))
                     next_probs.lower(*args).compile()
@@ -85,27 +88,28 @@ class Topics:
         return (np.log(self._spread(texts) + FLOOR) - self._prior).mean(axis=0)
 
     def _spread(self, texts: Sequence[str]) -> Float[np.ndarray, "k n s"]:
-        """Of each prompt, text and slot, the weighed probability that a word of it comes next."""
-        probs = self._probs([self._encoded(prompt, text) for prompt in PROMPTS for text in texts])
-        return (probs @ self._weights.T).reshape(len(PROMPTS), len(texts), -1)
-
-    def _probs(self, prompts: Sequence[Sequence[int]]) -> Float[np.ndarray, "n w"]:
-        fits = [buckets.fit(len(prompt), TRUNKS, what="request") for prompt in prompts]
-        out = np.zeros((len(prompts), len(self._tokens)), np.float32)
-        order = sorted(range(len(prompts)), key=fits.__getitem__)
+        """Of each branch, text and slot, the weighed probability that a word of it comes next."""
+        trunks = [self._encoded(text) for text in texts]
+        fits = [buckets.fit(len(trunk), TRUNKS, what="request") for trunk in trunks]
+        out = np.zeros((len(texts), len(BRANCHES), len(self._tokens)), np.float32)
+        order = sorted(range(len(texts)), key=fits.__getitem__)
         while order:
             chosen, order = order[: self._rows], order[self._rows :]
-            few = len(chosen) <= len(PROMPTS) and self._mesh is None  # one user's turn
-            empty = [[0]] * ((len(PROMPTS) if few else self._rows) - len(chosen))
-            batch = buckets.pad_rows([*(prompts[i] for i in chosen), *empty], fits[chosen[-1]])
+            one = len(chosen) == 1 and self._mesh is None  # one user's turn
+            empty = [[0]] * ((1 if one else self._rows) - len(chosen))
+            batch = buckets.pad_rows([*(trunks[i] for i in chosen), *empty], fits[chosen[-1]])
             with meshes.using(self._mesh):
                 out[chosen] = sharding.fetch(next_probs(*self._args(batch)))[: len(chosen)]
-        return out
+        return np.moveaxis(out @ self._weights.T, 1, 0)
 
-    def _args(self, batch: Sequence[np.ndarray]) -> tuple[Any, ...]:
-        put = (sharding.put(x, self._mesh, "rows") for x in batch)
-        return self._graph, self._state, *put, jnp.asarray(self._tokens)
+    def _args(self, trunks: tuple[np.ndarray, np.ndarray]) -> tuple[Any, ...]:
+        rows = len(trunks[0])
+        branches = (np.repeat(x[None], rows, axis=0) for x in self._branches)
+        trunk, branch = (
+            tuple(sharding.put(x, self._mesh, "rows") for x in pair) for pair in (trunks, branches)
+        )
+        return self._graph, self._state, trunk, branch, jnp.asarray(self._tokens)
 
-    def _encoded(self, prompt: str, text: str) -> list[int]:
-        ids = self._words.encode(prompt.replace("{}", " ".join(text.split())))
+    def _encoded(self, text: str) -> list[int]:
+        ids = self._words.encode(TRUNK.replace("{}", " ".join(text.split())))
         return ids[-TRUNKS[-1] :]

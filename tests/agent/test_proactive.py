@@ -4,11 +4,15 @@ import dataclasses
 import datetime
 import types
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from configs import common
 from pa_jax import models
-from pa_jax.agent import proactive, responder, topics
+from pa_jax.agent import overlap, proactive, responder, topics
+from pa_jax.infer import engine
 from pa_jax.jobs import setup
 from pa_jax.profile import facts, taxonomy
 
@@ -181,10 +185,27 @@ def test_hostile_words_are_data(tiny, decider, odd):
     assert decider.decide([asked], now=NOW)[0].slot == SEAT
     encode = topics.Topics._encoded
     reader = types.SimpleNamespace(_words=tiny.tokenizer)
-    for prompt in topics.PROMPTS:
-        ids = encode(reader, prompt, asked.words[-200:])
-        assert not set(ids) & set(tiny.tokenizer.added.values())
-        assert tiny.tokenizer.decode(ids).count("\n") == prompt.count("\n")
+    ids = encode(reader, asked.words[-200:])
+    assert not set(ids) & set(tiny.tokenizer.added.values())
+    assert "\n" not in tiny.tokenizer.decode(ids)
+
+
+@pytest.mark.parametrize("count", (1, 5))
+def test_a_request_is_the_trunk_of_its_prompts(tiny, count):
+    """Scores of the tree equal those of each prompt by itself, in any batch."""
+    texts = [f"Which seat {'on the plane ' * i}?" for i in range(count)]
+    scorer = topics.Topics(tiny, overlap.Overlap(taxonomy.Taxonomy.load()), rows=4, mesh=None)
+
+    def alone(text, branch):
+        ids = tiny.tokenizer.encode(topics.TRUNK.format(text))
+        ids += tiny.tokenizer.encode(branch)
+        logits, _ = engine.prefill(tiny.module, jnp.array([ids]), jnp.array([len(ids)]))
+        probs = jax.nn.softmax(logits[0])[scorer._tokens]
+        return np.log(scorer._weights @ np.asarray(probs) + topics.FLOOR)
+
+    whole = np.array([[alone(" ".join(t.split()), b) for b in topics.BRANCHES] for t in texts])
+    want = (whole - scorer._prior[:, 0]).mean(axis=1)
+    np.testing.assert_allclose(scorer.score(texts), want, rtol=0, atol=2e-4)
 
 
 def test_an_answer_moves_the_needs_that_its_words_fall_on(tiny):
