@@ -81,7 +81,7 @@ def failures(url: sa.URL) -> Iterator[None]:
 
 
 def engine(url: sa.URL) -> sa.Engine:
-    """An engine whose transactions begin as `write` and `read` need them; connects on use."""
+    """An engine for `write`, `read` and `snapshot`, which begin transactions; connects on use."""
     if url.drivername != "sqlite":
         return sa.create_engine(url, hide_parameters=True, pool_pre_ping=True, max_overflow=64)
     made = sa.create_engine(
@@ -91,29 +91,23 @@ def engine(url: sa.URL) -> sa.Engine:
         connect_args={"timeout": WAIT_SECONDS, "check_same_thread": False},
     )
     event.listen(made, "connect", _prepare_sqlite)
-    event.listen(made, "begin", _begin_sqlite)
     return made
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    connection.isolation_level = None  # sqlite3 begins nothing of its own: _begin_sqlite does
+    connection.isolation_level = None  # sqlite3 begins nothing of its own: write and snapshot do
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: survives a killed process
 
 
-def _begin_sqlite(connection: sa.Connection) -> None:
-    begin = connection.get_execution_options().get("begin")
-    if begin is not None:
-        connection.exec_driver_sql(begin)
-
-
 @contextlib.contextmanager
 def write(made: sa.Engine) -> Iterator[sa.Connection]:
     """One transaction that may write; on SQLite no other one writes meanwhile."""
-    with made.connect().execution_options(begin="BEGIN IMMEDIATE") as connection:
-        with connection.begin():
-            yield connection
+    with made.connect() as connection, connection.begin():
+        if made.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield connection
 
 
 @contextlib.contextmanager
@@ -126,11 +120,12 @@ def read(made: sa.Engine) -> Iterator[sa.Connection]:
 @contextlib.contextmanager
 def snapshot(made: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction whose SELECTs all see one state."""
-    options = {"begin": "BEGIN"}
-    if made.dialect.name == "postgresql":
-        options["isolation_level"] = "REPEATABLE READ"
-    with made.connect().execution_options(**options) as connection:
+    with made.connect() as connection:
+        if made.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ")
         with connection.begin():
+            if made.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN")
             yield connection
 
 
