@@ -90,9 +90,10 @@ class Placer:
         return [self._placed(*each) for each in zip(said, words + asked, known, strict=True)]
 
     def warm_up(self) -> None:
-        """Compiles every program of `place`."""
-        self._categories.warm_up()
-        self._slots.warm_up()
+        """Compiles every program of `place`: none where words decide alone."""
+        if self.cfg.sure > 0:
+            self._categories.warm_up()
+            self._slots.warm_up()
 
     def scores(
         self, said: Sequence[str]

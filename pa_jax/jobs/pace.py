@@ -157,6 +157,8 @@ def beside(
     config = copy.deepcopy(config)
     config.infer.rows = 1
     (infers, decides, prompts), engine = chat.open_parts(config)
+    infers.warm_up()
+    decides.warm_up()
     kept, again = _Kept(prompts), _Again(engine)
     profiles = store.ProfileStore(f"sqlite:///{workdir}/pace.db")
     cfg = setup.section(session.AgentConfig, config.agent)
