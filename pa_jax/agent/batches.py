@@ -1,5 +1,6 @@
 """One model behind few batch sizes: a lone user does not pay for the rows of a full batch."""
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Sequence
@@ -30,7 +31,9 @@ class Written:
 
 @runtime_checkable
 class Writes(Protocol):
-    """What Engines and Served do."""
+    """What Engines and Served do; `device` is held around other programs on their devices."""
+
+    device: contextlib.AbstractContextManager[None]
 
     def warm_up(self, max_new_tokens: int) -> None: ...
 
@@ -79,6 +82,7 @@ class Engines:
         mesh: jax.sharding.Mesh | None,
     ):
         self.rows, self._trunks = rows, tuple(trunks)
+        self.device = contextlib.nullcontext()  # nobody else is on it
         self._by_rows = {
             n: engine.Engine(model, mesh=mesh, rows=n, trunks=trunks) for n in sizes(rows, mesh)
         }
@@ -127,7 +131,7 @@ class Served:
 
     def __init__(self, serves: Any, wait_seconds: float):
         """`serves` is a live.Live; room in its queue is waited for that long."""
-        self.serves, self.wait_seconds = serves, wait_seconds
+        self.serves, self.wait_seconds, self.device = serves, wait_seconds, serves.device
 
     def warm_up(self, max_new_tokens: int) -> None:
         """Nothing: who owns the engine warms it up."""
