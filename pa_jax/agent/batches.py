@@ -17,7 +17,7 @@ from pa_jax.infer import buckets, engine, sampling
 from pa_jax.judge import forward
 
 # Few: all that a server may need is compiled before its first request.
-TRUNKS = (8, 48, 80, 128, 256, 512, 1024)  # tokens of a turn that statements are held against
+TRUNKS = (8, 48, 80, 112, 160, 256, 512, 1024)  # tokens of a turn that statements are held against
 NODES = (16, 64, 128, 256, 1024)  # of a statement; most have 8 to 15
 
 
