@@ -1,6 +1,6 @@
 """How fast the agent is here: its store, users inferred together or alone, a chat turn's cost.
 
-python -m pa_jax.main --config=configs/pace.py           stores 8192 turns, infers 512, chats 12
+python -m pa_jax.main --config=configs/pace.py           stores 5908 turns, infers 512, chats 12
 python -m pa_jax.main --config=configs/pace.py "--config.parts=('turn',)" --config.model.source=RUN
 """
 

@@ -1,6 +1,5 @@
 """One model behind few batch sizes: a lone user does not pay for the rows of a full batch."""
 
-import contextlib
 import dataclasses
 import functools
 from collections.abc import Sequence
@@ -31,9 +30,7 @@ class Written:
 
 @runtime_checkable
 class Writes(Protocol):
-    """What Engines and Served do; `device` is held around other programs on their devices."""
-
-    device: contextlib.AbstractContextManager[None]
+    """What Engines and Served do."""
 
     def warm_up(self, max_new_tokens: int) -> None: ...
 
@@ -82,7 +79,6 @@ class Engines:
         mesh: jax.sharding.Mesh | None,
     ):
         self.rows, self._trunks = rows, tuple(trunks)
-        self.device = contextlib.nullcontext()  # nobody else is on it
         self._by_rows = {
             n: engine.Engine(model, mesh=mesh, rows=n, trunks=trunks) for n in sizes(rows, mesh)
         }
@@ -131,7 +127,7 @@ class Served:
 
     def __init__(self, serves: Any, wait_seconds: float):
         """`serves` is a live.Live; room in its queue is waited for that long."""
-        self.serves, self.wait_seconds, self.device = serves, wait_seconds, serves.device
+        self.serves, self.wait_seconds = serves, wait_seconds
 
     def warm_up(self, max_new_tokens: int) -> None:
         """Nothing: who owns the engine warms it up."""

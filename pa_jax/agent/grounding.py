@@ -33,11 +33,11 @@ class Grounder:
         before = [read.turn(turn) for turn in turns]
         made: list[list[float]] = [[] for _ in turns]
         order = [i for i, row in enumerate(branches) if row]
-        longest = [
-            buckets.fit(max(map(len, row), default=1), batches.NODES, what="statement")
-            for row in branches
-        ]
-        order.sort(key=lambda i: (len(branches[i]) > WIDTHS[0], longest[i], len(before[i])))
+        node = {
+            i: buckets.fit(max(map(len, branches[i])), batches.NODES, what="statement")
+            for i in order
+        }
+        order.sort(key=lambda i: (len(branches[i]) > WIDTHS[0], node[i], len(before[i])))
         for start in range(0, len(order), self.model.rows):
             chosen = order[start : start + self.model.rows]
             gains = self._gains([before[i] for i in chosen], [branches[i] for i in chosen])

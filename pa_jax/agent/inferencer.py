@@ -196,14 +196,12 @@ class Inferencer:
         if trusted:
             gains = [[math.inf] * len(row) for row in statements]
         else:
-            with self._writes.device:
-                gains = self.grounder.gains(episodes, statements)
+            gains = self.grounder.gains(episodes, statements)
         for draft, row in zip(drafts, gains, strict=True):
             draft.ground(row, self.cfg.grounding)
         said = [statement for draft in drafts for statement in draft.statements]
         held = [draft.turn.profile for draft in drafts for _ in draft.statements]
-        with self._writes.device:
-            placed = iter(self.placer.place(said, held))
+        placed = iter(self.placer.place(said, held))
         made = []
         for draft in drafts:
             slots = [next(placed).slot for _ in draft.statements]

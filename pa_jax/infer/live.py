@@ -1,9 +1,7 @@
 """Continuous batching: requests of many threads decode side by side on one model, text streams out.
 
 A worker thread owns the device. Between two chunks it frees the rows of requests that have ended
-and lets waiting ones in, first come, first served; nobody waits for the longest reply. Who has
-programs of his own to run waits in line for `device`: on a CPU two programs side by side take
-longer than one after the other.
+and lets waiting ones in, first come, first served; nobody waits for the longest reply.
 """
 
 import atexit
@@ -54,30 +52,6 @@ class Load:
     running: int
     waiting: int
     tokens: int
-
-
-class Line:
-    """A lock that is passed on in the order in which it was asked for."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._line: collections.deque[object] = collections.deque()  # the first holds it
-
-    def __enter__(self) -> None:
-        me = object()
-        with self._changed:
-            self._line.append(me)
-            try:
-                self._changed.wait_for(lambda: self._line[0] is me)
-            except BaseException:  # a signal
-                self._line.remove(me)
-                self._changed.notify_all()
-                raise
-
-    def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._line.popleft()
-            self._changed.notify_all()
 
 
 class Ticket:
@@ -197,7 +171,7 @@ class Live:
         self.model, self.queue = model, queue
         run = engine.Engine(model, mesh=mesh)
         self._batch = batch.Batch(run, rows=rows, trunk=trunk, slots=slots, chunk=chunk)
-        self.device = Line()  # held while programs run
+        self._device = threading.Lock()  # held while programs run
         self._changed = threading.Condition()  # guards what follows
         self._waiting: collections.deque[Ticket] = collections.deque()
         self._running: dict[int, Ticket] = {}
@@ -262,7 +236,7 @@ class Live:
 
     def warm_up(self) -> None:
         """Compile every program, so that no request waits for one; before the first of them."""
-        with self.device:
+        with self._device:
             if self.load().running:
                 raise RuntimeError("requests are running; call warm_up() before the first of them.")
             self._batch.warm_up()
@@ -311,7 +285,7 @@ class Live:
     def _work(self) -> None:
         try:
             while self._awake():
-                with self.device:
+                with self._device:
                     self._let_in()
                     self._draw()
         finally:  # an error goes on to threading.excepthook; every ticket hears of it first

@@ -54,7 +54,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
 
 
 def stored(workdir: pathlib.Path, people: Sequence[talks.Talk]) -> dict[str, float | int]:
-    """Gold statements applied turn by turn, each turn durable before the next, then read back.
+    """Gold statements applied turn by turn, each turn committed before the next, then read back.
 
     A statement goes into whichever slot its number gives: nothing is inferred here.
     """
