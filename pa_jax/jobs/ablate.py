@@ -69,7 +69,8 @@ def arm_config(
 ) -> ml_collections.ConfigDict:
     """The grpo config of one arm."""
     made = config.copy_and_resolve_references()
-    del made.arms, made.checkpoints
+    with made.unlocked():
+        del made.arms, made.checkpoints
     made.job = "grpo"
     made.reward.weights, made.reward.aggregate = reward
     return made

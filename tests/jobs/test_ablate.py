@@ -19,6 +19,7 @@ def config(*arms):
     made.data.users, made.eval.episodes, made.eval.rows = 2, 2, 8
     made.judge.kind = "reference"
     made.train.steps, made.train.save_every = 1, 1
+    made.lock()  # as the command line does
     return made
 
 
@@ -31,6 +32,15 @@ def test_every_subset_of_the_criteria_is_an_arm_once():
     assert list(ablate.chosen(("inform", "all"))) == ["all", "inform"]
     with pytest.raises(ValueError, match="'informed': choose among"):
         ablate.chosen(("informed",))
+
+
+def test_an_arm_is_a_grpo_config_with_its_own_reward():
+    asked = config()  # locked, as the command line gives it
+    made = ablate.arm_config(asked, ((0.0, 0.0, 1.0, 0.0), "per_criterion"))
+    assert set(made) == set(importlib.import_module("configs.grpo").get_config("tiny"))
+    assert made.job == "grpo" and made.rollout == asked.rollout
+    assert made.reward.weights == (0.0, 0.0, 1.0, 0.0) and asked.reward.weights == (1.0,) * 4
+    assert made.reward.aggregate == "per_criterion"
 
 
 @pytest.mark.slow
