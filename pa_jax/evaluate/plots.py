@@ -136,12 +136,14 @@ def _curves(axis, found: Sequence[tables.Entry]) -> None:
 
 def _against_level(axis, found: Sequence[tables.Entry]) -> None:
     levels = sorted({tables.level_of(entry.part) for entry in found} - {None})
-    for label in dict.fromkeys(map(_label, found)):
-        of = [entry for entry in found if _label(entry) == label]
+    kinds = dict.fromkeys(tables.kind_of(entry.part) for entry in found)
+    for label, kind in dict.fromkeys((_label(e), tables.kind_of(e.part)) for e in found):
+        of = [e for e in found if (_label(e), tables.kind_of(e.part)) == (label, kind)]
         values = [entry.measures[tables.main_measure(list(entry.measures))] for entry in of]
         at = [levels.index(tables.level_of(entry.part)) for entry in of]
         mean = [x.mean for x in values]
-        axis.errorbar(at, mean, yerr=_error(values), capsize=2, marker="o", label=label)
+        shown = f"{label} {kind}" if len(kinds) > 1 else label
+        axis.errorbar(at, mean, yerr=_error(values), capsize=2, marker="o", label=shown)
     axis.set_xticks(range(len(levels)), [str(level) for level in levels])
     noise = "N=" in found[0].part
     axis.set_xlabel("pairs of noise before the question" if noise else "turns", fontsize=8)

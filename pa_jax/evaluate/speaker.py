@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +53,7 @@ class Said:
 
 @dataclasses.dataclass(frozen=True)
 class Scored:
-    """Log-probs of the labels as the next token; `cut` as in Said."""
+    """Log-probs of the labels as the next token, or of whole replies; `cut` as in Said."""
 
     logp: np.ndarray
     cut: int
@@ -121,12 +121,12 @@ class Speaker:
         self, prompts: list[list[int]], limit: int, temperature: float, seed: int, step: int
     ) -> list[Said]:
         slots = buckets.fit(limit, engine.SLOTS, what="max_new_tokens")
-        trees = [_Tree(0, *tree) for tree in _trees(prompts)]
+        trees = [dataclasses.replace(tree, room=slots) for tree in _grown([prompts])]
         how = sampling.settings(temperature)
         base = keys.stream_key(seed, keys.Stream.EVAL, step)
         out: list[Said | None] = [None] * len(prompts)
-        for chosen in self._batches(trees, slots):
-            (trunk, rest, _), (trunk_len, rest_len, _) = self._padded(chosen, slots)
+        for chosen in self._batches(trees):
+            (trunk, rest, _), (trunk_len, rest_len, _) = self._padded(chosen)
             places = np.zeros(rest_len.shape, np.int32)
             for row, tree in enumerate(chosen):
                 places[row, : len(tree.places)] = tree.places
@@ -151,41 +151,72 @@ class Speaker:
         The chats of a group should share their beginning: it is computed once for all of them.
         """
         label = jnp.asarray(self._tokens(labels), jnp.int32)
+
+        def score_of(packed: score.TreeIds) -> jax.Array:
+            return score.labelled(*self._parts(), packed, label)[0][:, :, 0]
+
         start = self.words.encode(opening)
         made = [[self.fit(chat, room=len(start)) for chat in chats] for chats in groups]
-        self.asked += sum(len(ids) for of in made for ids, _ in of)
         trees = [
-            _Tree(i, places, trunk, rest)
-            for i, chats in enumerate(made)
-            for places, trunk, rest in _trees([ids + start for ids, _ in chats])
+            dataclasses.replace(
+                tree,
+                rest=[ids[:-1] for ids in tree.rest],
+                leaves=[[ids[-1:]] for ids in tree.rest],
+            )
+            for tree in _grown([[ids + start for ids, _ in chats] for chats in made])
         ]
-        out: list[list[Scored | None]] = [[None] * len(chats) for chats in groups]
-        for chosen in self._batches(trees, score.NODES[0]):
-            logp = self._label_logp(chosen, label)
+        return self._scored(made, trees, score_of)
+
+    def reply_logprobs(
+        self, groups: Sequence[Sequence[Chat]], texts: Sequence[Sequence[Sequence[str]]]
+    ) -> list[list[Scored]]:
+        """Log-prob of each of a chat's `texts` as the beginning of its reply, summed over tokens.
+
+        The chats of a group should share their beginning, and the texts of a chat share the chat:
+        one tree a group, its chats the branches, their texts the leaves.
+        """
+        replies = [[[self.words.encode(text) for text in of] for of in chats] for chats in texts]
+        if not all(ids for chats in replies for of in chats for ids in of):
+            raise ValueError("a reply to be scored is empty: give it at least one token.")
+        room = max((len(ids) for chats in replies for of in chats for ids in of), default=0)
+        made = [[self.fit(chat, room=room) for chat in chats] for chats in groups]
+        trees = [
+            dataclasses.replace(tree, leaves=[replies[tree.group][place] for place in tree.places])
+            for tree in _grown([[ids for ids, _ in chats] for chats in made])
+        ]
+
+        def score_of(packed: score.TreeIds) -> jax.Array:
+            return score.leaf_scored(*self._parts(), packed).sum(axis=-1)
+
+        return self._scored(made, trees, score_of)
+
+    def _scored(
+        self,
+        made: Sequence[Sequence[tuple[list[int], int]]],
+        trees: Sequence["_Tree"],
+        score_of: Callable[[score.TreeIds], jax.Array],
+    ) -> list[list[Scored]]:
+        """Scored by chat, of trees with leaves; `score_of` gives a row of numbers a branch."""
+        self.asked += sum(len(ids) for of in made for ids, _ in of)
+        out: list[list[Scored | None]] = [[None] * len(chats) for chats in made]
+        for chosen in self._batches(trees):
+            ids, lengths = self._padded(chosen)
+            packed = score.placed(ids, lengths, self.mesh)
+            self.prefilled += sum(x.size for x in ids)
+            with meshes.using(self.mesh):
+                logp = sharding.fetch(score_of(packed))
             for row, tree in enumerate(chosen):
                 for k, place in enumerate(tree.places):
-                    out[tree.group][place] = Scored(logp[row, k, 0], made[tree.group][place][1])
+                    out[tree.group][place] = Scored(logp[row, k], made[tree.group][place][1])
         return out
 
-    def _label_logp(self, trees: Sequence["_Tree"], label: jax.Array) -> np.ndarray:
-        """[rows, g, 1, k] of trees that go in together."""
-        ids, lengths = self._padded(trees, score.NODES[0], leaf=1)
-        packed = score.placed(ids, lengths, self.mesh)
-        self.prefilled += sum(x.size for x in ids)
-        with meshes.using(self.mesh):
-            logp, _ = sharding.fetch(score.labelled(*self._parts(), packed, label))
-        return logp
-
-    def _padded(self, trees: Sequence["_Tree"], behind: int, *, leaf: int = 0) -> tuple:
-        """score.padded of a batch; the last `leaf` tokens of each rest are a leaf.
-
-        A rest takes `behind` more slots.
-        """
+    def _padded(self, trees: Sequence["_Tree"]) -> tuple:
+        """score.padded of a batch."""
         return score.padded(
             [tree.trunk for tree in trees],
-            [[ids[: len(ids) - leaf] for ids in tree.rest] for tree in trees],
-            [[[ids[-leaf:]] for ids in tree.rest] for tree in trees] if leaf else None,
-            rows=self._filled(trees, behind),
+            [tree.rest for tree in trees],
+            [tree.leaves for tree in trees] if trees[0].leaves else None,
+            rows=self._filled(trees),
             trunks=self.cfg.trunks,
             nodes=self._nodes(),
         )
@@ -286,32 +317,33 @@ class Speaker:
         """Padded lengths of what follows a trunk, the answer's first tokens included."""
         return tuple(sorted({*score.NODES, *self.cfg.trunks}))
 
-    def _shape(self, tree: "_Tree") -> tuple[int, int, int]:
+    def _shape(self, tree: "_Tree") -> tuple[int, int, int, int]:
+        """Branches, padded trunk, slots behind a branch, padded branch."""
         trunk = buckets.fit(len(tree.trunk), self.cfg.trunks, what="prompt")
         rest = buckets.fit(max(map(len, tree.rest)), self._nodes(), what="question")
-        return len(tree.rest), trunk, rest
+        leaves = max(map(len, tree.leaves), default=0)
+        longest = max((len(ids) for of in tree.leaves for ids in of), default=0)
+        leaf = buckets.fit(longest, self._nodes(), what="answer") if leaves else 0
+        return len(tree.rest), trunk, tree.room + leaves * leaf, rest
 
-    def _slots(self, tree: "_Tree", behind: int) -> int:
-        branches, trunk, rest = self._shape(tree)
+    def _slots(self, tree: "_Tree") -> int:
+        branches, trunk, behind, rest = self._shape(tree)
         return trunk + branches * (rest + behind)
 
-    def _batches(self, trees: Sequence["_Tree"], behind: int) -> list[list["_Tree"]]:
-        """Trees that go in together: alike in branches and trunk, as many as fit a call.
-
-        A rest takes `behind` more slots.
-        """
+    def _batches(self, trees: Sequence["_Tree"]) -> list[list["_Tree"]]:
+        """Trees that go in together: alike in all but the branches' lengths, as many as fit."""
         out = []
         for _, found in itertools.groupby(
-            sorted(trees, key=self._shape), lambda t: self._shape(t)[:2]
+            sorted(trees, key=self._shape), lambda t: self._shape(t)[:-1]
         ):
             same = list(found)
-            rows = self._rows(self._slots(same[-1], behind))
+            rows = self._rows(self._slots(same[-1]))
             out += [same[k : k + rows] for k in range(0, len(same), rows)]
         return out
 
-    def _filled(self, trees: Sequence["_Tree"], behind: int) -> int:
+    def _filled(self, trees: Sequence["_Tree"]) -> int:
         """Rows of a batch: all that a call may have, halved while the trees still fit."""
-        rows = self._rows(self._slots(trees[-1], behind))
+        rows = self._rows(self._slots(trees[-1]))
         while rows % (2 * self._least) == 0 and rows // 2 >= len(trees):
             rows //= 2
         return rows
@@ -323,12 +355,25 @@ def _name(ids: Sequence[int], limit: int) -> bytes:
 
 @dataclasses.dataclass(frozen=True)
 class _Tree:
-    """Chats of one group that share a trunk: their places in the group and what follows it."""
+    """Chats of one group that share a trunk.
+
+    places  of the chats in their group
+    rest    what follows the trunk, a branch a chat
+    leaves  of each branch: what is scored behind it, or where
+    room    slots that decoding takes behind a branch
+    """
 
     group: int
     places: list[int]
     trunk: list[int]
     rest: list[list[int]]
+    leaves: list[list[list[int]]] = dataclasses.field(default_factory=list)
+    room: int = 0
+
+
+def _grown(groups: Sequence[Sequence[list[int]]]) -> list[_Tree]:
+    """The trees of every group's prompts, without leaves."""
+    return [_Tree(i, *tree) for i, prompts in enumerate(groups) for tree in _trees(prompts)]
 
 
 def _trees(prompts: Sequence[list[int]]) -> list[tuple[list[int], list[int], list[list[int]]]]:

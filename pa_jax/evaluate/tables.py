@@ -122,6 +122,11 @@ def _level(part: str) -> tuple[str, int]:
     return (f"{found[1]} {found[2]}".strip(), int(found[3])) if found else (part, -1)
 
 
+def kind_of(part: str) -> str:
+    """What of a part is not its number: "untold T" of "untold T=4"."""
+    return _level(part)[0]
+
+
 def level_of(part: str) -> int | None:
     """The number that a part names: pairs of noise (N=10) or turns (T=30); None without one."""
     number = _level(part)[1]
@@ -133,7 +138,7 @@ def slopes(rows: Sequence[protocol.Row]) -> list[dict[str, Any]]:
     groups: dict[tuple, list[protocol.Row]] = collections.defaultdict(list)
     for row in rows:
         if level_of(row["part"]) is not None and row["measures"]:
-            name = _level(row["part"])[0]
+            name = kind_of(row["part"])
             groups[row["benchmark"], name, row["model"], row["system"]].append(row)
     out = []
     for (benchmark, part, model, system), found in groups.items():

@@ -174,6 +174,12 @@ def labelled(
 
 
 @functools.partial(jax.jit, static_argnames=("graph",))
+def leaf_scored(graph: nnx.GraphDef, state: nnx.State, trees: TreeIds) -> Float[Array, "n g j q"]:
+    """Jitted log-probs of leaf tokens given their trunk and branch: 0 on padding."""
+    return node_logprobs(nnx.merge(graph, state), trees, jnp.float32(1.0))[1]
+
+
+@functools.partial(jax.jit, static_argnames=("graph",))
 def pooled(graph: nnx.GraphDef, state: nnx.State, trees: TreeIds) -> Float[Array, "n d"]:
     """The mean of a trunk's hidden states, float32: an embedding of its text."""
     spec = tree.TreeSpec(trees.trunk.shape[1])

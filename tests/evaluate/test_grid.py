@@ -116,6 +116,18 @@ def test_aloes_entries_carry_the_curve_of_their_turns(tmp_path):
     assert (tmp_path / "eval.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_parts_of_two_kinds_are_two_lines(tmp_path):
+    told = [
+        row("s", f"u/{n}", 0.5, part=f"{kind}T={n}") for kind in ("", "untold ") for n in (0, 4)
+    ]
+    found = tables.entries(told, baseline="s", untrained="a")
+    picture = plots.grid(found)
+    (axis,) = picture.axes
+    lines = [line for line in axis.get_lines() if line.get_marker() == "o"]
+    assert [list(line.get_xdata()) for line in lines] == [[0, 1], [0, 1]]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["a s T", "a s untold T"]
+
+
 def test_accuracy_lost_a_turn_is_the_slope_over_levels():
     rows = [
         row("s", f"u{i}/N{n}", 0.9 - 0.02 * n + 0.1 * (i % 2), part=f"explicit N={n}")

@@ -94,6 +94,12 @@ def test_a_row_a_question_with_a_new_session_before_it(tools):
     ids = [one for chunk in task.chunks() for one in chunk.ids]
     assert collections.Counter(row["id"] for row in rows) == dict.fromkeys(ids, 2)
     assert {row["part"] for row in rows} == {"T=4"}
+    by_id = {q.id: q for moment in task.moments for q in moment.questions}
+    for row in rows:
+        question = by_id[row["id"]]
+        assert row["text"] in question.options and row["right"] == question.options[0]
+        assert row["measures"]["accuracy"] == (row["text"] == row["right"])
+    assert not any(option in alone[-1].content for option in by_id[requests[0].id].options)
 
 
 INFER = inferencer.InferConfig(

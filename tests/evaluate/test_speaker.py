@@ -11,7 +11,7 @@ from flax import nnx
 from pa_jax.core import keys
 from pa_jax.dialogue import schema, template
 from pa_jax.evaluate import speaker
-from pa_jax.infer import engine
+from pa_jax.infer import engine, score
 from pa_jax.models import tree
 
 LABELS = ("A", "B", "C", "D")
@@ -62,6 +62,29 @@ def test_what_the_chats_of_a_group_share_is_computed_once(tiny, tools):
     assert computed < 0.6 * (model.prefilled - computed)
     for (one,), other in zip(apart, [one for of in together for one in of], strict=True):
         np.testing.assert_allclose(one.logp, other.logp, atol=1e-4)
+
+
+def test_replies_scored_as_leaves_equal_those_of_whole_prompts(tiny, tools):
+    """Two chats of one dialogue and one of another, replies of their own: one sequence each."""
+    talk = ["I eat no meat.", "Noted.", "What is 7 x 8?", "It is 56." * 5]
+    groups = [[chat(*talk, "Dinner?"), chat(*talk, "Lunch, then?")], [chat("Well?")]]
+    texts = [[("Rice.", "A steak, rare"), ("Soup", "No lunch at all for me")], [("Yes", "Yes!")]]
+    model = speaker.Speaker(tiny, tools.model.cfg)
+    got = model.reply_logprobs(groups, texts)
+    words = tiny.tokenizer
+    for chats, replies, scored in zip(groups, texts, got, strict=True):
+        ids = [template.encode_chat(words, one, add_generation_prompt=True) for one in chats]
+        want = score.logprobs(tiny, ids, [[words.encode(text) for text in of] for of in replies])
+        for one, logp in zip(scored, want, strict=True):
+            np.testing.assert_allclose(one.logp, [x.sum() for x in logp], atol=1e-4)
+    computed = model.prefilled
+    for chats, replies in zip(groups, texts, strict=True):
+        for one, of in zip(chats, replies, strict=True):
+            for text in of:
+                model.reply_logprobs([[one]], [[(text,)]])
+    assert computed < 0.6 * (model.prefilled - computed)
+    with pytest.raises(ValueError, match="empty"):
+        model.reply_logprobs([[chat("Well?")]], [[("Yes", "")]])
 
 
 def test_labels_that_begin_alike_are_refused(tools):

@@ -1,9 +1,14 @@
-"""Multiple choice of four: what is asked, and the likeliest letter of each answer."""
+"""Multiple choice of four: by the likeliest letter, or by the likeliest of the options' texts.
+
+Letters need a model that can follow a list: SmolLM2 says B whatever is asked. Texts, the options
+not shown and each scored as the reply (a cloze test), ask for nothing but a language model.
+"""
 
 import random
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import scipy.special
 
 from pa_jax.evaluate import parse, speaker, systems
 from pa_jax.evaluate.benchmarks import protocol
@@ -29,16 +34,37 @@ def shuffled(options: Sequence[str], key: str) -> tuple[tuple[str, ...], int]:
     return tuple(options[i] for i in order), order.index(0)
 
 
-def scored(
-    groups: Sequence[Sequence[systems.Request]],
-    chosen: Mapping[str, systems.System],
-    tools: protocol.Tools,
-) -> list[list[dict[str, speaker.Scored]]]:
+BySystem = list[list[dict[str, speaker.Scored]]]  # of each request of each group
+Groups = Sequence[Sequence[systems.Request]]
+
+
+def scored(groups: Groups, chosen: Mapping[str, systems.System], tools: protocol.Tools) -> BySystem:
     """Log-probs of the letters by system, of each request of each group.
 
     The requests of a group share their dialogue, which is computed once for all of them under all
     systems that show it alike.
     """
+    asked = _asked(groups, chosen, tools)
+    found = tools.model.labels(asked, tuple(parse.LETTERS), opening=OPENING)
+    return _by_system(found, chosen)
+
+
+def texts_scored(
+    groups: Groups,
+    options: Sequence[Sequence[Sequence[str]]],
+    chosen: Mapping[str, systems.System],
+    tools: protocol.Tools,
+) -> BySystem:
+    """Log-probs of each request's options as the reply: leaves behind the chats of `scored`."""
+    asked = _asked(groups, chosen, tools)
+    texts = [[of for of in group for _ in chosen] for group in options]
+    return _by_system(tools.model.reply_logprobs(asked, texts), chosen)
+
+
+def _asked(
+    groups: Groups, chosen: Mapping[str, systems.System], tools: protocol.Tools
+) -> list[list[systems.Chat]]:
+    """The chats of each group, request by request: one under every system."""
     flat = [request for group in groups for request in group]
     chats = {name: s.prompts(flat, tools.model, tools.cfg) for name, s in chosen.items()}
     together, start = [], 0
@@ -46,23 +72,34 @@ def scored(
         places = range(start, start + len(group))
         together.append([chats[name][i] for i in places for name in chosen])
         start += len(group)
-    found = tools.model.labels(together, tuple(parse.LETTERS), opening=OPENING)
+    return together
+
+
+def _by_system(
+    found: Sequence[Sequence[speaker.Scored]], chosen: Mapping[str, systems.System]
+) -> BySystem:
+    size = len(chosen)
     return [
         [
-            dict(zip(chosen, of[i * len(chosen) : (i + 1) * len(chosen)], strict=True))
-            for i in range(len(group))
+            dict(zip(chosen, of[start : start + size], strict=True))
+            for start in range(0, len(of), size)
         ]
-        for group, of in zip(groups, found, strict=True)
+        for of in found
     ]
+
+
+def measured(one: speaker.Scored, right: int) -> tuple[dict[str, float], int]:
+    """Accuracy and the right option's share, and which option is the likeliest."""
+    place = int(np.argmax(one.logp))
+    share = scipy.special.softmax(one.logp.astype(np.float64))
+    return {"accuracy": float(place == right), "p_right": float(share[right])}, place
 
 
 def picked(one: speaker.Scored, right: int) -> protocol.Row:
     """The row's measures, and the letters."""
-    share = np.exp(one.logp.astype(np.float64) - one.logp.max())
-    share /= share.sum()
-    place = int(np.argmax(one.logp))
+    measures, place = measured(one, right)
     return {
-        "measures": {"accuracy": float(place == right), "p_right": float(share[right])},
+        "measures": measures,
         "picked": parse.LETTERS[place],
         "right": parse.LETTERS[right],
         "cut": one.cut,

@@ -1,16 +1,16 @@
 """Does a system know its user, some turns on? Synthetic users, a new session, four options.
 
 After the first T turns a new session opens with a question about a preference that still holds;
-the right option is what the user prefers, the others are what else the slot could hold. Questions
-about what the user has not told yet (`untold`, a part of their own) can be guessed, or answered by
-who asks back.
+the right option is what the user prefers, the others are what else the slot could hold. They are
+not shown: the one that is likeliest as the reply is picked. Questions about what the user has not
+told yet (`untold`, a part of their own) can be guessed, or answered by who asks back.
 
 unseen        users whose subcategories never occur in training (data.source=unseen trains on the
               rest), from the first message on
 long_horizon  users of 10 to 300 turns
 
-Measures: accuracy, p_right, and `stale`: of preferences that changed, how often the old one is
-picked. Systems with a profile add figures of it.
+Measures: accuracy, p_right (the right option's share of the four), and `stale`: of preferences that
+changed, how often the old one is picked. Systems with a profile add figures of it.
 """
 
 import dataclasses
@@ -19,12 +19,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pa_jax.data import synth
 from pa_jax.data import synth_truth as truth
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import asking_users, parse, systems
+from pa_jax.evaluate import asking_users, systems
 from pa_jax.evaluate.benchmarks import choice, protocol
 from pa_jax.profile import taxonomy
 
-QUESTION = "Considering what you know about me, which of these suits me best {when}?"
+QUESTION = "Considering what you know about me, what suits me best {when}?"
 TURNS_A_SESSION = 10
+OPTIONS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,8 +117,8 @@ def _question(name: str, of_slot: Sequence[truth.Fact], turns: int) -> Question 
     right = of_slot[-1].value
     before = [fact.value for fact in of_slot[:-1] if fact.value != right]
     others = [value for value in slot.values if value != right and value not in before[-1:]]
-    others = (before[-1:] + others)[: len(parse.LETTERS) - 1]
-    if len(others) < len(parse.LETTERS) - 1:
+    others = (before[-1:] + others)[: OPTIONS - 1]
+    if len(others) < OPTIONS - 1:
         return None
     return Question(
         id=f"{name}/{slot.path}",
@@ -149,7 +150,8 @@ class Recall:
     ) -> Iterator[list[protocol.Row]]:
         """One list of rows: every question of every moment under every system."""
         groups = [self._requests(moment) for moment in chunk.items]
-        found = choice.scored(groups, chosen, tools)
+        options = [[question.options for question in moment.questions] for moment in chunk.items]
+        found = choice.texts_scored(groups, options, chosen, tools)
         rows = []
         for moment, requests, of in zip(chunk.items, groups, found, strict=True):
             for question, request, by_system in zip(moment.questions, requests, of, strict=True):
@@ -165,7 +167,6 @@ class Recall:
                 id=question.id,
                 history=moment.history,
                 question=question.text,
-                form=choice.form(self._options(question)[0]),
                 gold=(question.gold,),
                 session=len(moment.history),
                 person=moment.person,
@@ -173,23 +174,23 @@ class Recall:
             for question in moment.questions
         ]
 
-    def _options(self, question: Question) -> tuple[tuple[str, ...], int]:
-        return choice.shuffled(question.options, f"{self.cfg.seed}/{question.id}")
-
     def _row(self, moment, question: Question, system: str, one, figures) -> protocol.Row:
-        options, right = self._options(question)
-        row = choice.picked(one, right)
+        measures, place = choice.measured(one, 0)
+        said = question.options[place]
         if question.old:
-            said = options[parse.LETTERS.index(row["picked"])]
-            row["measures"]["stale"] = float(said == question.old)
-        row["measures"] |= figures
-        return row | {
+            measures["stale"] = float(said == question.old)
+        return {
+            "measures": measures | figures,
             "benchmark": self.name,
             "system": system,
             "id": question.id,
-            "part": f"T={moment.turns}" + (" untold" if question.age < 1 else ""),
+            "part": ("untold " if question.age < 1 else "") + f"T={moment.turns}",
             "cluster": moment.user,
             "turns": moment.turns,
             "age": question.age,
+            "user": question.text,
+            "text": said,
+            "right": question.options[0],
+            "cut": one.cut,
             "failed": False,
         }
