@@ -26,9 +26,10 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.model = common.model(preset)
     c.mesh = common.mesh(preset)
     c.runs = ()  # work directories of training runs, each evaluated beside the untrained model
+    c.against = "untrained"  # or the folder's name of a run: the model others are compared with
     # prefeval_mcq | prefeval_mcq_text | prefeval_mcq_rotated (each item under four orders of its
     # options) | prefeval_generation | aloe | aloe_rlpa | aloe_unseen | single_turn | unseen |
-    # long_horizon
+    # long_horizon | noise (synthetic users, then PrefEval's noise)
     c.benchmarks = ("single_turn",) if small else ("prefeval_mcq",)
     # no_history | zero_shot | full_history | reminder | cot | self_critic | retrieval | rag |
     # rag_embedding | memory_bank | oracle | inferred | personal_agent | personal_agent_asking
@@ -98,5 +99,13 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "questions": 2 if small else 8,
         "untold": 0,
         "chunk": 1,
+    }
+    c.noise = {
+        "users": 2 if small else 20 if laptop else 200,
+        "turns": (4,),
+        "noise": (0, 2) if small else (0, 2, 5, 10) if laptop else (0, 2, 5, 10, 30, 70, 300),
+        "questions": 2 if small else 4,
+        "untold": 0,
+        "chunk": 2 if small else 4,
     }
     return c

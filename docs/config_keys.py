@@ -38,6 +38,7 @@ KINDS = {  # a section's last name -> what documents its keys
     "live": live.Live,
     "long_horizon": recall.RecallConfig,
     "loss": loss.LossConfig,
+    "noise": recall.RecallConfig,
     "optim": optimizer.OptimConfig,
     "prefeval": prefeval_data.PrefEvalConfig,
     "prompt": prompts.PromptConfig,

@@ -96,20 +96,34 @@ def ablation(rows: Sequence[runs.Row]) -> figure.Figure:
     return fig
 
 
-def grid(found: Sequence[tables.Entry]) -> figure.Figure:
-    """A panel a benchmark: against noise where its parts name it, AL(k) for ALOE, else bars."""
-    names = list(dict.fromkeys(entry.benchmark for entry in found))
-    fig = figure.Figure(figsize=(7, 3.6 * max(len(names), 1)), layout="constrained")
-    for number, name in enumerate(names):
-        axis = fig.add_subplot(len(names), 1, number + 1)
+Points = Sequence[tuple[int, float]]
+
+
+def grid(found: Sequence[tables.Entry], rewards: Mapping[str, Points]) -> figure.Figure:
+    """A panel a benchmark: against noise where its parts name it, AL(k) for ALOE, else bars.
+
+    Behind a benchmark in which some system asks back, one of its questions; at the end the
+    `rewards` of training, (step, mean reward) by model, where there are any.
+    """
+    panels = []
+    for name in dict.fromkeys(entry.benchmark for entry in found):
         of = [entry for entry in found if entry.benchmark == name and entry.measures]
         if any(entry.curve for entry in of):
-            _curves(axis, of)
+            draw = _curves
         elif len({tables.level_of(entry.part) for entry in of} - {None}) > 1:
-            _against_level(axis, of)
+            draw = _against_level
         else:
-            _bars(axis, of)
-        axis.set_title(f"{name}, mean and 95 % interval", fontsize=9)
+            draw = _bars
+        panels.append((f"{name}, mean and 95 % interval", draw, of))
+        if any("questions" in entry.measures for entry in of):
+            panels.append((f"{name}: what questions bring", _questions, of))
+    if rewards:
+        panels.append(("training", _rewards, rewards))
+    fig = figure.Figure(figsize=(7, 3.6 * max(len(panels), 1)), layout="constrained")
+    for number, (title, draw, what) in enumerate(panels):
+        axis = fig.add_subplot(len(panels), 1, number + 1)
+        draw(axis, what)
+        axis.set_title(title, fontsize=9)
         axis.tick_params(labelsize=8)
         axis.grid(alpha=0.3)
     return fig
@@ -148,6 +162,29 @@ def _against_level(axis, found: Sequence[tables.Entry]) -> None:
     noise = "N=" in found[0].part
     axis.set_xlabel("pairs of noise before the question" if noise else "turns", fontsize=8)
     axis.set_ylabel(tables.main_measure(list(found[0].measures)), fontsize=8)
+    axis.legend(fontsize=7)
+
+
+def _questions(axis, found: Sequence[tables.Entry]) -> None:
+    """Every part of every system: questions a request, and the main measure."""
+    for label in dict.fromkeys(_label(entry) for entry in found):
+        of = [entry for entry in found if _label(entry) == label]
+        values = [entry.measures[tables.main_measure(list(entry.measures))] for entry in of]
+        asked = [e.measures["questions"].mean if "questions" in e.measures else 0.0 for e in of]
+        mean = [x.mean for x in values]
+        axis.errorbar(asked, mean, yerr=_error(values), fmt="o", capsize=2, label=label)
+        for x, y, entry in zip(asked, mean, of, strict=True):
+            axis.annotate(entry.part, (x, y), fontsize=6, xytext=(3, 3), textcoords="offset points")
+    axis.set_xlabel("questions a request", fontsize=8)
+    axis.set_ylabel(tables.main_measure(list(found[0].measures)), fontsize=8)
+    axis.legend(fontsize=7)
+
+
+def _rewards(axis, rewards: Mapping[str, Points]) -> None:
+    for name, points in rewards.items():
+        axis.plot(*zip(*points, strict=True), label=name)
+    axis.set_xlabel("step", fontsize=8)
+    axis.set_ylabel("mean reward", fontsize=8)
     axis.legend(fontsize=7)
 
 

@@ -24,7 +24,7 @@ class Entry:
     clusters    users or dialogues, the units of the bootstrap
     measures    intervals by name
     difference  of the main measure from the baseline system's, on the items both have
-    gain        of the main measure over the untrained model under the same system
+    gain        of the main measure over the model `against` under the same system
     curve       ALOE's summary of AL(k), and AL(k) itself
     """
 
@@ -50,7 +50,7 @@ def main_measure(names: Sequence[str]) -> str:
     return names[0]
 
 
-def entries(rows: Sequence[protocol.Row], *, baseline: str, untrained: str) -> list[Entry]:
+def entries(rows: Sequence[protocol.Row], *, baseline: str, against: str) -> list[Entry]:
     """An entry a benchmark, part, model and system, compared with a system and with a model."""
     groups: dict[tuple, list[protocol.Row]] = collections.defaultdict(list)
     for row in rows:
@@ -69,7 +69,7 @@ def entries(rows: Sequence[protocol.Row], *, baseline: str, untrained: str) -> l
                 clusters=len({row["cluster"] for row in found}),
                 measures=measured(found),
                 difference=_difference(found, groups.get((benchmark, part, model, baseline))),
-                gain=_difference(found, groups.get((benchmark, part, untrained, system))),
+                gain=_difference(found, groups.get((benchmark, part, against, system))),
                 curve=_curve(found) if benchmark in CURVES else None,
             )
         )
@@ -169,7 +169,9 @@ class Table:
     lines: tuple[tuple[str, ...], ...]
 
 
-def tabled(found: Sequence[Entry], changes: Sequence[dict[str, Any]], baseline: str) -> list[Table]:
+def tabled(
+    found: Sequence[Entry], changes: Sequence[dict[str, Any]], baseline: str, against: str
+) -> list[Table]:
     """A table a benchmark with n, failures and every measure, and one of the slopes."""
     out = []
     for benchmark in dict.fromkeys(entry.benchmark for entry in found):
@@ -180,7 +182,7 @@ def tabled(found: Sequence[Entry], changes: Sequence[dict[str, Any]], baseline: 
         gains = any(entry.gain for entry in of)
         head = ["part"] * parts + ["model", "system", "n", "failed", "cut", *names]
         head += ["IR", "N-IR", "R2"] * curves + [f"against {baseline}"]
-        head += ["against untrained"] * gains
+        head += [f"against {against}"] * gains
         lines = []
         for e in of:
             cells = [e.part] * parts + [e.model, e.system, str(e.n), str(e.failed), str(e.cut)]

@@ -8,7 +8,7 @@ import hashlib
 import json
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import jax
 import ml_collections
@@ -37,13 +37,13 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     if jax.process_count() > 1:
         raise ValueError(f"{jax.process_count()} processes: eval runs as one; start it alone.")
     began = time.monotonic()
-    setup.open_workdir(config, workdir)
     mesh = setup.chosen_mesh(config)
-    chosen = open_systems(config, mesh)
+    chosen, loads = open_systems(config, mesh), openers(config, mesh)
+    setup.open_workdir(config, workdir)
     made = {name: open_benchmark(name, config, workdir) for name in config.benchmarks}
     records = grid.Records(workdir / "records.jsonl", retry_failed=config.retry_failed)
     with meshes.using(mesh), others(config, workdir, mesh) as rest:
-        for name, load in openers(config, mesh).items():
+        for name, load in loads.items():
             fill_in(name, made, open_tools(config, load(), rest, mesh), chosen, records)
     write(config, workdir, records, seconds=time.monotonic() - began)
 
@@ -154,6 +154,13 @@ def _long_horizon(config, workdir, quarantine):
     return recall.Recall(cfg, name="long_horizon", split="train")
 
 
+def _noise(config, workdir, quarantine):
+    cfg = _seeded(recall.RecallConfig, config, config.noise)
+    cfg = dataclasses.replace(cfg, seed=cfg.seed + NOT_TRAINED)
+    said = prefeval_data.read_noise(config.prefeval.path)
+    return recall.Recall(cfg, name="noise", split="train", noise=said)
+
+
 BENCHMARKS: dict[str, Opener] = {
     "prefeval_mcq": _mcq,
     "prefeval_mcq_text": _mcq_text,
@@ -165,6 +172,7 @@ BENCHMARKS: dict[str, Opener] = {
     "single_turn": _single_turn,
     "unseen": _unseen,
     "long_horizon": _long_horizon,
+    "noise": _noise,
 }
 
 
@@ -186,7 +194,10 @@ def openers(
             f"config.runs={tuple(config.runs)}: their folders' names tell models apart; give each "
             f"another name, and none {UNTRAINED!r}."
         )
-    return {UNTRAINED: functools.partial(policy.named, config, config.model.source, mesh)} | made
+    made = {UNTRAINED: functools.partial(policy.named, config, config.model.source, mesh)} | made
+    if config.against not in made:
+        raise ValueError(f"config.against={config.against!r}: choose one of {list(made)}.")
+    return made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -271,7 +282,7 @@ def write(
 ) -> None:
     """report.json, report.md, report.html and eval.png, from the records alone."""
     rows = records.rows()
-    found = tables.entries(rows, baseline=config.baseline, untrained=UNTRAINED)
+    found = tables.entries(rows, baseline=config.baseline, against=config.against)
     about = {
         "config_digest": digest(config),
         "seed": config.seed,
@@ -293,13 +304,13 @@ def write(
         "slopes": [c | {"slope": dataclasses.asdict(c["slope"])} for c in changes],
     }
     files.atomic_write(workdir / "report.json", json.dumps(figures, indent=2) + "\n")
-    made = tables.tabled(found, changes, config.baseline)
+    made = tables.tabled(found, changes, config.baseline, config.against)
     table = tables.markdown(made)
     lines = "\n".join(f"- {key}: {value}" for key, value in about.items())
     shown = tables.samples_markdown(samples)
     text = f"# Evaluation\n\n{lines}\n\n{table}\n\n# Samples\n\n{shown}\n"
     files.atomic_write(workdir / "report.md", text)
-    picture = plots.grid(found)
+    picture = plots.grid(found, rewards(config.runs))
     plots.save(picture, workdir / "eval.png")
     files.atomic_write(
         workdir / "report.html", page.render(about, made, samples, plots.svg(picture))
@@ -309,6 +320,19 @@ def write(
         f"Done in {seconds / 60:.1f} min: {workdir}/report.html, report.md, report.json, eval.png, "
         "records.jsonl."
     )
+
+
+def rewards(runs: Sequence[str]) -> dict[str, list[tuple[int, float]]]:
+    """(step, mean reward) of the runs that were trained with one, by their folders' names."""
+    found = {}
+    for folder in map(pathlib.Path, runs):
+        path = folder / "metrics.jsonl"
+        rows = files.read_rows(path) if path.exists() else ()
+        of = [(row["step"], row.get("reward/mean")) for row in rows]
+        points = [(step, reward) for step, reward in of if reward is not None]
+        if points:
+            found[folder.name] = points
+    return found
 
 
 def _judge(config: ml_collections.ConfigDict) -> str:

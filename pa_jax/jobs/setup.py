@@ -22,7 +22,8 @@ from pa_jax.models import lora, quant
 
 MAY_CHANGE = (
     *("train.steps", "train.save_every", "train.keep", "train.max_skipped", "train.stall"),
-    *("benchmarks", "systems", "runs", "baseline", "retry_failed"),  # of eval: rows name theirs
+    # Of eval: rows name theirs, and what they are compared with is for the report.
+    *("benchmarks", "systems", "runs", "baseline", "against", "retry_failed"),
     *(
         f"judge.remote.{name}"  # how the same answers are come by
         for name in ("key_env", "concurrency", "timeout", "retries", "requests", "cost", "cache")

@@ -85,14 +85,14 @@ def test_entries_hold_counts_intervals_and_differences():
     rows += [row("other", f"u{i}/x", 1.0, cut=1) for i in range(6)]
     rows += [row("other", f"u{i}/x", 0.0, failed=True) for i in (6, 7)]
     rows += [row("base", f"u{i}/x", 1.0, model="trained") for i in range(8)]
-    found = {(e.model, e.system): e for e in tables.entries(rows, baseline="base", untrained="a")}
+    found = {(e.model, e.system): e for e in tables.entries(rows, baseline="base", against="a")}
     base, other, trained = (found[k] for k in (("a", "base"), ("a", "other"), ("trained", "base")))
     assert (base.n, base.failed, base.cut, base.clusters) == (8, 0, 0, 8)
     assert (other.n, other.failed, other.cut) == (6, 2, 6)
     assert base.measures["accuracy"].mean == 0.5 and base.difference is None
     assert (other.difference.mean, other.difference.n) == (0.5, 6)
     assert trained.gain.mean == 0.5 and trained.difference is None
-    text = tables.markdown(tables.tabled(list(found.values()), [], "base"))
+    text = tables.markdown(tables.tabled(list(found.values()), [], "base", "a"))
     assert "| a | other | 6 | 2 | 6 | 1.000 [1.000, 1.000] | +0.500 [" in text
 
 
@@ -103,16 +103,16 @@ def test_aloes_entries_carry_the_curve_of_their_turns(tmp_path):
         for c in range(3)
         for t in range(4)
     ]
-    (entry,) = tables.entries(rows, baseline="s", untrained="a")
+    (entry,) = tables.entries(rows, baseline="s", against="a")
     want = metrics.alignment_curve([2.0, 3.0, 4.0, 5.0])
     np.testing.assert_allclose(
         [entry.curve.mean.mean, entry.curve.ir.mean, entry.curve.r2.mean],
         [want.mean, want.ir, want.r2],
     )
     noisy = [row("s", f"u/{n}", 0.5, part=f"explicit N={n}") for n in (10, 0, 2)]
-    found = tables.entries(rows + noisy, baseline="s", untrained="a")
+    found = tables.entries(rows + noisy, baseline="s", against="a")
     assert [tables.level_of(e.part) for e in found] == [None, 0, 2, 10]
-    plots.save(plots.grid(found), tmp_path / "eval.png")
+    plots.save(plots.grid(found, {}), tmp_path / "eval.png")
     assert (tmp_path / "eval.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -120,12 +120,27 @@ def test_parts_of_two_kinds_are_two_lines(tmp_path):
     told = [
         row("s", f"u/{n}", 0.5, part=f"{kind}T={n}") for kind in ("", "untold ") for n in (0, 4)
     ]
-    found = tables.entries(told, baseline="s", untrained="a")
-    picture = plots.grid(found)
+    found = tables.entries(told, baseline="s", against="a")
+    picture = plots.grid(found, {})
     (axis,) = picture.axes
     lines = [line for line in axis.get_lines() if line.get_marker() == "o"]
     assert [list(line.get_xdata()) for line in lines] == [[0, 1], [0, 1]]
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["a s T", "a s untold T"]
+
+
+def test_questions_and_rewards_have_panels_of_their_own():
+    rows = [row("s", f"u{i}/x", 0.25, part="T=0") for i in range(4)]
+    asks = [row("asks", f"u{i}/x", 0.5, part="T=0") for i in range(4)]
+    for number, one in enumerate(asks):
+        one["measures"]["questions"] = float(number % 2)
+    found = tables.entries(rows + asks, baseline="s", against="a")
+    _, questions, training = plots.grid(found, {"run": [(0, 0.1), (1, 0.4)]}).axes
+    at = [(line.get_xdata()[0], line.get_ydata()[0]) for line in questions.get_lines()]
+    assert {(0.0, 0.25), (0.5, 0.5)} <= set(at)
+    (line,) = training.get_lines()
+    assert list(line.get_ydata()) == [0.1, 0.4]
+    without = tables.entries(rows, baseline="s", against="a")
+    assert len(plots.grid(without, {}).axes) == 1
 
 
 def test_accuracy_lost_a_turn_is_the_slope_over_levels():
@@ -144,7 +159,7 @@ def test_a_page_shows_what_a_model_wrote_as_text(tmp_path):
     rows = [row("s", f"u/{i}", 1.0, text="<script>x</script> | *so*", user="hi") for i in range(9)]
     found = tables.samples(rows)
     assert [sample.id for sample in found] == ["u/0", "u/3", "u/6"]
-    made = tables.tabled(tables.entries(rows, baseline="s", untrained="a"), [], "s")
+    made = tables.tabled(tables.entries(rows, baseline="s", against="a"), [], "s", "a")
     text = page.render({"seed": "<1>"}, made, found, b"<svg/>")
     assert "<script>" not in text and "&lt;script&gt;x" in text and "&lt;1&gt;" in text
     assert "\\<script>" in tables.samples_markdown(found)

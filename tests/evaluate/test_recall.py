@@ -75,6 +75,35 @@ def test_what_was_not_told_yet_is_asked_about_apart():
     assert all(m.history == () for m in found if m.turns == 0)
 
 
+def test_noise_stands_between_what_was_told_and_the_question(tools):
+    """The same users and questions at every level, and the first N pairs each time."""
+    said = tuple(
+        schema.Message(role, f"Pair {n}, by the {role}.")
+        for n in range(3)
+        for role in ("user", "assistant")
+    )
+    cfg = dataclasses.replace(CFG, users=2, turns=(4,), noise=(0, 1, 3))
+    task = recall.Recall(cfg, name="noise", split="train", noise=said)
+    plain = {m.user: m for m in recall.moments(dataclasses.replace(cfg, noise=(0,)), "train")}
+    assert [m.noise for m in task.moments] == [0, 0, 1, 1, 3, 3]
+    for moment in task.moments:
+        told = plain[moment.user]
+        assert moment.history == told.history + said[: 2 * moment.noise]
+        assert [q.text for q in moment.questions] == [q.text for q in told.questions]
+    chosen = systems.choose(("full_history", "oracle"))
+    rows = [r for chunk in task.chunks() for of in task.run(chunk, chosen, tools, {}) for r in of]
+    assert {row["part"] for row in rows} == {"T=4 N=0", "T=4 N=1", "T=4 N=3"}
+    assert len({(row["system"], row["id"]) for row in rows}) == len(rows)
+    assert collections.Counter(row["cut"] > 0 for row in rows if row["system"] == "oracle") == {
+        False: len(rows) // 2
+    }
+
+
+def test_more_noise_than_there_is_is_refused():
+    with pytest.raises(ValueError, match="there are 0 pairs"):
+        recall.Recall(dataclasses.replace(CFG, noise=(0, 2)), name="noise", split="train")
+
+
 def test_a_row_a_question_with_a_new_session_before_it(tools):
     task = recall.Recall(
         dataclasses.replace(CFG, users=2, turns=(4,), questions=2), name="unseen", split="unseen"

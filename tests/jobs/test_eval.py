@@ -104,6 +104,7 @@ def test_a_folder_of_another_evaluation_is_refused(done, folder):
         ("benchmarks", ("prefevall",), "prefeval_mcq"),
         ("systems", ("zeroshot",), "zero_shot"),
         ("runs", ("x/untrained",), "another name"),
+        ("against", "untraned", "'untrained'"),
     ],
 )
 def test_a_wrong_name_is_an_error_that_names_the_choices(key, value, match, folder, tmp_path):

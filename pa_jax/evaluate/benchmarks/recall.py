@@ -8,6 +8,7 @@ told yet (`untold`, a part of their own) can be guessed, or answered by who asks
 unseen        users whose subcategories never occur in training (data.source=unseen trains on the
               rest), from the first message on
 long_horizon  users of 10 to 300 turns
+noise         users of a few turns, then N pairs of PrefEval's noise, which say nothing of them
 
 Measures: accuracy, p_right (the right option's share of the four), and `stale`: of preferences that
 changed, how often the old one is picked. Systems with a profile add figures of it.
@@ -37,6 +38,7 @@ class RecallConfig:
     questions  a user and T at most: the newest preferences, and the oldest
     untold     questions about what comes up later only, at most: the next ones
     chunk      users and T computed together
+    noise      pairs of messages about nothing of theirs that follow the T turns, each a part
     """
 
     users: int
@@ -45,6 +47,7 @@ class RecallConfig:
     untold: int
     chunk: int
     seed: int
+    noise: tuple[int, ...] = (0,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,26 +67,39 @@ class Question:
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """A user after some turns, and what is asked then; `person` is that user."""
+    """A user after some turns and pairs of noise, and what is asked then; `person` is that user."""
 
     user: str
     turns: int
+    noise: int
     history: systems.Chat
     questions: tuple[Question, ...]
     person: asking_users.Person
 
 
-def moments(cfg: RecallConfig, split: str) -> list[Moment]:
-    """Every user at every T at which something is known, T by T."""
+def moments(cfg: RecallConfig, split: str, noise: systems.Chat = ()) -> list[Moment]:
+    """Every user at every T at which something is known, T by T; of a T, N by N.
+
+    `noise` are messages of user and assistant in turn, the first N pairs of which are taken.
+    """
     longest = max(cfg.turns)
     size = (-(-longest // TURNS_A_SESSION), TURNS_A_SESSION)
     users = [synth.told(cfg.seed, i, split=split, size=size) for i in range(cfg.users)]
-    found = [_moment(cfg, *user, turns) for turns in cfg.turns for user in users]
+    found = [
+        _moment(cfg, *user, turns, noise[: 2 * pairs])
+        for turns in cfg.turns
+        for pairs in cfg.noise
+        for user in users
+    ]
     return [moment for moment in found if moment.questions]
 
 
 def _moment(
-    cfg: RecallConfig, dialogue: schema.Dialogue, facts: Sequence[truth.Fact], turns: int
+    cfg: RecallConfig,
+    dialogue: schema.Dialogue,
+    facts: Sequence[truth.Fact],
+    turns: int,
+    noise: systems.Chat,
 ) -> Moment:
     history = tuple(
         schema.Message(role, text)
@@ -105,11 +121,12 @@ def _moment(
     if len(liked) > cfg.questions:  # the oldest ones and the newest ones
         first = cfg.questions // 2
         liked = [*liked[:first], *liked[len(liked) - (cfg.questions - first) :]]
-    name = f"{dialogue.id}/T{turns}"
+    name = f"{dialogue.id}/T{turns}" + (f"/N{len(noise) // 2}" if len(cfg.noise) > 1 else "")
     asked = tuple(filter(None, (_question(name, of, turns) for of in liked)))
     untold = list(filter(None, (_question(name, of, turns) for of in coming)))[: cfg.untold]
     person = asking_users.Person(dialogue.user_id, values, frozenset(), ())
-    return Moment(dialogue.user_id, turns, history, (*asked, *untold), person)
+    pairs = len(noise) // 2
+    return Moment(dialogue.user_id, turns, pairs, (*history, *noise), (*asked, *untold), person)
 
 
 def _question(name: str, of_slot: Sequence[truth.Fact], turns: int) -> Question | None:
@@ -131,11 +148,16 @@ def _question(name: str, of_slot: Sequence[truth.Fact], turns: int) -> Question 
 
 
 class Recall:
-    """A row a question and system; `split` is of the synthetic users."""
+    """A row a question and system; `split` is of the synthetic users, `noise` as in moments."""
 
-    def __init__(self, cfg: RecallConfig, *, name: str, split: str):
+    def __init__(self, cfg: RecallConfig, *, name: str, split: str, noise: systems.Chat = ()):
+        if 2 * max(cfg.noise) > len(noise):
+            raise ValueError(
+                f"{name}.noise={cfg.noise}: there are {len(noise) // 2} pairs; choose at most that "
+                "many."
+            )
         self.cfg, self.name = cfg, name
-        self.moments = moments(cfg, split)
+        self.moments = moments(cfg, split, noise)
 
     def chunks(self) -> list[protocol.Chunk]:
         ids = [[question.id for question in moment.questions] for moment in self.moments]
@@ -179,14 +201,16 @@ class Recall:
         said = question.options[place]
         if question.old:
             measures["stale"] = float(said == question.old)
+        part = ("untold " if question.age < 1 else "") + f"T={moment.turns}"
         return {
             "measures": measures | figures,
             "benchmark": self.name,
             "system": system,
             "id": question.id,
-            "part": ("untold " if question.age < 1 else "") + f"T={moment.turns}",
+            "part": part + (f" N={moment.noise}" if len(self.cfg.noise) > 1 else ""),
             "cluster": moment.user,
             "turns": moment.turns,
+            "noise": moment.noise,
             "age": question.age,
             "user": question.text,
             "text": said,
