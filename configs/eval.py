@@ -17,9 +17,13 @@ from configs import common
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
     preset = common.check(preset, common.PRESETS)
     small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
-    trunks = (256, 512, 1024) if small else (256, 512, 1024, 2048, 4096)
+    # PrefEval's noise takes 4,628 of SmolLM2's tokens for 10 pairs; of Qwen3's 10,933 for 30,
+    # 24,429 for 70 and 106,200 for 300. What is longer loses its oldest messages, and is counted.
+    trunks = (256, 512, 1024) if small else (256, 512, 1024, 2048, 4096, 8192, 16384)
+    if preset == "qwen3-4b":  # the others have one chip
+        trunks += (32768, 65536, 131072)
     if laptop and not small:  # on a CPU padding costs its full price
-        trunks = (128, 256, 512, 768, 1024, 1536, 2048, 3072, 4096)
+        trunks = (128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 5120, 6144)
     c = ml_collections.ConfigDict()
     c.job = "eval"
     c.seed = 0  # of items, users and draws

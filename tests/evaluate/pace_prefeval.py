@@ -1,16 +1,15 @@
-"""PrefEval's generation grid in batches against one item at a time; prints the figures as JSON.
+"""PrefEval's generation grid in batches against one prompt at a time; prints the figures as JSON.
 
-    python tests/evaluate/pace_prefeval.py --path=DIR --items=20 --alone=1
+    python tests/evaluate/pace_prefeval.py --path=DIR --items=20 --alone=3
 
 `items` of each topic at every noise level under every system. Together: a call has all systems of
-many items, and computes once what they share. Alone: the first `alone` items of each topic, one
-under one system a call; its acknowledgement is kept, and its judge's four questions are one tree
-there too. Each way runs twice, the second time counts: all is compiled. Texts and verdicts of both
-are compared.
+many items, and computes once what they share. Alone: `alone` of these items, spread over the
+topics, one prompt a call, of replies and of the judge's questions alike (--tree: the judge's four
+questions about a reply are one tree there too). What compiling took is taken off both. Texts and
+verdicts of both are compared.
 """
 
 import argparse
-import itertools
 import json
 import pathlib
 import sys
@@ -20,19 +19,37 @@ import time
 import tqdm
 
 from pa_jax import models
+from pa_jax.core import timing
+from pa_jax.evaluate import jury
 from pa_jax.evaluate.benchmarks import protocol
 from pa_jax.jobs import configs
 from pa_jax.jobs import eval as eval_job
+
+
+class OneByOne:
+    """A judge that is asked every question in a call of its own."""
+
+    def __init__(self, judge):
+        self.judge = judge
+
+    def ask(self, replies, allowed, wrap):
+        """As jury.ByLabels.ask."""
+        return [
+            {name: self.judge.ask([{name: chat}], allowed, wrap)[0][name] for name, chat in of}
+            for of in (questions.items() for questions in replies)
+        ]
 
 
 def options(argv=None):
     parser = argparse.ArgumentParser()
     parser.add_argument("--path", required=True, help="PrefEval's folder")
     parser.add_argument("--items", type=int, default=20, help="a topic")
-    parser.add_argument("--alone", type=int, default=1, help="of these, one at a time")
+    parser.add_argument("--alone", type=int, default=3, help="of these, one at a time")
     parser.add_argument("--topics", type=int, default=10)
     parser.add_argument("--noise", default="0,2,10")
     parser.add_argument("--systems", default="zero_shot,reminder,cot")
+    parser.add_argument("--tokens", type=int, default=128, help="of a reply")
+    parser.add_argument("--tree", action="store_true", help="alone, too, for the judge's questions")
     parser.add_argument("--preset", default="smollm2")
     return parser.parse_args(argv)
 
@@ -43,6 +60,7 @@ def configured(opts):
     config.prefeval.path = opts.path
     config.prefeval.noise = tuple(int(n) for n in opts.noise.split(","))
     config.prefeval.per_topic = opts.items
+    config.speaker.max_new_tokens = opts.tokens
     with tempfile.TemporaryDirectory() as folder:
         made = eval_job.open_benchmark("prefeval_generation", config, pathlib.Path(folder))
     topics = dict.fromkeys(item.topic for item in made.dialogues.items)
@@ -51,17 +69,20 @@ def configured(opts):
         return config, eval_job.open_benchmark("prefeval_generation", config, pathlib.Path(folder))
 
 
-def timed(config, benchmark, model, calls, desc):
+def timed(tools, benchmark, calls, desc):
     """Rows by system and id, and what they took; a call is a chunk and its systems."""
-    for number in ("warm-up", "timed"):
-        tools = eval_job.open_tools(config, model, eval_job.Others(None, None, None), None)
-        rows, began = {}, time.monotonic()
-        for chunk, chosen in tqdm.tqdm(calls, unit="call", desc=f"{desc}, {number}"):
+    rows, began = {}, time.monotonic()
+    with timing.CompileCounter() as compiled:
+        for chunk, chosen in tqdm.tqdm(calls, unit="call", desc=desc):
             for made in benchmark.run(chunk, chosen, tools, {}):
                 rows |= {(row["system"], row["id"]): row for row in made}
+    seconds = time.monotonic() - began - compiled.seconds
     return rows, {
         "rows": len(rows),
-        "seconds_a_row": round((time.monotonic() - began) / len(rows), 3),
+        "cut": sum(row["cut"] > 0 for row in rows.values()),
+        "seconds": round(seconds, 1),
+        "seconds_a_row": round(seconds / len(rows), 3),
+        "seconds_compiling": round(compiled.seconds, 1),
         "prompt_tokens_asked": tools.model.asked,
         "prompt_tokens_computed": tools.model.prefilled,
     }
@@ -72,11 +93,18 @@ def main(argv=None):
     config, benchmark = configured(opts)
     config.systems = tuple(opts.systems.split(","))
     model, chosen = models.load(config.model.source), eval_job.open_systems(config, None)
+    nobody = eval_job.Others(None, None, None)
     together = [(chunk, chosen) for chunk in benchmark.chunks()]
-    of_topic = itertools.groupby(benchmark.dialogues.items, lambda item: item.topic)
-    few = {item.id for _, items in of_topic for item in itertools.islice(items, opts.alone)}
-    alone_config = config.copy_and_resolve_references()
-    alone_config.speaker.rows = 1
+    by_row, fast = timed(
+        eval_job.open_tools(config, model, nobody, None), benchmark, together, "together"
+    )
+    config.speaker.rows = 1
+    tools = eval_job.open_tools(config, model, nobody, None)
+    if not opts.tree:
+        one = OneByOne(jury.ByLabels(tools.model))
+        tools = protocol.Tools(tools.model, one, tools.user, tools.cfg)
+    items = benchmark.dialogues.items
+    few = {items[i * len(items) // opts.alone].id for i in range(opts.alone)}
     alone = [
         (chunk, {name: system})
         for case in benchmark.dialogues.cases()
@@ -84,8 +112,7 @@ def main(argv=None):
         for chunk in protocol.cut([case], [[case.item.id]], 1)
         for name, system in chosen.items()
     ]
-    by_row, fast = timed(config, benchmark, model, together, "together")
-    same, slow = timed(alone_config, benchmark, model, alone, "alone")
+    same, slow = timed(tools, benchmark, alone, "alone")
     differ = [key for key, row in same.items() if row["text"] != by_row[key]["text"]]
     judged = [key for key, row in same.items() if row["judge"] != by_row[key]["judge"]]
     report = {
