@@ -179,9 +179,10 @@ def tabled(
         names = list(dict.fromkeys(name for entry in of for name in entry.measures))
         parts = any(entry.part for entry in of)
         curves = any(entry.curve for entry in of)
+        differences = any(entry.difference for entry in of)
         gains = any(entry.gain for entry in of)
         head = ["part"] * parts + ["model", "system", "n", "failed", "cut", *names]
-        head += ["IR", "N-IR", "R2"] * curves + [f"against {baseline}"]
+        head += ["IR", "N-IR", "R2"] * curves + [f"against {baseline}"] * differences
         head += [f"against {against}"] * gains
         lines = []
         for e in of:
@@ -190,7 +191,8 @@ def tabled(
             if curves:
                 c = e.curve
                 cells += [str(c.ir), str(c.n_ir), str(c.r2)] if c else ["-"] * 3
-            lines.append((*cells, signed(e.difference), *[signed(e.gain)] * gains))
+            cells += [signed(e.difference)] * differences + [signed(e.gain)] * gains
+            lines.append(tuple(cells))
         out.append(Table(benchmark, tuple(head), tuple(lines)))
     if changes:
         head = ("benchmark", "part", "model", "system", "measure", "change a turn")
