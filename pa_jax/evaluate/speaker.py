@@ -337,16 +337,19 @@ class Speaker:
             sorted(trees, key=self._shape), lambda t: self._shape(t)[:-1]
         ):
             same = list(found)
-            rows = self._rows(self._slots(same[-1]))
-            out += [same[k : k + rows] for k in range(0, len(same), rows)]
+            most = self._rows(self._slots(same[-1]))
+            size = -(-len(same) // -(-len(same) // most))  # batches alike: none is nearly empty
+            out += [same[k : k + size] for k in range(0, len(same), size)]
         return out
 
     def _filled(self, trees: Sequence["_Tree"]) -> int:
-        """Rows of a batch: all that a call may have, halved while the trees still fit."""
-        rows = self._rows(self._slots(trees[-1]))
-        while rows % (2 * self._least) == 0 and rows // 2 >= len(trees):
-            rows //= 2
-        return rows
+        """Rows of a batch: the least of 1, 2, 3, 4, 6, 8, 12, ... that hold its trees.
+
+        Times what the mesh cuts rows into; and at most all that a call may have.
+        """
+        ladder = sorted(k * 2**i for k in (1, 3) for i in range(len(trees).bit_length() + 1))
+        fitting = (rows * self._least for rows in ladder if rows * self._least >= len(trees))
+        return min(next(fitting), self._rows(self._slots(trees[-1])))
 
 
 def _name(ids: Sequence[int], limit: int) -> bytes:
@@ -377,23 +380,29 @@ def _grown(groups: Sequence[Sequence[list[int]]]) -> list[_Tree]:
 
 
 def _trees(prompts: Sequence[list[int]]) -> list[tuple[list[int], list[int], list[list[int]]]]:
-    """Places, trunk and rests of prompts that share at least half of what the shorter one says.
+    """Places, trunk and rests of prompts; one joins a tree where that halves its cost at least.
 
-    Every rest keeps two tokens, one for the branch and one for its leaf.
+    A tree costs its trunk, and for every branch the longest rest, which all are padded to: a prompt
+    of ten noise pairs is no branch beside one of none, though they begin alike. Every rest keeps
+    two tokens, one for the branch and one for its leaf.
     """
-    found: list[tuple[list[int], int]] = []  # places, shared length
+    found: list[tuple[list[int], int, int]] = []  # places, shared length, longest prompt
     for place, ids in enumerate(prompts):
-        for i, (places, shared) in enumerate(found):
-            both = min(shared, _shared(prompts[places[0]], ids))
-            if 2 * both >= min(len(ids), len(prompts[places[0]])):
-                found[i] = ([*places, place], min(both, len(ids) - 2))
-                break
-        else:
-            found.append(([place], len(ids) - 2))
+        best = len(ids) / 2, len(found), ([place], len(ids) - 2, len(ids))
+        for i, (places, shared, longest) in enumerate(found):
+            both = min(shared, _shared(prompts[places[0]], ids), len(ids) - 2)
+            grown = [*places, place], both, max(longest, len(ids))
+            best = min(best, (_cost(*grown) - _cost(places, shared, longest), i, grown))
+        found[best[1] : best[1] + 1] = [best[2]]
     return [
         (places, prompts[places[0]][:shared], [prompts[p][shared:] for p in places])
-        for places, shared in found
+        for places, shared, _ in found
     ]
+
+
+def _cost(places: Sequence[int], shared: int, longest: int) -> int:
+    """Slots of a tree, but for padding to buckets."""
+    return shared + len(places) * (longest - shared)
 
 
 def _shared(one: list[int], other: list[int]) -> int:

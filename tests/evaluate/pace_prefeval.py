@@ -92,7 +92,8 @@ def main(argv=None):
     opts = options(argv)
     config, benchmark = configured(opts)
     config.systems = tuple(opts.systems.split(","))
-    model, chosen = models.load(config.model.source), eval_job.open_systems(config, None)
+    model = models.load(config.model.source, dtype=config.model.dtype)
+    chosen = eval_job.open_systems(config, None)
     nobody = eval_job.Others(None, None, None)
     together = [(chunk, chosen) for chunk in benchmark.chunks()]
     by_row, fast = timed(

@@ -122,6 +122,22 @@ def test_greedy_replies_are_computed_once_and_do_not_depend_on_their_company(tin
     assert speaker.Speaker(tiny, tools.model.cfg).reply(chats[1:2]) == first[1:2]
 
 
+def test_a_long_prompt_is_no_branch_beside_a_short_one_that_it_begins_like():
+    """Two items behind no noise and much noise, each asked in two ways: a tree for each pair."""
+    noise = list(range(1000, 1900))
+    prompts = [
+        [7, 7, *range(100 * item, 100 * item + 80), *between, 1, 2, 3, *hint]
+        for item in (1, 2)
+        for between in ((), noise)
+        for hint in ((4, 5), (6, 6, 6))
+    ]
+    found = speaker._trees(prompts)
+    assert sorted(places for places, _, _ in found) == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    for places, trunk, rests in found:
+        assert [trunk + rest for rest in rests] == [prompts[place] for place in places]
+        assert min(map(len, rests)) >= 2 and max(map(len, rests)) <= 5
+
+
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_replies_behind_shared_dialogues_equal_those_of_whole_prompts(tiny, tools, temperature):
     """Two systems of two dialogues, one asked by a third: the engine's own, prompt by prompt."""
