@@ -2,7 +2,7 @@
 
 import io
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -119,7 +119,7 @@ def grid(found: Sequence[tables.Entry], rewards: Mapping[str, Points]) -> figure
             panels.append((f"{name}: what questions bring", _questions, of))
     if rewards:
         panels.append(("training", _rewards, rewards))
-    fig = figure.Figure(figsize=(7, 3.6 * max(len(panels), 1)), layout="constrained")
+    fig = figure.Figure(figsize=(10, 3.6 * max(len(panels), 1)), layout="constrained")
     for number, (title, draw, what) in enumerate(panels):
         axis = fig.add_subplot(len(panels), 1, number + 1)
         draw(axis, what)
@@ -131,6 +131,16 @@ def grid(found: Sequence[tables.Entry], rewards: Mapping[str, Points]) -> figure
 
 def _label(entry: tables.Entry) -> str:
     return f"{entry.model} {entry.system}"
+
+
+def _legend(axis) -> None:
+    """Beside the panel: over it, many systems would hide what it shows."""
+    axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _colours(labels: Iterable[str]) -> dict[str, tuple[float, ...]]:
+    """A colour a label; 20 before they come again."""
+    return {label: matplotlib.colormaps["tab20"](k % 20) for k, label in enumerate(labels)}
 
 
 def _error(values: Sequence[metrics.Interval]) -> list[list[float]]:
@@ -145,39 +155,42 @@ def _curves(axis, found: Sequence[tables.Entry]) -> None:
             axis.errorbar(at, mean, yerr=_error(values), capsize=2, label=_label(entry))
     axis.set_xlabel("turn", fontsize=8)
     axis.set_ylabel("AL(k)", fontsize=8)
-    axis.legend(fontsize=7)
+    _legend(axis)
 
 
 def _against_level(axis, found: Sequence[tables.Entry]) -> None:
     levels = sorted({tables.level_of(entry.part) for entry in found} - {None})
-    kinds = dict.fromkeys(tables.kind_of(entry.part) for entry in found)
+    kinds = list(dict.fromkeys(tables.kind_of(entry.part) for entry in found))
+    colours = _colours(dict.fromkeys(_label(entry) for entry in found))
     for label, kind in dict.fromkeys((_label(e), tables.kind_of(e.part)) for e in found):
         of = [e for e in found if (_label(e), tables.kind_of(e.part)) == (label, kind)]
         values = [entry.measures[tables.main_measure(list(entry.measures))] for entry in of]
         at = [levels.index(tables.level_of(entry.part)) for entry in of]
         mean = [x.mean for x in values]
         shown = f"{label} {kind}" if len(kinds) > 1 else label
-        axis.errorbar(at, mean, yerr=_error(values), capsize=2, marker="o", label=shown)
+        style = {"color": colours[label], "linestyle": ("-", "--", ":")[kinds.index(kind) % 3]}
+        axis.errorbar(at, mean, yerr=_error(values), capsize=2, marker="o", label=shown, **style)
     axis.set_xticks(range(len(levels)), [str(level) for level in levels])
     noise = "N=" in found[0].part
     axis.set_xlabel("pairs of noise before the question" if noise else "turns", fontsize=8)
     axis.set_ylabel(tables.main_measure(list(found[0].measures)), fontsize=8)
-    axis.legend(fontsize=7)
+    _legend(axis)
 
 
 def _questions(axis, found: Sequence[tables.Entry]) -> None:
     """Every part of every system: questions a request, and the main measure."""
-    for label in dict.fromkeys(_label(entry) for entry in found):
+    for label, colour in _colours(dict.fromkeys(_label(entry) for entry in found)).items():
         of = [entry for entry in found if _label(entry) == label]
         values = [entry.measures[tables.main_measure(list(entry.measures))] for entry in of]
         asked = [e.measures["questions"].mean if "questions" in e.measures else 0.0 for e in of]
         mean = [x.mean for x in values]
-        axis.errorbar(asked, mean, yerr=_error(values), fmt="o", capsize=2, label=label)
+        style = {"color": colour, "fmt": "o", "capsize": 2, "label": label}
+        axis.errorbar(asked, mean, yerr=_error(values), **style)
         for x, y, entry in zip(asked, mean, of, strict=True):
             axis.annotate(entry.part, (x, y), fontsize=6, xytext=(3, 3), textcoords="offset points")
     axis.set_xlabel("questions a request", fontsize=8)
     axis.set_ylabel(tables.main_measure(list(found[0].measures)), fontsize=8)
-    axis.legend(fontsize=7)
+    _legend(axis)
 
 
 def _rewards(axis, rewards: Mapping[str, Points]) -> None:
@@ -185,7 +198,7 @@ def _rewards(axis, rewards: Mapping[str, Points]) -> None:
         axis.plot(*zip(*points, strict=True), label=name)
     axis.set_xlabel("step", fontsize=8)
     axis.set_ylabel("mean reward", fontsize=8)
-    axis.legend(fontsize=7)
+    _legend(axis)
 
 
 def _bars(axis, found: Sequence[tables.Entry]) -> None:
