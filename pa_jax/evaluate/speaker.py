@@ -19,11 +19,13 @@ from pa_jax import models
 from pa_jax.core import keys, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.dialogue import schema, template
+from pa_jax.evaluate import prompt_trees
 from pa_jax.infer import buckets, engine, sampling, score
 
 Chat = Sequence[schema.Message]
 EMBEDDED = 512  # tokens of a text that its vector is made of
 WIDTHS = (32, 64, 128, 256, EMBEDDED)
+ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # of a batch that is not full
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Speaker:
         self, prompts: list[list[int]], limit: int, temperature: float, seed: int, step: int
     ) -> list[Said]:
         slots = buckets.fit(limit, engine.SLOTS, what="max_new_tokens")
-        trees = [dataclasses.replace(tree, room=slots) for tree in _grown([prompts])]
+        trees = [dataclasses.replace(tree, room=slots) for tree in prompt_trees.grown([prompts])]
         how = sampling.settings(temperature)
         base = keys.stream_key(seed, keys.Stream.EVAL, step)
         out: list[Said | None] = [None] * len(prompts)
@@ -163,7 +165,7 @@ class Speaker:
                 rest=[ids[:-1] for ids in tree.rest],
                 leaves=[[ids[-1:]] for ids in tree.rest],
             )
-            for tree in _grown([[ids + start for ids, _ in chats] for chats in made])
+            for tree in prompt_trees.grown([[ids + start for ids, _ in chats] for chats in made])
         ]
         return self._scored(made, trees, score_of)
 
@@ -182,7 +184,7 @@ class Speaker:
         made = [[self.fit(chat, room=room) for chat in chats] for chats in groups]
         trees = [
             dataclasses.replace(tree, leaves=[replies[tree.group][place] for place in tree.places])
-            for tree in _grown([[ids for ids, _ in chats] for chats in made])
+            for tree in prompt_trees.grown([[ids for ids, _ in chats] for chats in made])
         ]
 
         def score_of(packed: score.TreeIds) -> jax.Array:
@@ -193,7 +195,7 @@ class Speaker:
     def _scored(
         self,
         made: Sequence[Sequence[tuple[list[int], int]]],
-        trees: Sequence["_Tree"],
+        trees: Sequence[prompt_trees.Tree],
         score_of: Callable[[score.TreeIds], jax.Array],
     ) -> list[list[Scored]]:
         """Scored by chat, of trees with leaves; `score_of` gives a row of numbers a branch."""
@@ -210,7 +212,7 @@ class Speaker:
                     out[tree.group][place] = Scored(logp[row, k], made[tree.group][place][1])
         return out
 
-    def _padded(self, trees: Sequence["_Tree"]) -> tuple:
+    def _padded(self, trees: Sequence[prompt_trees.Tree]) -> tuple:
         """score.padded of a batch."""
         return score.padded(
             [tree.trunk for tree in trees],
@@ -317,7 +319,7 @@ class Speaker:
         """Padded lengths of what follows a trunk, the answer's first tokens included."""
         return tuple(sorted({*score.NODES, *self.cfg.trunks}))
 
-    def _shape(self, tree: "_Tree") -> tuple[int, int, int, int]:
+    def _shape(self, tree: prompt_trees.Tree) -> tuple[int, int, int, int]:
         """Branches, padded trunk, slots behind a branch, padded branch."""
         trunk = buckets.fit(len(tree.trunk), self.cfg.trunks, what="prompt")
         rest = buckets.fit(max(map(len, tree.rest)), self._nodes(), what="question")
@@ -326,11 +328,11 @@ class Speaker:
         leaf = buckets.fit(longest, self._nodes(), what="answer") if leaves else 0
         return len(tree.rest), trunk, tree.room + leaves * leaf, rest
 
-    def _slots(self, tree: "_Tree") -> int:
+    def _slots(self, tree: prompt_trees.Tree) -> int:
         branches, trunk, behind, rest = self._shape(tree)
         return trunk + branches * (rest + behind)
 
-    def _batches(self, trees: Sequence["_Tree"]) -> list[list["_Tree"]]:
+    def _batches(self, trees: Sequence[prompt_trees.Tree]) -> list[list[prompt_trees.Tree]]:
         """Trees that go in together: alike in all but the branches' lengths, as many as fit."""
         out = []
         for _, found in itertools.groupby(
@@ -342,72 +344,13 @@ class Speaker:
             out += [same[k : k + size] for k in range(0, len(same), size)]
         return out
 
-    def _filled(self, trees: Sequence["_Tree"]) -> int:
-        """Rows of a batch: the least of 1, 2, 3, 4, 6, 8, 12, ... that hold its trees.
-
-        Times what the mesh cuts rows into; and at most all that a call may have.
-        """
-        ladder = sorted(k * 2**i for k in (1, 3) for i in range(len(trees).bit_length() + 1))
-        fitting = (rows * self._least for rows in ladder if rows * self._least >= len(trees))
-        return min(next(fitting), self._rows(self._slots(trees[-1])))
+    def _filled(self, trees: Sequence[prompt_trees.Tree]) -> int:
+        """Rows of a batch: of ROWS on each part of the mesh, at most all that a call may have."""
+        each = buckets.fit(
+            -(-len(trees) // self._least), (*ROWS, self.cfg.rows), what="batch of trees"
+        )
+        return min(each * self._least, self._rows(self._slots(trees[-1])))
 
 
 def _name(ids: Sequence[int], limit: int) -> bytes:
     return hashlib.sha256(np.array([limit, *ids], np.int64).tobytes()).digest()
-
-
-@dataclasses.dataclass(frozen=True)
-class _Tree:
-    """Chats of one group that share a trunk.
-
-    places  of the chats in their group
-    rest    what follows the trunk, a branch a chat
-    leaves  of each branch: what is scored behind it, or where
-    room    slots that decoding takes behind a branch
-    """
-
-    group: int
-    places: list[int]
-    trunk: list[int]
-    rest: list[list[int]]
-    leaves: list[list[list[int]]] = dataclasses.field(default_factory=list)
-    room: int = 0
-
-
-def _grown(groups: Sequence[Sequence[list[int]]]) -> list[_Tree]:
-    """The trees of every group's prompts, without leaves."""
-    return [_Tree(i, *tree) for i, prompts in enumerate(groups) for tree in _trees(prompts)]
-
-
-def _trees(prompts: Sequence[list[int]]) -> list[tuple[list[int], list[int], list[list[int]]]]:
-    """Places, trunk and rests of prompts; one joins a tree where that halves its cost at least.
-
-    A tree costs its trunk, and for every branch the longest rest, which all are padded to: a prompt
-    of ten noise pairs is no branch beside one of none, though they begin alike. Every rest keeps
-    two tokens, one for the branch and one for its leaf.
-    """
-    found: list[tuple[list[int], int, int]] = []  # places, shared length, longest prompt
-    for place, ids in enumerate(prompts):
-        best = len(ids) / 2, len(found), ([place], len(ids) - 2, len(ids))
-        for i, (places, shared, longest) in enumerate(found):
-            both = min(shared, _shared(prompts[places[0]], ids), len(ids) - 2)
-            grown = [*places, place], both, max(longest, len(ids))
-            best = min(best, (_cost(*grown) - _cost(places, shared, longest), i, grown))
-        found[best[1] : best[1] + 1] = [best[2]]
-    return [
-        (places, prompts[places[0]][:shared], [prompts[p][shared:] for p in places])
-        for places, shared, _ in found
-    ]
-
-
-def _cost(places: Sequence[int], shared: int, longest: int) -> int:
-    """Slots of a tree, but for padding to buckets."""
-    return shared + len(places) * (longest - shared)
-
-
-def _shared(one: list[int], other: list[int]) -> int:
-    """How many tokens two prompts begin with alike."""
-    for k, (a, b) in enumerate(zip(one, other, strict=False)):
-        if a != b:
-            return k
-    return min(len(one), len(other))

@@ -157,7 +157,7 @@ def _long_horizon(config, workdir, quarantine):
 def _noise(config, workdir, quarantine):
     cfg = _seeded(recall.RecallConfig, config, config.noise)
     cfg = dataclasses.replace(cfg, seed=cfg.seed + NOT_TRAINED)
-    said = prefeval_data.read_noise(config.prefeval.path)
+    said = prefeval_data.read_noise(config.prefeval.path, cfg.noise)
     return recall.Recall(cfg, name="noise", split="train", noise=said)
 
 

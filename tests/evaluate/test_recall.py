@@ -99,11 +99,6 @@ def test_noise_stands_between_what_was_told_and_the_question(tools):
     }
 
 
-def test_more_noise_than_there_is_is_refused():
-    with pytest.raises(ValueError, match="there are 0 pairs"):
-        recall.Recall(dataclasses.replace(CFG, noise=(0, 2)), name="noise", split="train")
-
-
 def test_a_row_a_question_with_a_new_session_before_it(tools):
     task = recall.Recall(
         dataclasses.replace(CFG, users=2, turns=(4,), questions=2), name="unseen", split="unseen"

@@ -10,7 +10,7 @@ from flax import nnx
 
 from pa_jax.core import keys
 from pa_jax.dialogue import schema, template
-from pa_jax.evaluate import speaker
+from pa_jax.evaluate import prompt_trees, speaker
 from pa_jax.infer import engine, score
 from pa_jax.models import tree
 
@@ -131,11 +131,11 @@ def test_a_long_prompt_is_no_branch_beside_a_short_one_that_it_begins_like():
         for between in ((), noise)
         for hint in ((4, 5), (6, 6, 6))
     ]
-    found = speaker._trees(prompts)
-    assert sorted(places for places, _, _ in found) == [[0, 1], [2, 3], [4, 5], [6, 7]]
-    for places, trunk, rests in found:
-        assert [trunk + rest for rest in rests] == [prompts[place] for place in places]
-        assert min(map(len, rests)) >= 2 and max(map(len, rests)) <= 5
+    found = prompt_trees.grown([prompts])
+    assert sorted(one.places for one in found) == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    for one in found:
+        assert [one.trunk + rest for rest in one.rest] == [prompts[p] for p in one.places]
+        assert min(map(len, one.rest)) >= 2 and max(map(len, one.rest)) <= 5
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])

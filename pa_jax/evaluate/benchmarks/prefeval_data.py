@@ -70,13 +70,7 @@ class Dialogues:
         """`mcq`: items of the multiple choice, whose file words a few of them differently."""
         self.cfg = cfg
         self.items = read(cfg, quarantine, mcq=mcq)
-        self.noise = read_noise(cfg.path)
-        longest = max(cfg.noise)
-        if 2 * longest > len(self.noise):
-            raise ValueError(
-                f"prefeval.noise={cfg.noise}: filtered_inter_turns.json has "
-                f"{len(self.noise) // 2} pairs; choose at most that many."
-            )
+        self.noise = read_noise(cfg.path, cfg.noise)
 
     def cases(self) -> list[Case]:
         """Every item at every noise level, level by level."""
@@ -192,8 +186,11 @@ def _spread(found: list[Item], count: int) -> list[Item]:
     return [found[i * len(found) // count] for i in range(count)]
 
 
-def read_noise(folder: str) -> systems.Chat:
-    """The messages of all noise conversations one after the other, user and assistant in turn."""
+def read_noise(folder: str, levels: Sequence[int]) -> systems.Chat:
+    """The messages of all noise conversations one after the other, user and assistant in turn.
+
+    ValueError where one of the `levels` wants more pairs than there are.
+    """
     value = items_lib.read_list(reader.noise_file(folder))
     said = [
         schema.Message(message["role"], message["content"])
@@ -206,6 +203,11 @@ def read_noise(folder: str) -> systems.Chat:
                 f"filtered_inter_turns.json: message {number} is of {message.role!r}, the roles "
                 "must alternate from user on. Fetch it again."
             )
+    if 2 * max(levels) > len(said):
+        raise ValueError(
+            f"noise={tuple(levels)}: filtered_inter_turns.json has {len(said) // 2} pairs; choose "
+            "at most that many."
+        )
     return tuple(said)
 
 

@@ -121,11 +121,11 @@ def _moment(
     if len(liked) > cfg.questions:  # the oldest ones and the newest ones
         first = cfg.questions // 2
         liked = [*liked[:first], *liked[len(liked) - (cfg.questions - first) :]]
-    name = f"{dialogue.id}/T{turns}" + (f"/N{len(noise) // 2}" if len(cfg.noise) > 1 else "")
+    pairs = len(noise) // 2
+    name = f"{dialogue.id}/T{turns}" + (f"/N{pairs}" if len(cfg.noise) > 1 else "")
     asked = tuple(filter(None, (_question(name, of, turns) for of in liked)))
     untold = list(filter(None, (_question(name, of, turns) for of in coming)))[: cfg.untold]
     person = asking_users.Person(dialogue.user_id, values, frozenset(), ())
-    pairs = len(noise) // 2
     return Moment(dialogue.user_id, turns, pairs, (*history, *noise), (*asked, *untold), person)
 
 
@@ -151,11 +151,6 @@ class Recall:
     """A row a question and system; `split` is of the synthetic users, `noise` as in moments."""
 
     def __init__(self, cfg: RecallConfig, *, name: str, split: str, noise: systems.Chat = ()):
-        if 2 * max(cfg.noise) > len(noise):
-            raise ValueError(
-                f"{name}.noise={cfg.noise}: there are {len(noise) // 2} pairs; choose at most that "
-                "many."
-            )
         self.cfg, self.name = cfg, name
         self.moments = moments(cfg, split, noise)
 
