@@ -76,7 +76,6 @@ def decoded(graph: nnx.GraphDef, state: nnx.State, trees: score.TreeIds, kv: Any
     """Each branch fed token by token: log-prob of the next one (after the last: of the first)."""
     model = nnx.merge(graph, state)
     n, g, c = trees.branch.shape
-    shape = (model.cfg.layers, n, g, c, model.cfg.kv_heads, model.cfg.head_dim)
 
     def one(branch_kv, this):
         index, token, following = this
@@ -86,7 +85,7 @@ def decoded(graph: nnx.GraphDef, state: nnx.State, trees: score.TreeIds, kv: Any
 
     token_cng = jnp.moveaxis(trees.branch, 2, 0)
     steps = jnp.arange(c), token_cng, jnp.roll(token_cng, -1, axis=0)
-    empty = tuple(jnp.zeros(shape, kv[0].dtype) for _ in range(2))
+    empty = engine.branch_cache(model.cfg, (n, g, c), kv[0].dtype)
     return jnp.moveaxis(jax.lax.scan(one, empty, steps)[1], 0, 2)
 
 

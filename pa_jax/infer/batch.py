@@ -59,8 +59,8 @@ class Rows:
     A row that is done draws nothing until a request joins it.
     """
 
-    trunk_kv: tuple[Float[Array, "l n p k z"], Float[Array, "l n p k z"]]
-    own_kv: tuple[Float[Array, "l n 1 c k z"], Float[Array, "l n 1 c k z"]]
+    trunk_kv: tuple[Float[Array, "l n k z p"], Float[Array, "l n k p z"]]
+    own_kv: tuple[Float[Array, "l n 1 k z c"], Float[Array, "l n 1 k c z"]]
     trunk_len: Int[Array, " n"]
     token: Int[Array, " n"]
     step: Int[Array, " n"]
@@ -87,7 +87,8 @@ def _laid_out(rows: Rows) -> Rows:
     def one(x: Array) -> Array:
         if x.ndim < 5:
             return sharding.constrain(x, "rows", *[None] * (x.ndim - 1))
-        return sharding.constrain(x, None, "rows", *[None] * (x.ndim - 4), "kv_heads", None)
+        branch = [None] * (x.ndim - 5)
+        return sharding.constrain(x, None, "rows", *branch, "kv_heads", None, None)
 
     return jax.tree.map(one, rows)
 
@@ -109,16 +110,12 @@ def empty(graph: nnx.GraphDef, state: Any, *, count: int, trunk: int, slots: int
     """`count` rows without a request."""
     model = nnx.merge(graph, state)
     cfg, dtype = model.cfg, model.final_norm[...].dtype
-    heads = (cfg.kv_heads, cfg.head_dim)
-
-    def kv(*shape: int) -> tuple[Array, Array]:
-        shape = (cfg.layers, count, *shape, *heads)
-        return jnp.zeros(shape, dtype), jnp.zeros(shape, dtype)
-
+    trunk_kv = tuple(x[:, :, 0] for x in engine.branch_cache(cfg, (count, 1, trunk), dtype))
+    own_kv = engine.branch_cache(cfg, (count, 1, slots), dtype)
     zero, real = jnp.zeros(count, jnp.int32), jnp.zeros(count, jnp.float32)
     how = sampling.Sampling(real, zero, real + 1)
     done, key = jnp.ones(count, bool), jnp.zeros((count, 2), jnp.uint32)
-    return _laid_out(Rows(kv(trunk), kv(1, slots), zero, zero, zero, zero, done, key, how))
+    return _laid_out(Rows(trunk_kv, own_kv, zero, zero, zero, zero, done, key, how))
 
 
 @functools.partial(jax.jit, static_argnames="graph", donate_argnames="rows")
@@ -138,9 +135,9 @@ def admit(
         return old.at[joining.row].set(new, mode="drop")
 
     rows = Rows(
-        tuple(
-            old.at[:, joining.row, :width].set(new, mode="drop")
-            for old, new in zip(rows.trunk_kv, kv, strict=True)
+        (
+            rows.trunk_kv[0].at[:, joining.row, :, :, :width].set(kv[0], mode="drop"),
+            rows.trunk_kv[1].at[:, joining.row, :, :width].set(kv[1], mode="drop"),
         ),
         rows.own_kv,
         entered(rows.trunk_len, joining.trunk_len),
@@ -172,7 +169,7 @@ def advance(
     somebody waits for it.
     """
     model, n = nnx.merge(graph, state), rows.token.shape[0]
-    trunk_kv = tuple(x[:, :, :width] for x in rows.trunk_kv)
+    trunk_kv = rows.trunk_kv[0][..., :width], rows.trunk_kv[1][..., :width, :]
     idle = rows.done | ~keep
 
     def more(carry):

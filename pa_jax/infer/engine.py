@@ -20,6 +20,7 @@ from pa_jax.core import mesh as meshes
 from pa_jax.core.typing import Array, Bool, Float, Int, Key
 from pa_jax.infer import buckets, sampling
 from pa_jax.models import attention, decoder, tree
+from pa_jax.models.config import DecoderConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +52,15 @@ class Decoded:
 def prefill(
     model: decoder.Decoder, ids_np: Int[Array, "n p"], length_n: Int[Array, " n"]
 ) -> tuple[Float[Array, "n v"], tuple[Array, Array]]:
-    """Logits after each prompt's last token, and its keys and values [l, n, p, k, z]."""
+    """Logits after each prompt's last token, and its keys and values as `attention.cached`.
+
+    Those are stacked: [l, n, k, z, p] and [l, n, k, p, z].
+    """
     spec, lens = tree.TreeSpec(ids_np.shape[1]), tree.lengths(length_n)
 
     def attend(q, k, v, layer, carry):
         o = attention.tree_attention(q, k, v, spec=spec, lens=lens, impl=model.attention)
-        return o, (k, v), carry
+        return o, attention.cached(k, v), carry
 
     passed = model.hidden(ids_np, tree.positions(spec, lens), attend)
     last = jnp.take_along_axis(passed.hidden, tree.trunk_end(lens)[:, None, None], axis=1)
@@ -68,9 +72,10 @@ def prefill_openings(
     prompts: tuple[Int[Array, "n p"], Int[Array, " n"]],
     openings: tuple[Int[Array, "n g o"], Int[Array, "n g"]],
 ) -> tuple[Float[Array, "n g v"], tuple[Array, Array], tuple[Array, Array]]:
-    """Logits after each opening's last token; keys and values [l, n, p, k, z] and of the openings.
+    """Logits after each opening's last token; keys and values of prompts and of openings.
 
-    Those are [l, n, g, o, k, z]. Both arguments are ids and lengths.
+    They are as those of `prefill`, the openings' with g behind n. Both arguments are ids and
+    lengths.
     """
     (ids_np, length_n), (ids_ngo, length_ng) = prompts, openings
     spec = tree.TreeSpec(ids_np.shape[1], *ids_ngo.shape[1:])
@@ -78,51 +83,82 @@ def prefill_openings(
 
     def attend(q, k, v, layer, carry):
         o = attention.tree_attention(q, k, v, spec=spec, lens=lens, impl=model.attention)
-        return o, (tree.split(spec, k)[:2], tree.split(spec, v)[:2]), carry
+        nodes = zip(tree.split(spec, k)[:2], tree.split(spec, v)[:2], strict=True)
+        return o, tuple(attention.cached(*each) for each in nodes), carry
 
     ids_nt = tree.join(spec, ids_np, ids_ngo, None)
     passed = model.hidden(ids_nt, tree.positions(spec, lens), attend)
     at_ng = tree.branch_end(spec, lens)
     last = jnp.take_along_axis(passed.hidden, at_ng[..., None], axis=1)
-    (k_p, k_o), (v_p, v_o) = passed.kept
-    return model.logits(last), (k_p, v_p), (k_o, v_o)
+    return model.logits(last), *passed.kept
 
 
-def decode_step(model, token_ng, kv, branch_kv, length_n, step, opening=(0, None)):
+def branch_cache(cfg: DecoderConfig, shape: tuple[int, int, int], dtype) -> tuple[Array, Array]:
+    """Zeroed keys and values of branches [n, g, c], laid out as `prefill_openings` has them."""
+    empty = jnp.zeros((cfg.layers, *shape, cfg.kv_heads, cfg.head_dim), dtype)
+    return attention.cached(empty, empty)
+
+
+def decode_step(model, token_ng, kv, branch_kv, length_n, step, opening=(0, None), blocks=None):
     """Logits [n, g, v] after one more token a branch, and the branches' grown keys and values.
 
     `step` says where the token stands in its completion: one number, or one a row. `opening` has
-    the slots that the branches' openings take in `branch_kv`, and their lengths [n, g].
+    the slots that the branches' openings take in `branch_kv`, and their lengths [n, g]. With
+    `blocks` (of `Decoder.apart`) both caches are lists, an entry a layer, and `step` is one number.
     """
     (n, g), (width, opened_ng) = token_ng.shape, opening
     opened_ng = jnp.zeros((n, 1), jnp.int32) if opened_ng is None else opened_ng
     step_ng = step[:, None] if step.ndim else step
-    layers = jnp.arange(model.cfg.layers)
-    slot = jnp.arange(branch_kv[0].shape[3])
+    slots = (branch_kv if blocks is None else branch_kv[0])[0].shape[-1]
+    slot = jnp.arange(slots)
     written = (slot >= width) & (slot <= width + step_ng[..., None])
     own_real = (slot < opened_ng[..., None]) | written
+    grow = _grown if blocks is None else _grown_apart
 
     def attend(q, k, v, this, grown):
-        (k_p, v_p), layer = this
-        grown = tuple(
-            _written(old, new, layer, width + step) for old, new in zip(grown, (k, v), strict=True)
-        )
-        own = tuple(jax.lax.dynamic_index_in_dim(x, layer, keepdims=False) for x in grown)
-        o = attention.decode_attention(q, (k_p, v_p), own, trunk_len=length_n, own_real=own_real)
+        trunk_kv, layer = this
+        grown, own = grow(grown, (k, v), layer, width + step)
+        o = attention.decode_attention(q, trunk_kv, own, trunk_len=length_n, own_real=own_real)
         return o, None, grown
 
+    layers = model.cfg.layers
+    per_layer = (
+        (kv, jnp.arange(layers)) if blocks is None else list(zip(kv, range(layers), strict=True))
+    )
     position_ng = jnp.broadcast_to(length_n[:, None] + opened_ng + step_ng, (n, g))
-    passed = model.hidden(token_ng, position_ng, attend, per_layer=(kv, layers), carry=branch_kv)
+    passed = model.hidden(
+        token_ng, position_ng, attend, per_layer=per_layer, carry=branch_kv, blocks=blocks
+    )
     return model.logits(passed.hidden), passed.carry
 
 
-def _written(grown, new_ngkz, layer, slot):
-    """Branches' keys or values [l, n, g, c, k, z] with those of one token in its slot."""
-    n, g, *rest = new_ngkz.shape
+def _grown(stacked, new, layer, slot):
+    """Stacked branches' keys and values with those of one token in its slot, and the layer's."""
+    (k, v), (k_ngkz, v_ngkz) = stacked, new
     if slot.ndim:
-        return grown.at[layer, jnp.arange(n), :, slot].set(new_ngkz)
-    at = (layer, 0, 0, slot, 0, 0)
-    return jax.lax.dynamic_update_slice(grown, new_ngkz.reshape(1, n, g, 1, *rest), at)
+        row = jnp.arange(slot.shape[0])
+        k = k.at[layer, row, :, :, :, slot].set(k_ngkz)
+        v = v.at[layer, row, :, :, slot].set(v_ngkz)
+    else:
+        k = jax.lax.dynamic_update_slice(k, k_ngkz[None, ..., None], (layer, 0, 0, 0, 0, slot))
+        v = jax.lax.dynamic_update_slice(v, v_ngkz[None, ..., None, :], (layer, 0, 0, 0, slot, 0))
+    own = tuple(jax.lax.dynamic_index_in_dim(x, layer, keepdims=False) for x in (k, v))
+    return (k, v), own
+
+
+def _grown_apart(caches, new, layer: int, slot):
+    """As _grown, of a list of the layers' caches."""
+    (k, v), (k_ngkz, v_ngkz) = caches[layer], new
+    own = (
+        jax.lax.dynamic_update_slice(k, k_ngkz[..., None], (0, 0, 0, 0, slot)),
+        jax.lax.dynamic_update_slice(v, v_ngkz[..., None, :], (0, 0, 0, slot, 0)),
+    )
+    return [*caches[:layer], own, *caches[layer + 1 :]], own
+
+
+def _apart(stacked):
+    """A list of the layers' keys and values."""
+    return [tuple(x[layer] for x in stacked) for layer in range(stacked[0].shape[0])]
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -132,7 +168,7 @@ def branch_keys(key_n: Key[Array, " n"], branches: int) -> Key[Array, "n g"]:
     return jax.vmap(fold, in_axes=(0, None))(key_n, jnp.arange(branches))
 
 
-@functools.partial(jax.jit, static_argnames=("graph", "slots"))
+@functools.partial(jax.jit, static_argnames=("graph", "slots", "apart"))
 def rollout(
     graph: nnx.GraphDef,
     state: Any,
@@ -143,12 +179,15 @@ def rollout(
     openings: tuple[Int[Array, "n g o"], Int[Array, "n g"]] | None = None,
     *,
     slots: int,
+    apart: bool = False,
 ) -> Decoded:
     """A completion a key, at most `slots` long; stops when every branch has ended.
 
     `prompts` are ids and lengths, `key_ng` one key a branch, `limits` (tokens allowed, end tokens).
     `openings` are ids and lengths of what each branch says behind its prompt before it is
     completed; None: nothing. A row or an opening of length 0 is padding: it counts as ended.
+    `apart` has weights and caches copied layer by layer before the first step, so that no step
+    copies them out of their stacks: for CPUs, which do.
     """
     model = nnx.merge(graph, state)
     (ids_np, length_n), (allowed, end) = prompts, limits
@@ -183,7 +222,9 @@ def rollout(
 
     def body(carry):
         step, token, branch_kv, out = carry
-        logits, branch_kv = decode_step(model, token, kv, branch_kv, length_n, step, opening)
+        logits, branch_kv = decode_step(
+            model, token, kv, branch_kv, length_n, step, opening, blocks
+        )
         token, logp = pick(logits, step + 1)
         return step + 1, token, branch_kv, write(out, token, logp, step + 1)
 
@@ -197,14 +238,15 @@ def rollout(
         jnp.zeros((n, g, slots), jnp.float32),
         absent,
     )
-    shape = (cfg.layers, n, g, slots, cfg.kv_heads, cfg.head_dim)
-    axes = (None, "rows", None, None, "kv_heads", None)
-    kv = tuple(sharding.constrain(x, None, "rows", None, "kv_heads", None) for x in kv)
-    branch_kv = tuple(jnp.zeros(shape, x.dtype) for x in kv)
+    branch_kv = branch_cache(cfg, (n, g, slots), kv[0].dtype)
     if opened_kv:
-        pairs = zip(opened_kv, branch_kv, strict=True)
-        branch_kv = tuple(jnp.concatenate(pair, axis=3) for pair in pairs)
-    branch_kv = tuple(sharding.constrain(x, *axes) for x in branch_kv)
+        pairs = zip(opened_kv, branch_kv, (-1, -2), strict=True)
+        branch_kv = tuple(jnp.concatenate((a, b), axis=axis) for a, b, axis in pairs)
+    kv = tuple(sharding.constrain(x, None, "rows", "kv_heads", None, None) for x in kv)
+    axes = (None, "rows", None, "kv_heads", None, None)
+    branch_kv, blocks = tuple(sharding.constrain(x, *axes) for x in branch_kv), None
+    if apart:
+        kv, branch_kv, blocks = _apart(kv), _apart(branch_kv), model.apart()
     token, logp = pick(logits_ngv, 0)
     first = (jnp.int32(0), token, branch_kv, write(out, token, logp, 0))
     return jax.lax.while_loop(more, body, first)[-1]
@@ -240,6 +282,8 @@ class Engine:
         if mesh is not None:
             where = sharding.shardings(state, mesh, sharding.INFER_RULES)
         self._dtypes = jax.tree.map(lambda x: x.dtype, state)
+        device = mesh.devices.flat[0] if mesh is not None else jax.devices()[0]
+        self._apart = device.platform == "cpu"
         self._laid_out = relayout(self._dtypes, where)
         self.update(state)
 
@@ -327,6 +371,7 @@ class Engine:
                 (jnp.int32(allowed), jnp.asarray(end, jnp.int32)),
                 openings and tuple(sharding.put(rows, self.mesh, "rows") for rows in openings),
                 slots=slots,
+                apart=self._apart,
             )
 
     def texts(self, ids_ngc: np.ndarray, length_ng: np.ndarray) -> list[list[str]]:

@@ -60,8 +60,12 @@ def sample(
     else:
         kept = jax.lax.cond(cut, lambda x: _cut(x, how), lambda x: x, scaled)
     uniform_b = jax.vmap(jax.random.uniform)(key_b)
-    token_b = jnp.where(greedy, jnp.argmax(kept, axis=-1), _draw(kept, uniform_b))
-    token_b = token_b.astype(jnp.int32)
+    best_b = jnp.argmax(kept, axis=-1).astype(jnp.int32)
+    token_b = jax.lax.cond(  # a draw is paid for only where a row needs it
+        jnp.all(greedy),
+        lambda: best_b,
+        lambda: jnp.where(greedy, best_b, _draw(kept, uniform_b).astype(jnp.int32)),
+    )
     chosen = jnp.take_along_axis(scaled, token_b[:, None], axis=-1)[:, 0]
     return token_b, chosen - jax.nn.logsumexp(scaled, axis=-1)
 

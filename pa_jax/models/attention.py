@@ -6,9 +6,9 @@ CPU and GPU) and `splash` (the Pallas kernel that ships with JAX, the tree as a 
 TPU). Queries are grouped: h = k * (h // k). Scores and softmax are float32.
 """
 
-import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from pa_jax.core.typing import Array, Bool, Float, Int
 from pa_jax.models import tree
 
-QUERY_BLOCK = 256  # trunk queries a product: bounds the score matrix and skips the masked half
+QUERY_BLOCK = 128  # trunk queries a product: bounds the score matrix and skips the masked half
 MASKED = -1e30
 
 
@@ -52,129 +52,147 @@ def _dense(q_nthz, k_ntkz, v_ntkz, spec, lens):
     return jnp.einsum("nkrts,nskz->ntkrz", weight, v_ntkz).reshape(n, t, h, z)
 
 
-@dataclasses.dataclass(frozen=True)
-class Piece:
-    """Keys that a set of queries sees: masked scores [..., s] and the product with their values."""
+class Piece(NamedTuple):
+    """Softmax of queries over some of the keys they see, to be joined with that over others.
 
-    score: Array
-    weigh: Callable[[Array], Array]  # weights [..., s] -> [..., z]
+    top    largest score; a constant to gradients, which do not depend on it
+    total  sum of exp(score - top)
+    value  sum of exp(score - top) times the values, float32
+    """
+
+    top: Float[Array, "n x k r"]
+    total: Float[Array, "n x k r"]
+    value: Float[Array, "n x k r z"]
 
 
-def join_pieces(pieces: list[Piece], dtype) -> Array:
-    """Softmax over the union of all pieces' keys; queries that see no key get zeros."""
-    top = functools.reduce(jnp.maximum, [p.score.max(axis=-1) for p in pieces])
-    top = jax.lax.stop_gradient(jnp.maximum(top, MASKED / 2))  # exp(MASKED - top) is 0 everywhere
-    weights = [jnp.exp(p.score - top[..., None]) for p in pieces]
-    total = sum(w.sum(axis=-1) for w in weights)
-    value = sum(
-        p.weigh(w.astype(dtype)).astype(jnp.float32) for p, w in zip(pieces, weights, strict=True)
+def piece(q_nxkrz, k_nkzs, v_nksz, mask_nxs=None) -> Piece:
+    """Queries on keys that all x share; the mask broadcasts, none means that all are seen.
+
+    Keys come as [k, z, s] and values as [k, s, z]: the products read them as they lie.
+    """
+    n, x, kv, r, z = q_nxkrz.shape
+    q_nkmz = jnp.moveaxis(q_nxkrz, 1, 3).reshape(n, kv, r * x, z)
+    score = jnp.einsum("nkmz,nkzs->nkms", q_nkmz, k_nkzs, preferred_element_type=jnp.float32)
+    score = score.reshape(n, kv, r, x, -1)
+    if mask_nxs is not None:
+        score = jnp.where(mask_nxs[:, None, None], score, MASKED)
+    top = jax.lax.stop_gradient(jnp.maximum(score.max(axis=-1), MASKED / 2))
+    weight = jnp.exp((score - top[..., None]) * z**-0.5)  # 0 where masked, whatever the top is
+    value = jnp.einsum(
+        "nkms,nksz->nkmz",
+        weight.astype(v_nksz.dtype).reshape(n, kv, r * x, -1),
+        v_nksz,
+        preferred_element_type=jnp.float32,
+    ).reshape(n, kv, r, x, z)
+    return Piece(
+        *(jnp.moveaxis(each, 3, 1) for each in (top * z**-0.5, weight.sum(axis=-1), value))
     )
+
+
+def own_piece(q_ngxkrz, k_ngkzs, v_ngksz, mask_ngxs) -> Piece:
+    """As `piece`, on keys that only the queries of the same g see; x of the result is g * x."""
+    n, g = k_ngkzs.shape[:2]
+
+    def merged(each):
+        return jnp.broadcast_to(each, (n, g, *each.shape[2:])).reshape(n * g, *each.shape[2:])
+
+    made = piece(*(merged(each) for each in (q_ngxkrz, k_ngkzs, v_ngksz, mask_ngxs)))
+    return Piece(*(each.reshape(n, -1, *each.shape[2:]) for each in made))
+
+
+def join_pieces(pieces: Sequence[Piece], dtype) -> Float[Array, "n x k r z"]:
+    """Softmax over the union of all pieces' keys; queries that see no key get zeros."""
+    top = functools.reduce(jnp.maximum, [each.top for each in pieces])
+    shares = [jnp.exp(each.top - top) for each in pieces]
+    total = sum(each.total * share for each, share in zip(pieces, shares, strict=True))
+    value = sum(each.value * share[..., None] for each, share in zip(pieces, shares, strict=True))
     return (value / jnp.maximum(total, 1e-30)[..., None]).astype(dtype)
 
 
-def shared_piece(q_nxkrz, k_nskz, v_nskz, mask) -> Piece:
-    """Queries [n, x, k, r, z] on keys that all x share; mask broadcasts to [n, k, r, x, s]."""
-    z = q_nxkrz.shape[-1]
-    score = jnp.einsum("nxkrz,nskz->nkrxs", q_nxkrz, k_nskz, preferred_element_type=jnp.float32)
-    return Piece(
-        jnp.where(mask, score * z**-0.5, MASKED),
-        lambda w: jnp.einsum("nkrxs,nskz->nkrxz", w, v_nskz),
-    )
+def cached(k_nskz: Array, v_nskz: Array) -> tuple[Array, Array]:
+    """Keys [.., k, z, s] and values [.., k, s, z], as pieces read them, of [.., s, k, z]."""
+    return jnp.moveaxis(k_nskz, -3, -1), jnp.moveaxis(v_nskz, -3, -2)
 
 
-def _trunk(q_npkrz, k_npkz, v_npkz, length_n):
-    """Causal attention of the trunk on itself, in query blocks: [n, p, k, r, z]."""
-    p = q_npkrz.shape[1]
-    out = []
+def _trunk(q_npkrz, k_nkzp, v_nkpz):
+    """Causal attention of the trunk on itself, in query blocks: [n, p, k, r, z].
+
+    No token sees padding, which lies behind it.
+    """
+    p, out = q_npkrz.shape[1], []
     for start in range(0, p, QUERY_BLOCK):
         stop = min(start + QUERY_BLOCK, p)
-        query, key = jnp.arange(start, stop), jnp.arange(stop)
-        mask = (key[None, :] <= query[:, None])[None] & (
-            key[None, None, :] < length_n[:, None, None]
-        )
-        piece = shared_piece(
-            q_npkrz[:, start:stop], k_npkz[:, :stop], v_npkz[:, :stop], mask[:, None, None]
-        )
-        out.append(join_pieces([piece], v_npkz.dtype))
-    return jnp.moveaxis(jnp.concatenate(out, axis=3), 3, 1)
-
-
-def own_piece(q_ngxkrz, k_ngskz, v_ngskz, mask, to_shared: tuple[int, ...]) -> Piece:
-    """Queries [n, g, x, k, r, z] on keys of their own g; scores come as [n, k, r, g*x, s].
-
-    `mask` broadcasts to [n, k, r, g, x, s]; `to_shared` is the (n, k, r, g*x) shape.
-    """
-    z = q_ngxkrz.shape[-1]
-    n, g, x = q_ngxkrz.shape[:3]
-    score = jnp.einsum(
-        "ngxkrz,ngskz->nkrgxs", q_ngxkrz, k_ngskz, preferred_element_type=jnp.float32
-    )
-    score = jnp.where(mask, score * z**-0.5, MASKED).reshape(*to_shared, -1)
-
-    def weigh(w):
-        w = w.reshape(*to_shared[:3], g, x, -1)
-        return jnp.einsum("nkrgxs,ngskz->nkrgxz", w, v_ngskz).reshape(*to_shared, z)
-
-    return Piece(score, weigh)
+        q, causal = q_npkrz[:, start:stop], jnp.tril(jnp.ones((stop - start,) * 2, bool))[None]
+        pieces = [piece(q, k_nkzp[..., start:stop], v_nkpz[:, :, start:stop], causal)]
+        if start:
+            pieces.append(piece(q, k_nkzp[..., :start], v_nkpz[:, :, :start]))
+        out.append(join_pieces(pieces, v_nkpz.dtype))
+    return jnp.concatenate(out, axis=1)
 
 
 def _blocks(q_nthz, k_ntkz, v_ntkz, spec, lens):
     n, t, h, z = q_nthz.shape
     kv = k_ntkz.shape[2]
-    r = h // kv
-    q_p, q_b, q_l = tree.split(spec, q_nthz.reshape(n, t, kv, r, z))
-    k_p, k_b, k_l = tree.split(spec, k_ntkz)
-    v_p, v_b, v_l = tree.split(spec, v_ntkz)
-    trunk_mask = jnp.arange(spec.trunk) < lens.trunk[:, None]
-    trunk_mask = trunk_mask[:, None, None, None, :]  # [n, k, r, x, s]
-    out_p = _trunk(q_p, k_p, v_p, lens.trunk)
+    q_p, q_b, q_l = tree.split(spec, q_nthz.reshape(n, t, kv, h // kv, z))
+    trunk_kv, branch_kv, leaf_kv = (
+        cached(*each)
+        for each in zip(tree.split(spec, k_ntkz), tree.split(spec, v_ntkz), strict=True)
+    )
     out_b = out_l = None
     if spec.branch_slots:
-        g, c = spec.branches, spec.branch
-        shape = (n, kv, r, g * c)
-        causal = jnp.tril(jnp.ones((c, c), bool))
-        real = jnp.arange(c) < lens.branch[..., None]  # [n, g, s]
-        mask = causal & real[:, None, None, :, None, :]  # [n, k, r, g, x, s]
-        pieces = [
-            shared_piece(q_b.reshape(n, g * c, kv, r, z), k_p, v_p, trunk_mask),
-            own_piece(q_b, k_b, v_b, mask, shape),
-        ]
-        out_b = jnp.moveaxis(join_pieces(pieces, v_ntkz.dtype), 3, 1).reshape(n, g, c, kv, r, z)
+        out_b = branch_attention(q_b, trunk_kv, branch_kv, lens.trunk, lens.branch)
     if spec.leaf_slots:
-        out_l = _leaves((q_l, k_l, v_l), (k_b, v_b), (k_p, v_p), trunk_mask, (spec, lens))
-    return tree.join(spec, out_p, out_b, out_l).reshape(n, t, h, z)
+        out_l = _leaves(q_l, trunk_kv, branch_kv, leaf_kv, lens)
+    return tree.join(spec, _trunk(q_p, *trunk_kv), out_b, out_l).reshape(n, t, h, z)
 
 
-def _leaves(leaf, branch, trunk, trunk_mask, layout):
-    """Leaf queries on the trunk, on their branch and on themselves: [n, g, j, q, k, r, z]."""
-    (q_l, k_l, v_l), (k_b, v_b), (k_p, v_p), (spec, lens) = leaf, branch, trunk, layout
-    n, g, j, q, kv, r, z = q_l.shape
-    shape = (n, kv, r, g * j * q)
-    on_branch = jnp.arange(spec.branch) < lens.branch[..., None]
-    causal = jnp.tril(jnp.ones((q, q), bool))
-    on_self = (
-        causal & (jnp.arange(q) < lens.leaf.reshape(n, g * j)[..., None])[:, None, None, :, None]
-    )
+def branch_attention(
+    q_ngckrz: Float[Array, "n g c k r z"],
+    trunk_kv: tuple[Float[Array, "n k z p"], Float[Array, "n k p z"]],
+    branch_kv: tuple[Float[Array, "n g k z c"], Float[Array, "n g k c z"]],
+    trunk_len: Int[Array, " n"],
+    branch_len: Int[Array, "n g"],
+) -> Float[Array, "n g c k r z"]:
+    """Branches on their trunk, whose keys are read once for all g, and causally on themselves."""
+    n, g, c, *rest = q_ngckrz.shape
+    own_mask = jnp.tril(jnp.ones((c, c), bool)) & _within(branch_len, c)[:, :, None]
     pieces = [
-        shared_piece(q_l.reshape(n, g * j * q, kv, r, z), k_p, v_p, trunk_mask),
+        piece(q_ngckrz.reshape(n, g * c, *rest), *trunk_kv, _on_trunk(trunk_kv, trunk_len)),
+        own_piece(q_ngckrz, *branch_kv, own_mask),
+    ]
+    return join_pieces(pieces, trunk_kv[1].dtype).reshape(q_ngckrz.shape)
+
+
+def _leaves(q_ngjqkrz, trunk_kv, branch_kv, leaf_kv, lens):
+    """Leaves on the trunk, on their branch and on themselves."""
+    n, g, j, q, *rest = q_ngjqkrz.shape
+    on_branch = _within(lens.branch, branch_kv[0].shape[-1])[:, :, None]
+    on_self = jnp.tril(jnp.ones((q, q), bool)) & _within(lens.leaf.reshape(n, g * j), q)[:, :, None]
+    pieces = [
+        piece(q_ngjqkrz.reshape(n, -1, *rest), *trunk_kv, _on_trunk(trunk_kv, lens.trunk)),
+        own_piece(q_ngjqkrz.reshape(n, g, j * q, *rest), *branch_kv, on_branch),
         own_piece(
-            q_l.reshape(n, g, j * q, kv, r, z), k_b, v_b, on_branch[:, None, None, :, None], shape
-        ),
-        own_piece(
-            q_l.reshape(n, g * j, q, kv, r, z),
-            k_l.reshape(n, g * j, q, kv, z),
-            v_l.reshape(n, g * j, q, kv, z),
+            q_ngjqkrz.reshape(n, g * j, q, *rest),
+            *(each.reshape(n, g * j, *each.shape[3:]) for each in leaf_kv),
             on_self,
-            shape,
         ),
     ]
-    return jnp.moveaxis(join_pieces(pieces, v_l.dtype), 3, 1).reshape(n, g, j, q, kv, r, z)
+    return join_pieces(pieces, trunk_kv[1].dtype).reshape(q_ngjqkrz.shape)
+
+
+def _within(length: Array, slots: int) -> Array:
+    """[.., s]: which slots hold tokens."""
+    return jnp.arange(slots) < length[..., None]
+
+
+def _on_trunk(trunk_kv, length_n) -> Array:
+    return _within(length_n, trunk_kv[0].shape[-1])[:, None]
 
 
 def decode_attention(
     q_nghz: Float[Array, "n g h z"],
-    trunk_kv: tuple[Float[Array, "n p k z"], Float[Array, "n p k z"]],
-    branch_kv: tuple[Float[Array, "n g c k z"], Float[Array, "n g c k z"]],
+    trunk_kv: tuple[Float[Array, "n k z p"], Float[Array, "n k p z"]],
+    branch_kv: tuple[Float[Array, "n g k z c"], Float[Array, "n g k c z"]],
     *,
     trunk_len: Int[Array, " n"],
     own_real: Bool[Array, "#n #g c"],
@@ -184,17 +202,13 @@ def decode_attention(
     `own_real` says which of its branch's slots it sees.
     """
     n, g, h, z = q_nghz.shape
-    (k_p, v_p), (k_b, v_b) = trunk_kv, branch_kv
-    kv = k_p.shape[2]
-    q = q_nghz.reshape(n, g, kv, h // kv, z)
-    shape = (n, kv, h // kv, g)
-    trunk_mask = jnp.arange(k_p.shape[1]) < trunk_len[:, None]
-    own_mask = own_real[:, None, None, :, None, :]  # [n, k, r, g, x, s]
+    kv = trunk_kv[0].shape[1]
+    q_ngkrz = q_nghz.reshape(n, g, kv, h // kv, z)
     pieces = [
-        shared_piece(q, k_p, v_p, trunk_mask[:, None, None, None, :]),
-        own_piece(q[:, :, None], k_b, v_b, own_mask, shape),
+        piece(q_ngkrz, *trunk_kv, _on_trunk(trunk_kv, trunk_len)),
+        own_piece(q_ngkrz[:, :, None], *branch_kv, own_real[:, :, None]),
     ]
-    return jnp.moveaxis(join_pieces(pieces, v_p.dtype), 3, 1).reshape(n, g, h, z)
+    return join_pieces(pieces, trunk_kv[1].dtype).reshape(n, g, h, z)
 
 
 def _splash(q_nthz, k_ntkz, v_ntkz, spec, lens):

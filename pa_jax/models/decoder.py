@@ -7,7 +7,7 @@ Every parameter names its logical axes in its `axes` metadata; core/sharding map
 A module may hold int8 weights with their scales (quant.py) and low-rank adapters (lora.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -176,11 +176,13 @@ class Decoder(nnx.Module):
         per_layer: Any = None,
         carry: Any = None,
         remat: str = "none",
+        blocks: Sequence[nnx.State] | None = None,
     ) -> Pass:
         """All blocks, one after the other.
 
         `per_layer` is stacked over layers and handed to `attend` slice by slice; `carry` goes from
-        layer to layer.
+        layer to layer. With `blocks` (of `apart`) the layers are written out instead of scanned,
+        and `per_layer` is a list.
         """
         if remat not in REMAT:
             raise ValueError(f"remat={remat!r}: choose one of {sorted(REMAT)}.")
@@ -199,9 +201,25 @@ class Decoder(nnx.Module):
         if remat != "none":
             layer = jax.checkpoint(layer, policy=REMAT[remat], prevent_cse=False)
         start = sharding.constrain(self._embedded(ids_nt), "rows", None, None), carry
-        (x_ntd, carry), (kept, load) = jax.lax.scan(layer, start, (state, per_layer))
+        if blocks is None:
+            (x_ntd, carry), (kept, load) = jax.lax.scan(layer, start, (state, per_layer))
+        else:
+            made, (x_ntd, carry) = [], start
+            for this in zip(blocks, per_layer, strict=True):
+                (x_ntd, carry), one = layer((x_ntd, carry), this)
+                made.append(one)
+            kept, load = jax.tree.map(lambda *each: jnp.stack(each), *made)
         hidden = layers.rms_norm(x_ntd, self.final_norm[...], self.cfg.norm_eps)
         return Pass(hidden, kept, carry, load)
+
+    def apart(self) -> list[nnx.State]:
+        """The blocks' parameters, a state a layer: copies, for loops that pass them many times."""
+        state = nnx.state(self.blocks)
+
+        def of(layer: int) -> nnx.State:
+            return jax.tree.map(lambda x: x[layer], state)
+
+        return [of(layer) for layer in range(self.cfg.layers)]
 
     def on_tree(
         self,

@@ -189,10 +189,11 @@ class Step:
         """Keys and values of trunks and branches, as engine.rollout keeps them."""
         work, cfg = self.work, self.work.policy
         kind = jnp.dtype(work.compute)
-        axes = (None, "rows", None, "kv_heads", None)
-        trunk = (cfg.layers, work.prompts, work.trunk, cfg.kv_heads, cfg.head_dim)
-        slots = work.group * work.completion
-        shapes = trunk, (*trunk[:2], slots, *trunk[3:])
+        axes = (None, "rows", "kv_heads", None, None)
+        slots = work.trunk, work.group * work.completion
+        shapes = tuple(
+            (cfg.layers, work.prompts, cfg.kv_heads, cfg.head_dim, each) for each in slots
+        )
         return [
             jax.ShapeDtypeStruct(
                 shape,
