@@ -23,7 +23,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     if preset == "qwen3-4b":  # the others have one chip
         trunks += (32768, 65536, 131072)
     if laptop and not small:  # on a CPU padding costs its full price
-        trunks = (128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 2560, 3072, 4096, 5120, 6144)
+        trunks = (64, 96, 128, 160, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536)
+        trunks += (1792, 2048, 2304, 2560, 3072, 3584, 4096, 4608, 5120, 6144)
     c = ml_collections.ConfigDict()
     c.job = "eval"
     c.seed = 0  # of items, users and draws
@@ -42,7 +43,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.retry_failed = False  # judge anew what got no verdict in an earlier start
     c.speaker = {
         "rows": 4 if small else 16,  # trees of chats a call
-        "tokens": 4096 if small else 32768 if laptop else 65536,  # a call, padding included
+        "tokens": 4096 if small else 65536,  # a call, padding included
         "trunks": trunks,  # padded lengths of what chats share; the largest is the window
         "max_new_tokens": 8 if small else 64 if laptop else 300,
     }

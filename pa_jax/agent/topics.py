@@ -19,7 +19,8 @@ from pa_jax.agent import overlap
 from pa_jax.core import mesh as meshes
 from pa_jax.core import sharding
 from pa_jax.core.typing import Array, Float, Int
-from pa_jax.infer import buckets, engine
+from pa_jax.infer import buckets
+from pa_jax.models import tree
 
 TRUNK = "User: {}"
 BRANCHES = (  # two ask better than one, a third adds nothing
@@ -47,8 +48,14 @@ def next_probs(
     token_w: Int[Array, " w"],
 ) -> Float[Array, "n k w"]:
     """Probability of each of some tokens right after every branch, float32."""
-    logits_nkv, *_ = engine.prefill_openings(nnx.merge(graph, state), trunks, branches)
-    return jax.nn.softmax(logits_nkv.astype(jnp.float32), axis=-1)[..., token_w]
+    model = nnx.merge(graph, state)
+    (ids_np, length_n), (ids_nko, length_nk) = trunks, branches
+    spec = tree.TreeSpec(ids_np.shape[1], *ids_nko.shape[1:])
+    lens = tree.lengths(length_n, length_nk)
+    hidden_ntd = model.on_tree(tree.join(spec, ids_np, ids_nko, None), spec, lens)
+    at_nk = tree.branch_end(spec, lens)
+    logits_nkv = model.logits(jnp.take_along_axis(hidden_ntd, at_nk[..., None], axis=1))
+    return jax.nn.softmax(logits_nkv, axis=-1)[..., token_w]
 
 
 class Topics:

@@ -79,12 +79,13 @@ def decoded(graph: nnx.GraphDef, state: nnx.State, trees: score.TreeIds, kv: Any
 
     def one(branch_kv, this):
         index, token, following = this
-        logits, branch_kv = engine.decode_step(model, token, kv, branch_kv, trees.lens.trunk, index)
+        logits, branch_kv = engine.decode_step(model, token, context, branch_kv, index)
         chosen = jnp.take_along_axis(logits, following[..., None], axis=-1)[..., 0]
         return branch_kv, chosen - jax.nn.logsumexp(logits, axis=-1)
 
     token_cng = jnp.moveaxis(trees.branch, 2, 0)
     steps = jnp.arange(c), token_cng, jnp.roll(token_cng, -1, axis=0)
+    context = engine.behind(kv, trees.lens.trunk)
     empty = engine.branch_cache(model.cfg, (n, g, c), kv[0].dtype)
     return jnp.moveaxis(jax.lax.scan(one, empty, steps)[1], 0, 2)
 

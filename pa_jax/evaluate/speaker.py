@@ -20,11 +20,12 @@ from pa_jax.core import keys, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.dialogue import schema, template
 from pa_jax.evaluate import prompt_trees
-from pa_jax.infer import buckets, engine, sampling, score
+from pa_jax.infer import buckets, engine, openings, sampling, score
 
 Chat = Sequence[schema.Message]
 EMBEDDED = 512  # tokens of a text that its vector is made of
 WIDTHS = (32, 64, 128, 256, EMBEDDED)
+PREFILL = 4096  # tokens of prompts a call: more at a time are no faster
 ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # of a batch that is not full
 
 
@@ -109,64 +110,138 @@ class Speaker:
         self.asked += sum(len(ids) for ids, _ in fitted)
         names = [_name(ids, limit) for ids, _ in fitted]
         if temperature > 0:
-            said = self._sampled([ids for ids, _ in fitted], limit, temperature, seed, step)
+            new = dict(enumerate(range(len(chats))))
         else:
             new = {name: i for i, name in enumerate(names) if name not in self._said}
-            made = self._sampled([fitted[i][0] for i in new.values()], limit, 0.0, seed, step)
-            self._said |= dict(zip(new, made, strict=True))
+        families = prompt_trees.families(
+            [fitted[i][0] for i in new.values()],
+            [_dialogue(chats[i]) for i in new.values()],
+            max(self._nodes()),
+        )
+        said = self._sampled(families, (limit, temperature), (seed, step))
+        if temperature == 0:
+            self._said |= dict(zip(new, said, strict=True))
             said = [self._said[name] for name in names]
         return [
             dataclasses.replace(one, cut=cut) for one, (_, cut) in zip(said, fitted, strict=True)
         ]
 
     def _sampled(
-        self, prompts: list[list[int]], limit: int, temperature: float, seed: int, step: int
+        self,
+        families: Sequence[prompt_trees.Family],
+        how: tuple[int, float],
+        draw: tuple[int, int],
     ) -> list[Said]:
-        slots = buckets.fit(limit, engine.SLOTS, what="max_new_tokens")
-        trees = [dataclasses.replace(tree, room=slots) for tree in prompt_trees.grown([prompts])]
-        how = sampling.settings(temperature)
-        base = keys.stream_key(seed, keys.Stream.EVAL, step)
-        out: list[Said | None] = [None] * len(prompts)
-        for chosen in self._batches(trees):
-            (trunk, rest, _), (trunk_len, rest_len, _) = self._padded(chosen)
-            places = np.zeros(rest_len.shape, np.int32)
-            for row, tree in enumerate(chosen):
-                places[row, : len(tree.places)] = tree.places
-            key_n = keys.row_keys(base, places.reshape(-1))
-            key_ng = engine.branch_keys(key_n, 1).reshape(places.shape)
-            sampler = self._sampler()
-            done = sharding.fetch(
-                sampler.decode((trunk, trunk_len), key_ng, how, (limit, slots), (rest, rest_len))
+        """By place; `how` is the limit of tokens and the temperature, `draw` seed and step."""
+        slots = buckets.fit(how[0], engine.SLOTS, what="max_new_tokens")
+        base = keys.stream_key(draw[0], keys.Stream.EVAL, draw[1])
+        out: dict[int, Said] = {}
+        for some in self._in_memory(families, slots):
+            cached = self._cached(some)
+            for rows in self._alike(some):
+                out |= self._decoded(cached, rows, base, (*how, slots))
+        return [out[place] for place in range(len(out))]
+
+    def _decoded(
+        self,
+        cached: openings.Cache,
+        rows: Sequence[tuple[int, prompt_trees.Level]],
+        base: jax.Array,
+        how: tuple[int, float, int],
+    ) -> dict[int, Said]:
+        """Replies by place behind (row of the cache, level); `how` as in _sampled, and slots."""
+        run, levels = self._sampler(), [level for _, level in rows]
+        limit, temperature, slots = how
+        count, branches = self._row_count(len(rows)), len(levels[0].places)
+        row, length = np.zeros(count, np.int32), np.zeros(count, np.int32)
+        places = np.zeros((count, branches), np.int32)
+        row[: len(rows)] = [row for row, _ in rows]
+        length[: len(rows)] = [level.length for level in levels]
+        places[: len(rows)] = [level.places for level in levels]
+        opened = openings.packed(
+            [level.rest for level in levels], count=count, widths=self._nodes()
+        )
+        key_ng = engine.branch_keys(keys.row_keys(base, places.reshape(-1)), 1)
+        draws = key_ng.reshape(places.shape), sampling.settings(temperature), (limit, slots)
+        width = min(self._trunk(int(length.max())), cached[0].shape[-1])
+        done = openings.complete(run, cached, (row, length), opened, draws, width=width)
+        done = sharding.fetch(done)
+        self.prefilled += opened.ids.size
+        texts = run.texts(done.ids, done.lengths)
+        return {
+            place: Said(texts[at][k].strip(), bool(done.finished[at, k]), 0)
+            for at, level in enumerate(levels)
+            for k, place in enumerate(level.places)
+        }
+
+    def _in_memory(
+        self, families: Sequence[prompt_trees.Family], slots: int
+    ) -> list[list[prompt_trees.Family]]:
+        """Families that are cached together: trunks of one padded length, as many as fit."""
+
+        def size(family: prompt_trees.Family) -> int:
+            behind = max(
+                sum(map(len, level.rest)) + slots * len(level.rest) for level in family.levels
             )
-            self.prefilled += trunk.size + rest.size
-            texts = sampler.texts(done.ids, done.lengths)
-            for row, tree in enumerate(chosen):
-                for k, place in enumerate(tree.places):
-                    out[place] = Said(texts[row][k].strip(), bool(done.finished[row, k]), 0)
-        return out
+            return self._trunk(len(family.trunk)) + behind
+
+        return _even(families, lambda f: self._trunk(len(f.trunk)), lambda f: self._rows(size(f)))
+
+    def _cached(self, families: Sequence[prompt_trees.Family]) -> openings.Cache:
+        """Keys and values of the trunks, computed a few at a time."""
+        width = self._trunk(max(len(family.trunk) for family in families))
+        each = -(-max(1, PREFILL // width) // self._least) * self._least
+        each = min(each, self._row_count(len(families)))
+        parts = []
+        for start in range(0, len(families), each):
+            some = [family.trunk for family in families[start : start + each]]
+            some += [[]] * (each - len(some))
+            parts.append(openings.cache(self._sampler(), buckets.pad_rows(some, width)))
+            self.prefilled += each * width
+        if len(parts) == 1:
+            return parts[0]
+        return tuple(jnp.concatenate(part, axis=1) for part in zip(*parts, strict=True))
+
+    def _alike(
+        self, families: Sequence[prompt_trees.Family]
+    ) -> list[list[tuple[int, prompt_trees.Level]]]:
+        """(Row, level) that are decoded together: of as many branches, the widest first.
+
+        One joins where that at most doubles the width of its beginning: a call more costs more.
+        """
+        rows = [(row, level) for row, family in enumerate(families) for level in family.levels]
+        rows.sort(key=lambda one: (len(one[1].places), -one[1].length))
+        groups: list[list[tuple[int, prompt_trees.Level]]] = []
+        for row, level in rows:
+            widest = groups[-1][0][1] if groups else None
+            if (
+                widest is None
+                or len(widest.places) != len(level.places)
+                or self._trunk(widest.length) > 2 * self._trunk(level.length)
+            ):
+                groups.append([])
+            groups[-1].append((row, level))
+        return [part for group in groups for part in _parts(group, self._rows(1))]
+
+    def _trunk(self, length: int) -> int:
+        return buckets.fit(length, self.cfg.trunks, what="prompt")
 
     def labels(
         self, groups: Sequence[Sequence[Chat]], labels: Sequence[str], *, opening: str = ""
     ) -> list[list[Scored]]:
         """Log-probs of each label's first token as the next of the reply `opening`, by chat.
 
-        The chats of a group should share their beginning: it is computed once for all of them.
+        The chats of a group should share their beginning: it is computed once for all of them, and
+        what groups share once for all groups.
         """
         label = jnp.asarray(self._tokens(labels), jnp.int32)
 
         def score_of(packed: score.TreeIds) -> jax.Array:
-            return score.labelled(*self._parts(), packed, label)[0][:, :, 0]
+            return score.labelled(*self._parts(), packed, label)[0]
 
         start = self.words.encode(opening)
         made = [[self.fit(chat, room=len(start)) for chat in chats] for chats in groups]
-        trees = [
-            dataclasses.replace(
-                tree,
-                rest=[ids[:-1] for ids in tree.rest],
-                leaves=[[ids[-1:]] for ids in tree.rest],
-            )
-            for tree in prompt_trees.grown([[ids + start for ids, _ in chats] for chats in made])
-        ]
+        trees = prompt_trees.of_questions([[ids + start for ids, _ in of] for of in made])
         return self._scored(made, trees, score_of)
 
     def reply_logprobs(
@@ -182,13 +257,10 @@ class Speaker:
             raise ValueError("a reply to be scored is empty: give it at least one token.")
         room = max((len(ids) for chats in replies for of in chats for ids in of), default=0)
         made = [[self.fit(chat, room=room) for chat in chats] for chats in groups]
-        trees = [
-            dataclasses.replace(tree, leaves=[replies[tree.group][place] for place in tree.places])
-            for tree in prompt_trees.grown([[ids for ids, _ in chats] for chats in made])
-        ]
+        trees = prompt_trees.with_replies([[ids for ids, _ in of] for of in made], replies)
 
         def score_of(packed: score.TreeIds) -> jax.Array:
-            return score.leaf_scored(*self._parts(), packed).sum(axis=-1)
+            return score.leaf_scored(*self._parts(), packed).sum(axis=-1)[:, :, None]
 
         return self._scored(made, trees, score_of)
 
@@ -198,7 +270,7 @@ class Speaker:
         trees: Sequence[prompt_trees.Tree],
         score_of: Callable[[score.TreeIds], jax.Array],
     ) -> list[list[Scored]]:
-        """Scored by chat, of trees with leaves; `score_of` gives a row of numbers a branch."""
+        """Scored by chat; `score_of` gives a row of numbers for each name of each branch."""
         self.asked += sum(len(ids) for of in made for ids, _ in of)
         out: list[list[Scored | None]] = [[None] * len(chats) for chats in made]
         for chosen in self._batches(trees):
@@ -208,16 +280,17 @@ class Speaker:
             with meshes.using(self.mesh):
                 logp = sharding.fetch(score_of(packed))
             for row, tree in enumerate(chosen):
-                for k, place in enumerate(tree.places):
-                    out[tree.group][place] = Scored(logp[row, k], made[tree.group][place][1])
+                for g, names in enumerate(tree.names):
+                    for j, (group, place) in enumerate(names):
+                        out[group][place] = Scored(logp[row, g, j], made[group][place][1])
         return out
 
     def _padded(self, trees: Sequence[prompt_trees.Tree]) -> tuple:
         """score.padded of a batch."""
         return score.padded(
             [tree.trunk for tree in trees],
-            [tree.rest for tree in trees],
-            [tree.leaves for tree in trees] if trees[0].leaves else None,
+            [tree.branches for tree in trees],
+            [tree.leaves for tree in trees],
             rows=self._filled(trees),
             trunks=self.cfg.trunks,
             nodes=self._nodes(),
@@ -319,37 +392,54 @@ class Speaker:
         """Padded lengths of what follows a trunk, the answer's first tokens included."""
         return tuple(sorted({*score.NODES, *self.cfg.trunks}))
 
-    def _shape(self, tree: prompt_trees.Tree) -> tuple[int, int, int, int]:
-        """Branches, padded trunk, slots behind a branch, padded branch."""
-        trunk = buckets.fit(len(tree.trunk), self.cfg.trunks, what="prompt")
-        rest = buckets.fit(max(map(len, tree.rest)), self._nodes(), what="question")
-        leaves = max(map(len, tree.leaves), default=0)
-        longest = max((len(ids) for of in tree.leaves for ids in of), default=0)
-        leaf = buckets.fit(longest, self._nodes(), what="answer") if leaves else 0
-        return len(tree.rest), trunk, tree.room + leaves * leaf, rest
+    def _shape(self, tree: prompt_trees.Tree) -> tuple[int, ...]:
+        """Padded trunk, branches, their leaves, padded leaf, padded branch."""
+        branch = buckets.fit(max(map(len, tree.branches)), self._nodes(), what="question")
+        longest = max(len(ids) for of in tree.leaves for ids in of)
+        leaf = buckets.fit(longest, self._nodes(), what="answer")
+        leaves = max(map(len, tree.leaves))
+        return self._trunk(len(tree.trunk)), len(tree.branches), leaves, leaf, branch
 
     def _slots(self, tree: prompt_trees.Tree) -> int:
-        branches, trunk, behind, rest = self._shape(tree)
-        return trunk + branches * (rest + behind)
+        trunk, branches, leaves, leaf, branch = self._shape(tree)
+        return trunk + branches * (branch + leaves * leaf)
 
     def _batches(self, trees: Sequence[prompt_trees.Tree]) -> list[list[prompt_trees.Tree]]:
         """Trees that go in together: alike in all but the branches' lengths, as many as fit."""
-        out = []
-        for _, found in itertools.groupby(
-            sorted(trees, key=self._shape), lambda t: self._shape(t)[:-1]
-        ):
-            same = list(found)
-            most = self._rows(self._slots(same[-1]))
-            size = -(-len(same) // -(-len(same) // most))  # batches alike: none is nearly empty
-            out += [same[k : k + size] for k in range(0, len(same), size)]
-        return out
+        return _even(
+            sorted(trees, key=self._shape),
+            lambda tree: self._shape(tree)[:-1],
+            lambda tree: self._rows(self._slots(tree)),
+        )
 
     def _filled(self, trees: Sequence[prompt_trees.Tree]) -> int:
-        """Rows of a batch: of ROWS on each part of the mesh, at most all that a call may have."""
-        each = buckets.fit(
-            -(-len(trees) // self._least), (*ROWS, self.cfg.rows), what="batch of trees"
-        )
-        return min(each * self._least, self._rows(self._slots(trees[-1])))
+        """Rows of a batch of trees, at most all that a call may have."""
+        return min(self._row_count(len(trees)), self._rows(self._slots(trees[-1])))
+
+    def _row_count(self, count: int) -> int:
+        """Rows that a batch of so many is padded to: of ROWS on each part of the mesh."""
+        each = buckets.fit(-(-count // self._least), (*ROWS, self.cfg.rows), what="batch")
+        return each * self._least
+
+
+def _even(items: Sequence, key: Callable, most: Callable) -> list[list]:
+    """Batches of items of one key, none larger than `most` of its items."""
+    out = []
+    for _, found in itertools.groupby(sorted(items, key=key), key):
+        same = list(found)
+        out += _parts(same, min(map(most, same)))
+    return out
+
+
+def _parts(items: Sequence, most: int) -> list[list]:
+    """Batches of at most so many, none nearly empty."""
+    size = -(-len(items) // -(-len(items) // most))
+    return [list(items[k : k + size]) for k in range(0, len(items), size)]
+
+
+def _dialogue(chat: Chat) -> str:
+    """What chats of one dialogue begin with, behind the instruction."""
+    return next((message.content for message in chat if message.role != "system"), "")
 
 
 def _name(ids: Sequence[int], limit: int) -> bytes:

@@ -170,6 +170,7 @@ def advance(
     """
     model, n = nnx.merge(graph, state), rows.token.shape[0]
     trunk_kv = rows.trunk_kv[0][..., :width], rows.trunk_kv[1][..., :width, :]
+    context = engine.behind(trunk_kv, rows.trunk_len)
     idle = rows.done | ~keep
 
     def more(carry):
@@ -179,9 +180,7 @@ def advance(
 
     def body(carry):
         i, token, step, own_kv, out = carry
-        logits, own_kv = engine.decode_step(
-            model, token[:, None], trunk_kv, own_kv, rows.trunk_len, step
-        )
+        logits, own_kv = engine.decode_step(model, token[:, None], context, own_kv, step)
         new, logp = sampling.sample(logits[:, 0], _step_keys(rows.key, step + 1), rows.how)
         alive = ~out.done
         token, step = jnp.where(alive, new, token), step + alive

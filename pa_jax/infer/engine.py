@@ -1,8 +1,4 @@
-"""Rollouts on trees: each prompt is prefilled once, its branches decode against one shared KV.
-
-A branch may have words of its own before it is decoded (its opening): several questions about one
-dialogue, say.
-"""
+"""Rollouts on trees: each prompt is prefilled once, its branches decode against one shared KV."""
 
 import copy
 import dataclasses
@@ -67,65 +63,63 @@ def prefill(
     return model.logits(last[:, 0]), passed.kept
 
 
-def prefill_openings(
-    model: decoder.Decoder,
-    prompts: tuple[Int[Array, "n p"], Int[Array, " n"]],
-    openings: tuple[Int[Array, "n g o"], Int[Array, "n g"]],
-) -> tuple[Float[Array, "n g v"], tuple[Array, Array], tuple[Array, Array]]:
-    """Logits after each opening's last token; keys and values of prompts and of openings.
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """What branches are decoded behind.
 
-    They are as those of `prefill`, the openings' with g behind n. Both arguments are ids and
-    lengths.
+    kv     keys and values as `prefill` gives them; or a list, a pair a layer
+    seen   which of their slots each branch sees
+    start  position of each branch's first token
     """
-    (ids_np, length_n), (ids_ngo, length_ng) = prompts, openings
-    spec = tree.TreeSpec(ids_np.shape[1], *ids_ngo.shape[1:])
-    lens = tree.lengths(length_n, length_ng)
 
-    def attend(q, k, v, layer, carry):
-        o = attention.tree_attention(q, k, v, spec=spec, lens=lens, impl=model.attention)
-        nodes = zip(tree.split(spec, k)[:2], tree.split(spec, v)[:2], strict=True)
-        return o, tuple(attention.cached(*each) for each in nodes), carry
+    kv: tuple[Float[Array, "l n k z s"], Float[Array, "l n k s z"]] | list[tuple[Array, Array]]
+    seen: Bool[Array, "#n #g s"]
+    start: Int[Array, "#n #g"]
 
-    ids_nt = tree.join(spec, ids_np, ids_ngo, None)
-    passed = model.hidden(ids_nt, tree.positions(spec, lens), attend)
-    at_ng = tree.branch_end(spec, lens)
-    last = jnp.take_along_axis(passed.hidden, at_ng[..., None], axis=1)
-    return model.logits(last), *passed.kept
+
+def behind(kv: tuple[Array, Array], length_n: Int[Array, " n"]) -> Context:
+    """Every branch follows its whole prompt."""
+    real = jnp.arange(kv[0].shape[-1]) < length_n[:, None]
+    return Context(kv, real[:, None], length_n[:, None])
 
 
 def branch_cache(cfg: DecoderConfig, shape: tuple[int, int, int], dtype) -> tuple[Array, Array]:
-    """Zeroed keys and values of branches [n, g, c], laid out as `prefill_openings` has them."""
+    """Zeroed keys and values of branches [n, g, c], stacked over layers as those of prompts."""
     empty = jnp.zeros((cfg.layers, *shape, cfg.kv_heads, cfg.head_dim), dtype)
     return attention.cached(empty, empty)
 
 
-def decode_step(model, token_ng, kv, branch_kv, length_n, step, opening=(0, None), blocks=None):
-    """Logits [n, g, v] after one more token a branch, and the branches' grown keys and values.
+def decode_step(
+    model: decoder.Decoder,
+    token_ng: Int[Array, "n g"],
+    context: Context,
+    branch_kv: tuple[Array, Array] | list[tuple[Array, Array]],
+    step: Int[Array, ""] | Int[Array, " n"],
+    blocks: Sequence[nnx.State] | None = None,
+) -> tuple[Float[Array, "n g v"], tuple[Array, Array] | list[tuple[Array, Array]]]:
+    """Logits after one more token a branch, and the branches' grown keys and values.
 
-    `step` says where the token stands in its completion: one number, or one a row. `opening` has
-    the slots that the branches' openings take in `branch_kv`, and their lengths [n, g]. With
-    `blocks` (of `Decoder.apart`) both caches are lists, an entry a layer, and `step` is one number.
+    `step` says where the token stands in its completion: one number, or one a row. With `blocks`
+    (of `Decoder.apart`) both caches are lists, an entry a layer, and `step` is one number.
     """
-    (n, g), (width, opened_ng) = token_ng.shape, opening
-    opened_ng = jnp.zeros((n, 1), jnp.int32) if opened_ng is None else opened_ng
-    step_ng = step[:, None] if step.ndim else step
+    step_ng = step[:, None] if step.ndim else step[None, None]
     slots = (branch_kv if blocks is None else branch_kv[0])[0].shape[-1]
-    slot = jnp.arange(slots)
-    written = (slot >= width) & (slot <= width + step_ng[..., None])
-    own_real = (slot < opened_ng[..., None]) | written
+    own_real = jnp.arange(slots) <= step_ng[..., None]
     grow = _grown if blocks is None else _grown_apart
 
     def attend(q, k, v, this, grown):
         trunk_kv, layer = this
-        grown, own = grow(grown, (k, v), layer, width + step)
-        o = attention.decode_attention(q, trunk_kv, own, trunk_len=length_n, own_real=own_real)
+        grown, own = grow(grown, (k, v), layer, step)
+        o = attention.decode_attention(q, trunk_kv, own, trunk_seen=context.seen, own_real=own_real)
         return o, None, grown
 
     layers = model.cfg.layers
-    per_layer = (
-        (kv, jnp.arange(layers)) if blocks is None else list(zip(kv, range(layers), strict=True))
-    )
-    position_ng = jnp.broadcast_to(length_n[:, None] + opened_ng + step_ng, (n, g))
+    if blocks is None:
+        per_layer = context.kv, jnp.arange(layers)
+    else:
+        per_layer = list(zip(context.kv, range(layers), strict=True))
+    position_ng = jnp.broadcast_to(context.start + step_ng, token_ng.shape)
     passed = model.hidden(
         token_ng, position_ng, attend, per_layer=per_layer, carry=branch_kv, blocks=blocks
     )
@@ -176,7 +170,6 @@ def rollout(
     key_ng: Key[Array, "n g"],
     how: sampling.Sampling,
     limits: tuple[Int[Array, ""], Int[Array, " k"]],
-    openings: tuple[Int[Array, "n g o"], Int[Array, "n g"]] | None = None,
     *,
     slots: int,
     apart: bool = False,
@@ -184,23 +177,36 @@ def rollout(
     """A completion a key, at most `slots` long; stops when every branch has ended.
 
     `prompts` are ids and lengths, `key_ng` one key a branch, `limits` (tokens allowed, end tokens).
-    `openings` are ids and lengths of what each branch says behind its prompt before it is
-    completed; None: nothing. A row or an opening of length 0 is padding: it counts as ended.
-    `apart` has weights and caches copied layer by layer before the first step, so that no step
-    copies them out of their stacks: for CPUs, which do.
+    A row of length 0 is padding: it counts as ended. `apart` as in `completed`.
     """
     model = nnx.merge(graph, state)
-    (ids_np, length_n), (allowed, end) = prompts, limits
+    length_n, shape = prompts[1], key_ng.shape
+    logits_nv, kv = prefill(model, *prompts)
+    logits_ngv = jnp.broadcast_to(logits_nv[:, None], (*shape, model.cfg.vocab))
+    absent = jnp.broadcast_to((length_n == 0)[:, None], shape)
+    context = behind(kv, length_n)
+    draws = key_ng, how, limits
+    return completed(model, logits_ngv, context, absent, draws, slots=slots, apart=apart)
+
+
+def completed(
+    model: decoder.Decoder,
+    logits_ngv: Float[Array, "n g v"],
+    context: Context,
+    absent_ng: Bool[Array, "n g"],
+    draws: tuple[Key[Array, "n g"], sampling.Sampling, tuple[Array, Array]],
+    *,
+    slots: int,
+    apart: bool,
+) -> Decoded:
+    """Completions drawn from logits on; those of absent branches are empty, and finished.
+
+    `draws` are keys, settings and limits as in `rollout`. `apart` has weights and caches copied
+    layer by layer before the first step, so that no step copies them out of their stacks: for
+    CPUs, which do.
+    """
+    key_ng, how, (allowed, end) = draws
     (n, g), cfg = key_ng.shape, model.cfg
-    absent = jnp.broadcast_to((length_n == 0)[:, None], (n, g))
-    if openings is None:
-        logits_nv, kv = prefill(model, ids_np, length_n)
-        logits_ngv = jnp.broadcast_to(logits_nv[:, None], (n, g, cfg.vocab))
-        opening, opened_kv = (0, None), ()
-    else:
-        logits_ngv, kv, opened_kv = prefill_openings(model, prompts, openings)
-        absent |= openings[1] == 0
-        opening = openings[0].shape[2], openings[1]
 
     def pick(logits_ngv, step):
         step_keys = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, step)))(key_ng)
@@ -222,9 +228,7 @@ def rollout(
 
     def body(carry):
         step, token, branch_kv, out = carry
-        logits, branch_kv = decode_step(
-            model, token, kv, branch_kv, length_n, step, opening, blocks
-        )
+        logits, branch_kv = decode_step(model, token, context, branch_kv, step, blocks)
         token, logp = pick(logits, step + 1)
         return step + 1, token, branch_kv, write(out, token, logp, step + 1)
 
@@ -236,17 +240,15 @@ def rollout(
         jnp.zeros((n, g, slots), jnp.int32),
         jnp.zeros((n, g), jnp.int32),
         jnp.zeros((n, g, slots), jnp.float32),
-        absent,
+        absent_ng,
     )
-    branch_kv = branch_cache(cfg, (n, g, slots), kv[0].dtype)
-    if opened_kv:
-        pairs = zip(opened_kv, branch_kv, (-1, -2), strict=True)
-        branch_kv = tuple(jnp.concatenate((a, b), axis=axis) for a, b, axis in pairs)
-    kv = tuple(sharding.constrain(x, None, "rows", "kv_heads", None, None) for x in kv)
+    branch_kv, blocks = branch_cache(cfg, (n, g, slots), context.kv[0].dtype), None
     axes = (None, "rows", None, "kv_heads", None, None)
-    branch_kv, blocks = tuple(sharding.constrain(x, *axes) for x in branch_kv), None
+    branch_kv = tuple(sharding.constrain(x, *axes) for x in branch_kv)
+    kv = tuple(sharding.constrain(x, None, "rows", "kv_heads", None, None) for x in context.kv)
     if apart:
         kv, branch_kv, blocks = _apart(kv), _apart(branch_kv), model.apart()
+    context = dataclasses.replace(context, kv=kv)
     token, logp = pick(logits_ngv, 0)
     first = (jnp.int32(0), token, branch_kv, write(out, token, logp, 0))
     return jax.lax.while_loop(more, body, first)[-1]
@@ -283,7 +285,7 @@ class Engine:
             where = sharding.shardings(state, mesh, sharding.INFER_RULES)
         self._dtypes = jax.tree.map(lambda x: x.dtype, state)
         device = mesh.devices.flat[0] if mesh is not None else jax.devices()[0]
-        self._apart = device.platform == "cpu"
+        self.apart = device.platform == "cpu"
         self._laid_out = relayout(self._dtypes, where)
         self.update(state)
 
@@ -351,15 +353,8 @@ class Engine:
             length[chosen], finished[chosen] = out.lengths[real], out.finished[real]
         return Completions(ids, length, logp, finished, self.texts(ids, length))
 
-    def decode(
-        self, prompts, key_ng, how, limits: tuple[int, int], openings: tuple | None = None
-    ) -> Decoded:
-        """One batch on device: `prompts` (ids [n, p], lengths [n]), `limits` (tokens, slots).
-
-        `openings` (ids [n, g, o], lengths [n, g]) stand before the branches' completions.
-        """
-        tokenizer = self.model.tokenizer
-        end = tuple(tokenizer.eos_ids) if tokenizer is not None else ()
+    def decode(self, prompts, key_ng, how, limits: tuple[int, int]) -> Decoded:
+        """One batch on device: `prompts` (ids [n, p], lengths [n]), `limits` (tokens, slots)."""
         allowed, slots = limits
         with meshes.using(self.mesh):
             return rollout(
@@ -368,11 +363,15 @@ class Engine:
                 tuple(sharding.put(rows, self.mesh, "rows") for rows in prompts),
                 key_ng,
                 how,
-                (jnp.int32(allowed), jnp.asarray(end, jnp.int32)),
-                openings and tuple(sharding.put(rows, self.mesh, "rows") for rows in openings),
+                (jnp.int32(allowed), self.ends()),
                 slots=slots,
-                apart=self._apart,
+                apart=self.apart,
             )
+
+    def ends(self) -> Int[Array, " k"]:
+        """Tokens that end a completion."""
+        tokenizer = self.model.tokenizer
+        return jnp.asarray(tuple(tokenizer.eos_ids) if tokenizer is not None else (), jnp.int32)
 
     def texts(self, ids_ngc: np.ndarray, length_ng: np.ndarray) -> list[list[str]]:
         """Texts of completions without their end token; empty where there is no tokenizer."""

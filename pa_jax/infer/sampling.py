@@ -49,25 +49,34 @@ def sample(
     """
     greedy = how.temperature == 0
     scaled = logits_bv.astype(jnp.float32) / _column(jnp.where(greedy, 1.0, how.temperature))
-    cut = ~greedy & ((how.top_k > 0) | (how.top_p < 1))
-    if cut.ndim:  # paid as soon as one row needs it; the other rows stay as they are
-        kept = jax.lax.cond(
-            cut.any(),
-            lambda x: jnp.where(cut[:, None], _cut(x, how), x),
-            lambda x: x,
-            scaled,
-        )
-    else:
-        kept = jax.lax.cond(cut, lambda x: _cut(x, how), lambda x: x, scaled)
-    uniform_b = jax.vmap(jax.random.uniform)(key_b)
-    best_b = jnp.argmax(kept, axis=-1).astype(jnp.int32)
-    token_b = jax.lax.cond(  # a draw is paid for only where a row needs it
+    best_b, uniform_b = _argmax(scaled), jax.vmap(jax.random.uniform)(key_b)
+    token_b = jax.lax.cond(  # cutting and drawing are paid for only where a row needs them
         jnp.all(greedy),
         lambda: best_b,
-        lambda: jnp.where(greedy, best_b, _draw(kept, uniform_b).astype(jnp.int32)),
+        lambda: jnp.where(greedy, best_b, _draw(_kept(scaled, how), uniform_b)),
     )
     chosen = jnp.take_along_axis(scaled, token_b[:, None], axis=-1)[:, 0]
     return token_b, chosen - jax.nn.logsumexp(scaled, axis=-1)
+
+
+def _kept(scaled_bv: Array, how: Sampling) -> Array:
+    """Logits with those outside top-k or top-p at -inf, in the rows that cut."""
+    cut = (how.temperature > 0) & ((how.top_k > 0) | (how.top_p < 1))
+    if cut.ndim:  # paid as soon as one row needs it; the other rows stay as they are
+        return jax.lax.cond(
+            cut.any(),
+            lambda x: jnp.where(cut[:, None], _cut(x, how), x),
+            lambda x: x,
+            scaled_bv,
+        )
+    return jax.lax.cond(cut, lambda x: _cut(x, how), lambda x: x, scaled_bv)
+
+
+def _argmax(x_bv: Array) -> Array:
+    """Index of the first largest: in two sums, as XLA's own takes a CPU three times as long."""
+    largest = x_bv == x_bv.max(axis=-1, keepdims=True)
+    index = jnp.where(largest, jnp.arange(x_bv.shape[-1], dtype=jnp.int32), x_bv.shape[-1] - 1)
+    return index.min(axis=-1)
 
 
 def _column(x: Array) -> Array:
@@ -85,7 +94,7 @@ def _draw(logits_bv: Array, uniform_b: Array) -> Array:
     weight = jnp.pad(weight, ((0, 0), (0, -v % BLOCKS))).reshape(b, BLOCKS, -1)
     block_b, rest_b = _find(weight.sum(axis=-1), uniform_b * weight.sum(axis=(1, 2)))
     inside = jnp.take_along_axis(weight, block_b[:, None, None], axis=1)[:, 0]
-    return block_b * weight.shape[-1] + _find(inside, rest_b)[0]
+    return (block_b * weight.shape[-1] + _find(inside, rest_b)[0]).astype(jnp.int32)
 
 
 def _find(weight_bk: Array, target_b: Array) -> tuple[Array, Array]:

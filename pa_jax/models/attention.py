@@ -189,23 +189,39 @@ def _on_trunk(trunk_kv, length_n) -> Array:
     return _within(length_n, trunk_kv[0].shape[-1])[:, None]
 
 
+def cached_attention(
+    q_nthz: Float[Array, "n t h z"],
+    kv: tuple[Float[Array, "n k z s"], Float[Array, "n k s z"]],
+    seen_nts: Bool[Array, "n t s"],
+) -> Float[Array, "n t h z"]:
+    """Queries on cached keys, each on those it sees, in query blocks."""
+    n, t, h, z = q_nthz.shape
+    k = kv[0].shape[1]
+    q_ntkrz = q_nthz.reshape(n, t, k, h // k, z)
+    out = []
+    for start in range(0, t, QUERY_BLOCK):
+        some = slice(start, start + QUERY_BLOCK)
+        out.append(join_pieces([piece(q_ntkrz[:, some], *kv, seen_nts[:, some])], kv[1].dtype))
+    return jnp.concatenate(out, axis=1).reshape(n, t, h, z)
+
+
 def decode_attention(
     q_nghz: Float[Array, "n g h z"],
     trunk_kv: tuple[Float[Array, "n k z p"], Float[Array, "n k p z"]],
     branch_kv: tuple[Float[Array, "n g k z c"], Float[Array, "n g k c z"]],
     *,
-    trunk_len: Int[Array, " n"],
+    trunk_seen: Bool[Array, "#n #g p"],
     own_real: Bool[Array, "#n #g c"],
 ) -> Float[Array, "n g h z"]:
     """One new token a branch: the trunk's keys are read once for all g.
 
-    `own_real` says which of its branch's slots it sees.
+    The masks say which of the trunk's and of its branch's slots it sees.
     """
     n, g, h, z = q_nghz.shape
     kv = trunk_kv[0].shape[1]
     q_ngkrz = q_nghz.reshape(n, g, kv, h // kv, z)
     pieces = [
-        piece(q_ngkrz, *trunk_kv, _on_trunk(trunk_kv, trunk_len)),
+        piece(q_ngkrz, *trunk_kv, trunk_seen),
         own_piece(q_ngkrz[:, :, None], *branch_kv, own_real[:, :, None]),
     ]
     return join_pieces(pieces, trunk_kv[1].dtype).reshape(n, g, h, z)

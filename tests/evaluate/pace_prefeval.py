@@ -1,15 +1,18 @@
-"""PrefEval's generation grid in batches against one prompt at a time; prints the figures as JSON.
+"""PrefEval's generation grid in batches against one case at a time; prints the figures as JSON.
 
     python tests/evaluate/pace_prefeval.py --path=DIR --items=20 --alone=3
 
-`items` of each topic at every noise level under every system. Together: a call has all systems of
-many items, and computes once what they share. Alone: `alone` of these items, spread over the
-topics, one prompt a call, of replies and of the judge's questions alike (--tree: the judge's four
-questions about a reply are one tree there too). What compiling took is taken off both. Texts and
-verdicts of both are compared.
+A case is an item at a noise level under a system. Together: a call has all cases of many items,
+and computes once what they share. Alone: all cases of `alone` of these items, spread over the
+topics, nothing kept between two cases and one prompt a call, replies and the judge's questions
+alike (--tree: the judge's four questions about a reply are one tree there too). As in PrefEval's
+code, a case alone asks for the model's acknowledgement of the preference itself;
+`ratio_acknowledged_once` is the stricter ratio in which the cases of an item share that one, too.
+What compiling took is taken off both. Texts and verdicts of both are compared.
 """
 
 import argparse
+import dataclasses
 import json
 import pathlib
 import sys
@@ -69,22 +72,50 @@ def configured(opts):
         return config, eval_job.open_benchmark("prefeval_generation", config, pathlib.Path(folder))
 
 
-def timed(tools, benchmark, calls, desc):
+class Clock:
+    """Seconds without compiling, of all and of the acknowledgements among it."""
+
+    def __init__(self, benchmark):
+        self.seconds, self.acknowledging, self.compiling = 0.0, 0.0, 0.0
+        self.histories = benchmark.dialogues.histories
+        benchmark.dialogues.histories = self.acknowledged
+
+    def acknowledged(self, cases, tools):
+        """As Dialogues.histories."""
+        with timing.CompileCounter() as compiled:
+            began = time.monotonic()
+            found = self.histories(cases, tools)
+            self.acknowledging += time.monotonic() - began - compiled.seconds
+        return found
+
+    def run(self, benchmark, chunk, chosen, tools):
+        """All rows of a chunk."""
+        with timing.CompileCounter() as compiled:
+            began = time.monotonic()
+            rows = [row for made in benchmark.run(chunk, chosen, tools, {}) for row in made]
+            self.seconds += time.monotonic() - began - compiled.seconds
+        self.compiling += compiled.seconds
+        return rows
+
+
+def timed(open_tools, benchmark, calls, desc):
     """Rows by system and id, and what they took; a call is a chunk and its systems."""
-    rows, began = {}, time.monotonic()
-    with timing.CompileCounter() as compiled:
-        for chunk, chosen in tqdm.tqdm(calls, unit="call", desc=desc):
-            for made in benchmark.run(chunk, chosen, tools, {}):
-                rows |= {(row["system"], row["id"]): row for row in made}
-    seconds = time.monotonic() - began - compiled.seconds
+    rows, asked, computed, clock = {}, 0, 0, Clock(benchmark)
+    for chunk, chosen in tqdm.tqdm(calls, unit="call", desc=desc):
+        tools = open_tools()
+        made = clock.run(benchmark, chunk, chosen, tools)
+        rows |= {(row["system"], row["id"]): row for row in made}
+        asked, computed = asked + tools.model.asked, computed + tools.model.prefilled
+    benchmark.dialogues.histories = clock.histories
     return rows, {
         "rows": len(rows),
         "cut": sum(row["cut"] > 0 for row in rows.values()),
-        "seconds": round(seconds, 1),
-        "seconds_a_row": round(seconds / len(rows), 3),
-        "seconds_compiling": round(compiled.seconds, 1),
-        "prompt_tokens_asked": tools.model.asked,
-        "prompt_tokens_computed": tools.model.prefilled,
+        "seconds": round(clock.seconds, 1),
+        "seconds_a_row": round(clock.seconds / len(rows), 3),
+        "acknowledging_a_row": round(clock.acknowledging / len(rows), 3),
+        "seconds_compiling": round(clock.compiling, 1),
+        "prompt_tokens_asked": asked,
+        "prompt_tokens_computed": computed,
     }
 
 
@@ -96,14 +127,18 @@ def main(argv=None):
     chosen = eval_job.open_systems(config, None)
     nobody = eval_job.Others(None, None, None)
     together = [(chunk, chosen) for chunk in benchmark.chunks()]
-    by_row, fast = timed(
-        eval_job.open_tools(config, model, nobody, None), benchmark, together, "together"
-    )
+
+    def batched():
+        return eval_job.open_tools(config, model, nobody, None)
+
+    def one_by_one():
+        tools = eval_job.open_tools(config, model, nobody, None)
+        if opts.tree:
+            return tools
+        return dataclasses.replace(tools, jury=OneByOne(jury.ByLabels(tools.model)))
+
+    by_row, fast = timed(batched, benchmark, together, "together")
     config.speaker.rows = 1
-    tools = eval_job.open_tools(config, model, nobody, None)
-    if not opts.tree:
-        one = OneByOne(jury.ByLabels(tools.model))
-        tools = protocol.Tools(tools.model, one, tools.user, tools.cfg)
     items = benchmark.dialogues.items
     few = {items[i * len(items) // opts.alone].id for i in range(opts.alone)}
     alone = [
@@ -113,13 +148,16 @@ def main(argv=None):
         for chunk in protocol.cut([case], [[case.item.id]], 1)
         for name, system in chosen.items()
     ]
-    same, slow = timed(tools, benchmark, alone, "alone")
+    same, slow = timed(one_by_one, benchmark, alone, "alone")
+    cases = len(config.prefeval.noise) * len(chosen)
+    once = slow["seconds_a_row"] - slow["acknowledging_a_row"] * (1 - 1 / cases)
     differ = [key for key, row in same.items() if row["text"] != by_row[key]["text"]]
     judged = [key for key, row in same.items() if row["judge"] != by_row[key]["judge"]]
     report = {
         "together": fast,
         "alone": slow,
         "ratio": round(slow["seconds_a_row"] / fast["seconds_a_row"], 2),
+        "ratio_acknowledged_once": round(once / fast["seconds_a_row"], 2),
         "replies_that_differ": len(differ),
         "verdicts_that_differ": len(judged),
     }

@@ -15,6 +15,7 @@ from pa_jax.infer import engine, score
 from pa_jax.models import tree
 
 LABELS = ("A", "B", "C", "D")
+QUESTIONS = ([3], [4, 4], [5, 5, 5], [6, 6, 6, 6])
 
 
 def chat(*texts, system="Be brief."):
@@ -131,11 +132,94 @@ def test_a_long_prompt_is_no_branch_beside_a_short_one_that_it_begins_like():
         for between in ((), noise)
         for hint in ((4, 5), (6, 6, 6))
     ]
-    found = prompt_trees.grown([prompts])
-    assert sorted(one.places for one in found) == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    found = prompt_trees.with_replies([prompts], [[[[n]] for n in range(8)]])
+    names = [[[(0, k)], [(0, k + 1)]] for k in (0, 2, 4, 6)]
+    assert sorted(one.names for one in found) == names
     for one in found:
-        assert [one.trunk + rest for rest in one.rest] == [prompts[p] for p in one.places]
-        assert min(map(len, one.rest)) >= 2 and max(map(len, one.rest)) <= 5
+        places = [place for ((_, place),) in one.names]
+        assert [one.trunk + branch for branch in one.branches] == [prompts[p] for p in places]
+        assert one.leaves == [[[p]] for p in places]
+        assert min(map(len, one.branches)) >= 1 and max(map(len, one.branches)) <= 5
+
+
+def test_questions_about_replies_to_one_request_are_one_tree():
+    """Two requests, three replies to each, four questions about a reply: branches and leaves."""
+    groups = [
+        [
+            [7, *range(100 * item, 100 * item + 60), *reply, 1, 2, *question]
+            for question in QUESTIONS
+        ]
+        for item in (1, 2)
+        for reply in ([30] * 50, [40] * 60, [50] * 55)
+    ]
+    found = prompt_trees.of_questions(groups)
+    assert [one.names for one in found] == [
+        [[(k, place) for place in range(4)] for k in of] for of in ((0, 1, 2), (3, 4, 5))
+    ]
+    for one in found:
+        assert len(one.trunk) == 61
+        for branch, leaves, names in zip(one.branches, one.leaves, one.names, strict=True):
+            whole = [one.trunk + branch + leaf for leaf in leaves]
+            assert whole == [groups[group][place] for group, place in names]
+    alone = prompt_trees.of_questions([groups[0], groups[3]])
+    assert [one.names for one in alone] == [[[(k, place) for place in range(4)]] for k in (0, 1)]
+
+
+def test_labels_of_questions_about_several_replies_equal_those_of_whole_sequences(tiny, tools):
+    """Replies of unlike lengths and numbers of questions, and a request of its own."""
+    asked = "A user who eats no meat at all asked what to cook tonight, and then got this reply: "
+    groups = [
+        [chat(asked + reply + end) for end in (" Kind?", " Right, would you say?")[:questions]]
+        for reply, questions in (("Rice.", 2), ("A steak, " * 4, 1), ("Soup, or nothing.", 2))
+    ]
+    groups.append([chat("Who are you?")])
+    model = speaker.Speaker(tiny, tools.model.cfg)
+    got = model.labels(groups, LABELS)
+    computed = model.prefilled
+    for chats, scored in zip(groups, got, strict=True):
+        for messages, one in zip(chats, scored, strict=True):
+            np.testing.assert_allclose(one.logp, alone(tiny, messages, ""), atol=1e-4)
+    for of in groups:
+        model.labels([of], LABELS)
+    assert computed < model.prefilled - computed
+
+
+def test_a_family_is_one_dialogue_asked_anywhere_along_it():
+    """Two items behind no, some and much noise, each asked in two ways: a trunk an item."""
+    noise = list(range(1000, 1900))
+    prompts = [
+        [7, 7, *range(100 * item, 100 * item + 80), *noise[:pairs], 1, 2, 3, *hint]
+        for item in (1, 2)
+        for pairs in (0, 300, 900)
+        for hint in ((4, 5), (6, 6, 6))
+    ]
+    dialogues = ["one"] * 6 + ["two"] * 6 + ["three"]
+    found = prompt_trees.families([*prompts, [8] * 40], dialogues, 100)
+    assert [[level.places for level in one.levels] for one in found] == [
+        [[4, 5], [2, 3], [0, 1]],
+        [[10, 11], [8, 9], [6, 7]],
+        [[12]],
+    ]
+    for one in found[:2]:
+        assert [level.length for level in one.levels] == [985, 382, 82]
+        for level in one.levels:
+            whole = [one.trunk[: level.length] + rest for rest in level.rest]
+            assert whole == [prompts[place] for place in level.places]
+    assert found[2].levels == [prompt_trees.Level(39, [12], [[8]])]
+    tight = prompt_trees.families(prompts[:6], dialogues[:6], 10)
+    assert [level.places for level in tight[0].levels] == [[4, 5], [3], [2], [1], [0]]
+
+
+def test_levels_of_a_dialogue_reply_as_whole_prompts_do(tiny, tools):
+    """A dialogue asked after two, four and six messages, by two systems."""
+    talk = ["I eat no meat.", "Noted.", "Is it six?", "Six. " * 9, "And now?", "It is ten. " * 9]
+    chats = [chat(*talk[:n], "Dinner?" + hint) for n in (2, 4, 6) for hint in ("", " Mind me!")]
+    model = speaker.Speaker(tiny, tools.model.cfg)
+    got = model.reply(chats)
+    computed = model.prefilled
+    one_by_one = speaker.Speaker(tiny, tools.model.cfg)
+    assert got == [one_by_one.reply([one])[0] for one in chats]
+    assert computed < 0.6 * one_by_one.prefilled
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])

@@ -11,7 +11,7 @@ from flax import nnx
 
 from pa_jax import models
 from pa_jax.core import keys
-from pa_jax.infer import engine, sampling, score
+from pa_jax.infer import buckets, engine, openings, sampling
 from pa_jax.models import tree
 
 RNG = np.random.default_rng(0)
@@ -98,26 +98,44 @@ def test_draws_do_not_depend_on_place_or_company(two, loaded):
             np.testing.assert_allclose(logp, seen[0][2], atol=1e-5)
 
 
+def behind(run, trunks, beginnings, rests, key_n, temperature):
+    """Completions behind parts of cached trunks; beginnings are rows and lengths (None: whole)."""
+    ids, trunk_len = buckets.pad_rows(trunks, 8)
+    row, length = beginnings
+    length = trunk_len[row] if length is None else length
+    opened = openings.packed(rests, count=len(row), widths=(16, 32))
+    draws = (
+        engine.branch_keys(key_n, 1).reshape(len(row), -1),
+        sampling.settings(temperature),
+        (LIMIT, SLOTS),
+    )
+    cached = openings.cache(run, (ids, trunk_len))
+    return jax.device_get(openings.complete(run, cached, (row, length), opened, draws, width=8))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_branches_leave_a_cached_trunk_anywhere(two, temperature):
+    """Rows behind parts of one trunk and of another, as each path is alone."""
+    trunks, cut = [PROMPTS[1], PROMPTS[0]], [(1, 2), (0, len(PROMPTS[1])), (1, 1)]
+    rests = [[PROMPTS[3], PROMPTS[2]], [PROMPTS[4], PROMPTS[5]], [PROMPTS[2], PROMPTS[0]]]
+    whole = [[*trunks[r][:k], *o] for (r, k), of in zip(cut, rests, strict=True) for o in of]
+    want = generate(two, whole, n=1, temperature=temperature)
+    flat = keys.row_keys(keys.stream_key(11, keys.Stream.ROLLOUT, 0), np.arange(6))
+    rows, lengths = np.array(cut, np.int32).T
+    out = behind(two, trunks, (rows, lengths), rests, flat, temperature)
+    np.testing.assert_array_equal(out.ids.reshape(want.ids[:, 0].shape), want.ids[:, 0])
+    np.testing.assert_allclose(out.logprobs.reshape(6, -1), want.logprobs[:, 0], atol=1e-5)
+
+
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_openings_behind_a_shared_trunk_equal_whole_prompts(two, temperature):
     """Ragged trunks, openings and a missing branch, against each path as a prompt of its own."""
     trunks = [PROMPTS[1], PROMPTS[0]]
-    openings = [[PROMPTS[3], PROMPTS[2], PROMPTS[5]], [PROMPTS[4], PROMPTS[3]]]
-    whole = [[*t, *o] for t, of in zip(trunks, openings, strict=True) for o in of]
+    rests = [[PROMPTS[3], PROMPTS[2], PROMPTS[5]], [PROMPTS[4], PROMPTS[3]]]
+    whole = [[*t, *o] for t, of in zip(trunks, rests, strict=True) for o in of]
     want = generate(two, whole, n=1, temperature=temperature)
     flat = keys.row_keys(keys.stream_key(11, keys.Stream.ROLLOUT, 0), np.arange(6))
-    (trunk, branch, _), (trunk_len, branch_len, _) = score.padded(
-        trunks, openings, trunks=(8,), nodes=(8,)
-    )
-    out = jax.device_get(
-        two.decode(
-            (trunk, trunk_len),
-            engine.branch_keys(flat, 1).reshape(2, 3),
-            sampling.settings(temperature),
-            (LIMIT, SLOTS),
-            (branch, branch_len),
-        )
-    )
+    out = behind(two, trunks, (np.arange(2), None), rests, flat, temperature)
     assert out.lengths[1, 2] == 0 and out.finished[1, 2]
     for i, (row, g) in enumerate([(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]):
         np.testing.assert_array_equal(out.ids[row, g], want.ids[i, 0], err_msg=f"path {i}")

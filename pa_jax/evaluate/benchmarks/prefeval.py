@@ -15,8 +15,8 @@ WORDS = " (Answer in at most {words} words.)"
 
 _JUDGE = (
     "A user with a preference asked an assistant a question.\n\nThe preference: {preference}\n\n"
-    "The question: {question}\n\nThe assistant's reply:\n{reply}\n\n{task} Answer with "
-    "<answer>Yes</answer> or <answer>No</answer>."
+    "The question: {question}\n\nThe assistant's reply:\n{reply}\n\nAnswer the following with "
+    "<answer>Yes</answer> or <answer>No</answer>. {task}"
 )
 _TASKS = {
     "acknowledges": "Does the reply mention a preference of the user?",
@@ -183,23 +183,23 @@ class Generation:
         tools: protocol.Tools,
         known: Mapping[tuple[str, str], protocol.Row],
     ) -> Iterator[list[protocol.Row]]:
-        """Rows system by system: replies, the judge's texts, and what both parsers make of them."""
+        """One list of rows: replies, the judge's texts, and what both parsers make of them."""
         requests = self.requests(chunk.items, tools)
         replies = systems.answers(chosen, requests, tools.model, tools.cfg)
-        for name, said in replies.items():
-            left = [
-                (case, one)
-                for case, one in zip(chunk.items, said, strict=True)
-                if (name, prefeval_data.name_of(case)) not in known  # judged in an earlier start
-            ]
-            asked = [judge_questions(case.item, one.text) for case, one in left]
-            verdicts = tools.jury.ask(asked, ("Yes", "No"), "<answer>{}</answer>")
-            yield [
-                self.dialogues.row(case, self.name, name)
-                | {"text": one.text, "finished": one.finished, "cut": one.cut}
-                | judged({key: verdict.text for key, verdict in of.items()})
-                for (case, one), of in zip(left, verdicts, strict=True)
-            ]
+        left = [
+            (name, case, one)
+            for name, said in replies.items()
+            for case, one in zip(chunk.items, said, strict=True)
+            if (name, prefeval_data.name_of(case)) not in known  # judged in an earlier start
+        ]
+        asked = [judge_questions(case.item, one.text) for _, case, one in left]
+        verdicts = tools.jury.ask(asked, ("Yes", "No"), "<answer>{}</answer>")
+        yield [
+            self.dialogues.row(case, self.name, name)
+            | {"text": one.text, "finished": one.finished, "cut": one.cut}
+            | judged({key: verdict.text for key, verdict in of.items()})
+            for (name, case, one), of in zip(left, verdicts, strict=True)
+        ]
 
 
 def _request(case: prefeval_data.Case, history: systems.Chat, form: str) -> systems.Request:

@@ -28,7 +28,7 @@ class PrefEvalConfig:
     acknowledge  whether the model under test answers the preference itself (PrefEval does), or
                  ACKNOWLEDGED stands there
     words        limit that the generation task names
-    chunk        items computed together
+    chunk        items computed together, at all noise levels
     seed         of the order of options
     """
 
@@ -73,8 +73,8 @@ class Dialogues:
         self.noise = read_noise(cfg.path, cfg.noise)
 
     def cases(self) -> list[Case]:
-        """Every item at every noise level, level by level."""
-        return [Case(item, noise) for noise in self.cfg.noise for item in self.items]
+        """Every item at every noise level, item by item: its levels share their beginning."""
+        return [Case(item, noise) for item in self.items for noise in self.cfg.noise]
 
     def histories(self, cases: Sequence[Case], tools: protocol.Tools) -> list[systems.Chat]:
         """What was said before each question; the model acknowledges what the user states."""
@@ -93,7 +93,8 @@ class Dialogues:
 
     def chunks(self) -> list[protocol.Chunk]:
         cases = self.cases()
-        return protocol.cut(cases, [[name_of(case)] for case in cases], self.cfg.chunk)
+        size = self.cfg.chunk * len(self.cfg.noise)
+        return protocol.cut(cases, [[name_of(case)] for case in cases], size)
 
     def row(self, case: Case, benchmark: str, system: str) -> protocol.Row:
         return {
