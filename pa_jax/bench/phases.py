@@ -158,6 +158,7 @@ def rollout(subject: Subject) -> Phase:
                 sampling.settings(0.0),
                 never_ends,
                 slots=cfg.branch,
+                apart=jax.default_backend() == "cpu",
             )
 
         prompt = flops.forward(subject.model, tree.TreeSpec(cfg.trunk), projected=1).times(rows)
