@@ -19,7 +19,7 @@ from pa_jax.agent import overlap
 from pa_jax.core import mesh as meshes
 from pa_jax.core import sharding
 from pa_jax.core.typing import Array, Float, Int
-from pa_jax.infer import buckets
+from pa_jax.infer import buckets, score
 from pa_jax.models import tree
 
 TRUNK = "User: {}"
@@ -48,14 +48,11 @@ def next_probs(
     token_w: Int[Array, " w"],
 ) -> Float[Array, "n k w"]:
     """Probability of each of some tokens right after every branch, float32."""
-    model = nnx.merge(graph, state)
     (ids_np, length_n), (ids_nko, length_nk) = trunks, branches
-    spec = tree.TreeSpec(ids_np.shape[1], *ids_nko.shape[1:])
-    lens = tree.lengths(length_n, length_nk)
-    hidden_ntd = model.on_tree(tree.join(spec, ids_np, ids_nko, None), spec, lens)
-    at_nk = tree.branch_end(spec, lens)
-    logits_nkv = model.logits(jnp.take_along_axis(hidden_ntd, at_nk[..., None], axis=1))
-    return jax.nn.softmax(logits_nkv, axis=-1)[..., token_w]
+    n, k, _ = ids_nko.shape
+    lens = tree.lengths(length_n, length_nk, jnp.zeros((n, k, 1), jnp.int32))
+    trees = score.TreeIds(ids_np, ids_nko, jnp.zeros((n, k, 1, 0), jnp.int32), lens)  # empty leaves
+    return jnp.exp(score.leaf_labels(nnx.merge(graph, state), trees, token_w)[0][:, :, 0])
 
 
 class Topics:

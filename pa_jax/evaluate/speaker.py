@@ -6,7 +6,6 @@ they share is computed once.
 
 import dataclasses
 import hashlib
-import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -19,14 +18,13 @@ from pa_jax import models
 from pa_jax.core import keys, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.dialogue import schema, template
-from pa_jax.evaluate import prompt_trees
+from pa_jax.evaluate import call_sizes, prompt_trees
 from pa_jax.infer import buckets, engine, openings, sampling, score
 
 Chat = Sequence[schema.Message]
 EMBEDDED = 512  # tokens of a text that its vector is made of
 WIDTHS = (32, 64, 128, 256, EMBEDDED)
 PREFILL = 4096  # tokens of prompts a call: more at a time are no faster
-ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # of a batch that is not full
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +82,8 @@ class Speaker:
         self.window = max(cfg.trunks)
         self.asked = 0  # prompt tokens so far, one chat at a time
         self.prefilled = 0  # prompt tokens computed for them, padding included
-        self._least = math.prod(mesh.shape[name] for name in sharding.DATA) if mesh else 1
+        least = math.prod(mesh.shape[name] for name in sharding.DATA) if mesh else 1
+        self.sizes = call_sizes.Sizes(cfg.rows, cfg.tokens, cfg.trunks, least)
         self._engine: engine.Engine | None = None
         self._lengths: dict[str, int] = {}
         self._said: dict[bytes, Said] = {}  # greedy replies by prompt: systems ask alike
@@ -116,7 +115,7 @@ class Speaker:
         families = prompt_trees.families(
             [fitted[i][0] for i in new.values()],
             [_dialogue(chats[i]) for i in new.values()],
-            max(self._nodes()),
+            max(self.sizes.nodes()),
         )
         said = self._sampled(families, (limit, temperature), (seed, step))
         if temperature == 0:
@@ -138,7 +137,7 @@ class Speaker:
         out: dict[int, Said] = {}
         for some in self._in_memory(families, slots):
             cached = self._cached(some)
-            for rows in self._alike(some):
+            for rows in call_sizes.alike(some, self.sizes):
                 out |= self._decoded(cached, rows, base, (*how, slots))
         return [out[place] for place in range(len(out))]
 
@@ -152,18 +151,18 @@ class Speaker:
         """Replies by place behind (row of the cache, level); `how` as in _sampled, and slots."""
         run, levels = self._sampler(), [level for _, level in rows]
         limit, temperature, slots = how
-        count, branches = self._row_count(len(rows)), len(levels[0].places)
+        count, branches = self.sizes.row_count(len(rows)), len(levels[0].places)
         row, length = np.zeros(count, np.int32), np.zeros(count, np.int32)
         places = np.zeros((count, branches), np.int32)
         row[: len(rows)] = [row for row, _ in rows]
         length[: len(rows)] = [level.length for level in levels]
         places[: len(rows)] = [level.places for level in levels]
         opened = openings.packed(
-            [level.rest for level in levels], count=count, widths=self._nodes()
+            [level.rest for level in levels], count=count, widths=self.sizes.nodes()
         )
         key_ng = engine.branch_keys(keys.row_keys(base, places.reshape(-1)), 1)
         draws = key_ng.reshape(places.shape), sampling.settings(temperature), (limit, slots)
-        width = min(self._trunk(int(length.max())), cached[0].shape[-1])
+        width = min(self.sizes.trunk(int(length.max())), cached[0].shape[-1])
         done = openings.complete(run, cached, (row, length), opened, draws, width=width)
         done = sharding.fetch(done)
         self.prefilled += opened.ids.size
@@ -183,15 +182,19 @@ class Speaker:
             behind = max(
                 sum(map(len, level.rest)) + slots * len(level.rest) for level in family.levels
             )
-            return self._trunk(len(family.trunk)) + behind
+            return self.sizes.trunk(len(family.trunk)) + behind
 
-        return _even(families, lambda f: self._trunk(len(f.trunk)), lambda f: self._rows(size(f)))
+        return call_sizes.even(
+            families,
+            lambda family: self.sizes.trunk(len(family.trunk)),
+            lambda family: self.sizes.rows(size(family)),
+        )
 
     def _cached(self, families: Sequence[prompt_trees.Family]) -> openings.Cache:
         """Keys and values of the trunks, computed a few at a time."""
-        width = self._trunk(max(len(family.trunk) for family in families))
-        each = -(-max(1, PREFILL // width) // self._least) * self._least
-        each = min(each, self._row_count(len(families)))
+        width = self.sizes.trunk(max(len(family.trunk) for family in families))
+        each = -(-max(1, PREFILL // width) // self.sizes.least) * self.sizes.least
+        each = min(each, self.sizes.row_count(len(families)))
         parts = []
         for start in range(0, len(families), each):
             some = [family.trunk for family in families[start : start + each]]
@@ -201,30 +204,6 @@ class Speaker:
         if len(parts) == 1:
             return parts[0]
         return tuple(jnp.concatenate(part, axis=1) for part in zip(*parts, strict=True))
-
-    def _alike(
-        self, families: Sequence[prompt_trees.Family]
-    ) -> list[list[tuple[int, prompt_trees.Level]]]:
-        """(Row, level) that are decoded together: of as many branches, the widest first.
-
-        One joins where that at most doubles the width of its beginning: a call more costs more.
-        """
-        rows = [(row, level) for row, family in enumerate(families) for level in family.levels]
-        rows.sort(key=lambda one: (len(one[1].places), -one[1].length))
-        groups: list[list[tuple[int, prompt_trees.Level]]] = []
-        for row, level in rows:
-            widest = groups[-1][0][1] if groups else None
-            if (
-                widest is None
-                or len(widest.places) != len(level.places)
-                or self._trunk(widest.length) > 2 * self._trunk(level.length)
-            ):
-                groups.append([])
-            groups[-1].append((row, level))
-        return [part for group in groups for part in _parts(group, self._rows(1))]
-
-    def _trunk(self, length: int) -> int:
-        return buckets.fit(length, self.cfg.trunks, what="prompt")
 
     def labels(
         self, groups: Sequence[Sequence[Chat]], labels: Sequence[str], *, opening: str = ""
@@ -293,7 +272,7 @@ class Speaker:
             [tree.leaves for tree in trees],
             rows=self._filled(trees),
             trunks=self.cfg.trunks,
-            nodes=self._nodes(),
+            nodes=self.sizes.nodes(),
         )
 
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
@@ -303,7 +282,7 @@ class Speaker:
         width = {text: buckets.fit(len(ids), WIDTHS, what="text") for text, ids in new.items()}
         for bucket in sorted(set(width.values())):
             same = [text for text in new if width[text] == bucket]
-            rows = self._rows(bucket)
+            rows = self.sizes.rows(bucket)
             for start in range(0, len(same), rows):
                 some = same[start : start + rows]
                 packed = score.pack(
@@ -379,26 +358,18 @@ class Speaker:
             )
         return ids
 
-    def _rows(self, bucket: int) -> int:
-        rows = min(self.cfg.rows, max(1, self.cfg.tokens // bucket))
-        return -(-rows // self._least) * self._least
-
     def _sampler(self) -> engine.Engine:
         if self._engine is None:
             self._engine = engine.Engine(self.model, mesh=self.mesh)
         return self._engine
 
-    def _nodes(self) -> tuple[int, ...]:
-        """Padded lengths of what follows a trunk, the answer's first tokens included."""
-        return tuple(sorted({*score.NODES, *self.cfg.trunks}))
-
     def _shape(self, tree: prompt_trees.Tree) -> tuple[int, ...]:
         """Padded trunk, branches, their leaves, padded leaf, padded branch."""
-        branch = buckets.fit(max(map(len, tree.branches)), self._nodes(), what="question")
+        branch = buckets.fit(max(map(len, tree.branches)), self.sizes.nodes(), what="question")
         longest = max(len(ids) for of in tree.leaves for ids in of)
-        leaf = buckets.fit(longest, self._nodes(), what="answer")
+        leaf = buckets.fit(longest, self.sizes.nodes(), what="answer")
         leaves = max(map(len, tree.leaves))
-        return self._trunk(len(tree.trunk)), len(tree.branches), leaves, leaf, branch
+        return self.sizes.trunk(len(tree.trunk)), len(tree.branches), leaves, leaf, branch
 
     def _slots(self, tree: prompt_trees.Tree) -> int:
         trunk, branches, leaves, leaf, branch = self._shape(tree)
@@ -406,35 +377,15 @@ class Speaker:
 
     def _batches(self, trees: Sequence[prompt_trees.Tree]) -> list[list[prompt_trees.Tree]]:
         """Trees that go in together: alike in all but the branches' lengths, as many as fit."""
-        return _even(
+        return call_sizes.even(
             sorted(trees, key=self._shape),
             lambda tree: self._shape(tree)[:-1],
-            lambda tree: self._rows(self._slots(tree)),
+            lambda tree: self.sizes.rows(self._slots(tree)),
         )
 
     def _filled(self, trees: Sequence[prompt_trees.Tree]) -> int:
         """Rows of a batch of trees, at most all that a call may have."""
-        return min(self._row_count(len(trees)), self._rows(self._slots(trees[-1])))
-
-    def _row_count(self, count: int) -> int:
-        """Rows that a batch of so many is padded to: of ROWS on each part of the mesh."""
-        each = buckets.fit(-(-count // self._least), (*ROWS, self.cfg.rows), what="batch")
-        return each * self._least
-
-
-def _even(items: Sequence, key: Callable, most: Callable) -> list[list]:
-    """Batches of items of one key, none larger than `most` of its items."""
-    out = []
-    for _, found in itertools.groupby(sorted(items, key=key), key):
-        same = list(found)
-        out += _parts(same, min(map(most, same)))
-    return out
-
-
-def _parts(items: Sequence, most: int) -> list[list]:
-    """Batches of at most so many, none nearly empty."""
-    size = -(-len(items) // -(-len(items) // most))
-    return [list(items[k : k + size]) for k in range(0, len(items), size)]
+        return min(self.sizes.row_count(len(trees)), self.sizes.rows(self._slots(trees[-1])))
 
 
 def _dialogue(chat: Chat) -> str:

@@ -73,7 +73,7 @@ def _kept(scaled_bv: Array, how: Sampling) -> Array:
 
 
 def _argmax(x_bv: Array) -> Array:
-    """Index of the first largest: in two sums, as XLA's own takes a CPU three times as long."""
+    """Index of the first largest, in two reductions: XLA's own is three times as slow on a CPU."""
     largest = x_bv == x_bv.max(axis=-1, keepdims=True)
     index = jnp.where(largest, jnp.arange(x_bv.shape[-1], dtype=jnp.int32), x_bv.shape[-1] - 1)
     return index.min(axis=-1)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from pa_jax.core.typing import Array, Bool, Float, Int
+from pa_jax.core.typing import Array, Bool, Float
 from pa_jax.models import tree
 
 QUERY_BLOCK = 128  # trunk queries a product: bounds the score matrix and skips the masked half
@@ -140,24 +140,18 @@ def _blocks(q_nthz, k_ntkz, v_ntkz, spec, lens):
     )
     out_b = out_l = None
     if spec.branch_slots:
-        out_b = branch_attention(q_b, trunk_kv, branch_kv, lens.trunk, lens.branch)
+        out_b = _branches(q_b, trunk_kv, branch_kv, lens)
     if spec.leaf_slots:
         out_l = _leaves(q_l, trunk_kv, branch_kv, leaf_kv, lens)
     return tree.join(spec, _trunk(q_p, *trunk_kv), out_b, out_l).reshape(n, t, h, z)
 
 
-def branch_attention(
-    q_ngckrz: Float[Array, "n g c k r z"],
-    trunk_kv: tuple[Float[Array, "n k z p"], Float[Array, "n k p z"]],
-    branch_kv: tuple[Float[Array, "n g k z c"], Float[Array, "n g k c z"]],
-    trunk_len: Int[Array, " n"],
-    branch_len: Int[Array, "n g"],
-) -> Float[Array, "n g c k r z"]:
+def _branches(q_ngckrz, trunk_kv, branch_kv, lens):
     """Branches on their trunk, whose keys are read once for all g, and causally on themselves."""
     n, g, c, *rest = q_ngckrz.shape
-    own_mask = jnp.tril(jnp.ones((c, c), bool)) & _within(branch_len, c)[:, :, None]
+    own_mask = jnp.tril(jnp.ones((c, c), bool)) & _within(lens.branch, c)[:, :, None]
     pieces = [
-        piece(q_ngckrz.reshape(n, g * c, *rest), *trunk_kv, _on_trunk(trunk_kv, trunk_len)),
+        piece(q_ngckrz.reshape(n, g * c, *rest), *trunk_kv, _on_trunk(trunk_kv, lens.trunk)),
         own_piece(q_ngckrz, *branch_kv, own_mask),
     ]
     return join_pieces(pieces, trunk_kv[1].dtype).reshape(q_ngckrz.shape)
