@@ -2,8 +2,8 @@
 
 python -m pa_jax.main --config=configs/ablate.py --workdir=runs/ablate
 
-All keys of grpo.py are here too and hold for every run; killed at any point, the same command goes
-on with what is missing.
+All keys of grpo.py but `seed` are here too and hold for every run; killed at any point, the same
+command goes on with what is missing.
 """
 
 import ml_collections
@@ -17,5 +17,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     # compl, nohall, inform and consist joined by +; all: the four; all-per_criterion: the four
     # under that aggregate; empty: the 15 subsets and that
     c.arms = ()
-    c.checkpoints = False  # keep those of finished arms, 3 GB each for smollm2
+    del c.seed
+    # each arm is trained under each; after few steps, trainings differ as much as arms do
+    c.seeds = (0,) if preset == "tiny" else (0, 1)
+    c.checkpoints = False  # keep those of finished runs, 3 GB each for smollm2
     return c

@@ -1,7 +1,12 @@
-"""Held-out figures of runs that differ in one thing, and how far each lies from a base run."""
+"""Held-out figures of arms that differ in their reward, and what each criterion adds to one.
+
+An arm is trained once for every seed. Its interval is drawn over held-out episodes, all seeds of an
+episode together: it does not hold how far another training would have gone, which the means of the
+seeds show. A criterion's interval is drawn over pairs of trainings, and does.
+"""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -11,63 +16,128 @@ from pa_jax.judge import rubric
 UNTRAINED = "untrained"
 DIFFERENCES = ("token_f1", "criteria_mean")
 
+BySeed = Mapping[int, Sequence[heldout.Record]]  # one arm's held-out records
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One run.
+    """One arm.
 
-    measures     of its held-out snippets, as heldout.summary
-    differences  of DIFFERENCES from the base run, paired by episode; none for the base itself
+    n            held-out episodes
+    measures     of its snippets of all seeds, as heldout.summary
+    seeds        mean of each of DIFFERENCES, by seed; of the untrained model none
+    differences  of DIFFERENCES from the base arm, paired by seed and episode; none for the base
     """
 
     name: str
     n: int
     measures: dict[str, metrics.Interval]
+    seeds: dict[int, dict[str, float]]
     differences: dict[str, metrics.Interval]
 
 
-def rows(
-    before: Sequence[heldout.Record],
-    found: Mapping[str, Sequence[heldout.Record]],
-    *,
-    base: str,
-) -> list[Row]:
-    """The untrained model, then each run in order; no differences where the base is not there."""
-    of_base = found.get(base)
+def rows(before: Sequence[heldout.Record], found: Mapping[str, BySeed], *, base: str) -> list[Row]:
+    """The untrained model, then each arm in order; no differences where the base is not there."""
+    of_base = found.get(base, {})
     made = []
-    for name, records in {UNTRAINED: before, **found}.items():
+    for name, by_seed in {UNTRAINED: {}, **found}.items():
+        records = [record for of in by_seed.values() for record in of] or list(before)
+        compared = by_seed or dict.fromkeys(of_base, before)
         apart = {}
-        if of_base is not None and name != base:
-            apart = {key: _paired(records, of_base, key) for key in DIFFERENCES}
-        made.append(Row(name, len(records), heldout.summary(records), apart))
+        if of_base and name != base:
+            apart = {key: _mean(_paired(compared, of_base, key)) for key in DIFFERENCES}
+        seeds = {
+            seed: {key: float(np.mean([_value(r, key) for r in of])) for key in DIFFERENCES}
+            for seed, of in by_seed.items()
+        }
+        measures = heldout.summary(records)
+        made.append(Row(name, len({r.id for r in records}), measures, seeds, apart))
     return made
 
 
-def _paired(
-    ours: Sequence[heldout.Record], theirs: Sequence[heldout.Record], key: str
-) -> metrics.Interval:
-    found = metrics.paired(*({r.id: _value(r, key) for r in of} for of in (ours, theirs)))
-    if found is None:
-        raise ValueError("two runs share no held-out episode; give them the same data and seed.")
-    return found
+@dataclasses.dataclass(frozen=True)
+class Effect:
+    """What a criterion adds to a sum of others.
+
+    pairs     of trainings that differ in it alone; each is in one pair
+    higher    pairs whose training with the criterion has the higher mean token-F1
+    measures  of DIFFERENCES, with less without; drawn by pair
+    """
+
+    criterion: str
+    pairs: int
+    higher: int
+    measures: dict[str, metrics.Interval]
+
+
+def effects(found: Mapping[str, BySeed], subsets: Mapping[str, frozenset[str]]) -> list[Effect]:
+    """An effect for each criterion with two pairs or more; `subsets`: criteria summed in an arm."""
+    names = {subset: name for name, subset in subsets.items() if name in found}
+    made = []
+    for criterion in rubric.CRITERIA:
+        pairs = [
+            (found[name], found[names[subset - {criterion}]])
+            for subset, name in names.items()
+            if criterion in subset and subset - {criterion} in names
+        ]
+        means = {
+            key: [
+                float(np.mean(list(one.values()))) for pair in pairs for one in _paired(*pair, key)
+            ]
+            for key in DIFFERENCES
+        }
+        f1 = means["token_f1"]
+        if len(f1) >= 2:
+            measures = {key: metrics.interval(of) for key, of in means.items()}
+            made.append(Effect(criterion, len(f1), sum(mean > 0 for mean in f1), measures))
+    return made
+
+
+def _paired(ours: BySeed, theirs: BySeed, key: str) -> list[dict[str, float]]:
+    """Ours - theirs by episode, for each seed that both have."""
+    made = []
+    for seed in (seed for seed in ours if seed in theirs):
+        one, other = ({r.id: _value(r, key) for r in of[seed]} for of in (ours, theirs))
+        if one.keys() != other.keys():
+            raise ValueError(
+                f"two arms of seed {seed} have other held-out episodes; give them the same data."
+            )
+        made.append({name: one[name] - other[name] for name in one})
+    if not made:
+        raise ValueError("two arms share no seed; train both with the same seeds.")
+    return made
+
+
+def _mean(differences: Sequence[Mapping[str, float]]) -> metrics.Interval:
+    """Over all, drawn by episode."""
+    named = [item for of in differences for item in of.items()]
+    return metrics.interval([value for _, value in named], clusters=[name for name, _ in named])
 
 
 def _value(record: heldout.Record, key: str) -> float:
     return record.f1 if key == "token_f1" else float(np.mean(record.scores))
 
 
-def table(made: Sequence[Row], *, base: str) -> tables.Table:
-    """A line a run: n, every measure with its interval, and the differences."""
+def tabled(made: Sequence[Row], added: Sequence[Effect], *, base: str) -> Iterator[tables.Table]:
+    """A line an arm: n, every measure, the seeds and the differences; then a line a criterion."""
     names = ["token_f1", "criteria_mean", *(f"criteria/{c}" for c in rubric.CRITERIA), "finished"]
     head = ["run", "n", *(name.removeprefix("criteria/") for name in names)]
-    head += [f"{key} against {base}" for key in DIFFERENCES]
+    head += ["token_f1 by seed", *(f"{key} against {base}" for key in DIFFERENCES)]
     lines = [
         (
             row.name,
             str(row.n),
             *(str(row.measures[name]) for name in names),
+            ", ".join(f"{of['token_f1']:.3f}" for of in row.seeds.values()) or "-",
             *(tables.signed(row.differences.get(key)) for key in DIFFERENCES),
         )
         for row in made
     ]
-    return tables.Table("Subsets of the criteria as reward", tuple(head), tuple(lines))
+    yield tables.Table("Subsets of the criteria as reward", tuple(head), tuple(lines))
+    if added:
+        head = ("criterion", "pairs", "higher with it", *DIFFERENCES)
+        lines = [
+            (e.criterion, str(e.pairs), str(e.higher), *map(tables.signed, e.measures.values()))
+            for e in added
+        ]
+        yield tables.Table("What a criterion adds to a sum of others", head, tuple(lines))

@@ -68,10 +68,14 @@ def scores(episode: schema.Episode, text: str) -> tuple[float, ...]:
 
 
 def summary(records: Sequence[Record]) -> dict[str, metrics.Interval]:
-    """95 % intervals of token-F1, of the four criteria and their mean, and of finished ones."""
-    out = {"token_f1": metrics.interval([r.f1 for r in records])}
-    out["criteria_mean"] = metrics.interval([float(np.mean(r.scores)) for r in records])
+    """95 % intervals of token-F1, of the four criteria and their mean, and of finished ones.
+
+    Where an episode has several records, of several seeds, they are drawn together.
+    """
+    values = {"token_f1": [r.f1 for r in records]}
+    values["criteria_mean"] = [float(np.mean(r.scores)) for r in records]
     for k, name in enumerate(rubric.CRITERIA):
-        out[f"criteria/{name}"] = metrics.interval([r.scores[k] for r in records])
-    out["finished"] = metrics.interval([float(r.finished) for r in records])
-    return out
+        values[f"criteria/{name}"] = [r.scores[k] for r in records]
+    values["finished"] = [float(r.finished) for r in records]
+    ids = [r.id for r in records]
+    return {name: metrics.interval(of, clusters=ids) for name, of in values.items()}

@@ -82,15 +82,17 @@ def before_after(
 
 
 def ablation(rows: Sequence[runs.Row]) -> figure.Figure:
-    """A panel a measure that differences are taken of: every run's mean and interval."""
+    """A panel a measure that differences are taken of: every arm's mean and interval, its seeds."""
     fig = figure.Figure(figsize=(10, 0.3 * len(rows) + 1.4), layout="constrained")
     for number, key in enumerate(runs.DIFFERENCES):
         axis = fig.add_subplot(1, len(runs.DIFFERENCES), number + 1)
         values = [row.measures[key] for row in rows]
         names = [row.name for row in rows]
         axis.errorbar([x.mean for x in values], names, xerr=_error(values), fmt="o", capsize=2)
+        seeds = [(of[key], row.name) for row in rows for of in row.seeds.values()]
+        axis.plot(*zip(*seeds, strict=True) if seeds else ((), ()), "k|", markersize=7)
         axis.invert_yaxis()
-        axis.set_title(f"held-out {key}, mean and 95 % interval", fontsize=9)
+        axis.set_title(f"held-out {key}: mean, 95 % interval, each seed (|)", fontsize=9)
         axis.tick_params(labelsize=8)
         axis.grid(alpha=0.3)
     return fig

@@ -1,6 +1,6 @@
-"""The same GRPO run with other rewards: one work directory an arm, then a table and a plot.
+"""The same GRPO run with other rewards: a work directory an arm and seed, then tables and a plot.
 
-Every arm starts from the same weights with the same seed, data and number of steps; only
+Every arm starts from the same weights with the same seeds, data and number of steps; only
 reward.weights and reward.aggregate differ. The untrained model is evaluated once for all.
 """
 
@@ -28,27 +28,29 @@ BEFORE = "heldout-before.json"
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """The `ablate` job; arms that are finished are passed over, and a stopped one goes on."""
+    """The `ablate` job; runs that are finished are passed over, and a stopped one goes on."""
     arms = chosen(config.arms)
+    if not config.seeds or len(set(config.seeds)) < len(config.seeds):
+        raise ValueError(f"seeds is {tuple(config.seeds)}: give at least one, each once.")
     setup.open_workdir(config, workdir)
-    found: dict[str, list[heldout.Record]] = {}
-    for number, (name, reward) in enumerate(arms.items(), 1):
-        folder = workdir / name
-        one = arm_config(config, reward)
+    found: dict[str, dict[int, list[heldout.Record]]] = {name: {} for name in arms}
+    runs = {(seed, name): workdir / name / f"seed-{seed}" for seed in config.seeds for name in arms}
+    for number, ((seed, name), folder) in enumerate(runs.items(), 1):
+        one = arm_config(config, arms[name], seed)
         closing = folder / f"heldout-after-{config.train.steps}.json"
-        setup.open_workdir(one, folder)  # another config is refused, of a finished arm too
+        setup.open_workdir(one, folder)  # another config is refused, of a finished run too
         if not (closing.exists() and (folder / "report.json").exists()):
-            logging.info("arm %d of %d: %s", number, len(arms), name)
-            _share_before(workdir, arms, folder)
+            logging.info("run %d of %d: %s, seed %d", number, len(runs), name, seed)
+            _share_before(list(runs.values()), folder)
             grpo.run(one, folder)
-            jax.clear_caches()  # programs of an arm are of no use to the next
+            jax.clear_caches()  # programs of a run are of no use to the next
         if not closing.exists():
-            logging.info("stopped in arm %s; go on with the same command", name)
+            logging.info("stopped in %s, seed %d; go on with the same command", name, seed)
             return
         if not config.checkpoints and jax.process_index() == 0:
             shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        found[name] = report.records(closing)
-    write(workdir, arms, report.records(workdir / next(iter(arms)) / BEFORE), found)
+        found[name][seed] = report.records(closing)
+    write(workdir, arms, report.records(folder / BEFORE), found)
 
 
 def chosen(names: Sequence[str]) -> dict[str, tuple[tuple[float, ...], str]]:
@@ -65,47 +67,53 @@ def chosen(names: Sequence[str]) -> dict[str, tuple[tuple[float, ...], str]]:
 
 
 def arm_config(
-    config: ml_collections.ConfigDict, reward: tuple[tuple[float, ...], str]
+    config: ml_collections.ConfigDict, reward: tuple[tuple[float, ...], str], seed: int
 ) -> ml_collections.ConfigDict:
-    """The grpo config of one arm."""
+    """The grpo config of one arm and seed."""
     made = config.copy_and_resolve_references()
     with made.unlocked():
-        del made.arms, made.checkpoints
+        del made.arms, made.seeds, made.checkpoints
+        made.seed = seed
     made.job = "grpo"
     made.reward.weights, made.reward.aggregate = reward
     return made
 
 
-def _share_before(workdir: pathlib.Path, arms: Mapping[str, object], folder: pathlib.Path) -> None:
-    """The untrained model's records where an arm before made them: all start alike."""
+def _share_before(folders: Sequence[pathlib.Path], folder: pathlib.Path) -> None:
+    """The untrained model's records where a run before made them: all start alike."""
     if jax.process_index() != 0 or (folder / BEFORE).exists():
         return
-    for name in arms:
-        made = workdir / name / BEFORE
-        if made.exists():
-            files.atomic_write(folder / BEFORE, made.read_bytes())
-            return
+    made = next((one / BEFORE for one in folders if (one / BEFORE).exists()), None)
+    if made is not None:
+        files.atomic_write(folder / BEFORE, made.read_bytes())
 
 
 def write(
     workdir: pathlib.Path,
     arms: Mapping[str, tuple[tuple[float, ...], str]],
     before: Sequence[heldout.Record],
-    found: Mapping[str, Sequence[heldout.Record]],
+    found: Mapping[str, ablation.BySeed],
 ) -> None:
     """report.json, report.md and ablation.png from the arms' held-out records."""
     if jax.process_index() != 0:
         return
     rows = ablation.rows(before, found, base=ALL)
+    summed = {
+        name: frozenset(itertools.compress(rubric.CRITERIA, weights))
+        for name, (weights, aggregate) in arms.items()
+        if aggregate == "sum"
+    }
+    effects = ablation.effects(found, summed)
     figures = {
         "arms": {
             name: {"weights": arms[name][0], "aggregate": arms[name][1]} if name in arms else {}
             for name in (row.name for row in rows)
         },
         "rows": [dataclasses.asdict(row) for row in rows],
+        "effects": [dataclasses.asdict(effect) for effect in effects],
     }
     files.atomic_write(workdir / "report.json", json.dumps(figures, indent=2) + "\n")
-    text = tables.markdown([ablation.table(rows, base=ALL)])
+    text = tables.markdown(list(ablation.tabled(rows, effects, base=ALL)))
     files.atomic_write(workdir / "report.md", text + "\n")
     plots.save(plots.ablation(rows), workdir / "ablation.png")
     tqdm.tqdm.write(text)

@@ -36,45 +36,59 @@ def test_every_subset_of_the_criteria_is_an_arm_once():
 
 def test_an_arm_is_a_grpo_config_with_its_own_reward():
     asked = config()  # locked, as the command line gives it
-    made = ablate.arm_config(asked, ((0.0, 0.0, 1.0, 0.0), "per_criterion"))
-    assert set(made) == set(importlib.import_module("configs.grpo").get_config("tiny"))
+    made = ablate.arm_config(asked, ((0.0, 0.0, 1.0, 0.0), "per_criterion"), 3)
+    assert made.seed == 3 and set(made) == set(
+        importlib.import_module("configs.grpo").get_config("tiny")
+    )
     assert made.job == "grpo" and made.rollout == asked.rollout
     assert made.reward.weights == (0.0, 0.0, 1.0, 0.0) and asked.reward.weights == (1.0,) * 4
     assert made.reward.aggregate == "per_criterion"
 
 
+@pytest.mark.parametrize("seeds", [(), (0, 1, 0)])
+def test_seeds_are_given_once_each(tmp_path, seeds):
+    asked = config("inform")
+    asked.seeds = seeds
+    with pytest.raises(ValueError, match="at least one, each once"):
+        ablate.run(asked, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
-def test_two_arms_end_in_one_table_and_finished_ones_are_passed_over(tmp_path):
+def test_arms_and_seeds_end_in_one_table_and_finished_runs_are_passed_over(tmp_path):
     ablate.run(config("inform"), tmp_path)
-    first = tmp_path / "inform"
+    first = tmp_path / "inform" / "seed-0"
     assert not (first / "checkpoints").exists()
-    assert json.loads((first / "config.json").read_text())["reward"]["weights"] == [0, 0, 1, 0]
+    written = json.loads((first / "config.json").read_text())
+    assert written["reward"]["weights"] == [0, 0, 1, 0] and written["seed"] == 0
     stamp = (first / "report.json").stat().st_mtime_ns
-    ablate.run(config("all", "inform"), tmp_path)
+    both = config("all", "inform")
+    both.seeds = (0, 1)
+    ablate.run(both, tmp_path)
     assert (first / "report.json").stat().st_mtime_ns == stamp
-    same = [(tmp_path / arm / ablate.BEFORE).read_bytes() for arm in ("all", "inform")]
-    assert same[0] == same[1]
-    seen = [
-        [row["episode"]["id"] for row in files.read_rows(tmp_path / arm / "samples.jsonl")]
-        for arm in ("all", "inform")
-    ]
-    assert seen[0] == seen[1]  # the same data and draws
+    runs = {(arm, s): tmp_path / arm / f"seed-{s}" for arm in ("all", "inform") for s in (0, 1)}
+    assert len({(folder / ablate.BEFORE).read_bytes() for folder in runs.values()}) == 1
+    seen = {
+        run: [row["episode"]["id"] for row in files.read_rows(folder / "samples.jsonl")]
+        for run, folder in runs.items()
+    }
+    assert seen["all", 0] == seen["inform", 0] != seen["all", 1]  # a seed's data, whatever the arm
     report = json.loads((tmp_path / "report.json").read_text())
     rows = {row["name"]: row for row in report["rows"]}
-    assert list(rows) == ["untrained", "all", "inform"]
-    ours, base = (
-        {
-            r["id"]: r["f1"]
-            for r in json.loads((tmp_path / arm / "heldout-after-1.json").read_text())
-        }
-        for arm in ("inform", "all")
-    )
-    want = sum(ours[k] - base[k] for k in base) / len(base)
-    assert rows["inform"]["differences"]["token_f1"]["mean"] == pytest.approx(want)
+    assert list(rows) == ["untrained", "all", "inform"] and report["effects"] == []
+    f1 = {
+        run: {r["id"]: r["f1"] for r in json.loads((folder / LAST).read_text())}
+        for run, folder in runs.items()
+    }
+    for seed in (0, 1):
+        mean = sum(f1["inform", seed].values()) / 2
+        assert rows["inform"]["seeds"][str(seed)]["token_f1"] == pytest.approx(mean)
+    want = [f1["inform", s][k] - f1["all", s][k] for s in (0, 1) for k in f1["all", s]]
+    assert rows["inform"]["differences"]["token_f1"]["mean"] == pytest.approx(sum(want) / 4)
     assert rows["inform"]["n"] == 2 and not rows["all"]["differences"]
-    assert (tmp_path / "report.md").read_text().count("\n| ") == 5  # head, rule, three runs
+    assert (tmp_path / "report.md").read_text().count("\n| ") == 5  # head, rule, three rows
     assert (tmp_path / "ablation.png").read_bytes().startswith(b"\x89PNG")
     other = config("all", "inform")
-    other.seed = 1
+    other.optim.learning_rate = 0.5
     with pytest.raises(ValueError, match="another config"):
         ablate.run(other, tmp_path)
