@@ -90,9 +90,9 @@ def ablation(rows: Sequence[runs.Row]) -> figure.Figure:
         names = [row.name for row in rows]
         axis.errorbar([x.mean for x in values], names, xerr=_error(values), fmt="o", capsize=2)
         seeds = [(of[key], row.name) for row in rows for of in row.seeds.values()]
-        axis.plot(*zip(*seeds, strict=True) if seeds else ((), ()), "k|", markersize=7)
+        axis.plot(*zip(*seeds, strict=True) if seeds else ((), ()), "k|", markersize=12)
         axis.invert_yaxis()
-        axis.set_title(f"held-out {key}: mean, 95 % interval, each seed (|)", fontsize=9)
+        axis.set_title(f"{key} and 95 % interval; | is a seed", fontsize=9)
         axis.tick_params(labelsize=8)
         axis.grid(alpha=0.3)
     return fig
