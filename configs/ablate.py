@@ -18,7 +18,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     # under that aggregate; empty: the 15 subsets and that
     c.arms = ()
     del c.seed
-    # each arm is trained under each; after few steps, seeds differ nearly as much as arms
+    # each arm is trained under each; two seeds of an arm may differ as much as two arms
     c.seeds = (0,) if preset == "tiny" else (0, 1)
     c.checkpoints = False  # keep those of finished runs, 3 GB each for smollm2
     return c

@@ -45,7 +45,7 @@ def rows(before: Sequence[heldout.Record], found: Mapping[str, BySeed], *, base:
         compared = by_seed or dict.fromkeys(of_base, before)
         apart = {}
         if of_base and name != base:
-            apart = {key: _mean(_paired(compared, of_base, key)) for key in DIFFERENCES}
+            apart = {key: _paired(compared, of_base, key) for key in DIFFERENCES}
         seeds = {
             seed: {key: float(np.mean([_value(r, key) for r in of])) for key in DIFFERENCES}
             for seed, of in by_seed.items()
@@ -70,48 +70,33 @@ class Effect:
     measures: dict[str, metrics.Interval]
 
 
-def effects(found: Mapping[str, BySeed], subsets: Mapping[str, frozenset[str]]) -> list[Effect]:
+def effects(made: Sequence[Row], subsets: Mapping[str, frozenset[str]]) -> list[Effect]:
     """An effect for each criterion with two pairs or more; `subsets`: criteria summed in an arm."""
-    names = {subset: name for name, subset in subsets.items() if name in found}
-    made = []
+    arms = {subsets[row.name]: row.seeds for row in made if row.name in subsets}
+    out = []
     for criterion in rubric.CRITERIA:
         pairs = [
-            (found[name], found[names[subset - {criterion}]])
-            for subset, name in names.items()
-            if criterion in subset and subset - {criterion} in names
+            (of[seed], arms[subset - {criterion}][seed])
+            for subset, of in arms.items()
+            if criterion in subset and subset - {criterion} in arms
+            for seed in of
         ]
-        means = {
-            key: [
-                float(np.mean(list(one.values()))) for pair in pairs for one in _paired(*pair, key)
-            ]
-            for key in DIFFERENCES
-        }
-        f1 = means["token_f1"]
-        if len(f1) >= 2:
-            measures = {key: metrics.interval(of) for key, of in means.items()}
-            made.append(Effect(criterion, len(f1), sum(mean > 0 for mean in f1), measures))
-    return made
+        if len(pairs) >= 2:
+            added = {key: [one[key] - other[key] for one, other in pairs] for key in DIFFERENCES}
+            higher = sum(x > 0 for x in added["token_f1"])
+            measures = {key: metrics.interval(of) for key, of in added.items()}
+            out.append(Effect(criterion, len(pairs), higher, measures))
+    return out
 
 
-def _paired(ours: BySeed, theirs: BySeed, key: str) -> list[dict[str, float]]:
-    """Ours - theirs by episode, for each seed that both have."""
-    made = []
-    for seed in (seed for seed in ours if seed in theirs):
-        one, other = ({r.id: _value(r, key) for r in of[seed]} for of in (ours, theirs))
-        if one.keys() != other.keys():
-            raise ValueError(
-                f"two arms of seed {seed} have other held-out episodes; give them the same data."
-            )
-        made.append({name: one[name] - other[name] for name in one})
-    if not made:
-        raise ValueError("two arms share no seed; train both with the same seeds.")
-    return made
-
-
-def _mean(differences: Sequence[Mapping[str, float]]) -> metrics.Interval:
-    """Over all, drawn by episode."""
-    named = [item for of in differences for item in of.items()]
-    return metrics.interval([value for _, value in named], clusters=[name for name, _ in named])
+def _paired(ours: BySeed, theirs: BySeed, key: str) -> metrics.Interval | None:
+    one, other = (
+        {(seed, r.id): _value(r, key) for seed, of in arm.items() for r in of}
+        for arm in (ours, theirs)
+    )
+    if one.keys() != other.keys():
+        raise ValueError("two arms have other seeds or held-out episodes; give them the same.")
+    return metrics.paired(one, other, clusters={name: name[1] for name in one})
 
 
 def _value(record: heldout.Record, key: str) -> float:

@@ -103,7 +103,7 @@ def write(
         for name, (weights, aggregate) in arms.items()
         if aggregate == "sum"
     }
-    effects = ablation.effects(found, summed)
+    effects = ablation.effects(rows, summed)
     figures = {
         "arms": {
             name: {"weights": arms[name][0], "aggregate": arms[name][1]} if name in arms else {}

@@ -59,23 +59,26 @@ def test_a_criterion_is_measured_over_the_pairs_that_differ_in_it_alone():
         "compl+inform": {0: records([0.5, 0.3]), 1: records([0.7, 0.5])},
         "all-per_criterion": {0: records([0.9, 0.9]), 1: records([0.9, 0.9])},
     }
-    one, other = ablation.effects(found, subsets)  # no pair differs in the other two
+    before = records([0.0, 0.0])
+    made = ablation.rows(before, found, base="all")
+    one, other = ablation.effects(made, subsets)  # no pair differs in the other two
     assert (one.criterion, one.pairs, one.higher) == (compl, 2, 1)
     of = one.measures["token_f1"]  # drawn by pair: -0.1 and 0.2 twice, each once, or twice
     assert (of.mean, of.low, of.high) == pytest.approx((0.05, -0.1, 0.2))
     assert (other.criterion, other.pairs, other.higher) == (inform, 2, 2)
     assert other.measures["criteria_mean"].mean == pytest.approx((0.4 + 0.1 + 0.5 + 0.3) / 8)
     first = {name: {0: by_seed[0]} for name, by_seed in found.items()}
-    assert ablation.effects(first, subsets) == []  # one pair each: no interval
+    made = ablation.rows(before, first, base="all")
+    assert ablation.effects(made, subsets) == []  # one pair each: no interval
 
 
 def test_what_cannot_be_paired_is_said():
     base = {0: records([0.1, 0.2])}
-    with pytest.raises(ValueError, match="share no seed"):
+    with pytest.raises(ValueError, match="other seeds or held-out"):
         ablation.rows(
             records([0.0, 0.0]), {"all": base, "inform": {1: records([0.1, 0.2])}}, base="all"
         )
-    with pytest.raises(ValueError, match="seed 0 have other held-out episodes"):
+    with pytest.raises(ValueError, match="other seeds or held-out"):
         ablation.rows(records([0.0, 0.0]), {"all": base, "inform": {0: records([0.1])}}, base="all")
 
 
