@@ -51,7 +51,7 @@ def check_file(url):
 def crash(root, tmp_path, url, kills, turns):
     seen = run(root, url, "crash", kills, turns)
     assert seen["lost"] == 0
-    assert seen["killed"] > 0.9 * kills
+    assert seen["killed"] == kills
     profiles = store.ProfileStore(url)
     data = profiles.export(worker.USER)
     profiles.close()
