@@ -136,6 +136,11 @@ def row_parts(rows: int) -> int:
     return parts if rows % parts == 0 else 1
 
 
+def data_shards(mesh: AnyMesh | None) -> int:
+    """Into how many parts a batch's rows are cut."""
+    return 1 if mesh is None else _count(mesh, DATA)
+
+
 def layout(state: Any, mesh: AnyMesh, rules: Rules) -> dict[str, str]:
     """Path -> "float32[30,576,1536] layers:-, embed:fsdp, mlp:tp", sorted: for golden files."""
     lines = {}

@@ -1,9 +1,11 @@
-"""Tree attention: a token sees its ancestors and the earlier tokens of its own node.
+"""Forest attention: query q sees key k if and only if k <= q < end[k] (infer/forest.py).
 
-Three ways to compute the same numbers: `dense` (one masked matrix; the oracle), `blocks` (trunk
-and branches as separate products joined by their softmax sums, so that masked pairs cost nothing;
-CPU and GPU) and `splash` (the Pallas kernel that ships with JAX, the tree as a computable mask;
-TPU). Queries are grouped: h = k * (h // k). Scores and softmax are float32.
+Three ways to compute the same numbers. `dense`: one masked matrix; the oracle. `blocks`: a block of
+queries with just those blocks of keys that it can see, for CPU and GPU. `pallas`: a kernel that
+skips blocks alike, for TPU. Queries are grouped: h = k * (h // k). Softmax is float32.
+
+Decoding is another shape: one new token a branch, whose keys lie in pieces (what all branches
+share, what its prompt adds, its own). Softmax over each piece is joined by its statistics.
 """
 
 import functools
@@ -11,45 +13,240 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
+import jax.ad_checkpoint
 import jax.numpy as jnp
 
-from pa_jax.core.typing import Array, Bool, Float
-from pa_jax.models import tree
+from pa_jax.core.typing import Array, Bool, Float, Int
 
-QUERY_BLOCK = 128  # trunk queries a product: bounds the score matrix and skips the masked half
+BLOCK = 128  # queries, and keys, a block
+SAVED = "attention"  # name of what the backward pass needs of the forward's, for remat policies
 MASKED = -1e30
 
 
-def tree_attention(
+def forest_attention(
     q_nthz: Float[Array, "n t h z"],
-    k_ntkz: Float[Array, "n t k z"],
-    v_ntkz: Float[Array, "n t k z"],
+    k_nskz: Float[Array, "n s k z"],
+    v_nskz: Float[Array, "n s k z"],
+    end_ns: Int[Array, "n s"],
     *,
-    spec: tree.TreeSpec,
-    lens: tree.TreeLengths,
     impl: str,
 ) -> Float[Array, "n t h z"]:
-    """Attention over trees laid out by `spec`; slots past a node's length return any finite value.
+    """Attention of the last t of s slots on all that they see; padding returns any finite value.
 
-    `impl` is dense, blocks or splash. Queries are scaled by z**-0.5 here.
+    `impl` is dense, blocks or pallas. Queries are scaled by z**-0.5 here. Keys before the queries'
+    slots (s > t) are a context that was computed before.
     """
     if impl not in IMPLEMENTATIONS:
         raise ValueError(f"attention impl={impl!r}: choose one of {sorted(IMPLEMENTATIONS)}.")
-    return IMPLEMENTATIONS[impl](q_nthz, k_ntkz, v_ntkz, spec, lens)
+    return IMPLEMENTATIONS[impl](q_nthz, k_nskz, v_nskz, end_ns)
 
 
-def _dense(q_nthz, k_ntkz, v_ntkz, spec, lens):
+def _dense(q_nthz, k_nskz, v_nskz, end_ns):
     n, t, h, z = q_nthz.shape
-    kv = k_ntkz.shape[2]
-    index = jnp.arange(t)
-    mask_nts = (
-        tree.visible(spec, index[:, None], index[None, :])[None] & tree.real(spec, lens)[:, None, :]
-    )
+    s, kv = k_nskz.shape[1:3]
+    query, key = jnp.arange(s - t, s)[:, None], jnp.arange(s)[None, :]
+    seen_nts = (key <= query)[None] & (query[None] < end_ns[:, None, :])
     q = q_nthz.reshape(n, t, kv, h // kv, z)
-    score = jnp.einsum("ntkrz,nskz->nkrts", q, k_ntkz, preferred_element_type=jnp.float32)
-    score = jnp.where(mask_nts[:, None, None], score * z**-0.5, MASKED)
-    weight = jax.nn.softmax(score, axis=-1).astype(v_ntkz.dtype)
-    return jnp.einsum("nkrts,nskz->ntkrz", weight, v_ntkz).reshape(n, t, h, z)
+    score = jnp.einsum("ntkrz,nskz->nkrts", q, k_nskz, preferred_element_type=jnp.float32)
+    score = jnp.where(seen_nts[:, None, None], score * z**-0.5, MASKED)
+    weight = jax.nn.softmax(score, axis=-1).astype(v_nskz.dtype)
+    return jnp.einsum("nkrts,nskz->ntkrz", weight, v_nskz).reshape(n, t, h, z)
+
+
+# Blocks. The number of key blocks that a query block sees is data, the shape of a product is not.
+# So query blocks are put in classes by that number (WIDTHS), and a loop a class gathers the visible
+# keys of one query block after the other into products of its width: few large products, and what
+# the mask rules out by blocks is neither read nor computed. The loops' trip counts are data, which
+# XLA does not differentiate: the backward pass is written out, and recomputes the weights from the
+# saved log-sum-exp as flash attention does (arXiv 2205.14135).
+
+WIDTHS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256)  # in key blocks
+
+
+class _Schedule(NamedTuple):
+    """Which key blocks each query block sees, and the query blocks of each class of WIDTHS.
+
+    keys    [i, j] key blocks of query block i, those it sees first
+    blocks  [i] query blocks by class
+    start   first of each class among `blocks`
+    count   how many each class has
+    """
+
+    keys: Int[Array, "i j"]
+    blocks: Int[Array, " i"]
+    start: Int[Array, " w"]
+    count: Int[Array, " w"]
+
+
+def _widths(key_blocks: int) -> list[int]:
+    return [width for width in WIDTHS if width < key_blocks] + [key_blocks]
+
+
+def _schedule(end_ns: Array, t: int) -> _Schedule:
+    """A query block sees a key block that begins before its end and has a token that reaches it.
+
+    Rows are taken together: what one of them sees is computed for all.
+    """
+    n, s = end_ns.shape
+    j = -(-s // BLOCK)
+    first_i = s - t + jnp.arange(-(-t // BLOCK)) * BLOCK
+    reach_j = jnp.pad(end_ns, ((0, 0), (0, j * BLOCK - s))).reshape(n, j, BLOCK).max(axis=(0, 2))
+    begins_j = jnp.arange(j) * BLOCK
+    seen_ij = (begins_j < first_i[:, None] + BLOCK) & (reach_j > first_i[:, None])
+    widths = jnp.asarray(_widths(j))
+    class_i = jnp.searchsorted(widths, seen_ij.sum(axis=1))
+    count = jnp.bincount(class_i, length=len(widths))
+    return _Schedule(
+        jnp.argsort(~seen_ij, axis=1, stable=True),
+        jnp.argsort(class_i, stable=True),
+        jnp.cumsum(count) - count,
+        count,
+    )
+
+
+def _cut(x_nt: Array) -> Array:
+    """[n, t, heads.., z] as [i, n, heads.., BLOCK, z]."""
+    n, t = x_nt.shape[:2]
+    pad = ((0, 0), (0, -t % BLOCK), *[(0, 0)] * (x_nt.ndim - 2))
+    x = jnp.pad(x_nt, pad).reshape(n, -1, BLOCK, *x_nt.shape[2:])
+    return jnp.moveaxis(jnp.moveaxis(x, 1, 0), 2, -2)
+
+
+def _whole(x: Array, t: int) -> Array:
+    """The inverse of `_cut`."""
+    x = jnp.moveaxis(jnp.moveaxis(x, -2, 2), 0, 1)
+    return x.reshape(x.shape[0], -1, *x.shape[3:])[:, :t]
+
+
+class _Blocks:
+    """Queries, keys and values in blocks; `scores` of a query block on its first `width` keys."""
+
+    def __init__(self, q_ntkrz: Array, k_nskz: Array, v_nskz: Array, end_ns: Array) -> None:
+        self.n, self.t, self.kv, self.r, self.z = q_ntkrz.shape
+        self.before = k_nskz.shape[1] - self.t
+        self.q, self.k, self.v = self.queries(q_ntkrz), _cut(k_nskz), _cut(v_nskz)
+        self.end = _cut(end_ns[..., None])[..., 0]
+        self.plan = _schedule(end_ns, self.t)
+
+    def queries(self, x_ntkrz: Array) -> Array:
+        """[i, n, k, r * BLOCK, z]"""
+        x = _cut(x_ntkrz)
+        return x.reshape(*x.shape[:3], -1, self.z)
+
+    def unqueried(self, x: Array) -> Array:
+        """[n, t, k, r, z]; the inverse of `queries`."""
+        return _whole(x.reshape(*x.shape[:3], self.r, BLOCK, self.z), self.t)
+
+    def gathered(self, x: Array, j: Array) -> Array:
+        """[n, k, width * BLOCK, z] of the blocks j of keys or values."""
+        x = jnp.moveaxis(x[j], 0, 2)
+        return x.reshape(*x.shape[:2], -1, self.z)
+
+    def scores(self, i: Array, j: Array, k_nksz: Array) -> Array:
+        """Float32 [n, k, r * BLOCK, width * BLOCK], MASKED where not seen."""
+        query = self.before + i * BLOCK + jnp.arange(BLOCK)
+        key = (j[:, None] * BLOCK + jnp.arange(BLOCK)).reshape(-1)
+        end_ns = jnp.moveaxis(self.end[j], 0, 1).reshape(self.n, -1)
+        seen = (key <= query[:, None]) & (query[:, None] < end_ns[:, None])
+        score = jnp.einsum("nkmz,nksz->nkms", self.q[i], k_nksz, preferred_element_type=jnp.float32)
+        wide = score.reshape(self.n, self.kv, self.r, BLOCK, -1) * self.z**-0.5
+        return jnp.where(seen[:, None, None], wide, MASKED).reshape(score.shape)
+
+    def each(self, work, carry):
+        """`work(i, j, carry)` on every query block i and the key blocks j that it sees."""
+        plan = self.plan
+        for c, width in enumerate(_widths(self.k.shape[0])):
+
+            def one(x, carry, c=c, width=width):
+                i = plan.blocks[plan.start[c] + x]
+                return work(i, plan.keys[i, :width], carry)
+
+            carry = jax.lax.fori_loop(0, plan.count[c], one, carry)
+        return carry
+
+
+@jax.custom_vjp
+def _grouped(q_ntkrz, k_nskz, v_nskz, end_ns):
+    return _forward(q_ntkrz, k_nskz, v_nskz, end_ns)[0]
+
+
+def _forward(q_ntkrz, k_nskz, v_nskz, end_ns):
+    of = _Blocks(q_ntkrz, k_nskz, v_nskz, end_ns)
+
+    def work(i, j, carry):
+        out, logsum = carry
+        score = of.scores(i, j, of.gathered(of.k, j))
+        top = jnp.maximum(score.max(axis=-1), MASKED / 2)  # a query that sees nothing gets zeros
+        weight = jnp.exp(score - top[..., None])
+        total = jnp.maximum(weight.sum(axis=-1), 1e-30)
+        value = jnp.einsum(
+            "nkms,nksz->nkmz",
+            weight.astype(v_nskz.dtype),
+            of.gathered(of.v, j),
+            preferred_element_type=jnp.float32,
+        )
+        return out.at[i].set(value / total[..., None]), logsum.at[i].set(top + jnp.log(total))
+
+    empty = jnp.zeros(of.q.shape, jnp.float32), jnp.zeros(of.q.shape[:-1], jnp.float32)
+    out, logsum = of.each(work, empty)
+    out = jax.ad_checkpoint.checkpoint_name(of.unqueried(out).astype(v_nskz.dtype), SAVED)
+    logsum = jax.ad_checkpoint.checkpoint_name(logsum, SAVED)
+    return out, (q_ntkrz, k_nskz, v_nskz, end_ns, out, logsum)
+
+
+def _backward(kept, d_out):
+    """With P the weights and D = sum(out * d_out): dS = P (d_out V' - D); dq = dS k; dk = dS' q."""
+    q_ntkrz, k_nskz, v_nskz, end_ns, out, logsum = kept
+    of = _Blocks(q_ntkrz, k_nskz, v_nskz, end_ns)
+    d_out_i = of.queries(d_out)
+    same = jnp.sum(of.queries(out).astype(jnp.float32) * d_out_i, axis=-1)
+
+    def work(i, j, carry):
+        dq, dk, dv = carry
+        k, v = of.gathered(of.k, j), of.gathered(of.v, j)
+        weight = jnp.exp(of.scores(i, j, k) - logsum[i][..., None])
+        d_weight = jnp.einsum("nkmz,nksz->nkms", d_out_i[i], v, preferred_element_type=jnp.float32)
+        d_score = (weight * (d_weight - same[i][..., None]) * of.z**-0.5).astype(k.dtype)
+
+        def add(total, parts):
+            """[n, k, width * BLOCK, z] to the blocks j, among which none is twice."""
+            parts = parts.reshape(*parts.shape[:2], len(j), BLOCK, of.z)
+            return total.at[j].add(jnp.moveaxis(parts, 2, 0), unique_indices=True)
+
+        summed = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
+        dq = dq.at[i].set(summed("nkms,nksz->nkmz", d_score, k))
+        dk = add(dk, summed("nkms,nkmz->nksz", d_score, of.q[i]))
+        dv = add(dv, summed("nkms,nkmz->nksz", weight.astype(v.dtype), d_out_i[i]))
+        return dq, dk, dv
+
+    start = tuple(jnp.zeros(x.shape, jnp.float32) for x in (of.q, of.k, of.v))
+    dq, dk, dv = of.each(work, start)
+    s = k_nskz.shape[1]
+    return (
+        of.unqueried(dq).astype(q_ntkrz.dtype),
+        _whole(dk, s).astype(k_nskz.dtype),
+        _whole(dv, s).astype(v_nskz.dtype),
+        None,
+    )
+
+
+_grouped.defvjp(_forward, _backward)
+
+
+def _blocks(q_nthz, k_nskz, v_nskz, end_ns):
+    n, t, h, z = q_nthz.shape
+    kv = k_nskz.shape[2]
+    q_ntkrz = q_nthz.reshape(n, t, kv, h // kv, z)
+    return _grouped(q_ntkrz, k_nskz, v_nskz, end_ns).reshape(n, t, h, z)
+
+
+def _pallas(q_nthz, k_nskz, v_nskz, end_ns):
+    from pa_jax.models import forest_kernel  # Pallas' TPU modules load only where they are used
+
+    return forest_kernel.attend(q_nthz, k_nskz, v_nskz, end_ns)
+
+
+IMPLEMENTATIONS = {"dense": _dense, "blocks": _blocks, "pallas": _pallas}
 
 
 class Piece(NamedTuple):
@@ -114,117 +311,24 @@ def cached(k_nskz: Array, v_nskz: Array) -> tuple[Array, Array]:
     return jnp.moveaxis(k_nskz, -3, -1), jnp.moveaxis(v_nskz, -3, -2)
 
 
-def _trunk(q_npkrz, k_nkzp, v_nkpz):
-    """Causal attention of the trunk on itself, in query blocks: [n, p, k, r, z].
-
-    No token sees padding, which lies behind it.
-    """
-    p, out = q_npkrz.shape[1], []
-    for start in range(0, p, QUERY_BLOCK):
-        stop = min(start + QUERY_BLOCK, p)
-        q, causal = q_npkrz[:, start:stop], jnp.tril(jnp.ones((stop - start,) * 2, bool))[None]
-        pieces = [piece(q, k_nkzp[..., start:stop], v_nkpz[:, :, start:stop], causal)]
-        if start:
-            pieces.append(piece(q, k_nkzp[..., :start], v_nkpz[:, :, :start]))
-        out.append(join_pieces(pieces, v_nkpz.dtype))
-    return jnp.concatenate(out, axis=1)
-
-
-def _blocks(q_nthz, k_ntkz, v_ntkz, spec, lens):
-    n, t, h, z = q_nthz.shape
-    kv = k_ntkz.shape[2]
-    q_p, q_b, q_l = tree.split(spec, q_nthz.reshape(n, t, kv, h // kv, z))
-    trunk_kv, branch_kv, leaf_kv = (
-        cached(*each)
-        for each in zip(tree.split(spec, k_ntkz), tree.split(spec, v_ntkz), strict=True)
-    )
-    out_b = out_l = None
-    if spec.branch_slots:
-        out_b = _branches(q_b, trunk_kv, branch_kv, lens)
-    if spec.leaf_slots:
-        out_l = _leaves(q_l, trunk_kv, branch_kv, leaf_kv, lens)
-    return tree.join(spec, _trunk(q_p, *trunk_kv), out_b, out_l).reshape(n, t, h, z)
-
-
-def _branches(q_ngckrz, trunk_kv, branch_kv, lens):
-    """Branches on their trunk, whose keys are read once for all g, and causally on themselves."""
-    n, g, c, *rest = q_ngckrz.shape
-    own_mask = jnp.tril(jnp.ones((c, c), bool)) & _within(lens.branch, c)[:, :, None]
-    pieces = [
-        piece(q_ngckrz.reshape(n, g * c, *rest), *trunk_kv, _on_trunk(trunk_kv, lens.trunk)),
-        own_piece(q_ngckrz, *branch_kv, own_mask),
-    ]
-    return join_pieces(pieces, trunk_kv[1].dtype).reshape(q_ngckrz.shape)
-
-
-def _leaves(q_ngjqkrz, trunk_kv, branch_kv, leaf_kv, lens):
-    """Leaves on the trunk, on their branch and on themselves."""
-    n, g, j, q, *rest = q_ngjqkrz.shape
-    on_branch = _within(lens.branch, branch_kv[0].shape[-1])[:, :, None]
-    on_self = jnp.tril(jnp.ones((q, q), bool)) & _within(lens.leaf.reshape(n, g * j), q)[:, :, None]
-    pieces = [
-        piece(q_ngjqkrz.reshape(n, -1, *rest), *trunk_kv, _on_trunk(trunk_kv, lens.trunk)),
-        own_piece(q_ngjqkrz.reshape(n, g, j * q, *rest), *branch_kv, on_branch),
-        own_piece(
-            q_ngjqkrz.reshape(n, g * j, q, *rest),
-            *(each.reshape(n, g * j, *each.shape[3:]) for each in leaf_kv),
-            on_self,
-        ),
-    ]
-    return join_pieces(pieces, trunk_kv[1].dtype).reshape(q_ngjqkrz.shape)
-
-
-def _within(length: Array, slots: int) -> Array:
-    """[.., s]: which slots hold tokens."""
-    return jnp.arange(slots) < length[..., None]
-
-
-def _on_trunk(trunk_kv, length_n) -> Array:
-    return _within(length_n, trunk_kv[0].shape[-1])[:, None]
-
-
-def cached_attention(
-    q_nthz: Float[Array, "n t h z"],
-    kv: tuple[Float[Array, "n k z s"], Float[Array, "n k s z"]],
-    seen_nts: Bool[Array, "n t s"],
-) -> Float[Array, "n t h z"]:
-    """Queries on cached keys, each on those it sees, in query blocks."""
-    n, t, h, z = q_nthz.shape
-    k = kv[0].shape[1]
-    q_ntkrz = q_nthz.reshape(n, t, k, h // k, z)
-    out = []
-    for start in range(0, t, QUERY_BLOCK):
-        some = slice(start, start + QUERY_BLOCK)
-        out.append(join_pieces([piece(q_ntkrz[:, some], *kv, seen_nts[:, some])], kv[1].dtype))
-    return jnp.concatenate(out, axis=1).reshape(n, t, h, z)
-
-
 def decode_attention(
     q_nghz: Float[Array, "n g h z"],
-    trunk_kv: tuple[Float[Array, "n k z p"], Float[Array, "n k p z"]],
+    context: Sequence[tuple[tuple[Array, Array], Int[Array, " r"]]],
     branch_kv: tuple[Float[Array, "n g k z c"], Float[Array, "n g k c z"]],
-    *,
-    trunk_seen: Bool[Array, "#n #g p"],
     own_real: Bool[Array, "#n #g c"],
 ) -> Float[Array, "n g h z"]:
-    """One new token a branch: the trunk's keys are read once for all g.
+    """One new token a branch.
 
-    The masks say which of the trunk's and of its branch's slots it sees.
+    `context` has pieces (keys [r, k, z, s] and values [r, k, s, z], how many are real), which are
+    read once for all branches of n / r prompts. `own_real` are the branch's slots that it sees.
     """
     n, g, h, z = q_nghz.shape
-    kv = trunk_kv[0].shape[1]
+    kv = branch_kv[0].shape[2]
     q_ngkrz = q_nghz.reshape(n, g, kv, h // kv, z)
-    pieces = [
-        piece(q_ngkrz, *trunk_kv, trunk_seen),
-        own_piece(q_ngkrz[:, :, None], *branch_kv, own_real[:, :, None]),
-    ]
-    return join_pieces(pieces, trunk_kv[1].dtype).reshape(n, g, h, z)
-
-
-def _splash(q_nthz, k_ntkz, v_ntkz, spec, lens):
-    from pa_jax.models import splash  # Pallas' TPU modules load only where they are used
-
-    return splash.attend(q_nthz, k_ntkz, v_ntkz, spec, lens)
-
-
-IMPLEMENTATIONS = {"dense": _dense, "blocks": _blocks, "splash": _splash}
+    pieces = [own_piece(q_ngkrz[:, :, None], *branch_kv, own_real[:, :, None])]
+    for keys_values, length_r in context:
+        rows, slots = len(length_r), keys_values[0].shape[-1]
+        seen_r1s = (jnp.arange(slots) < length_r[:, None])[:, None]
+        of_rows = piece(q_ngkrz.reshape(rows, -1, *q_ngkrz.shape[2:]), *keys_values, seen_r1s)
+        pieces.append(Piece(*(x.reshape(n, g, *x.shape[2:]) for x in of_rows)))
+    return join_pieces(pieces, branch_kv[1].dtype).reshape(n, g, h, z)

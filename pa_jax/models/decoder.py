@@ -7,6 +7,8 @@ Every parameter names its logical axes in its `axes` metadata; core/sharding map
 A module may hold int8 weights with their scales (quant.py) and low-rank adapters (lora.py).
 """
 
+import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,13 +18,17 @@ from flax import nnx
 
 from pa_jax.core import sharding
 from pa_jax.core.typing import Array, Float, Int, Key
-from pa_jax.models import attention, layers, moe, tree
+from pa_jax.models import attention, layers, moe
 from pa_jax.models.config import DecoderConfig
 
 REMAT = {  # what a training step keeps of each layer's forward pass
     "none": None,
     "full": jax.checkpoint_policies.nothing_saveable,
-    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    # products and attention; all that lies between them is cheaper than its way to memory and back
+    "dots": jax.checkpoint_policies.save_from_both_policies(
+        jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+        jax.checkpoint_policies.save_only_these_names(attention.SAVED),
+    ),
 }
 
 PROJECTIONS = {  # a layer's matrices -> how many of their leading axes a product sums over
@@ -51,6 +57,15 @@ class Pass(NamedTuple):
     kept: Any
     carry: Any
     load: Int[Array, "l e"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """What all rows follow, computed before: keys and values of all layers, padded behind."""
+
+    kv: tuple[Float[Array, "l 1 s k z"], Float[Array, "l 1 s k z"]]
+    length: Int[Array, ""]
 
 
 class _Maker:
@@ -124,18 +139,28 @@ class Block(nnx.Module):
         return x_ntd + y, load, *rest
 
     def _project(self, x: Array, name: str) -> Array:
-        """x times the weight of that name, with its scale and its adapters where it has them."""
+        """x times the weight of that name, with its scale and its adapters where it has them.
+
+        Tokens are one axis here: the gradient of a product over rows and time contracts two axes,
+        which takes a CPU half as long again.
+        """
         inputs, weight = PROJECTIONS[name], getattr(self, name)[...]
+        lead, outputs = x.shape[: x.ndim - inputs], weight.shape[inputs:]
+        x = x.reshape(math.prod(lead), -1)
+
+        def times(x: Array, w: Array, dtype) -> Array:
+            return jnp.dot(x, w.reshape(x.shape[-1], -1), preferred_element_type=dtype)
+
         if name in self.scales:
-            y = jnp.tensordot(x, weight.astype(x.dtype), inputs, preferred_element_type=jnp.float32)
-            y = (y * self.scales[name][...]).astype(x.dtype)
+            y = times(x, weight.astype(x.dtype), jnp.float32) * self.scales[name][...].reshape(-1)
+            y = y.astype(x.dtype)
         else:
-            y = jnp.tensordot(x, weight, inputs)
+            y = times(x, weight, None)
         if name in self.lora:
             a, b = (self.lora[name][part][...].astype(x.dtype) for part in "ab")
-            low = jnp.tensordot(x, a, inputs)
-            y = y + self.lora_alpha / a.shape[-1] * jnp.tensordot(low, b, 1)
-        return y
+            low = times(x, a, None)
+            y = y + self.lora_alpha / a.shape[-1] * times(low, b, None)
+        return y.reshape(*lead, *outputs)
 
     def _mlp(self, y_ntd: Array) -> Array:
         gate, up = self._project(y_ntd, "w_gate"), self._project(y_ntd, "w_up")
@@ -221,32 +246,38 @@ class Decoder(nnx.Module):
 
         return [of(layer) for layer in range(self.cfg.layers)]
 
-    def on_tree(
+    def on_rows(
         self,
         ids_nt: Int[Array, "n t"],
-        spec: tree.TreeSpec,
-        lens: tree.TreeLengths,
+        end_nt: Int[Array, "n t"],
+        position_nt: Int[Array, "n t"],
         *,
+        context: Context | None = None,
         remat: str = "none",
-    ) -> Float[Array, "n t d"]:
-        """Hidden states of whole trees, every slot seeing its own path only."""
-        return self.routed(ids_nt, spec, lens, remat=remat).hidden
-
-    def routed(
-        self,
-        ids_nt: Int[Array, "n t"],
-        spec: tree.TreeSpec,
-        lens: tree.TreeLengths,
-        *,
-        remat: str = "none",
+        keep: bool = False,
     ) -> Pass:
-        """As `on_tree`, with the experts' load beside the hidden states."""
+        """A forest's rows (infer/forest.py), every token seeing its own path, and the context.
 
-        def attend(q, k, v, layer, carry):
-            o = attention.tree_attention(q, k, v, spec=spec, lens=lens, impl=self.attention)
-            return o, layer, carry
+        `keep` has the keys and values of all layers kept: ([l, n, t, k, z], the same).
+        """
+        if context is None:
+            end_ns, per_layer = end_nt, None
+        else:
+            n, before = ids_nt.shape[0], context.kv[0].shape[2]
+            real = jnp.arange(before) < context.length  # padding of the context ends before all
+            first = jnp.where(real, before + ids_nt.shape[1], 0)
+            end_ns = jnp.concatenate([jnp.broadcast_to(first, (n, before)), before + end_nt], 1)
+            per_layer, position_nt = context.kv, position_nt + context.length
 
-        return self.hidden(ids_nt, tree.positions(spec, lens), attend, remat=remat)
+        def attend(q, k, v, before, carry):
+            own = (k, v)
+            if before is not None:
+                rows = (jnp.broadcast_to(x, (k.shape[0], *x.shape[1:])) for x in before)
+                k, v = (jnp.concatenate(pair, 1) for pair in zip(rows, (k, v), strict=True))
+            o = attention.forest_attention(q, k, v, end_ns, impl=self.attention)
+            return o, own if keep else None, carry
+
+        return self.hidden(ids_nt, position_nt, attend, per_layer=per_layer, remat=remat)
 
     def _embedded(self, ids_nt: Int[Array, "n t"]) -> Float[Array, "n t d"]:
         x = self.embed[...][ids_nt]
@@ -276,16 +307,23 @@ class Decoder(nnx.Module):
 
         `output` is what `output()` gave, for those who ask more than once.
         """
-        weight, scale = output or self.output()
-        if scale is not None:
-            weight = weight.astype(hidden.dtype)
-        spelled = "...d,vd->...v" if self.cfg.tied else "...d,dv->...v"
-        logits = jnp.einsum(spelled, hidden, weight, preferred_element_type=jnp.float32)
-        if scale is not None:
-            logits = logits * scale
-        if logits.ndim > 1:
-            logits = sharding.constrain(logits, "rows", *[None] * (logits.ndim - 2), "vocab")
-        return logits
+        return project(hidden, output or self.output(), tied=self.cfg.tied)
+
+
+def project(
+    hidden: Float[Array, "*b d"], output: tuple[Array, Array | None], *, tied: bool
+) -> Float[Array, "*b v"]:
+    """Float32 logits of hidden states; `output` as of Decoder.output."""
+    weight, scale = output
+    if scale is not None:
+        weight = weight.astype(hidden.dtype)
+    spelled = "...d,vd->...v" if tied else "...d,dv->...v"
+    logits = jnp.einsum(spelled, hidden, weight, preferred_element_type=jnp.float32)
+    if scale is not None:
+        logits = logits * scale
+    if logits.ndim > 1:
+        logits = sharding.constrain(logits, "rows", *[None] * (logits.ndim - 2), "vocab")
+    return logits
 
 
 def abstract(cfg: DecoderConfig, *, dtype, attention: str = "blocks") -> Decoder:

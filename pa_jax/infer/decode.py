@@ -1,0 +1,280 @@
+"""Completions token by token: prompts prefilled as a forest, branches behind their own paths.
+
+What the prompts of a row have in common, instructions or a dialogue, is computed once (`prefill`)
+and stays one piece of keys, which all branches of the row read; what a prompt adds is a second
+piece, read by its own branches; a branch's tokens are the third.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from pa_jax.core import sharding
+from pa_jax.core.typing import Array, Bool, Float, Int, Key
+from pa_jax.infer import sampling
+from pa_jax.models import attention, decoder
+from pa_jax.models.config import DecoderConfig
+
+KV = tuple[Float[Array, "*b k z s"], Float[Array, "*b k s z"]]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Decoded:
+    """Completions on device, or what `jax.device_get` made of them."""
+
+    ids: Int[Array | np.ndarray, "n g c"]
+    lengths: Int[Array | np.ndarray, "n g"]
+    logprobs: Float[Array | np.ndarray, "n g c"]
+    finished: Bool[Array | np.ndarray, "n g"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Prompts:
+    """Rows of m prompts each, packed; all have the row's first `root` tokens in common.
+
+    ids, end, position  as of forest.Forest
+    root                tokens in common, at least 0 and less than each prompt has
+    own                 slots of each prompt's further tokens, 0 behind the last
+    length              how many those are; 0: no prompt
+    """
+
+    ids: Int[Array | np.ndarray, "r t"]
+    end: Int[Array | np.ndarray, "r t"]
+    position: Int[Array | np.ndarray, "r t"]
+    root: Int[Array | np.ndarray, " r"]
+    own: Int[Array | np.ndarray, "r m p"]
+    length: Int[Array | np.ndarray, "r m"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """What branches are decoded behind, all prompts' rows one after the other (n = r * m).
+
+    own     keys and values of each prompt, stacked over layers; or a list, a pair a layer
+    length  how many of them are real
+    start   position of each prompt's first new token
+    root    the same as `own` of what m prompts share, None where they share nothing
+    shared  how many of those are real
+    """
+
+    own: KV | list[KV]
+    length: Int[Array, " n"]
+    start: Int[Array, " n"]
+    root: KV | list[KV] | None = None
+    shared: Int[Array, " r"] | None = None
+
+
+def prefill(
+    model: decoder.Decoder, prompts: Prompts, *, root: int
+) -> tuple[Float[Array, "n v"], Context]:
+    """Logits after each prompt's last token, and the keys and values of all.
+
+    `root` slots hold what the prompts of any row have in common; 0: it is not kept apart.
+    """
+    passed = model.on_rows(prompts.ids, prompts.end, prompts.position, keep=True)
+    (r, m, p), layers = prompts.own.shape, model.cfg.layers
+    last = jnp.take_along_axis(prompts.own, jnp.maximum(prompts.length - 1, 0)[..., None], axis=2)
+    hidden = jnp.take_along_axis(passed.hidden, last, axis=1).reshape(r * m, -1)
+
+    def own(x_lrtkz):
+        at = prompts.own.reshape(1, r, m * p, 1, 1)
+        return jnp.take_along_axis(x_lrtkz, at, axis=2).reshape(
+            layers, r * m, p, *x_lrtkz.shape[3:]
+        )
+
+    length = prompts.length.reshape(-1)
+    context = Context(
+        attention.cached(*map(own, passed.kept)),
+        length,
+        jnp.repeat(prompts.root, m) + length,
+        attention.cached(*(x[:, :, :root] for x in passed.kept)) if root else None,
+        prompts.root if root else None,
+    )
+    return model.logits(hidden), context
+
+
+def branch_cache(cfg: DecoderConfig, shape: tuple[int, int, int], dtype) -> tuple[Array, Array]:
+    """Zeroed keys and values of branches [n, g, c], stacked over layers as those of prompts."""
+    empty = jnp.zeros((cfg.layers, *shape, cfg.kv_heads, cfg.head_dim), dtype)
+    return attention.cached(empty, empty)
+
+
+def decode_step(
+    model: decoder.Decoder,
+    token_ng: Int[Array, "n g"],
+    context: Context,
+    branch_kv: KV | list[KV],
+    step: Int[Array, ""] | Int[Array, " n"],
+    blocks: Sequence[nnx.State] | None = None,
+) -> tuple[Float[Array, "n g v"], KV | list[KV]]:
+    """Logits after one more token a branch, and the branches' grown keys and values.
+
+    `step` says where the token stands in its completion: one number, or one a row. With `blocks`
+    (of `Decoder.apart`) both caches are lists, an entry a layer, and `step` is one number.
+    """
+    step_ng = step[:, None] if step.ndim else step[None, None]
+    slots = (branch_kv if blocks is None else branch_kv[0])[0].shape[-1]
+    own_real = jnp.arange(slots) <= step_ng[..., None]
+    grow = _grown if blocks is None else _grown_apart
+
+    def attend(q, k, v, this, grown):
+        own, root, layer = this
+        grown, branch = grow(grown, (k, v), layer, step)
+        pieces = [(own, context.length), (root, context.shared)]
+        o = attention.decode_attention(q, pieces[: 1 + (root is not None)], branch, own_real)
+        return o, None, grown
+
+    layers = model.cfg.layers
+    if blocks is None:
+        per_layer = context.own, context.root, jnp.arange(layers)
+    else:
+        root = context.root or [None] * layers
+        per_layer = list(zip(context.own, root, range(layers), strict=True))
+    position_ng = jnp.broadcast_to(context.start[:, None] + step_ng, token_ng.shape)
+    passed = model.hidden(
+        token_ng, position_ng, attend, per_layer=per_layer, carry=branch_kv, blocks=blocks
+    )
+    return model.logits(passed.hidden), passed.carry
+
+
+def _grown(stacked, new, layer, slot):
+    """Stacked branches' keys and values with those of one token in its slot, and the layer's."""
+    (k, v), (k_ngkz, v_ngkz) = stacked, new
+    if slot.ndim:
+        row = jnp.arange(slot.shape[0])
+        k = k.at[layer, row, :, :, :, slot].set(k_ngkz)
+        v = v.at[layer, row, :, :, slot].set(v_ngkz)
+    else:
+        k = jax.lax.dynamic_update_slice(k, k_ngkz[None, ..., None], (layer, 0, 0, 0, 0, slot))
+        v = jax.lax.dynamic_update_slice(v, v_ngkz[None, ..., None, :], (layer, 0, 0, 0, slot, 0))
+    own = tuple(jax.lax.dynamic_index_in_dim(x, layer, keepdims=False) for x in (k, v))
+    return (k, v), own
+
+
+def _grown_apart(caches, new, layer: int, slot):
+    """As _grown, of a list of the layers' caches."""
+    (k, v), (k_ngkz, v_ngkz) = caches[layer], new
+    own = (
+        jax.lax.dynamic_update_slice(k, k_ngkz[..., None], (0, 0, 0, 0, slot)),
+        jax.lax.dynamic_update_slice(v, v_ngkz[..., None, :], (0, 0, 0, slot, 0)),
+    )
+    return [*caches[:layer], own, *caches[layer + 1 :]], own
+
+
+def _apart(stacked):
+    """A list of the layers' keys and values."""
+    return [tuple(x[layer] for x in stacked) for layer in range(stacked[0].shape[0])]
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def branch_keys(key_n: Key[Array, " n"], branches: int) -> Key[Array, "n g"]:
+    """The key of every branch, from its prompt's key and its place among the branches."""
+    fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
+    return jax.vmap(fold, in_axes=(0, None))(key_n, jnp.arange(branches))
+
+
+def completed(
+    model: decoder.Decoder,
+    logits_ngv: Float[Array, "n g v"],
+    context: Context,
+    absent_ng: Bool[Array, "n g"],
+    draws: tuple[Key[Array, "n g"], sampling.Sampling, tuple[Array, Array]],
+    *,
+    slots: int,
+    apart: bool,
+) -> Decoded:
+    """Completions drawn from logits on; those of absent branches are empty, and finished.
+
+    `draws` are keys, settings and limits as in `rollout`. `apart` has weights and caches copied
+    layer by layer before the first step, so that no step copies them out of their stacks: for
+    CPUs, which do.
+    """
+    key_ng, how, (allowed, end) = draws
+    (n, g), cfg = key_ng.shape, model.cfg
+
+    def pick(logits_ngv, step):
+        step_keys = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, step)))(key_ng)
+        token, logp = sampling.sample(
+            logits_ngv.reshape(n * g, cfg.vocab), step_keys.reshape(n * g), how
+        )
+        return token.reshape(n, g), logp.reshape(n, g)
+
+    def write(out: Decoded, token, logp, step):
+        alive = ~out.finished & (step < allowed)
+        at = (0, 0, step)
+        ended = (token[..., None] == end).any(axis=-1)
+        return Decoded(
+            jax.lax.dynamic_update_slice(out.ids, jnp.where(alive, token, 0)[..., None], at),
+            out.lengths + alive,
+            jax.lax.dynamic_update_slice(out.logprobs, jnp.where(alive, logp, 0.0)[..., None], at),
+            out.finished | (alive & ended),
+        )
+
+    def body(carry):
+        step, token, branch_kv, out = carry
+        logits, branch_kv = decode_step(model, token, context, branch_kv, step, blocks)
+        token, logp = pick(logits, step + 1)
+        return step + 1, token, branch_kv, write(out, token, logp, step + 1)
+
+    def more(carry):
+        step, _, _, out = carry
+        return (step + 1 < jnp.minimum(allowed, slots)) & ~out.finished.all()
+
+    out = Decoded(
+        jnp.zeros((n, g, slots), jnp.int32),
+        jnp.zeros((n, g), jnp.int32),
+        jnp.zeros((n, g, slots), jnp.float32),
+        absent_ng,
+    )
+    branch_kv, blocks = branch_cache(cfg, (n, g, slots), context.own[0].dtype), None
+    axes = (None, "rows", None, "kv_heads", None, None)
+    branch_kv = tuple(sharding.constrain(x, *axes) for x in branch_kv)
+
+    def laid_out(kv: KV | None) -> KV | list[KV] | None:
+        if kv is None:
+            return None
+        kv = tuple(sharding.constrain(x, None, "rows", "kv_heads", None, None) for x in kv)
+        return _apart(kv) if apart else kv
+
+    context = dataclasses.replace(context, own=laid_out(context.own), root=laid_out(context.root))
+    if apart:
+        branch_kv, blocks = _apart(branch_kv), model.apart()
+    token, logp = pick(logits_ngv, 0)
+    first = (jnp.int32(0), token, branch_kv, write(out, token, logp, 0))
+    return jax.lax.while_loop(more, body, first)[-1]
+
+
+@functools.partial(jax.jit, static_argnames=("graph", "root", "slots", "apart"))
+def rollout(
+    graph: nnx.GraphDef,
+    state: Any,
+    prompts: Prompts,
+    key_ng: Key[Array, "n g"],
+    how: sampling.Sampling,
+    limits: tuple[Int[Array, ""], Int[Array, " k"]],
+    *,
+    root: int,
+    slots: int,
+    apart: bool = False,
+) -> Decoded:
+    """A completion a key, at most `slots` long; stops when every branch has ended.
+
+    `key_ng` has g keys a prompt, in the order of the rows; `limits` are (tokens allowed, end
+    tokens). A prompt of length 0 is padding: it counts as ended. `root` as in `prefill`, `apart`
+    as in `completed`.
+    """
+    model, shape = nnx.merge(graph, state), key_ng.shape
+    logits_nv, context = prefill(model, prompts, root=root)
+    logits_ngv = jnp.broadcast_to(logits_nv[:, None], (*shape, model.cfg.vocab))
+    absent = jnp.broadcast_to((context.length == 0)[:, None], shape)
+    draws = key_ng, how, limits
+    return completed(model, logits_ngv, context, absent, draws, slots=slots, apart=apart)

@@ -1,0 +1,288 @@
+"""Token sequences packed into rows as a forest: every common beginning of a row is stored once.
+
+A path is a sequence from its root to its leaf. The paths of a row, sorted, are emitted in
+depth-first order; what a path shares with the one before it is there already. One integer a token
+says the rest: `end`, the slot where the subtree of its node ends. Token q sees token k if and only
+if k <= q < end[k] (models/attention.py), so each path is computed exactly as it would be alone.
+
+What is wanted is a place: the slot whose hidden state predicts, and the token it should predict.
+A path's last token that nothing is to follow need not stand in the row itself, and equal wants of
+two paths are one place: equal candidates are scored once, without anybody's doing.
+"""
+
+import bisect
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from pa_jax.core import sharding
+from pa_jax.core.typing import Array, Int
+
+CALL = 64  # slots that one more row costs, whatever its length
+LENGTHS = (64, 128, 256, 512, 768, 1024, 1280, 1536, 2048, 3072, 4096, 6144, 8192, 16384)
+
+
+@dataclasses.dataclass(frozen=True)
+class Path:
+    """ids as they stand in the row; target j is to be predicted by ids[len(ids) - n + j] of n."""
+
+    ids: tuple[int, ...]
+    targets: tuple[int, ...]
+
+
+def follows(context: Sequence[int], continuation: Sequence[int]) -> Path:
+    """The path whose targets are the tokens of `continuation`, after `context`."""
+    if not context:
+        raise ValueError("an empty context: it needs at least one token (a BOS or a newline).")
+    return Path((*context, *continuation[:-1]), tuple(continuation))
+
+
+def state_of(ids: Sequence[int]) -> Path:
+    """The path whose last token's state is wanted: for the probabilities of what comes next."""
+    return Path(tuple(ids), (0,))
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Forest:
+    """Packed rows, on the host or on devices.
+
+    end       slot behind the last token of each token's subtree; of padding, behind itself
+    position  depth along the path, for RoPE
+    at        slots of the states that predict; real ones first
+    token     what they should predict
+    wanted    how many of a row's places are real
+    """
+
+    ids: Int[Array | np.ndarray, "*b t"]
+    end: Int[Array | np.ndarray, "*b t"]
+    position: Int[Array | np.ndarray, "*b t"]
+    at: Int[Array | np.ndarray, "*b w"]
+    token: Int[Array | np.ndarray, "*b w"]
+    wanted: Int[Array | np.ndarray, "*b"]
+
+    def put(self, mesh: jax.sharding.Mesh | None, *axes: str | None) -> "Forest":
+        """On the devices, the leading axes cut as named; every process passes the whole."""
+        return jax.tree.map(lambda x: sharding.put(x, mesh, *axes), self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Packed:
+    """Rows of a few lengths, and where each path's places are.
+
+    rows    one Forest a row, without leading axes
+    places  [tree][path] -> (row, places in that row, one a target)
+    tokens  real slots of all rows
+    """
+
+    rows: list[Forest]
+    places: list[list[tuple[int, np.ndarray]]]
+    tokens: int
+
+    @property
+    def slots(self) -> int:
+        """All slots, padding included."""
+        return sum(row.ids.shape[-1] for row in self.rows)
+
+
+def fit(length: int, lengths: Sequence[int], *, what: str) -> int:
+    """The smallest of `lengths` that holds `length`; ValueError names the largest allowed."""
+    for allowed in sorted(lengths):
+        if length <= allowed:
+            return allowed
+    raise ValueError(
+        f"{what} of {length} tokens, at most {max(lengths)} are allowed; shorten it or add a "
+        "larger length."
+    )
+
+
+def shared(a: np.ndarray, b: np.ndarray) -> int:
+    """Length of the common beginning of two sequences."""
+    n = min(len(a), len(b))
+    differs = a[:n] != b[:n]
+    first = int(differs.argmax()) if n else 0
+    return first if n and differs[first] else n
+
+
+def common(sequences: Sequence[Sequence[int]]) -> int:
+    """Length of the beginning that all sequences share: that of the first and last, sorted."""
+    first, last = (np.asarray(x) for x in (min(sequences), max(sequences)))
+    return shared(first, last)
+
+
+class _Sorted:
+    """Paths in the order in which a row emits them."""
+
+    def __init__(self) -> None:
+        self.keys: list[bytes] = []
+        self.paths: list[tuple[np.ndarray, Path, tuple[int, int]]] = []
+
+    def add(self, key: bytes, entry: tuple[np.ndarray, Path, tuple[int, int]]) -> None:
+        at = bisect.bisect(self.keys, key)
+        self.keys.insert(at, key)
+        self.paths.insert(at, entry)
+
+    def shares(self, key: bytes, ids: np.ndarray) -> int:
+        """The longest beginning that `ids` shares with a path that is here."""
+        at = bisect.bisect(self.keys, key)
+        return max((shared(ids, p[0]) for p in self.paths[max(at - 1, 0) : at + 1]), default=0)
+
+
+class _Row(_Sorted):
+    """A row that is being filled; `used` slots and at most `wants` places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used = self.wants = 0
+
+    def takes(self, unit: "_Unit", room: int) -> int | None:
+        """Slots that the unit would add, None where it does not fit."""
+        added = unit.used - self.shares(unit.keys[0], unit.paths[0][0])
+        fits = self.used + added <= room and self.wants + unit.wants <= room
+        return added if fits else None
+
+    def take(self, unit: "_Unit", added: int) -> None:
+        for key, entry in zip(unit.keys, unit.paths, strict=True):
+            self.add(key, entry)
+        self.used, self.wants = self.used + added, self.wants + unit.wants
+
+
+class _Unit(_Sorted):
+    """Paths of one tree that go into one row; their slots without what others share."""
+
+    used = wants = 0
+
+    def grow(self, key: bytes, entry: tuple[np.ndarray, Path, tuple[int, int]], room: int) -> bool:
+        """Takes the next path in order, unless that is more than a row holds."""
+        ids, path, _ = entry
+        added = len(ids) - (shared(ids, self.paths[-1][0]) if self.paths else 0)
+        if self.used + added > room or self.wants + len(path.targets) > room:
+            return False
+        self.keys.append(key)
+        self.paths.append(entry)
+        self.used, self.wants = self.used + added, self.wants + len(path.targets)
+        return True
+
+
+def pack(
+    trees: Sequence[Sequence[Path]], lengths: Sequence[int] = LENGTHS, *, key: str = "lengths"
+) -> Packed:
+    """Trees in rows of the given lengths, several a row where they fit.
+
+    A tree's paths should share their beginning; they stay together unless they fill more than one
+    row. Of the lengths, the one is filled that leaves the least padding, the last row aside, which
+    takes the smallest that holds it. `key` names the config key in the message for a path that is
+    longer than all.
+    """
+    best: tuple[int, list[_Row], list[int]] = 0, [], []
+    longest = max((len(path.ids) for tree in trees for path in tree), default=1)
+    least = fit(longest, lengths, what=f"a path (see {key})")
+    for room in sorted(n for n in lengths if n >= least):
+        rows = _filled(_units(trees, room), room)
+        took = [fit(row.used, lengths, what="row") for row in rows]
+        cost = sum(took) + CALL * len(took)
+        if not best[0] or cost <= best[0]:
+            best = cost, rows, took
+        if len(rows) == 1:
+            break
+    _, rows, took = best
+    places = [[(0, np.zeros(0, np.int32))] * len(tree) for tree in trees]
+    made, tokens = [], 0
+    for number, (row, length) in enumerate(zip(rows, took, strict=True)):
+        emitted, used = _emitted(row, length, number, places)
+        made.append(emitted)
+        tokens += used
+    return Packed(made, places, tokens)
+
+
+def _units(trees: Sequence[Sequence[Path]], room: int) -> list[_Unit]:
+    """Each tree's paths in order, cut where they are more than a row holds."""
+    units = []
+    for i, tree in enumerate(trees):
+        entries = []
+        for j, path in enumerate(tree):
+            if path.targets:
+                ids = np.asarray(path.ids, np.int32)
+                entries.append((ids.astype(">u4").tobytes(), (ids, path, (i, j))))
+        unit = _Unit()
+        for key, entry in sorted(entries, key=lambda entry: entry[0]):
+            if not unit.grow(key, entry, room):
+                units.append(unit)
+                unit = _Unit()
+                if not unit.grow(key, entry, room):
+                    raise ValueError(
+                        f"{len(entry[1].targets)} wanted tokens of one path, at most {room}."
+                    )
+        if unit.paths:
+            units.append(unit)
+    return units
+
+
+def _filled(units: list[_Unit], room: int) -> list[_Row]:
+    """Best fit, the largest units first: where most is shared, then where least room is left."""
+    rows: list[_Row] = []
+    for unit in sorted(units, key=lambda unit: (-unit.used, unit.keys[0])):
+        fits = [(added, row.used, k) for k, row in enumerate(rows)
+                if (added := row.takes(unit, room)) is not None]  # fmt: skip
+        if fits:
+            added, _, k = min(fits, key=lambda fit: (fit[0], -fit[1]))
+        else:
+            rows.append(_Row())
+            added, k = unit.used, len(rows) - 1
+        rows[k].take(unit, added)
+    return rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """Sequences laid out in one row; `slots` are those of each sequence's tokens, by depth."""
+
+    ids: np.ndarray
+    end: np.ndarray
+    position: np.ndarray
+    slots: list[np.ndarray]
+    used: int
+
+
+def laid_out(sequences: Sequence[np.ndarray], length: int) -> Row:
+    """Sorted sequences depth first, what one shares with the one before it stored once."""
+    ids, position = np.zeros(length, np.int32), np.zeros(length, np.int32)
+    end = np.arange(1, length + 1, dtype=np.int32)
+    slots, before, used = np.zeros(0, np.int32), np.zeros(0, np.int32), 0
+    of_all = []
+    for sequence in sequences:
+        depth = shared(before, sequence)
+        end[slots[depth:]] = used  # the subtrees that end here
+        new = np.arange(used, used + len(sequence) - depth, dtype=np.int32)
+        ids[new], position[new] = sequence[depth:], np.arange(depth, len(sequence))
+        slots, before, used = np.concatenate([slots[:depth], new]), sequence, used + len(new)
+        of_all.append(slots)
+    end[slots] = used
+    return Row(ids, end, position, of_all, used)
+
+
+def _emitted(
+    row: _Row, length: int, number: int, places: list[list[tuple[int, np.ndarray]]]
+) -> tuple[Forest, int]:
+    """The row's tokens, and how many; fills in the places of its paths."""
+    made = laid_out([ids for ids, _, _ in row.paths], length)
+    at, token = np.zeros(length, np.int32), np.zeros(length, np.int32)
+    wanted: dict[tuple[int, int], int] = {}
+    for (_, path, (i, j)), slots in zip(row.paths, made.slots, strict=True):
+        asked = zip(slots[len(slots) - len(path.targets) :].tolist(), path.targets, strict=True)
+        of_path = [wanted.setdefault(one, len(wanted)) for one in asked]
+        places[i][j] = number, np.array(of_path, np.int32)
+    for (slot, target), place in wanted.items():
+        at[place], token[place] = slot, target
+    return Forest(made.ids, made.end, made.position, at, token, np.int32(len(wanted))), made.used
+
+
+def stacked(rows: Sequence[Forest], count: int) -> Forest:
+    """Rows of one length as [count, t], empty ones behind."""
+    length = rows[0].ids.shape[-1]
+    zero = np.zeros(length, np.int32)
+    empty = Forest(zero, np.arange(1, length + 1, dtype=np.int32), zero, zero, zero, np.int32(0))
+    rows = [*rows, *[empty] * (count - len(rows))]
+    return jax.tree.map(lambda *each: np.stack(each), *rows)
