@@ -167,21 +167,25 @@ class _Unit(_Sorted):
 
 
 def pack(
-    trees: Sequence[Sequence[Path]], lengths: Sequence[int] = LENGTHS, *, key: str = "lengths"
+    trees: Sequence[Sequence[Path]],
+    lengths: Sequence[int] = LENGTHS,
+    *,
+    even: bool = False,
+    key: str = "lengths",
 ) -> Packed:
     """Trees in rows of the given lengths, several a row where they fit.
 
     A tree's paths should share their beginning; they stay together unless they fill more than one
-    row. Of the lengths, the one is filled that leaves the least padding, the last row aside, which
-    takes the smallest that holds it. `key` names the config key in the message for a path that is
-    longer than all.
+    row. Of the lengths, the one is filled that leaves the least padding; then each row takes the
+    smallest that holds it, or all the same where they are to be `even`. `key` names the config key
+    in the message for a path that is longer than all.
     """
     best: tuple[int, list[_Row], list[int]] = 0, [], []
     longest = max((len(path.ids) for tree in trees for path in tree), default=1)
     least = fit(longest, lengths, what=f"a path (see {key})")
     for room in sorted(n for n in lengths if n >= least):
         rows = _filled(_units(trees, room), room)
-        took = [fit(row.used, lengths, what="row") for row in rows]
+        took = [room if even else fit(row.used, lengths, what="row") for row in rows]
         cost = sum(took) + CALL * len(took)
         if not best[0] or cost <= best[0]:
             best = cost, rows, took
@@ -279,9 +283,9 @@ def _emitted(
     return Forest(made.ids, made.end, made.position, at, token, np.int32(len(wanted))), made.used
 
 
-def stacked(rows: Sequence[Forest], count: int) -> Forest:
-    """Rows of one length as [count, t], empty ones behind."""
-    length = rows[0].ids.shape[-1]
+def stacked(rows: Sequence[Forest], count: int, *, length: int | None = None) -> Forest:
+    """Rows of one length as [count, t], empty ones behind; `length` where there may be none."""
+    length = length or rows[0].ids.shape[-1]
     zero = np.zeros(length, np.int32)
     empty = Forest(zero, np.arange(1, length + 1, dtype=np.int32), zero, zero, zero, np.int32(0))
     rows = [*rows, *[empty] * (count - len(rows))]

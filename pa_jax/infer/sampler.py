@@ -124,7 +124,9 @@ class Sampler:
         for chosen in self._calls(prompts):
             numbers = np.array(chosen, np.int32)
             key_ng = branch_keys(keys.row_keys(base, numbers), n)
-            out = self.sample([prompts[i] for i in chosen], key_ng, how, max_new_tokens)
+            some = [prompts[i] for i in chosen]
+            count = _up(len(some), self.rows)
+            out = self.sample(some, key_ng, how, max_new_tokens, count=count)
             ids[chosen], logp[chosen] = out.ids, out.logprobs
             length[chosen], finished[chosen] = out.lengths, out.finished
         return Completions(ids, length, logp, finished, self.texts(ids, length))
@@ -135,10 +137,15 @@ class Sampler:
         key_ng: Key[Array, "n g"],
         how: sampling.Sampling,
         max_new_tokens: int,
+        *,
+        count: int = 0,
     ) -> decode.Decoded:
-        """A completion a key of prompts that go in at once, on the host, in their order."""
+        """A completion a key of prompts that go in at once, on the host, in their order.
+
+        With a `count` above theirs, prompts that are not there make up the number.
+        """
         slots = forest.fit(max_new_tokens, WIDTHS, what="max_new_tokens")
-        each = -(-min(self.rows, _up(len(prompts), self.rows)) // self.shards)
+        each = -(-max(count, len(prompts)) // self.shards)
         packed, root = self._packed(prompts, each)
         missing = self.shards * each - len(prompts)
         key_ng = key_ng[np.r_[np.arange(len(prompts)), np.zeros(missing, int)]]
