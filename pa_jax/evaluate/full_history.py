@@ -6,10 +6,11 @@ be. What one prompt cannot hold of the dialogue is left out, the oldest turns fi
 
 from collections.abc import Sequence
 
-from pa_jax.agent import batches, inferencer
+from pa_jax.agent import inferencer
 from pa_jax.agent import statements as wordings
 from pa_jax.dialogue import schema, template
 from pa_jax.evaluate import talks
+from pa_jax.infer import sampler
 from pa_jax.profile import facts, update, wording
 
 _SYSTEM = "You note the preferences that a user's messages show."
@@ -22,12 +23,12 @@ CONFIDENCE = 0.8  # nothing is grounded here: all lines are alike
 
 
 class FullHistory:
-    """Lists of preferences under one frozen model, `rows` users at a time."""
+    """Lists of preferences under one frozen model."""
 
     def __init__(
         self,
         agent: inferencer.Inferencer,
-        writes: batches.Writes,
+        writes: sampler.Sampler,
         *,
         prompt_tokens: int,
         max_new_tokens: int,
@@ -39,7 +40,8 @@ class FullHistory:
     def texts(self, people: Sequence[talks.Talk]) -> list[str]:
         """What the model writes about each user."""
         prompts = [self.prompt(talk) for talk in people]
-        return self.writes.greedy(prompts, max_new_tokens=self.max_new_tokens, seed=0).texts
+        how = {"n": 1, "max_new_tokens": self.max_new_tokens, "temperature": 0.0, "seed": 0}
+        return [text for [text] in self.writes.generate(prompts, **how).texts]
 
     def profiles(self, people: Sequence[talks.Talk], texts: Sequence[str]) -> list[talks.Profile]:
         """The facts of each text."""

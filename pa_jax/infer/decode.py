@@ -22,6 +22,7 @@ from pa_jax.models import attention, decoder
 from pa_jax.models.config import DecoderConfig
 
 KV = tuple[Float[Array, "*b k z s"], Float[Array, "*b k s z"]]
+ROOT = tuple[Float[Array, "*r k z t"], Float[Array, "*r k t z"]]  # of fewer rows, and wider
 
 
 @jax.tree_util.register_dataclass
@@ -69,18 +70,20 @@ class Context:
     own: KV | list[KV]
     length: Int[Array, " n"]
     start: Int[Array, " n"]
-    root: KV | list[KV] | None = None
+    root: ROOT | list[ROOT] | None = None
     shared: Int[Array, " r"] | None = None
 
 
 def prefill(
-    model: decoder.Decoder, prompts: Prompts, *, root: int
+    model: decoder.Decoder, prompts: Prompts, *, root: int, before: decoder.Context | None = None
 ) -> tuple[Float[Array, "n v"], Context]:
     """Logits after each prompt's last token, and the keys and values of all.
 
-    `root` slots hold what the prompts of any row have in common; 0: it is not kept apart.
+    `root` slots hold what the prompts of any row have in common; 0: it is not kept apart. All
+    prompts follow what was computed `before` (infer/root.py), which is their root then, with as
+    many rows as it has.
     """
-    passed = model.on_rows(prompts.ids, prompts.end, prompts.position, keep=True)
+    passed = model.on_rows(prompts.ids, prompts.end, prompts.position, context=before, keep=True)
     (r, m, p), layers = prompts.own.shape, model.cfg.layers
     last = jnp.take_along_axis(prompts.own, jnp.maximum(prompts.length - 1, 0)[..., None], axis=2)
     hidden = jnp.take_along_axis(passed.hidden, last, axis=1).reshape(r * m, -1)
@@ -92,14 +95,14 @@ def prefill(
         )
 
     length = prompts.length.reshape(-1)
-    context = Context(
-        attention.cached(*map(own, passed.kept)),
-        length,
-        jnp.repeat(prompts.root, m) + length,
-        attention.cached(*(x[:, :, :root] for x in passed.kept)) if root else None,
-        prompts.root if root else None,
-    )
-    return model.logits(hidden), context
+    start, shared, kept = jnp.repeat(prompts.root, m) + length, None, None
+    if before is not None:
+        start, kept = start + before.length, attention.cached(*before.kv)
+        shared = jnp.full(before.kv[0].shape[1], before.length)
+    elif root:
+        shared, kept = prompts.root, attention.cached(*(x[:, :, :root] for x in passed.kept))
+    own_kv = attention.cached(*map(own, passed.kept))
+    return model.logits(hidden), Context(own_kv, length, start, kept, shared)
 
 
 def branch_cache(cfg: DecoderConfig, shape: tuple[int, int, int], dtype) -> tuple[Array, Array]:
@@ -239,7 +242,7 @@ def completed(
     axes = (None, "rows", None, "kv_heads", None, None)
     branch_kv = tuple(sharding.constrain(x, *axes) for x in branch_kv)
 
-    def laid_out(kv: KV | None) -> KV | list[KV] | None:
+    def laid_out(kv):
         if kv is None:
             return None
         kv = tuple(sharding.constrain(x, None, "rows", "kv_heads", None, None) for x in kv)
@@ -261,6 +264,7 @@ def rollout(
     key_ng: Key[Array, "n g"],
     how: sampling.Sampling,
     limits: tuple[Int[Array, ""], Int[Array, " k"]],
+    before: decoder.Context | None = None,
     *,
     root: int,
     slots: int,
@@ -269,11 +273,11 @@ def rollout(
     """A completion a key, at most `slots` long; stops when every branch has ended.
 
     `key_ng` has g keys a prompt, in the order of the rows; `limits` are (tokens allowed, end
-    tokens). A prompt of length 0 is padding: it counts as ended. `root` as in `prefill`, `apart`
-    as in `completed`.
+    tokens). A prompt of length 0 is padding: it counts as ended. `root` and `before` as in
+    `prefill`, `apart` as in `completed`.
     """
     model, shape = nnx.merge(graph, state), key_ng.shape
-    logits_nv, context = prefill(model, prompts, root=root)
+    logits_nv, context = prefill(model, prompts, root=root, before=before)
     logits_ngv = jnp.broadcast_to(logits_nv[:, None], (*shape, model.cfg.vocab))
     absent = jnp.broadcast_to((context.length == 0)[:, None], shape)
     draws = key_ng, how, limits

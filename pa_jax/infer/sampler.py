@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -14,6 +14,8 @@ from pa_jax.core import keys, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.core.typing import Array, Int, Key
 from pa_jax.infer import decode, forest, sampling
+from pa_jax.infer import root as roots
+from pa_jax.models import decoder
 
 # Widths of a completion's cache.
 WIDTHS = (8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 2048)
@@ -65,15 +67,18 @@ class Sampler:
         rows: int = 8,
         lengths: Sequence[int] = forest.LENGTHS,
         key: str = "lengths",
+        root: Sequence[int] = (),
     ) -> None:
         """`model` is a LoadedModel (module, config, tokenizer).
 
         On a mesh its weights are laid out by INFER_RULES, as the dtypes they have. `key` is the
-        config key that a message names for a prompt that is too long.
+        config key that a message names for a prompt that is too long. Of prompts that begin with
+        `root`, only what follows it is computed: it is kept until `update`.
         """
         self.model, self.mesh, self.rows = model, mesh, rows
         self.lengths, self.key, self.prefilled = tuple(lengths), key, 0
         self.graph, state = nnx.split(model.module)
+        self.root = roots.Root(root, self.graph, mesh)
         where = None
         if mesh is not None:
             where = sharding.shardings(state, mesh, sharding.INFER_RULES)
@@ -94,6 +99,7 @@ class Sampler:
         as_is = (self.mesh is None or self.mesh.size == 1) and dtypes == self._dtypes
         self.state = None  # the old copy goes before the new one is made
         self.state = state if as_is else self._laid_out(state)
+        self.root.forget()
 
     def generate(
         self,
@@ -115,7 +121,8 @@ class Sampler:
         for i, prompt in enumerate(prompts):
             if not len(prompt):
                 raise ValueError(f"prompt {i} is empty; a prompt needs at least one token.")
-            forest.fit(len(prompt), self.lengths, what=f"prompt {i} (see {self.key})")
+            own = len(prompt) - len(self.root) * self.root.begins(prompt)
+            forest.fit(own, self.lengths, what=f"prompt {i} (see {self.key})")
         how = sampling.settings(temperature, top_k, top_p)
         base = keys.stream_key(seed, stream, step)
         shape = (len(prompts), n, max_new_tokens)
@@ -137,34 +144,86 @@ class Sampler:
         max_new_tokens: int,
     ) -> decode.Decoded:
         """A completion a key of prompts that go in at once, on the host, in their order."""
-        slots = forest.fit(max_new_tokens, WIDTHS, what="max_new_tokens")
-        each = -(-min(self.rows, _up(len(prompts), self.rows)) // self.shards)
-        packed, root = self._packed(prompts, each)
-        missing = self.shards * each - len(prompts)
-        key_ng = key_ng[np.r_[np.arange(len(prompts)), np.zeros(missing, int)]]
+        before, count = None, len(prompts)
+        if all(map(self.root.begins, prompts)):
+            before = self.root.context(self.state)
+            prompts = [prompt[len(self.root) :] for prompt in prompts]
+        each = -(-min(self.rows, _up(count, self.rows)) // self.shards)
+        packed, root = self._packed(prompts, each, apart=before is None)
+        key_ng = key_ng[np.r_[np.arange(count), np.zeros(self.shards * each - count, int)]]
+        args, fixed = self._call(packed, key_ng, how, max_new_tokens, before)
         with meshes.using(self.mesh):
-            out = decode.rollout(
-                self.graph,
-                self.state,
-                jax.tree.map(lambda x: sharding.put(x, self.mesh, "rows"), packed),
-                key_ng,
-                how,
-                (jnp.int32(max_new_tokens), self.ends()),
-                root=root,
-                slots=slots,
-                apart=self.apart,
-            )
+            out = decode.rollout(*args, **fixed, root=root)
+        self.prefilled += packed.ids.size
         out = sharding.fetch(out)
         return decode.Decoded(
-            out.ids[: len(prompts), :, :max_new_tokens],
-            out.lengths[: len(prompts)],
-            out.logprobs[: len(prompts), :, :max_new_tokens],
-            out.finished[: len(prompts)],
+            out.ids[:count, :, :max_new_tokens],
+            out.lengths[:count],
+            out.logprobs[:count, :, :max_new_tokens],
+            out.finished[:count],
         )
 
+    def warm_up(self, longest: int, max_new_tokens: int) -> None:
+        """Compiles `generate` with n=1 for prompts of up to `longest` tokens, however many.
+
+        With a root: for prompts that begin with it and have so many more.
+        """
+        how = sampling.settings(0.0, 0, 1.0)
+        base = keys.stream_key(0, keys.Stream.GENERATE, 0)
+        before = self.root.context(self.state) if len(self.root) else None
+        counts = {-(-_up(count, self.rows) // self.shards) for count in range(1, self.rows + 1)}
+        for each in sorted(counts):
+            key_ng = branch_keys(keys.row_keys(base, np.zeros(self.shards * each, np.int32)), 1)
+            for length, width, root in self._shapes(longest, each, apart=before is None):
+                packed = _empty((self.shards, each), length, width)
+                args, fixed = self._call(packed, key_ng, how, max_new_tokens, before)
+                with meshes.using(self.mesh):
+                    decode.rollout.lower(*args, **fixed, root=root).compile()
+
+    def _shapes(self, longest: int, each: int, *, apart: bool) -> list[tuple[int, int, int]]:
+        """Row lengths, widths and roots' slots that rows of `each` prompts can have."""
+        widest = forest.fit(longest, self.lengths, what="prompt")
+        most = forest.fit(min(each * longest, max(self.lengths)), self.lengths, what="row")
+        return [
+            (length, width, root)
+            for length in self.lengths
+            for width in self.lengths
+            for root in (0, *(self.lengths if apart and each > 1 else ()))
+            if max(width, root) <= length <= most and width <= widest
+            if each > 1 or width == length
+        ]
+
+    def _call(
+        self,
+        packed: decode.Prompts,
+        key_ng: Key[Array, "n g"],
+        how: sampling.Sampling,
+        max_new_tokens: int,
+        before: decoder.Context | None,
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arguments of decode.rollout, all but the root's slots."""
+        slots = forest.fit(max_new_tokens, WIDTHS, what="max_new_tokens")
+        packed = jax.tree.map(lambda x: sharding.put(x, self.mesh, "rows"), packed)
+        limits = jnp.int32(max_new_tokens), self.ends()
+        args = (self.graph, self.state, packed, key_ng, how, limits, before)
+        return args, {"slots": slots, "apart": self.apart}
+
     def _calls(self, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
-        """Prompts that share most side by side, as many a call as go in at once."""
-        order = sorted(range(len(prompts)), key=lambda i: tuple(prompts[i]))
+        """Prompts that share most side by side, as many a call as go in at once.
+
+        Those that begin with the root are in calls of their own.
+        """
+        behind = [i for i, prompt in enumerate(prompts) if self.root.begins(prompt)]
+        others = sorted(set(range(len(prompts))) - set(behind))
+        cut = len(self.root)
+        return [
+            *self._cut({i: prompts[i][cut:] for i in behind}),
+            *self._cut({i: prompts[i] for i in others}),
+        ]
+
+    def _cut(self, prompts: Mapping[int, Sequence[int]]) -> list[list[int]]:
+        """Calls of prompts by their numbers."""
+        order = sorted(prompts, key=lambda i: tuple(prompts[i]))
         each, calls = -(-self.rows // self.shards), []
         row, used, before = [], 0, np.zeros(0, np.int32)
         rows = []
@@ -182,12 +241,17 @@ class Sampler:
             calls += [[i for row in some for i in row]] if even else some
         return calls
 
-    def _packed(self, prompts: Sequence[Sequence[int]], each: int) -> tuple[decode.Prompts, int]:
-        """Rows of `each` prompts, one a shard, and the slots of what the prompts of a row share."""
+    def _packed(
+        self, prompts: Sequence[Sequence[int]], each: int, *, apart: bool
+    ) -> tuple[decode.Prompts, int]:
+        """Rows of `each` prompts, one a shard, and the slots of what the prompts of a row share.
+
+        That is kept apart, or not.
+        """
         arrays = [np.asarray(prompt, np.int32) for prompt in prompts]
         rows = [arrays[i * each : (i + 1) * each] for i in range(self.shards)]
         orders = [sorted(range(len(row)), key=lambda i: tuple(row[i])) for row in rows]
-        least = [_in_common(row) for row in rows]
+        least = [_in_common(row) if apart else 0 for row in rows]
         root = forest.fit(max(least), self.lengths, what="root") if max(least) else 0
         total = [
             _distinct([row[i] for i in order]) for row, order in zip(rows, orders, strict=True)
@@ -197,20 +261,14 @@ class Sampler:
             (len(ids) - common for row, common in zip(rows, least, strict=True) for ids in row)
         )
         width = forest.fit(longest, self.lengths, what="prompt")
-        shape = self.shards, each
-        out = decode.Prompts(
-            *(np.zeros((self.shards, length), np.int32) for _ in range(3)),
-            np.array(least, np.int32),
-            np.zeros((*shape, width), np.int32),
-            np.zeros(shape, np.int32),
-        )
+        out = _empty((self.shards, each), length, width)
+        out.root[:] = least
         for r, (row, order) in enumerate(zip(rows, orders, strict=True)):
             made = forest.laid_out([row[i] for i in order], length)
             out.ids[r], out.end[r], out.position[r] = made.ids, made.end, made.position
             for i, slots in zip(order, made.slots, strict=True):
                 own = slots[least[r] :]
                 out.own[r, i, : len(own)], out.length[r, i] = own, len(own)
-        self.prefilled += self.shards * length
         return out, root
 
     def ends(self) -> Int[Array, " k"]:
@@ -236,6 +294,21 @@ class Sampler:
 def _up(count: int, most: int) -> int:
     """Prompts a call: 1, a quarter of the most, or the most: few programs, and a lone one cheap."""
     return next(n for n in (1, max(most // 4, 1), most) if n >= min(count, most))
+
+
+def _empty(rows: tuple[int, int], length: int, width: int) -> decode.Prompts:
+    """So many rows of so many prompts each, without any."""
+    shape = rows[0], length
+    zero = np.zeros(shape, np.int32)
+    end = np.broadcast_to(np.arange(1, length + 1, dtype=np.int32), shape).copy()
+    return decode.Prompts(
+        zero,
+        end,
+        zero.copy(),
+        np.zeros(rows[0], np.int32),
+        np.zeros((*rows, width), np.int32),
+        np.zeros(rows, np.int32),
+    )
 
 
 def _in_common(row: Sequence[np.ndarray]) -> int:
