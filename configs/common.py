@@ -5,12 +5,6 @@ import ml_collections
 PRESETS = ("smollm2", "tiny", "qwen3-0.6b", "qwen3-4b-lora", "qwen3-4b")
 
 
-def lengths(preset: str) -> tuple[int, ...]:
-    """Lengths of packed rows (infer/forest); few, for each is a program of its own."""
-    small = preset in ("tiny", "smollm2")
-    return (128, 256, 512, 1024) if small else (256, 512, 1024, 2048, 4096)
-
-
 def check(preset: str, known: tuple[str, ...]) -> str:
     """The preset, `smollm2` where none is given; ValueError names the ones this config has."""
     preset = preset or "smollm2"
