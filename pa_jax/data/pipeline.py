@@ -137,7 +137,13 @@ class BatchIterator(Iterator[Batch]):
             found = [self._ordered[at] for at in places]
             self._ahead.extend(zip(found, self._encode(found), strict=True))
         self._taken += 1
-        return self._ahead.popleft()
+        episode, ids = self._ahead.popleft()
+        if not ids:
+            raise ValueError(
+                f"Episode {episode.id} has an empty prompt; at least one token is needed. Check "
+                "the chat template."
+            )
+        return episode, ids
 
     def _skip(self, episode: schema.Episode, ids: Sequence[int]) -> None:
         self._skipped.add(episode, len(ids))

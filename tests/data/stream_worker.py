@@ -28,7 +28,7 @@ def main(folder: str, words_folder: str, batches: int) -> None:
     def opened():
         cfg = source.DataConfig(f"tfds:{folder}", "", "", 0, 0, 0, False, "gold", 0.5)
         episodes = source.open_episodes(cfg, split="all", quarantine_path=None)
-        plan = pipeline.PipelineConfig(ROWS, (256, 512, 1024), 0)
+        plan = pipeline.PipelineConfig(ROWS, 1024, 0)
         return len(episodes), pipeline.batches(
             episodes, encode, plan, process_index=0, process_count=1
         )

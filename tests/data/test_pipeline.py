@@ -1,4 +1,4 @@
-import collections
+import collections.abc
 import itertools
 import json
 
@@ -8,7 +8,7 @@ import pytest
 from pa_jax.data import pipeline
 from pa_jax.dialogue import schema
 
-BUCKETS = (4, 8, 16)
+LONGEST = 16
 
 
 def make_episodes(lengths):
@@ -27,8 +27,8 @@ def ragged(count, longest, seed=0):
     return np.random.default_rng(seed).integers(1, longest + 1, count).tolist()
 
 
-def start(episodes, rows=4, seed=0, index=0, count=1, buckets=BUCKETS):
-    cfg = pipeline.PipelineConfig(rows=rows, buckets=buckets, seed=seed)
+def start(episodes, rows=4, seed=0, index=0, count=1, longest=LONGEST):
+    cfg = pipeline.PipelineConfig(rows=rows, prompt_tokens=longest, seed=seed)
     return pipeline.batches(
         episodes,
         lambda some: [encode(episode) for episode in some],
@@ -39,88 +39,29 @@ def start(episodes, rows=4, seed=0, index=0, count=1, buckets=BUCKETS):
 
 
 def until_epoch(iterator, epochs):
-    """Batches until that many epochs were looked at and what they left was flushed."""
+    """Batches until that many epochs were looked at."""
     found = []
     while iterator.epoch < epochs:
         found.append(next(iterator))
     return found
 
 
-def same(first, second):
-    assert first.episodes == second.episodes
-    np.testing.assert_array_equal(first.prompt_ids, second.prompt_ids)
-    np.testing.assert_array_equal(first.prompt_len, second.prompt_len)
-
-
-def test_a_batch_is_padded_prompts_of_one_bucket():
+def test_a_batch_is_episodes_with_the_prompts_they_encode_to():
     episodes = make_episodes(ragged(50, 16))
     for batch in itertools.islice(start(episodes), 40):
-        assert batch.prompt_ids.dtype == batch.prompt_len.dtype == np.int32
-        n, p = batch.prompt_ids.shape
-        assert n == len(batch.episodes) == 4 and p in BUCKETS
-        for row, episode in enumerate(batch.episodes):
-            ids = encode(episode)
-            assert batch.prompt_len[row] == len(ids)
-            assert batch.prompt_ids[row].tolist() == ids + [0] * (p - len(ids))
-
-
-def test_the_bucket_is_the_smallest_that_holds_the_longest_row():
-    batches = until_epoch(start(make_episodes(ragged(50, 16))), 5)
-    for batch in batches:
-        longest = max(batch.prompt_len)
-        assert batch.prompt_ids.shape[1] == min(b for b in BUCKETS if b >= longest)
-
-
-def test_within_an_epoch_all_rows_of_a_batch_fit_its_bucket_and_no_smaller_one():
-    """Only what is left at an epoch's end goes out padded further than its own bucket."""
-    iterator = start(make_episodes(ragged(60, 16)))
-    mixed_at = []
-    for _ in range(60):
-        batch = next(iterator)
-        if len({min(b for b in BUCKETS if b >= n) for n in batch.prompt_len}) > 1:
-            mixed_at.append(iterator.get_state()["taken"])
-    assert all(taken % 60 == 0 for taken in mixed_at)
+        assert len(batch.episodes) == 4
+        assert batch.prompts == tuple(tuple(encode(episode)) for episode in batch.episodes)
 
 
 @pytest.mark.parametrize("lengths", [ragged(37, 16), ragged(40, 4), [3] * 20 + [16]])
-def test_every_epoch_serves_every_episode_once_but_for_those_that_wait(lengths):
+def test_every_epoch_serves_every_episode_once(lengths):
     episodes = make_episodes(lengths)
     iterator = start(episodes)
-    served = collections.Counter()
-    inside = 0
-    while iterator.epoch < 6:
-        served.update(episode.id for episode in next(iterator).episodes)
-        done = int(iterator.epoch)
-        if iterator.epoch > done:  # past the edge, so what the last epoch left is flushed
-            inside += 1
-            assert sum(max(0, done - served[e.id]) for e in episodes) < 4
-            assert max(served.values()) <= done + 1
-    assert inside > 6
-
-
-def waiting(iterator):
-    return iterator.get_state()["waiting"].values()
-
-
-def test_a_rare_length_does_not_wait_until_a_batch_of_it_has_gathered():
-    episodes = make_episodes([3] * 22 + [16])  # one long prompt among short ones
-    batches = until_epoch(start(episodes), 3)
-    assert "e22" in {episode.id for batch in batches for episode in batch.episodes}
-
-
-def test_what_an_epoch_leaves_goes_out_longest_first():
-    first = next(start(make_episodes([3, 3, 3, 7, 16])))
-    assert first.prompt_ids.shape == (4, 16)
-    assert [e.id for e in first.episodes[:2]] == ["e4", "e3"]
-    assert {e.id for e in first.episodes[2:]} < {"e0", "e1", "e2"}
-
-
-def test_one_bucket_and_rows_that_divide_give_exact_epochs():
-    iterator = start(make_episodes([4] * 24))
-    epochs = [[e.id for b in itertools.islice(iterator, 6) for e in b.episodes] for _ in range(4)]
-    for order in epochs:
-        assert sorted(order) == sorted(f"e{i}" for i in range(24))
-    assert len({tuple(order) for order in epochs}) == 4  # another order each epoch
+    order = [e.id for batch in until_epoch(iterator, 6) for e in batch.episodes]
+    epochs = [order[k : k + len(episodes)] for k in range(0, 5 * len(episodes), len(episodes))]
+    for epoch in epochs:
+        assert sorted(epoch) == sorted(e.id for e in episodes)
+    assert len({tuple(epoch) for epoch in epochs}) == 5  # another order each epoch
 
 
 def test_neighbouring_seeds_share_no_epoch_order():
@@ -135,10 +76,10 @@ def test_neighbouring_seeds_share_no_epoch_order():
 
 
 def test_resume_at_every_position_over_two_epochs_is_exact():
-    episodes = make_episodes(ragged(37, 20))  # some too long for the largest bucket
+    episodes = make_episodes(ragged(37, 20))  # some too long
     iterator = start(episodes)
     states, batches = [], []
-    while iterator.epoch < 2.5:
+    while iterator.epoch < 4:
         states.append(json.dumps(iterator.get_state()))
         batches.append(next(iterator))
     end = iterator.get_state()
@@ -148,7 +89,7 @@ def test_resume_at_every_position_over_two_epochs_is_exact():
         resumed.set_state(json.loads(state))
         assert json.dumps(resumed.get_state()) == state
         for batch in batches[at:]:
-            same(next(resumed), batch)
+            assert next(resumed) == batch
         assert resumed.get_state() == end
 
 
@@ -159,7 +100,7 @@ def test_set_state_goes_back_on_a_used_iterator():
     end = iterator.get_state()
     iterator.set_state(state)
     for batch in first:
-        same(next(iterator), batch)
+        assert next(iterator) == batch
     assert iterator.get_state() == end
 
 
@@ -171,10 +112,7 @@ def test_processes_together_read_what_one_reads(count):
     for _ in range(30):
         batch, slices = next(whole), [next(part) for part in parts]
         assert sum((part.episodes for part in slices), ()) == batch.episodes
-        ids = np.concatenate([part.prompt_ids for part in slices])
-        np.testing.assert_array_equal(ids, batch.prompt_ids)
-        lengths = np.concatenate([part.prompt_len for part in slices])
-        np.testing.assert_array_equal(lengths, batch.prompt_len)
+        assert sum((part.prompts for part in slices), ()) == batch.prompts
         assert all(part.get_state() == whole.get_state() for part in parts)
 
 
@@ -194,14 +132,14 @@ def test_too_long_prompts_are_skipped_counted_and_logged(caplog):
     lengths = [4, 17, 4, 99, 4, 4]
     iterator = start(make_episodes(lengths), rows=2)
     with caplog.at_level("WARNING", logger="absl"):
-        batches = until_epoch(iterator, 3)
+        batches = [next(iterator) for _ in range(6)]
     assert {e.id for b in batches for e in b.episodes} == {"e0", "e2", "e4", "e5"}
     assert iterator.skipped == iterator.get_state()["skipped"] == 2 * 3
-    assert "largest bucket holds 16" in caplog.text
+    assert "prompt_tokens allows 16" in caplog.text
 
 
 def test_all_too_long_is_an_error():
-    with pytest.raises(ValueError, match="All 5 prompts are longer than the largest bucket, 16"):
+    with pytest.raises(ValueError, match="All 5 prompts are longer than prompt_tokens=16"):
         next(start(make_episodes([17] * 5)))
 
 
@@ -225,7 +163,7 @@ def test_a_position_of_another_stream_is_refused():
         start(episodes, rows=2),
         start(episodes, seed=1),
         start(episodes[:9]),
-        start(episodes, buckets=(4,)),
+        start(episodes, longest=8),
     ):
         with pytest.raises(ValueError, match="saved data position"):
             other.set_state(state)
@@ -236,8 +174,7 @@ def test_a_position_of_another_stream_is_refused():
     [
         ({"rows": 6, "count": 4}, "rows=6 must divide by the number of processes, 4.*use 8 rows"),
         ({"rows": 0}, "rows=0"),
-        ({"buckets": (8, 4)}, "each larger than the last"),
-        ({"buckets": ()}, "each larger than the last"),
+        ({"longest": 0}, "prompt_tokens=0"),
         ({"index": 1}, "process 1 must be below it"),
     ],
 )
@@ -273,6 +210,4 @@ def test_a_million_episodes_start_at_once_and_hold_few():
     Many.read = 0
     for _ in range(20):
         next(iterator)
-    held = sum(map(len, waiting(iterator)))
-    assert held <= 3 * 31
-    assert 0 <= Many.read - (20 * 32 + held) < pipeline.AHEAD * 32
+    assert 0 <= Many.read - 20 * 32 < pipeline.AHEAD * 32

@@ -15,7 +15,7 @@ from pa_jax.core import mesh as meshes
 from pa_jax.dialogue import schema
 from pa_jax.evaluate import chat_model
 from pa_jax.jobs import export, grpo, judge, sft
-from pa_jax.models import lora, tree
+from pa_jax.models import lora
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,8 @@ def test_an_exported_run_loads_with_the_trained_weights(trained, tmp_path):
     assert number == 4
     loaded = models.load(str(tmp_path / "hf"), dtype="float32")
     start = models.load("random:tiny", dtype="float32")
-    ids, lens = jnp.arange(3, 19)[None], tree.lengths([16])
+    ids = jnp.arange(3, 19)[None]
+    rows = ids, jnp.full_like(ids, 16), jnp.arange(16)[None]
     got, want, before = (
         m.module.logits(m.module.on_tree(ids, tree.TreeSpec(16), lens))
         for m in (loaded, model, start)
@@ -105,8 +106,8 @@ def test_adapters_on_an_int8_base_train_and_are_exported(tmp_path):
     """GRPO with LoRA: the checkpoint holds adapters alone, the export both forms of the result."""
     config = importlib.import_module("configs.grpo").get_config("tiny")
     config.model.int8, config.model.lora.rank = True, 4
-    config.mesh.tp, config.micro = 2, 4
-    config.rollout.group, config.rollout.buckets = 2, (512,)
+    config.mesh.tp = 2
+    config.rollout.group, config.rollout.prompt_tokens = 2, 512
     config.data.users, config.eval.episodes, config.eval.rows = 1, 2, 4
     config.train.steps, config.optim.learning_rate = 2, 1e-2
     grpo.run(config, tmp_path / "run")
@@ -125,9 +126,7 @@ def test_adapters_on_an_int8_base_train_and_are_exported(tmp_path):
     merged = models.load(str(tmp_path / "out" / "hf"), dtype="float32")
     plain = models.load("random:tiny", dtype="float32")
     again = lora.import_peft(plain.module, tmp_path / "out" / "adapter")
-    ids, lens = jnp.arange(3, 19)[None], tree.lengths([16])
-    got, want = (
-        module.logits(module.on_tree(ids, tree.TreeSpec(16), lens))
-        for module in (merged.module, again)
-    )
+    ids = jnp.arange(3, 19)[None]
+    rows = ids, jnp.full_like(ids, 16), jnp.arange(16)[None]
+    got, want = (module.logits(module.on_rows(*rows).hidden) for module in (merged.module, again))
     np.testing.assert_allclose(got, want, atol=1e-4)

@@ -15,10 +15,9 @@ def test_before_the_first_update_there_is_no_kl_at_any_temperature(temperature, 
     config = importlib.import_module("configs.grpo").get_config("tiny")
     config.rollout.temperature = temperature
     config.data.users = 1
-    buckets = tuple(config.rollout.buckets)
-    opened, state = training.open_model(config, None, 2, buckets)
+    opened, state = training.open_model(config, None, 2)
     episodes = setup.open_episodes(config, tmp_path, "train")
-    cfg = pipeline.PipelineConfig(config.rollout.prompts, buckets, 0)
+    cfg = pipeline.PipelineConfig(config.rollout.prompts, config.rollout.prompt_tokens, 0)
     encode = setup.batch_encoder(config, opened.start.tokenizer)
     batches = pipeline.batches(episodes, encode, cfg, process_index=0, process_count=1)
     made = grpo.make_learner(config, opened, timing.PhaseTimer(), tmp_path)

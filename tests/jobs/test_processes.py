@@ -18,7 +18,7 @@ DEVICES = 8
 COMMAND = (
     "-m", "pa_jax.main", "--config=configs/grpo.py:tiny", "--config.data.users=1",
     "--config.mesh.fsdp=4", "--config.mesh.tp=2", "--config.micro=4", "--config.rollout.group=2",
-    "--config.rollout.buckets=(512,)", "--config.eval.episodes=4", "--config.eval.rows=4",
+    "--config.rollout.prompt_tokens=512", "--config.eval.episodes=4", "--config.eval.rows=4",
     "--config.optim.learning_rate=1e-3", "--config.train.save_every=100",
 )  # fmt: skip
 

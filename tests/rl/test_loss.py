@@ -9,23 +9,23 @@ import pytest
 from flax import nnx
 
 from pa_jax.infer import score
-from pa_jax.models import config, decoder, tree
-from pa_jax.rl import loss
+from pa_jax.models import config, decoder
+from pa_jax.rl import groups, loss
 
 CFG = loss.LossConfig(clip_low=0.2, clip_high=0.3, beta=0.0)
 
 
 def token(ratio, advantage, *, beta=0.0, delta=0.0):
     """Loss and parts of one token of the given ratio; delta = reference - new log-prob."""
-    new = jnp.full((1, 1, 1), -2.0)
+    new = jnp.full((1,), -2.0)
     value, parts = loss.token_losses(
         new,
         new - jnp.log(ratio),
         new + delta,
-        jnp.full((1, 1), advantage),
+        jnp.full((1,), advantage),
         dataclasses.replace(CFG, beta=beta),
     )
-    return float(value[0, 0, 0]), {name: float(x[0, 0, 0]) for name, x in parts.items()}
+    return float(value[0]), {name: float(x[0]) for name, x in parts.items()}
 
 
 @pytest.mark.parametrize(
@@ -60,34 +60,39 @@ def test_on_policy_kl_has_a_gradient_off_the_reference_and_none_on_it():
     def total(new, delta):
         old = jax.lax.stop_gradient(new)
         cfg = dataclasses.replace(CFG, beta=1.0)
-        return loss.token_losses(new, old, old + delta, jnp.zeros((1, 1)), cfg)[0].sum()
+        return loss.token_losses(new, old, old + delta, jnp.zeros((1,)), cfg)[0].sum()
 
     for delta in (0.7, -0.4, 0.0):
-        got = jax.grad(total)(jnp.full((1, 1, 1), -1.0), delta)
-        np.testing.assert_allclose(got[0, 0, 0], 1 - np.exp(delta), atol=1e-6)
+        got = jax.grad(total)(jnp.full((1,), -1.0), delta)
+        np.testing.assert_allclose(got[0], 1 - np.exp(delta), atol=1e-6)
 
 
 def test_clipped_tokens_have_no_gradient_and_the_others_have():
     def total(new, old):
-        advantage = jnp.array([[1.0, -1.0]])
+        advantage = jnp.array([[1.0, 1.0], [-1.0, -1.0]])
         return loss.token_losses(new, old, new, advantage, CFG)[0].sum()
 
-    new = jnp.zeros((1, 2, 2))
-    old = -jnp.log(jnp.array([[[1.5, 1.1], [0.5, 1.5]]]))
+    new = jnp.zeros((2, 2))
+    old = -jnp.log(jnp.array([[1.5, 1.1], [0.5, 1.5]]))
     got = jax.grad(total)(new, old)
-    np.testing.assert_allclose(got, [[[0.0, -1.1], [0.0, 1.5]]], atol=1e-6)
+    np.testing.assert_allclose(got, [[0.0, -1.1], [0.0, 1.5]], atol=1e-6)
+
+
+LENGTH = [[4, 1], [2, 0]]
+ADVANTAGE = [[1.0, -2.0], [0.5, 7.0]]
 
 
 @pytest.fixture(scope="module")
 def grpo():
-    """Jitted loss and metrics of a tiny model, and a batch of 2 prompts x 2 ragged branches."""
+    """Jitted loss and metrics of a tiny model, and a batch of 2 prompts x 2 ragged completions."""
     cfg = dataclasses.replace(config.PRESETS["tiny"], layers=1, width=32, mlp=32, vocab=64)
     model = decoder.Decoder(cfg, key=jax.random.key(0), dtype="float32", attention="blocks")
     graph, state = nnx.split(model)
-    ids = jax.random.randint(jax.random.key(1), (2, 5), 0, 64)
-    branch = jax.random.randint(jax.random.key(2), (2, 2, 4), 0, 64)
-    lens = tree.lengths([5, 3], [[4, 1], [2, 0]])
-    trees = score.TreeIds(ids, branch, jnp.zeros((2, 2, 0, 0), jnp.int32), lens)
+    rng = np.random.default_rng(1)
+    prompts = [rng.integers(0, 64, n).tolist() for n in (5, 3)]
+    completions = [[rng.integers(0, 64, n).tolist() for n in row] for row in LENGTH]
+    packed = groups.pack(prompts, completions, lengths=(32,))
+    rows = jax.tree.map(lambda x: jnp.asarray(x[0]), packed.rows)
 
     @jax.jit
     def run(batch):
@@ -95,22 +100,21 @@ def grpo():
         cfg = dataclasses.replace(CFG, beta=0.1)
         return loss.grpo(nnx.merge(graph, state), batch, cfg=cfg, **how)
 
-    logp = jax.jit(lambda s, t: score.branch_logprobs(nnx.merge(graph, s), t, jnp.float32(1))[0])(
-        state, trees
-    )
+    logp, _ = score.scored(graph, state, rows, None, jnp.float32(1))
     batch = loss.GroupBatch(
-        trees,
-        logp,
-        logp,
-        jnp.array([[1.0, -2.0], [0.5, 7.0]]),
-        jnp.ones((2, 2), bool),
-        jnp.full((2,), 7.0),
+        rows=rows,
+        place=jnp.asarray(packed.place[0]),
+        used=jnp.asarray(packed.real[0]),
+        old_logp=jnp.take_along_axis(logp, jnp.asarray(packed.place[0]), axis=-1),
+        advantage=jnp.asarray(packed.of_completions(np.array(ADVANTAGE, np.float32))[0]),
+        reference_logp=logp,
+        tokens=jnp.full((1,), 7.0),
     )
-    return run, batch
+    return run, batch, packed
 
 
 def test_the_mean_is_over_real_tokens_not_over_completions(grpo):
-    run, batch = grpo
+    run, batch, _ = grpo
     value, metrics = run(batch)  # ratio 1 and no KL: every token's loss is minus its advantage
     np.testing.assert_allclose(value, -(4 * 1.0 + 1 * -2.0 + 2 * 0.5) / 7, rtol=1e-4)
     np.testing.assert_allclose(metrics["kl"], 0.0, atol=1e-6)
@@ -118,24 +122,26 @@ def test_the_mean_is_over_real_tokens_not_over_completions(grpo):
     assert 0 < metrics["entropy"] <= np.log(64)
 
 
-def test_branches_that_are_not_used_count_nowhere(grpo):
-    run, batch = grpo
-    used = jnp.array([[True, False], [True, False]])
-    value, _ = run(dataclasses.replace(batch, used=used, tokens=jnp.full((2,), 6.0)))
-    np.testing.assert_allclose(value, -(4 * 1.0 + 2 * 0.5) / 6, rtol=1e-4)
+def test_completions_that_are_not_used_count_nowhere(grpo):
+    run, batch, packed = grpo
+    used = packed.of_completions(np.array([[True, False], [True, False]]))[0]
+    used = dataclasses.replace(batch, used=jnp.asarray(used), tokens=jnp.full((1,), 6.0))
+    np.testing.assert_allclose(run(used)[0], -(4 * 1.0 + 2 * 0.5) / 6, rtol=1e-4)
 
 
 def test_nothing_used_is_zero_and_finite(grpo):
-    run, batch = grpo
-    none = dataclasses.replace(batch, used=jnp.zeros((2, 2), bool), tokens=jnp.zeros((2,)))
+    run, batch, _ = grpo
+    none = dataclasses.replace(
+        batch, used=jnp.zeros_like(batch.used), tokens=jnp.zeros_like(batch.tokens)
+    )
     value, metrics = run(none)
     assert float(value) == 0.0
     assert all(np.isfinite(x) for x in metrics.values())
 
 
 def test_drift_between_sampler_and_trainer_is_reported(grpo):
-    run, batch = grpo
-    old = batch.old_logp.at[0, 0, 1].add(0.14).at[0, 1, 2].add(9.0)  # the second is padding
+    run, batch, _ = grpo
+    old = batch.old_logp.at[0, 1].add(0.14).at[0, -1].add(9.0)  # the second is padding
     _, metrics = run(dataclasses.replace(batch, old_logp=old))
     np.testing.assert_allclose(metrics["logp_delta_mean"], 0.14 / 7, rtol=1e-3)
     np.testing.assert_allclose(metrics["max/logp_delta_max"], 0.14, rtol=1e-3)

@@ -13,9 +13,10 @@ from flax import nnx
 from pa_jax import models
 from pa_jax.core import mesh as meshes
 from pa_jax.core import sharding
-from pa_jax.infer import engine, score
+from pa_jax.infer import sampler as samplers
+from pa_jax.infer import score
 from pa_jax.models import config, decoder, lora
-from pa_jax.rl import loss
+from pa_jax.rl import groups, loss
 from pa_jax.train import step
 
 DENSE = dataclasses.replace(
@@ -56,41 +57,33 @@ def trained(kind: str, mesh) -> tuple[nnx.GraphDef, nnx.State, nnx.State]:
 
 
 @functools.cache
-def host_batch() -> dict:
-    """A ragged batch of eight trees as host arrays."""
+def host_batch(shards: int) -> tuple[loss.GroupBatch, groups.Groups]:
+    """A ragged batch of eight groups in rows of 32, `shards` a call, as host arrays."""
     rng = np.random.default_rng(0)
-    lengths = rng.integers(1, C + 1, (N, G)).astype(np.int32)
-    real = np.arange(C) < lengths[..., None]
-    draw = functools.partial(rng.normal, size=(N, G, C))
-    return {
-        "ids": (
-            rng.integers(0, 300, (N, P)).astype(np.int32),
-            rng.integers(0, 300, (N, G, C)).astype(np.int32),
-            np.zeros((N, G, 0, 0), np.int32),
-        ),
-        "lengths": (
-            rng.integers(1, P + 1, N).astype(np.int32),
-            lengths,
-            np.zeros((N, G, 0), np.int32),
-        ),
-        "old_logp": (draw() * 0.3 - 5.7).astype(np.float32) * real,
-        "reference_logp": (draw() * 0.3 - 5.7).astype(np.float32) * real,
-        "advantage": rng.normal(size=(N, G)).astype(np.float32),
-        "used": rng.random((N, G)) < 0.9,
-        "tokens": np.full((N,), float(lengths.sum()), np.float32),
-    }
-
-
-def batch(mesh) -> loss.GroupBatch:
-    made = dict(host_batch())
-    trees = score.placed(made.pop("ids"), made.pop("lengths"), mesh)
-    return loss.GroupBatch(
-        trees=trees, **{name: sharding.put(x, mesh, "rows") for name, x in made.items()}
+    lengths = rng.integers(1, C + 1, (N, G))
+    prompts = [rng.integers(0, 300, rng.integers(1, P + 1)).tolist() for _ in range(N)]
+    completions = [[rng.integers(0, 300, n).tolist() for n in row] for row in lengths]
+    packed = groups.pack(prompts, completions, lengths=(32,), shards=shards)
+    of_tokens = (rng.normal(size=(2, N, G, C)) * 0.3 - 5.7).astype(np.float32)
+    used = rng.random((N, G)) < 0.9
+    reference = np.zeros(packed.rows.token.shape, np.float32)
+    spread = packed.of_tokens(of_tokens[1])
+    for at in zip(*np.nonzero(packed.real), strict=True):
+        reference[(*at[:2], packed.place[at])] = spread[at]
+    batch = loss.GroupBatch(
+        rows=packed.rows,
+        place=packed.place,
+        used=packed.of_completions(used),
+        old_logp=packed.of_tokens(of_tokens[0]),
+        advantage=packed.of_completions(rng.normal(size=(N, G)).astype(np.float32)),
+        reference_logp=reference,
+        tokens=np.full(packed.place.shape[:2], float(lengths.sum()), np.float32),
     )
+    return batch, packed
 
 
-def updated(kind: str, mesh, micro: int):
-    """Loss, the log-probs before, and every parameter moved by its plain gradient."""
+def updated(kind: str, mesh):
+    """Loss, the log-probs of all tokens before, and every parameter moved by its gradient."""
     graph, params, frozen = trained(kind, mesh)
     tx = optax.sgd(1.0)
     state = step.create(params, tx, mesh=mesh)
@@ -101,20 +94,28 @@ def updated(kind: str, mesh, micro: int):
         remat="full",
     )
     where = None if mesh is None else step.layout(state, mesh)
-    update = step.make_update(graph, loss_fn, tx, micro=micro, compute="float32", where=where)
-    made = batch(mesh)
+    update = step.make_update(graph, loss_fn, tx, compute="float32", where=where)
+    host, packed = host_batch(sharding.data_shards(mesh))
+    made = jax.tree.map(lambda x: sharding.put(x, mesh, None, "rows"), host)
+    logp, whole = np.zeros((N, G, C), np.float32), step.whole(state, frozen)
     with meshes.using(mesh):
-        logp = score.scored(graph, step.whole(state, frozen), made.trees, jnp.float32(1.0))
-        new, metrics = update(state, made, frozen)
+        of_calls = [
+            score.scored(graph, whole, jax.tree.map(lambda x, k=k: x[k], made.rows), None, 1.0)[0]
+            for k in range(packed.count)
+        ]
+        new, metrics = update(state, made, jnp.int32(packed.count), frozen)
+    for at in zip(*np.nonzero(packed.real), strict=True):
+        whose = tuple(of[at] for of in packed.whose)
+        logp[whose] = of_calls[at[0]][at[1], packed.place[at]]
     if mesh is not None:
         assert all(jax.tree.leaves(jax.tree.map(lambda x, s: x.sharding == s, new, where)))
     moved = jax.tree.map(lambda new, old: np.asarray(new) - np.asarray(old), new.params, params)
-    return float(metrics["loss"]), np.asarray(logp), nnx.to_flat_state(moved)
+    return float(metrics["loss"]), logp, nnx.to_flat_state(moved)
 
 
 @functools.cache
 def alone(kind: str):
-    return updated(kind, None, N)
+    return updated(kind, None)
 
 
 def grid(shape):
@@ -126,7 +127,7 @@ def grid(shape):
 @pytest.mark.parametrize("shape", MESHES, ids=str)
 def test_loss_logprobs_and_gradients_equal_one_device(kind, shape):
     want_loss, want_logp, want = alone(kind)
-    got_loss, got_logp, got = updated(kind, grid(shape), N)
+    got_loss, got_logp, got = updated(kind, grid(shape))
     assert got_loss == pytest.approx(want_loss, rel=1e-5)
     np.testing.assert_allclose(got_logp, want_logp, rtol=1e-5, atol=1e-5)
     for (path, a), (_, b) in zip(got, want, strict=True):
@@ -135,21 +136,13 @@ def test_loss_logprobs_and_gradients_equal_one_device(kind, shape):
         assert np.linalg.norm(a - b) <= 1e-5 * max(np.linalg.norm(b), 1.0), path
 
 
-def test_microbatches_take_rows_of_every_chip():
-    want_loss, _, want = alone("dense")
-    got_loss, _, got = updated("dense", grid((2, 2, 2)), 4)
-    assert got_loss == pytest.approx(want_loss, rel=1e-5)
-    for (path, a), (_, b) in zip(got, want, strict=True):
-        assert np.linalg.norm(a[...] - b[...]) <= 1e-5 * max(np.linalg.norm(b[...]), 1.0), path
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", MESHES, ids=str)
 def test_sampled_tokens_equal_those_of_one_device(kind, shape):
     prompts = [list(range(3, 3 + n)) for n in (5, 9, 2, 7, 1, 3, 8, 4)]
     outs = []
     for mesh in (None, grid(shape)):
-        sampler = engine.Engine(subject(kind), mesh=mesh, rows=8, trunks=(16,))
+        sampler = samplers.Sampler(subject(kind), mesh=mesh, rows=8, lengths=(16, 64))
         outs.append(sampler.generate(prompts, n=2, max_new_tokens=6, temperature=1.0, seed=3))
     np.testing.assert_array_equal(outs[0].ids, outs[1].ids)
     np.testing.assert_allclose(outs[0].logprobs, outs[1].logprobs, atol=1e-5)
