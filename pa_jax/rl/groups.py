@@ -23,17 +23,17 @@ class Groups:
     """
 
     rows: forest.Forest
-    place: Int[np.ndarray, "c m u"]
-    whose: tuple[Int[np.ndarray, "c m u"], Int[np.ndarray, "c m u"], Int[np.ndarray, "c m u"]]
-    real: Bool[np.ndarray, "c m u"]
+    place: Int[np.ndarray, "x m u"]
+    whose: tuple[Int[np.ndarray, "x m u"], Int[np.ndarray, "x m u"], Int[np.ndarray, "x m u"]]
+    real: Bool[np.ndarray, "x m u"]
     count: int
     tokens: int
 
-    def of_tokens(self, values_ngc: Shaped[np.ndarray, "n g c"]) -> Shaped[np.ndarray, "c m u"]:
+    def of_tokens(self, values_ngc: Shaped[np.ndarray, "n g c"]) -> Shaped[np.ndarray, "x m u"]:
         """A number a completion token, where the tokens are; 0 elsewhere."""
         return np.where(self.real, values_ngc[self.whose], 0).astype(values_ngc.dtype)
 
-    def of_completions(self, values_ng: Shaped[np.ndarray, "n g"]) -> Shaped[np.ndarray, "c m u"]:
+    def of_completions(self, values_ng: Shaped[np.ndarray, "n g"]) -> Shaped[np.ndarray, "x m u"]:
         """A number a completion, at each of its tokens; 0 elsewhere."""
         return np.where(self.real, values_ng[self.whose[:2]], 0).astype(values_ng.dtype)
 

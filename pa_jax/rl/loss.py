@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from pa_jax.core.typing import Array, Bool, Float, Int
 from pa_jax.infer import forest, score
@@ -33,12 +34,12 @@ class GroupBatch:
     """
 
     rows: forest.Forest
-    place: Int[Array, "*b u"]
-    used: Bool[Array, "*b u"]
-    old_logp: Float[Array, "*b u"]
-    advantage: Float[Array, "*b u"]
-    reference_logp: Float[Array, "*b w"]
-    tokens: Float[Array, "*b"]
+    place: Int[Array | np.ndarray, "*b u"]
+    used: Bool[Array | np.ndarray, "*b u"]
+    old_logp: Float[Array | np.ndarray, "*b u"]
+    advantage: Float[Array | np.ndarray, "*b u"]
+    reference_logp: Float[Array | np.ndarray, "*b w"]
+    tokens: Float[Array | np.ndarray, "*b"]
 
 
 def token_losses(

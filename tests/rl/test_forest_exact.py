@@ -67,7 +67,11 @@ def numbers() -> dict[str, np.ndarray]:
     """Old and reference log-probs a token, ratios on both sides of the clip, and advantages."""
     rng, shape = np.random.default_rng(1), (len(PROMPTS), G, C)
     base, noise = -np.log(TINY.vocab), rng.normal(size=(2, *shape))
-    noise[:, 0, 2] = noise[:, 0, 0]  # the same completion has the same log-probs
+    first: dict[tuple[int, ...], tuple[int, ...]] = {}
+    for n, g in np.ndindex(*LENGTH.shape):  # the reference says the same of what begins alike
+        for c in range(LENGTH[n, g]):
+            path = (n, *COMPLETIONS[n][g][: c + 1])
+            noise[(1, n, g, c)] = noise[(1, *first.setdefault(path, (n, g, c)))]
     return {
         "old": (base + 0.5 * noise[0]).astype(np.float32),
         "reference": (base + 0.5 * noise[1]).astype(np.float32),
