@@ -43,7 +43,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "source": "" if laptop or chip else "hf:Qwen/Qwen3-30B-A3B-Instruct-2507",
         "dtype": "bfloat16",  # of a judge with weights of its own
         "int8": False,  # weights of such a judge
-        "rows": 2 if chip else 4,  # groups at a time
         "remote": common.remote(),
     }
     c.reward = {
