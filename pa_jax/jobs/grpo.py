@@ -61,7 +61,7 @@ def open_judge(
         model = models.load(cfg.source, mesh=mesh, dtype=cfg.dtype, rules=rules)
         if cfg.int8:
             model = dataclasses.replace(model, module=quant.quantise(model.module))
-    return judges.Judge(cfg.kind, model=model, rows=cfg.rows, mesh=mesh)
+    return judges.Judge(cfg.kind, model=model, lengths=config.lengths, mesh=mesh)
 
 
 def make_learner(

@@ -10,10 +10,9 @@ from typing import Any
 import ml_collections
 import tqdm
 
+from pa_jax import infer, models
 from pa_jax import judge as judges
-from pa_jax import models
 from pa_jax.core import files
-from pa_jax.infer import sampler
 from pa_jax.jobs import setup
 from pa_jax.judge import agreement, bias, rubric, sheet
 from pa_jax.judge import judge as kinds
@@ -67,7 +66,7 @@ def measured(
     began = time.monotonic()
     words = None if kind in kinds.NO_WEIGHTS else model.tokenizer
     behind = setup.endpoint(config.remote, workdir) if kind == "remote" else model
-    with contextlib.closing(judges.Judge(kind, model=behind, rows=config.rows)) as one:
+    with contextlib.closing(judges.Judge(kind, model=behind, lengths=config.lengths)) as one:
         scores = agreement.judged(one, made, words)
         report = agreement.figures(made, scores)
         few = made[: config.bias]
@@ -88,7 +87,8 @@ def written(
 ) -> list[str]:
     """What the judges' own model writes for the cases, greedily."""
     encode = setup.encoder(config, model.tokenizer)
-    done = sampler.Sampler(model, rows=config.eval.rows, lengths=config.lengths).generate(
+    sampler = infer.Sampler(model, rows=config.eval.rows, lengths=config.lengths)
+    done = sampler.generate(
         [encode(case.episode) for case in made],
         n=1,
         max_new_tokens=config.eval.max_new_tokens,

@@ -13,8 +13,6 @@ from pa_jax.core.typing import Float
 from pa_jax.dialogue import schema, snippet, tokenizer
 from pa_jax.judge import canaries, judge, reference, rewording, rubric, statistics
 
-# Texts of like length share a tree; the last need no model.
-APART = (("no_hallucination", "unchanged"), ("copy",), ("empty", "colon", "unknown"))
 CHUNK = 40  # items between two signs of progress
 ADDED_PROFILE = 3  # statements that an episode without a profile gets
 
@@ -81,29 +79,18 @@ def cases(
 def judged(
     judge: judge.Judge, made: Sequence[Case], words: tokenizer.Tokenizer | None
 ) -> rubric.Scores:
-    """Scores of every case's texts in their order; texts of like length share a tree.
+    """Scores of every case's texts in their order.
 
     `words` gives the ids of a judge that reads ids, None leaves them empty.
     """
-    names = list(made[0].texts)
-    apart = [name for part in APART for name in part]
-    together = [[name for name in names if name not in apart], *map(list, APART)]
+    groups = [group(case.episode, tuple(case.texts.values()), words) for case in made]
     parts = []
-    with tqdm.tqdm(total=len(together) * len(made), unit="tree", desc=judge.kind) as bar:
-        for chosen in together:
-            groups = [_chosen(case, chosen, words) for case in made]
-            found = []
-            for start in range(0, len(groups), CHUNK):
-                found.append(judge.score(groups[start : start + CHUNK]))
-                bar.update(len(groups[start : start + CHUNK]))
-            parts.append(found)
-    order = [name for part in together for name in part]
-    back = [order.index(name) for name in names]
-    values, failed = (
-        np.concatenate([np.concatenate([getattr(s, of) for s in found]) for found in parts], axis=1)
-        for of in ("values", "failed")
-    )
-    return rubric.Scores(values[:, back], failed[:, back])
+    with tqdm.tqdm(total=len(groups), unit="item", desc=judge.kind) as bar:
+        for start in range(0, len(groups), CHUNK):
+            parts.append(judge.score(groups[start : start + CHUNK]))
+            bar.update(len(groups[start : start + CHUNK]))
+    values = np.concatenate([part.values for part in parts])
+    return rubric.Scores(values, np.concatenate([part.failed for part in parts]))
 
 
 def group(
@@ -112,10 +99,6 @@ def group(
     """Texts as a judge takes them, with their ids where it reads ids."""
     ids = tuple(tuple(words.encode(text)) if words else () for text in texts)
     return rubric.Group(episode, ids, tuple(texts))
-
-
-def _chosen(case: Case, chosen: Sequence[str], words: tokenizer.Tokenizer | None) -> rubric.Group:
-    return group(case.episode, [case.texts[name] for name in chosen], words)
 
 
 def measure(

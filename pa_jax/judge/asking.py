@@ -13,8 +13,6 @@ LOWEST, HIGHEST = -asking.COST, 1.0  # a useless question; one that makes a usel
 class Asking:
     """Scores actions of episodes with options; the same number on all four criteria."""
 
-    forward = None
-
     def score(self, groups: Sequence[rubric.Group]) -> rubric.Scores:
         """Scores in the order of the groups; an episode without options is a failure."""
         rows = []

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -35,6 +35,7 @@ class Reader:
     def __init__(self, words: tokenizer.Tokenizer):
         self.words = words
         self.newline = words.encode("\n")
+        self.then = self.newline + self.newline + words.encode(NOTES)
         self._text: dict[int, str] = {}
 
     def candidate(self, ids: Sequence[int]) -> Candidate:
@@ -54,24 +55,22 @@ class Reader:
         """The candidate of a text."""
         return self.candidate(self.words.encode(text.strip()))
 
-    def turn(self, episode: schema.Episode) -> list[int]:
-        """What was said in the turn, then the line under which notes begin."""
+    def turn(self, episode: schema.Episode, most: int = MAX_BEFORE) -> list[int]:
+        """What was said in the turn, `most` tokens, then the line under which notes begin."""
         said = f"User: {' '.join(episode.user.split())[:MAX_USER]}"
         if episode.context:
             context = " ".join(episode.context.split())[-MAX_CONTEXT:]
             said = f"Assistant: {context}\n{said}"
-        encode = self.words.encode
-        return encode(said)[:MAX_BEFORE] + self.newline + self.newline + encode(NOTES)
+        return self.words.encode(said)[:most] + self.then
 
-    def profile(self, episode: schema.Episode) -> list[int]:
-        """The newest statements of the profile under the notes line."""
+    def profile(self, episode: schema.Episode, most: int = MAX_BEFORE) -> list[int]:
+        """The newest statements of the profile under the notes line, `most` tokens."""
         lines = "".join(f"{line}\n" for line in episode.profile[-MAX_KNOWN:])
-        return self.words.encode(NOTES + lines)[:MAX_BEFORE]
+        return self.words.encode(NOTES + lines)[:most]
 
     def before_notes(self, text: str) -> list[int]:
         """A statement that ends a list of notes, and the line under which new ones begin."""
-        ids = self.words.encode(text)[:MAX_SNIPPET]
-        return ids + self.newline + self.newline + self.words.encode(NOTES)
+        return self.words.encode(text)[:MAX_SNIPPET] + self.then
 
     def _of(self, token: int) -> str:
         if token not in self._text:
@@ -113,3 +112,17 @@ def fixed(group: rubric.Group) -> Float[np.ndarray, "g 4"]:
     sure = [settled(group.episode, text) for text in group.texts]
     row = np.array([np.nan if x is None else x for x in sure], np.float64)
     return np.repeat(row[:, None], len(rubric.CRITERIA), axis=1)
+
+
+def where_open(
+    groups: Sequence[rubric.Group],
+    judge: Callable[[Sequence[rubric.Group]], Sequence[Float[np.ndarray, "g 4"]]],
+) -> rubric.Scores:
+    """Scores of groups of which `judge` sees only snippets that are not settled."""
+    rows = [fixed(group) for group in groups]
+    open_ = [np.flatnonzero(np.isnan(row).any(axis=-1)) for row in rows]
+    numbers = [i for i, at in enumerate(open_) if at.size]
+    made = judge([groups[i].only(open_[i].tolist()) for i in numbers]) if numbers else ()
+    for i, scores in zip(numbers, made, strict=True):
+        rows[i][open_[i]] = scores
+    return rubric.gathered(rows)

@@ -1,35 +1,49 @@
 """One door to every judge, here or remote."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 
+from pa_jax.infer import forest, score
 from pa_jax.judge import asking, likelihood, reference, remote, rubric, verbal
 
-KINDS = {
-    "likelihood": likelihood.Likelihood,
-    "verbal": verbal.Verbal,
-    "reference": lambda model, rows, mesh: reference.Reference(),
-    "remote": lambda model, rows, mesh: remote.Remote(model),
-    "asking": lambda model, rows, mesh: asking.Asking(),
+WEIGHTS = {"likelihood": likelihood.Likelihood, "verbal": verbal.Verbal}
+TEXTS = {
+    "reference": lambda model: reference.Reference(),
+    "remote": remote.Remote,
+    "asking": lambda model: asking.Asking(),
 }
-NO_WEIGHTS = ("reference", "asking", "remote")  # kinds that read texts and load no model
+NO_WEIGHTS = tuple(TEXTS)  # kinds that read texts and load no model
 
 
 class Judge:
     """Scores whole groups on the four criteria, under a model that stays as it is."""
 
-    def __init__(self, kind: str, *, model=None, rows: int, mesh: jax.sharding.Mesh | None = None):
-        """`rows` groups go in at a time.
+    def __init__(
+        self,
+        kind: str,
+        *,
+        model: Any = None,
+        lengths: Sequence[int] = forest.LENGTHS,
+        mesh: jax.sharding.Mesh | None = None,
+    ) -> None:
+        """Groups are packed in rows of `lengths` (infer/forest.py).
 
         `model` is a LoadedModel, for `remote` a remote.Endpoint, for the other NO_WEIGHTS None.
         """
-        if kind not in KINDS:
-            raise ValueError(f"judge.kind={kind!r}: choose one of {sorted(KINDS)}.")
-        if rows < 1:
-            raise ValueError(f"judge.rows={rows}: must be at least 1.")
-        self.kind = kind
-        self._judge = KINDS[kind](model, rows, mesh)
+        if kind not in (*WEIGHTS, *TEXTS):
+            raise ValueError(f"judge.kind={kind!r}: choose one of {sorted((*WEIGHTS, *TEXTS))}.")
+        self.kind, self._scorer, self._seen = kind, None, (0, 0)
+        if kind in TEXTS:
+            self._judge = TEXTS[kind](model)
+            return
+        if model is None or model.tokenizer is None:
+            raise ValueError(
+                f"judge.kind={kind!r} got no model with a tokenizer; give models.load(SOURCE)."
+            )
+        self._scorer = score.Scorer(model.module, mesh=mesh, lengths=lengths)
+        self._judge = WEIGHTS[kind](model.tokenizer, self._scorer)
 
     def score(self, groups: Sequence[rubric.Group]) -> rubric.Scores:
         """Scores [n, g, 4] in the order given, and which snippets got no verdict."""
@@ -41,9 +55,17 @@ class Judge:
             self._judge.close()
 
     def figures(self) -> dict[str, float]:
-        """Since the last call: how evenly a model's experts are used; a remote judge's counts."""
+        """Since the last call, nothing of what was not used.
+
+        Of a judge with weights the share of its slots that held tokens, and how evenly its experts
+        are used; a remote judge's counts.
+        """
         if self.kind == "remote":
             return self._judge.figures()
-        forward = self._judge.forward
-        busiest = forward.busiest() if forward else None
-        return {} if busiest is None else {"judge/busiest_expert": busiest}
+        if self._scorer is None:
+            return {}
+        before, self._seen = self._seen, (self._scorer.tokens, self._scorer.slots)
+        tokens, slots = (now - then for now, then in zip(self._seen, before, strict=True))
+        busiest = self._scorer.busiest()
+        fill = {"judge/fill": tokens / slots} if slots else {}
+        return fill | ({} if busiest is None else {"judge/busiest_expert": busiest})

@@ -31,121 +31,102 @@ copy of a turn that is nothing but its preference is a good note, and scores as 
 Blind spots: facts that u implies but no word of u carries; stances outside the
 table; contradictions of the profile that gold does not share.
 
-Three forwards for `rows` groups: trees (-; s; g), (u; s) and (P; g+, g'; s, s').
+All contexts and continuations of all groups are paths of one forest: no padding, and what is equal
+token for token is computed once.
 """
 
 import dataclasses
 from collections.abc import Sequence
 
-import jax
 import numpy as np
 
 from pa_jax.core.typing import Float
-from pa_jax.judge import contexts, forward, rubric, stance
+from pa_jax.dialogue import tokenizer
+from pa_jax.infer import forest, score
+from pa_jax.judge import contexts, rubric, stance
 
 LEAST = 1.0  # nats: a gold that explains less than this is no measure
 LEAST_MEAN = 0.05  # nats a token
 TEMPER = 0.5  # nats
 FAVOUR = 0.3  # nats
 SPOKEN = 0.5  # what is left of a snippet in which every line speaks as the user
-
-
 NO_GOLD = (1.0, 1.0, 10.0, 1.0)  # nats at which a score without gold reaches 1 - 1/e
 
-
-@dataclasses.dataclass(frozen=True)
-class Known:
-    """Of a group's snippets and then its gold: log-probs after (P, g), and x of the docstring."""
-
-    logps: list[np.ndarray]
-    odds: list[float]
+LogProbs = Sequence[np.ndarray]  # one float32 a token of every path of a tree
 
 
 class Likelihood:
-    """Scores groups by log-ratios under one frozen model; `rows` groups go in at a time."""
+    """Scores groups by log-ratios under one frozen model."""
 
-    def __init__(self, model, rows: int, mesh: jax.sharding.Mesh | None):
-        if model is None or model.tokenizer is None:
-            raise ValueError(
-                "judge.kind='likelihood' got no model with a tokenizer; give models.load(SOURCE)."
-            )
-        self.reader = contexts.Reader(model.tokenizer)
-        self.forward = forward.Forward(model.module, rows, mesh)
+    def __init__(self, tokenizer: tokenizer.Tokenizer, scorer: score.Scorer) -> None:
+        self.reader, self.scorer = contexts.Reader(tokenizer), scorer
 
     def score(self, groups: Sequence[rubric.Group]) -> rubric.Scores:
         """Scores in the order of the groups and their snippets."""
-        width = max((len(group.texts) for group in groups), default=0) + 1
-        rows = [contexts.fixed(group) for group in groups]
-        read = [self._read(group, row) for group, row in zip(groups, rows, strict=True)]
-        order = [i for i, row in enumerate(rows) if np.isnan(row).any()]
-        order.sort(key=lambda i: max(len(c.ids) for c in read[i]))
-        for start in range(0, len(order), self.forward.rows):
-            chosen = order[start : start + self.forward.rows]
-            made = self._judged([groups[i] for i in chosen], [read[i] for i in chosen], width)
-            for i, row in zip(chosen, made, strict=True):
-                rows[i] = np.where(np.isnan(rows[i]), row, rows[i])
-        return rubric.gathered(rows)
+        return contexts.where_open(groups, self._judged)
 
-    def _read(self, group: rubric.Group, sure: np.ndarray) -> list[contexts.Candidate]:
-        """The snippets that need judging (a bare newline stands for the others), then the gold."""
-        open_ = np.isnan(sure).any(axis=-1)
-        made = [
-            self.reader.candidate(ids if judge else ())
-            for ids, judge in zip(group.completions, open_, strict=True)
-        ]
-        return [*made, self.reader.text(contexts.target(group.episode))]
+    def _judged(self, groups: Sequence[rubric.Group]) -> list[np.ndarray]:
+        room = max(self.scorer.lengths)
+        cases = [_Case.read(self.reader, group, room) for group in groups]
+        trees = [tree for case in cases for tree in (case.bare, case.said, case.known)]
+        logps = self.scorer.logprobs(trees)
+        of_case = zip(logps[::3], logps[1::3], logps[2::3], strict=True)
+        return [case.scores(*three) for case, three in zip(cases, of_case, strict=True)]
 
-    def _judged(
-        self,
-        groups: Sequence[rubric.Group],
-        candidates: Sequence[Sequence[contexts.Candidate]],
-        width: int,
-    ) -> list[np.ndarray]:
-        read = self.reader
-        golds = [row[-1].ids for row in candidates]
-        ids = [[c.ids for c in row] + [()] * (width - len(row)) for row in candidates]
-        head = [read.words.encode(contexts.NOTES)] * len(groups)
-        bare, golds_after = self.forward.with_leaf(head, ids, golds)
-        said = self.forward.branches([read.turn(group.episode) for group in groups], ids)
-        known = self._known(groups, candidates, width)
-        rows = []
-        for i, group in enumerate(groups):
-            n = len(candidates[i])
-            four = (row[:n] for row in (bare[i], said[i], known[i].logps, golds_after[i]))
-            logps = zip(*four, strict=True)
-            own = bare[i][n - 1]
-            ratios = [measured(c, x, own) for c, x in zip(candidates[i], logps, strict=True)]
-            rows.append(scaled(np.array(ratios), np.array(known[i].odds), group))
-        return rows
 
-    def _known(
-        self,
-        groups: Sequence[rubric.Group],
-        candidates: Sequence[Sequence[contexts.Candidate]],
-        width: int,
-    ) -> list[Known]:
-        """Log-probs after profile and gold, and the log-odds of stance, of snippets and gold."""
-        read = self.reader
-        trunks, branches, leaves = [], [], []
-        for group, row in zip(groups, candidates, strict=True):
-            trunks.append(read.profile(group.episode))
-            gold = contexts.target(group.episode)
-            branches.append([read.before_notes(text) for text in stance.pair(gold)])
-            opposites = [
-                read.text(stance.turned(text, stance.JUDGED)).ids if len(c.ids) > 1 else c.ids
-                for c, text in zip(row, group.texts, strict=False)  # the gold has no text
-            ]
-            pad = [()] * (width - len(row))
-            leaf = [*[c.ids for c in row], *pad, *opposites, *pad]
-            leaves.append([leaf, leaf])
-        found = []
-        for row, (affirmed, denied) in zip(
-            candidates, self.forward.leaves(trunks, branches, leaves), strict=True
-        ):
-            odds = [float(a.sum() - d.sum()) for a, d in zip(affirmed, denied, strict=True)]
-            opposed = odds[width : width + len(row) - 1]
-            found.append(Known(affirmed, [*np.subtract(odds[: len(row) - 1], opposed), 0.0]))
-        return found
+@dataclasses.dataclass(frozen=True)
+class _Case:
+    """One group as paths, in trees of what begins alike.
+
+    candidates  the snippets, then the gold
+    bare        each candidate after nothing, and the gold after that
+    said        each candidate after the turn
+    known       each candidate and opposite after (P, g+), the same but the gold after (P, g')
+    """
+
+    group: rubric.Group
+    candidates: list[contexts.Candidate]
+    bare: list[forest.Path]
+    said: list[forest.Path]
+    known: list[forest.Path]
+
+    @classmethod
+    def read(cls, reader: contexts.Reader, group: rubric.Group, room: int) -> "_Case":
+        """The paths of a group; turn and profile are cut where one would pass `room` tokens."""
+        gold = contexts.target(group.episode)
+        candidates = [*map(reader.candidate, group.completions), reader.text(gold)]
+        turned = (stance.turned(text, stance.JUDGED) for text in group.texts)
+        opposites = [reader.text(text).ids for text in turned]
+        snippets, own = [c.ids for c in candidates[:-1]], candidates[-1].ids
+        after = [*snippets, *opposites, own]
+        affirmed, denied = map(reader.before_notes, stance.pair(gold))
+        left = room - max(map(len, after))
+        most = max(min(contexts.MAX_BEFORE, left - len(reader.then)), 0)
+        turn = reader.turn(group.episode, most)
+        most = max(min(contexts.MAX_BEFORE, left - max(len(affirmed), len(denied))), 0)
+        profile = reader.profile(group.episode, most)
+        head = reader.words.encode(contexts.NOTES)
+        return cls(
+            group,
+            candidates,
+            bare=[forest.follows(head, (*ids, *own)) for ids in (*snippets, own)],
+            said=[forest.follows(turn, ids) for ids in (*snippets, own)],
+            known=[
+                *(forest.follows(profile + affirmed, ids) for ids in after),
+                *(forest.follows(profile + denied, ids) for ids in after[:-1]),
+            ],
+        )
+
+    def scores(self, bare: LogProbs, said: LogProbs, known: LogProbs) -> Float[np.ndarray, "g 4"]:
+        """Scores of the snippets, of the log-probs of the three trees."""
+        n = len(self.group.texts)
+        affirmed, denied = known[: 2 * n + 1], known[2 * n + 1 :]
+        odds = np.array([a.sum() - d.sum() for a, d in zip(affirmed, denied, strict=False)])
+        alone = [x[: len(c.ids)] for c, x in zip(self.candidates, bare, strict=True)]
+        after = [x[len(c.ids) :] for c, x in zip(self.candidates, bare, strict=True)]
+        logps = zip(alone, said, [*affirmed[:n], affirmed[-1]], after, strict=True)
+        ratios = [measured(c, x, alone[-1]) for c, x in zip(self.candidates, logps, strict=True)]
+        return scaled(np.array(ratios), odds[:n] - odds[n:], self.group)
 
 
 def measured(
@@ -164,9 +145,9 @@ def measured(
 
 
 def scaled(
-    ratios: Float[np.ndarray, "m 4"], odds: Float[np.ndarray, " m"], group: rubric.Group
+    ratios: Float[np.ndarray, "m 4"], odds: Float[np.ndarray, " g"], group: rubric.Group
 ) -> Float[np.ndarray, "g 4"]:
-    """Scores of `measured` rows, the last of which is the gold's own."""
+    """Scores of the snippets' `measured` rows, behind which the gold's own, and log-odds x."""
     n = len(group.texts)
     if group.episode.gold is None:
         share = 1 - np.exp(-np.maximum(ratios[:n], 0) / np.array(NO_GOLD))
@@ -174,7 +155,7 @@ def scaled(
         least = np.array([LEAST_MEAN, LEAST_MEAN, LEAST, LEAST_MEAN])
         share = ratios[:n] / np.maximum(ratios[-1], least)
     share = np.clip(share, 0, 1)  # nan stays nan: a failure
-    agrees = 0.5 * (1 + np.tanh((odds[:n] + FAVOUR) / (2 * TEMPER)))
+    agrees = 0.5 * (1 + np.tanh((odds + FAVOUR) / (2 * TEMPER)))
     share[:, [0, 3]] *= agrees[:, None]
     for k, text in enumerate(group.texts):
         share[k] *= 1 - (1 - SPOKEN) * contexts.first_person(text)

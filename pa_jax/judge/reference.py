@@ -41,8 +41,6 @@ def token_f1(a: str, b: str) -> float:
 class Reference:
     """Counts content words; needs gold (an episode without it is a failure) and no model."""
 
-    forward = None
-
     def score(self, groups: Sequence[rubric.Group]) -> rubric.Scores:
         """Scores in the order of the groups and their snippets."""
         rows = []

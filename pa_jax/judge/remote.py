@@ -104,8 +104,6 @@ class Endpoint:
 class Remote:
     """Scores groups by the ratings of a remote model; settled snippets are never sent."""
 
-    forward = None
-
     def __init__(self, endpoint: Endpoint):
         if not isinstance(endpoint, Endpoint):
             raise ValueError(

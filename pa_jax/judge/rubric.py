@@ -1,6 +1,7 @@
 """The four criteria, and what goes into a judge and comes out of it."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -38,6 +39,11 @@ class Group:
                 f"Group {self.episode.id}: {len(self.completions)} completions and "
                 f"{len(self.texts)} texts; give one text for each completion."
             )
+
+    def only(self, places: Sequence[int]) -> "Group":
+        """The group with the snippets at these places."""
+        ids, texts = (tuple(of[k] for k in places) for of in (self.completions, self.texts))
+        return Group(self.episode, ids, texts)
 
 
 @dataclasses.dataclass(frozen=True)

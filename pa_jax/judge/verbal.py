@@ -1,94 +1,91 @@
 """The verbal judge, the paper's kind: a rubric in words, one question a criterion, labels 1 to 5.
 
-The rubric and questions are ours. One prefill: the trunk holds rubric and turn (and gold where the
-data has it), a branch one snippet, a leaf one question up to where the answer begins; the score is
-the expectation over the five labels there. Small models answer such questions badly: measure
-before use (agreement.py).
+The rubric and questions are ours. What is the same for all comes first, task and questions, so it
+is computed once for all groups of a row; then the turn (and gold where the data has it), then a
+snippet, then a few tokens for each criterion, up to where its answer begins. The score is the
+expectation over the five labels there. Small models answer such questions badly: measure before
+use (agreement.py).
 """
 
 from collections.abc import Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from pa_jax.dialogue import schema, template
-from pa_jax.judge import contexts, forward, rubric
+from pa_jax.dialogue import schema, template, tokenizer
+from pa_jax.infer import forest, score
+from pa_jax.judge import contexts, rubric
 
 LABELS = ("1", "2", "3", "4", "5")
-_MARK = "\x1e"  # where the snippet, and then the question, go into the rendered chat
+_MARK = "\x1e"  # where the snippet goes into the rendered chat
 
 _TASK = (
     "An assistant wrote a note about a user after one turn of a conversation. Judge the note. "
     "Answer every question with one number from 1 (not at all) to 5 (fully)."
 )
+_CUES = {name: f"{name.replace('_', ' ').capitalize()}:" for name in rubric.CRITERIA}
 
 
 class Verbal:
     """Scores groups by label expectations under one frozen instruct model."""
 
-    def __init__(self, model, rows: int, mesh: jax.sharding.Mesh | None):
-        if model is None or model.tokenizer is None:
-            raise ValueError(
-                "judge.kind='verbal' got no model with a tokenizer; give models.load(SOURCE)."
-            )
-        self.words = model.tokenizer
-        self.reader = contexts.Reader(model.tokenizer)
-        self.forward = forward.Forward(model.module, rows, mesh)
+    def __init__(self, tokenizer: tokenizer.Tokenizer, scorer: score.Scorer) -> None:
+        self.words, self.scorer = tokenizer, scorer
+        self.reader = contexts.Reader(tokenizer)
         labels = [self.words.encode(label) for label in LABELS]
         if any(len(ids) != 1 for ids in labels):
             raise ValueError(
                 f"judge.kind='verbal': the labels {LABELS} must be one token each, got {labels}; "
                 "use a model whose tokenizer has digits."
             )
-        self.labels = jnp.asarray([ids[0] for ids in labels], jnp.int32)
+        self.labels = [ids[0] for ids in labels]
 
     def score(self, groups: Sequence[rubric.Group]) -> rubric.Scores:
         """Scores in the order of the groups and their snippets."""
-        width = max((len(group.texts) for group in groups), default=0)
-        rows = [contexts.fixed(group) for group in groups]
-        order = [i for i, row in enumerate(rows) if np.isnan(row).any()]
-        for start in range(0, len(order), self.forward.rows):
-            chosen = order[start : start + self.forward.rows]
-            made = self._judged([groups[i] for i in chosen], width)
-            for i, row in zip(chosen, made, strict=True):
-                rows[i] = np.where(np.isnan(rows[i]), row, rows[i])
-        return rubric.gathered(rows)
+        return contexts.where_open(groups, self._judged)
 
-    def _judged(self, groups: Sequence[rubric.Group], width: int) -> list[np.ndarray]:
-        framed = [self._framed(group.episode) for group in groups]
-        trunks = [trunk for trunk, _ in framed]
-        branches, leaves = [], []
-        for group, (_, questions) in zip(groups, framed, strict=True):
-            missing = width - len(group.texts)
-            ids = [self.reader.candidate(c).ids for c in group.completions]
-            branches.append([*ids, *[()] * missing])
-            leaves.append([questions] * len(group.texts) + [()] * missing)
-        trees = self.forward.trees(trunks, branches, leaves)
-        logp = self.forward.labels(trees, self.labels).astype(np.float64)
-        share = np.exp(logp - logp.max(axis=-1, keepdims=True))
-        share /= share.sum(axis=-1, keepdims=True)
-        value = share @ np.linspace(0, 1, len(LABELS))  # [n, g, 4]
-        return [value[i, : len(group.texts)] for i, group in enumerate(groups)]
+    def _judged(self, groups: Sequence[rubric.Group]) -> list[np.ndarray]:
+        trees = []
+        for group in groups:
+            notes = [self.reader.candidate(ids).ids for ids in group.completions]
+            trunk, cues = self._framed(group.episode, max(map(len, notes)))
+            trees.append([forest.state_of((*trunk, *ids, *cue)) for ids in notes for cue in cues])
+        rows = []
+        for logp in self.scorer.labels(trees, self.labels):
+            logp = np.array(logp, np.float64)
+            share = np.exp(logp - logp.max(axis=-1, keepdims=True))
+            share /= share.sum(axis=-1, keepdims=True)
+            value = share @ np.linspace(0, 1, len(LABELS))
+            rows.append(value.reshape(-1, len(rubric.CRITERIA)))
+        return rows
 
-    def _framed(self, episode: schema.Episode) -> tuple[list[int], list[list[int]]]:
-        """Trunk up to where the note begins, and the four questions up to the answer."""
-        parts = ["Known before:", *episode.profile[-contexts.MAX_KNOWN :]]
+    def _framed(self, episode: schema.Episode, note: int) -> tuple[list[int], list[list[int]]]:
+        """All up to where the note begins; then from its end up to each answer.
+
+        The oldest of what is known is left out where a note of so many tokens would not fit.
+        """
+        known = episode.profile[-contexts.MAX_KNOWN :]
+        for first in range(len(known) + 1):
+            trunk, end = self._chat(episode, known[first:])
+            cues = [end + self.words.encode(f"{cue} ") for cue in _CUES.values()]
+            if len(trunk) + note + max(map(len, cues)) <= max(self.scorer.lengths):
+                break
+        return trunk, cues
+
+    def _chat(self, episode: schema.Episode, known: Sequence[str]) -> tuple[list[int], list[int]]:
+        """The rendered chat before and after the note."""
+        parts = [_TASK]
+        parts += [f"{cue} {rubric.QUESTIONS[name]}" for name, cue in _CUES.items()]
+        parts += ["", "Known before:", *known]
         if episode.context:
-            parts.append(f"The assistant said: {' '.join(episode.context.split())}")
-        parts.append(f"The user said: {' '.join(episode.user.split())}")
+            context = " ".join(episode.context.split())[-contexts.MAX_CONTEXT :]
+            parts.append(f"The assistant said: {context}")
+        parts.append(f"The user said: {' '.join(episode.user.split())[: contexts.MAX_USER]}")
         if episode.gold is not None:
             parts.append(f"A perfect note: {' '.join(episode.gold.split())}")
         parts.append("The note to judge:\n")
-        ask = schema.Message("user", _TASK + "\n" + "\n".join(parts) + _MARK)
+        ask = schema.Message("user", "\n".join(parts) + _MARK)
         ids = template.encode_chat(self.words, [ask], add_generation_prompt=True)
-        mark = self.words.encode(_MARK)
-        trunk, end = _split(ids, mark)
-        questions = [
-            self.words.encode(f"Question: {rubric.QUESTIONS[name]}") + end
-            for name in rubric.CRITERIA
-        ]
-        return trunk, questions
+        return _split(ids, self.words.encode(_MARK))
 
 
 def _split(ids: list[int], mark: list[int]) -> tuple[list[int], list[int]]:

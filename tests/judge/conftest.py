@@ -33,7 +33,7 @@ def opened(tmp_path):
             "price_out": 10.0,
             "cache": str(tmp_path / "answers.sqlite"),
         }
-        made.append(judge.Judge("remote", model=remote.Endpoint(**settings | changed), rows=1))
+        made.append(judge.Judge("remote", model=remote.Endpoint(**settings | changed)))
         return made[-1]
 
     yield open_

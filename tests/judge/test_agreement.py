@@ -41,7 +41,7 @@ def episodes():
 
 
 def test_reference_gives_one_to_gold_and_zero_to_what_is_no_snippet(episodes):
-    one = judge.Judge("reference", rows=1)
+    one = judge.Judge("reference")
     groups = [rubric.Group(e, ((), ()), (e.gold, "")) for e in episodes[:20]]
     scores = one.score(groups)
     assert (scores.values[:, 0] == 1).all() and (scores.values[:, 1] == 0).all()
@@ -49,7 +49,7 @@ def test_reference_gives_one_to_gold_and_zero_to_what_is_no_snippet(episodes):
 
 def test_reference_without_gold_fails_and_is_counted():
     episode = schema.Episode("a/0", "a", (), "", "I like tea.", None)
-    scores = judge.Judge("reference", rows=1).score(
+    scores = judge.Judge("reference").score(
         [rubric.Group(episode, ((),), ("The user likes tea.",))]
     )
     assert scores.failed.all() and (scores.values == 0).all()
@@ -57,7 +57,7 @@ def test_reference_without_gold_fails_and_is_counted():
 
 def test_reference_knows_right_from_spoilt(episodes):
     report = agreement.measure(
-        judge.Judge("reference", rows=1), episodes[:40], episodes, seed=1, words=None
+        judge.Judge("reference"), episodes[:40], episodes, seed=1, words=None
     )
     assert report["items"] == 40 and report["failed"] == 0
     assert min(report["auc"].values()) > 0.95
@@ -69,7 +69,7 @@ def test_a_judge_that_likes_everything_is_told_apart_from_a_good_one(episodes):
         def score(self, groups):
             return rubric.gathered([np.ones((len(g.texts), 4)) for g in groups])
 
-    one = judge.Judge("reference", rows=1)
+    one = judge.Judge("reference")
     one._judge = Generous()
     report = agreement.measure(one, episodes[:10], episodes, seed=1, words=None)
     assert set(report["auc"].values()) == {0.5}
@@ -136,9 +136,9 @@ def test_vague_names_no_content():
 
 def test_unknown_kind_and_missing_model_say_what_to_do():
     with pytest.raises(ValueError, match="choose one of.*likelihood.*verbal"):
-        judge.Judge("wise", rows=1)
+        judge.Judge("wise")
     with pytest.raises(ValueError, match="models.load"):
-        judge.Judge("likelihood", rows=1)
+        judge.Judge("likelihood")
 
 
 def test_group_needs_a_text_for_each_completion():

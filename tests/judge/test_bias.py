@@ -22,12 +22,10 @@ def judging(score):
     """A judge whose ratings are `score(group)`, [g], on all criteria."""
 
     class Fixed:
-        forward = None
-
         def score(self, groups):
             return rubric.gathered([np.repeat(score(g)[:, None], 4, axis=1) for g in groups])
 
-    one = judge.Judge("reference", rows=1)
+    one = judge.Judge("reference")
     one._judge = Fixed()
     return one
 
@@ -54,7 +52,7 @@ def test_a_judge_of_length_is_found_out(made):
     found = bias.length(judging(by_length), made, None, seed=0)
     assert found["padded_wins"] == 1 and found["padded_gain"] > 0.03
     assert found["correlation"] > 0.8
-    fair = bias.length(judge.Judge("reference", rows=1), made, None, seed=0)
+    fair = bias.length(judge.Judge("reference"), made, None, seed=0)
     assert fair["padded_wins"] < 0.1 and fair["padded_gain"] < 0
 
 
@@ -63,7 +61,7 @@ def test_a_judge_of_places_is_found_out(made):
     assert found["flips"] == 1
     # places 1, .8, .6, .4, .2 against their reverse: (.8 + .4 + 0 + .4 + .8) / 5
     assert found["moved"] == pytest.approx(0.48, abs=1e-6)
-    fair = bias.position(judge.Judge("reference", rows=1), made, None)
+    fair = bias.position(judge.Judge("reference"), made, None)
     assert fair == {"moved": 0.0, "flips": 0.0}
 
 
@@ -72,7 +70,7 @@ def test_a_judge_that_favours_its_own_is_found_out(made):
     mine = judging(lambda group: np.array([float(text in own) for text in group.texts]))
     found = bias.self_preference(mine, made, own, None)
     assert found["judge"] == 1 and found["excess"] > 0.9
-    fair = bias.self_preference(judge.Judge("reference", rows=1), made, own, None)
+    fair = bias.self_preference(judge.Judge("reference"), made, own, None)
     assert fair["excess"] == 0 and fair["reference"] < 0.1
 
 

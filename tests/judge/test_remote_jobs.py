@@ -54,7 +54,7 @@ from pa_jax import judge, models
 from pa_jax.dialogue import schema
 from pa_jax.judge import remote, rubric
 episode = schema.Episode("0/0", "0", (), "", "Trains.", "The user prefers trains.")
-one = judge.Judge("remote", model=remote.Endpoint(**settings), rows=1)
+one = judge.Judge("remote", model=remote.Endpoint(**settings))
 for texts in (["Rate 3.", "Nothing.", ""], ["Rate 4.", "Rate 5."]):
     try:
         scores = one.score([rubric.Group(episode, ((),) * len(texts), tuple(texts))])

@@ -86,7 +86,7 @@ def test_a_filled_sheet_comes_back_whatever_program_saved_it(made, tmp_path, del
 
 def test_a_judge_that_agrees_and_one_that_does_not(made, tmp_path):
     sheet.write(tmp_path / "a.csv", made, seed=0)
-    one = judge.Judge("reference", rows=1)
+    one = judge.Judge("reference")
     scores = agreement.judged(one, made, None)
     by_id = {
         sheet.item_id(case, name): scores.values[i, k]
@@ -140,13 +140,13 @@ def test_a_damaged_sheet_is_named(made, tmp_path, change, message):
 
 
 def test_labels_of_other_cases_are_refused(made, tmp_path):
-    scores = agreement.judged(judge.Judge("reference", rows=1), made, None)
+    scores = agreement.judged(judge.Judge("reference"), made, None)
     with pytest.raises(ValueError, match="1 of 1 labelled notes are none of this run's"):
         sheet.against_judge(made, scores, {"nothing": np.zeros(4)})
 
 
 def test_two_judges_on_the_same_cases(made):
-    scores = agreement.judged(judge.Judge("reference", rows=1), made, None)
+    scores = agreement.judged(judge.Judge("reference"), made, None)
     turned = rubric.Scores(1 - scores.values, scores.failed)
     found = agreement.between(made, {"one": scores, "same": scores, "not": turned})
     assert set(found) == {"one and same", "one and not", "same and not"}

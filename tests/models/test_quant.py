@@ -184,7 +184,7 @@ def measured(model: models.LoadedModel, kind: str) -> dict[str, float]:
     module = quant.quantise(model.module)
     int8 = models.LoadedModel(module, model.config, model.tokenizer, {})
     made = groups(model.tokenizer)
-    before, after = (judge.Judge(kind, model=m, rows=4).score(made) for m in (model, int8))
+    before, after = (judge.Judge(kind, model=m).score(made) for m in (model, int8))
     assert not before.failed.any() and before.values.std() > 0.01
     totals = before.values.sum(-1), after.values.sum(-1)
     ids = [model.tokenizer.encode(" ".join(case))[:48] for case in CASES]
