@@ -19,6 +19,7 @@ import numpy as np
 
 from pa_jax.core import sharding
 from pa_jax.core.typing import Array, Int
+from pa_jax.models import flops
 
 CALL = 64  # slots that one more row costs, whatever its length
 LENGTHS = (64, 128, 256, 512, 768, 1024, 1280, 1536, 2048, 3072, 4096, 6144, 8192, 16384)
@@ -85,6 +86,12 @@ class Packed:
     def slots(self) -> int:
         """All slots, padding included."""
         return sum(row.ids.shape[-1] for row in self.rows)
+
+    @property
+    def size(self) -> flops.Size:
+        """What a pass over the rows costs."""
+        pairs = flops.visible_pairs([row.end for row in self.rows], self.tokens)
+        return flops.Size(self.tokens, pairs, sum(int(row.wanted) for row in self.rows))
 
 
 def fit(length: int, lengths: Sequence[int], *, what: str) -> int:
@@ -276,13 +283,13 @@ def _emitted(
         places[i][j] = number, np.array(of_path, np.int32)
     for (slot, target), place in wanted.items():
         at[place], token[place] = slot, target
-    return Forest(made.ids, made.end, made.position, at, token, np.int32(len(wanted))), made.used
+    return Forest(made.ids, made.end, made.position, at, token, np.array(len(wanted), np.int32)), made.used
 
 
 def stacked(rows: Sequence[Forest], count: int) -> Forest:
     """Rows of one length as [count, t], empty ones behind."""
     length = rows[0].ids.shape[-1]
     zero = np.zeros(length, np.int32)
-    empty = Forest(zero, np.arange(1, length + 1, dtype=np.int32), zero, zero, zero, np.int32(0))
+    empty = Forest(zero, np.arange(1, length + 1, dtype=np.int32), zero, zero, zero, np.array(0, np.int32))
     rows = [*rows, *[empty] * (count - len(rows))]
     return jax.tree.map(lambda *each: np.stack(each), *rows)

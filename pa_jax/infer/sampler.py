@@ -139,14 +139,15 @@ class Sampler:
         """A completion a key of prompts that go in at once, on the host, in their order."""
         slots = forest.fit(max_new_tokens, WIDTHS, what="max_new_tokens")
         each = -(-min(self.rows, _up(len(prompts), self.rows)) // self.shards)
-        packed, root = self._packed(prompts, each)
+        made, root = packed(prompts, each, shards=self.shards, lengths=self.lengths, key=self.key)
+        self.prefilled += made.ids.size
         missing = self.shards * each - len(prompts)
         key_ng = key_ng[np.r_[np.arange(len(prompts)), np.zeros(missing, int)]]
         with meshes.using(self.mesh):
             out = decode.rollout(
                 self.graph,
                 self.state,
-                jax.tree.map(lambda x: sharding.put(x, self.mesh, "rows"), packed),
+                jax.tree.map(lambda x: sharding.put(x, self.mesh, "rows"), made),
                 key_ng,
                 how,
                 (jnp.int32(max_new_tokens), self.ends()),
@@ -182,37 +183,6 @@ class Sampler:
             calls += [[i for row in some for i in row]] if even else some
         return calls
 
-    def _packed(self, prompts: Sequence[Sequence[int]], each: int) -> tuple[decode.Prompts, int]:
-        """Rows of `each` prompts, one a shard, and the slots of what the prompts of a row share."""
-        arrays = [np.asarray(prompt, np.int32) for prompt in prompts]
-        rows = [arrays[i * each : (i + 1) * each] for i in range(self.shards)]
-        orders = [sorted(range(len(row)), key=lambda i: tuple(row[i])) for row in rows]
-        least = [_in_common(row) for row in rows]
-        root = forest.fit(max(least), self.lengths, what="root") if max(least) else 0
-        total = [
-            _distinct([row[i] for i in order]) for row, order in zip(rows, orders, strict=True)
-        ]
-        length = forest.fit(max(total), self.lengths, what=f"prompts of a row (see {self.key})")
-        longest = max(
-            (len(ids) - common for row, common in zip(rows, least, strict=True) for ids in row)
-        )
-        width = forest.fit(longest, self.lengths, what="prompt")
-        shape = self.shards, each
-        out = decode.Prompts(
-            *(np.zeros((self.shards, length), np.int32) for _ in range(3)),
-            np.array(least, np.int32),
-            np.zeros((*shape, width), np.int32),
-            np.zeros(shape, np.int32),
-        )
-        for r, (row, order) in enumerate(zip(rows, orders, strict=True)):
-            made = forest.laid_out([row[i] for i in order], length)
-            out.ids[r], out.end[r], out.position[r] = made.ids, made.end, made.position
-            for i, slots in zip(order, made.slots, strict=True):
-                own = slots[least[r] :]
-                out.own[r, i, : len(own)], out.length[r, i] = own, len(own)
-        self.prefilled += self.shards * length
-        return out, root
-
     def ends(self) -> Int[Array, " k"]:
         """Tokens that end a completion."""
         tokenizer = self.model.tokenizer
@@ -231,6 +201,41 @@ class Sampler:
             ]
             for row, counts in zip(ids_ngc, length_ng, strict=True)
         ]
+
+
+def packed(
+    prompts: Sequence[Sequence[int]],
+    each: int,
+    *,
+    shards: int = 1,
+    lengths: Sequence[int] = forest.LENGTHS,
+    key: str = "lengths",
+) -> tuple[decode.Prompts, int]:
+    """`shards` rows of `each` prompts, and the slots of what the prompts of a row share."""
+    arrays = [np.asarray(prompt, np.int32) for prompt in prompts]
+    rows = [arrays[i * each : (i + 1) * each] for i in range(shards)]
+    orders = [sorted(range(len(row)), key=lambda i: tuple(row[i])) for row in rows]
+    least = [_in_common(row) for row in rows]
+    root = forest.fit(max(least), lengths, what="root") if max(least) else 0
+    total = [_distinct([row[i] for i in order]) for row, order in zip(rows, orders, strict=True)]
+    length = forest.fit(max(total), lengths, what=f"prompts of a row (see {key})")
+    longest = max(
+        len(ids) - common for row, common in zip(rows, least, strict=True) for ids in row
+    )
+    width = forest.fit(longest, lengths, what="prompt")
+    out = decode.Prompts(
+        *(np.zeros((shards, length), np.int32) for _ in range(3)),
+        np.array(least, np.int32),
+        np.zeros((shards, each, width), np.int32),
+        np.zeros((shards, each), np.int32),
+    )
+    for r, (row, order) in enumerate(zip(rows, orders, strict=True)):
+        made = forest.laid_out([row[i] for i in order], length)
+        out.ids[r], out.end[r], out.position[r] = made.ids, made.end, made.position
+        for i, slots in zip(order, made.slots, strict=True):
+            own = slots[least[r] :]
+            out.own[r, i, : len(own)], out.length[r, i] = own, len(own)
+    return out, root
 
 
 def _up(count: int, most: int) -> int:
