@@ -1,7 +1,7 @@
 """Attention on forests as a Pallas TPU kernel: query q sees key k if and only if k <= q < end[k].
 
 `end` is data, so one program serves all forests of a shape. Keys lie in blocks; which of them a
-block of queries can see is worked out beforehand (`schedule`), and the kernels loop over those
+block of queries can see is worked out beforehand (`forest_blocks`), and the kernels loop over those
 alone: a block that no query sees costs nothing, one that all see costs no mask arithmetic.
 
 All r query heads of a key head go through a product together, as r * bq rows: keys and values
@@ -17,7 +17,7 @@ Letters: M = r * bq, the rows of a step's query block, head by head; bk the keys
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,80 +26,14 @@ from jax.experimental.pallas import tpu as pltpu
 from jax.sharding import PartitionSpec
 
 from pa_jax.core import sharding
-from pa_jax.core.typing import Array, Bool, Float, Int
+from pa_jax.core.typing import Array, Float, Int
+from pa_jax.models import forest_blocks
 
-LANES = 128  # a vector register's width
-ROWS = 1024  # most rows (query heads x queries) of a query block, as long as it has 128 queries
-KEY_BLOCK = 256
-CHUNK_BYTES = 2**20  # of keys in VMEM; as many of values, both twice, and dk and dv in float32
-VMEM_BYTES = 48 * 2**20
+LANES = forest_blocks.LANES
+VMEM_BYTES = 48 * 2**20  # a limit; 4096 keys of 4 heads of 128 and their gradients need half of it
 MASKED = -1e30
 NT = (((1,), (1,)), ((), ()))  # dot_general's x @ y.T
 TN = (((0,), (0,)), ((), ()))  # x.T @ y
-
-
-class Sizes(NamedTuple):
-    """Queries and keys a block, keys a chunk (a number of blocks), index of the first query."""
-
-    query: int
-    key: int
-    chunk: int
-    offset: int
-
-
-class Schedule(NamedTuple):
-    """What every query block has to do with every chunk of keys; flat int32, as SMEM wants it.
-
-    block  [n i c b]  the chunk's key blocks: those that are seen in part, then those that all the
-                      queries see whole, then (never read) the others
-    part   [n i c]    how many are seen in part
-    live   [n i c]    how many are seen at all
-    fetch  [n i c]    the chunk to have in VMEM: c itself, or a neighbour if nothing of c is seen
-    """
-
-    block: Int[Array, " x"]
-    part: Int[Array, " y"]
-    live: Int[Array, " y"]
-    fetch: Int[Array, " y"]
-
-
-def sizes(t: int, s: int, r: int, row_bytes: int = 256) -> Sizes:
-    """Block sizes for t queries of r heads a key head on s keys of so many bytes."""
-    query = max(b for b in (256, LANES) if b == LANES or (b * r <= ROWS and b < t + LANES))
-    key = min(KEY_BLOCK, _up(s, LANES))
-    chunks = math.ceil(s / max(CHUNK_BYTES // row_bytes, key))
-    return Sizes(query, key, _up(math.ceil(s / chunks), key), s - t)
-
-
-def visible_blocks(
-    end_ns: Int[Array, "n s"], t: int, size: Sizes
-) -> tuple[Bool[Array, "n i j"], Bool[Array, "n i j"]]:
-    """Which key blocks j some query of block i sees, and which all of them see whole."""
-    end_njb = end_ns.reshape(end_ns.shape[0], -1, size.key)
-    first_q = size.offset + jnp.arange(0, t, size.query)[:, None]
-    first_k = jnp.arange(0, end_ns.shape[1], size.key)[None, :]
-    last_q, last_k = first_q + size.query - 1, first_k + size.key - 1
-    live = (first_k <= last_q) & (end_njb.max(-1)[:, None, :] > first_q)
-    return live, (last_k <= first_q) & (end_njb.min(-1)[:, None, :] > last_q)
-
-
-def schedule(end_ns: Int[Array, "n s"], t: int, size: Sizes) -> Schedule:
-    """The key blocks that each query block has to visit, by chunks."""
-    live, whole = visible_blocks(end_ns, t, size)
-    n, i, _ = live.shape
-    per = size.chunk // size.key
-    live, whole = (x.reshape(n, i, -1, per) for x in (live, whole))
-    # One sort: by kind, each kind in the order of its keys.
-    kind = jnp.where(whole, 1, jnp.where(live, 0, 2))
-    block = jnp.sort(kind * per + jnp.arange(per), axis=-1) % per
-    counts = [x.sum(-1, dtype=jnp.int32) for x in (live & ~whole, live)]
-    chunk = jnp.arange(live.shape[2])
-    # The next chunk that is needed, or else the last one that was: never a fetch for nothing.
-    following = jnp.where(live.any(-1), chunk, len(chunk))
-    following = jax.lax.cummin(following, axis=2, reverse=True)
-    latest = jnp.where(live.any(-1), chunk, 0).max(-1, keepdims=True)
-    fetch = jnp.where(following < len(chunk), following, latest)
-    return Schedule(*(x.astype(jnp.int32).reshape(-1) for x in (block, *counts, fetch)))
 
 
 def attend(
@@ -126,14 +60,14 @@ def attend(
             f"{t} queries of {h} heads on {s} keys of {kv} heads: give every query its own key, "
             "and every key head the same number of query heads."
         )
-    size = sizes(t, s, h // kv, _up(z, LANES) * q_nthz.dtype.itemsize)
+    size = forest_blocks.sizes(t, s, h // kv, forest_blocks.up(z, LANES) * q_nthz.dtype.itemsize)
     q = jnp.transpose(q_nthz.reshape(n, t, kv, h // kv, z), (0, 2, 3, 1, 4))
     q = _pad(q, 3, size.query)
     k, v = (_pad(jnp.moveaxis(x, 2, 1), 2, size.chunk) for x in (k_nskz, v_nskz))
     end = _pad(end_ns.astype(jnp.int32), 1, size.chunk)
 
     def local(q_nkrtz, k_nksz, v_nksz, end_ns):
-        steps = schedule(end_ns, q_nkrtz.shape[3], size)
+        steps = forest_blocks.schedule(end_ns, q_nkrtz.shape[3], size)
         return _attend(q_nkrtz, k_nksz, v_nksz, end_ns, steps, size, interpret)
 
     mesh = jax.sharding.get_abstract_mesh()
@@ -150,10 +84,6 @@ def attend(
         )
     out = local(q, k, v, end)[:, :, :, :t]
     return jnp.transpose(out, (0, 3, 1, 2, 4)).reshape(n, t, h, z)
-
-
-def _up(x: int, multiple: int) -> int:
-    return -(-x // multiple) * multiple
 
 
 def _pad(x: Array, axis: int, multiple: int) -> Array:
@@ -173,8 +103,8 @@ def _attend_forward(q_nkrtz, k_nksz, v_nksz, end_ns, steps, size, interpret):
 
 def _attend_backward(size, interpret, saved, dout_nkrtz):
     """dq, dk, dv; chunk after chunk of keys where there are several, dq summed in float32."""
-    q, k, v, end, steps, out, lse = saved
-    run = functools.partial(_backward, q, k, v, end, steps, out, lse, dout_nkrtz, size, interpret)
+    q, k = saved[:2]
+    run = functools.partial(_backward, saved, dout_nkrtz, size, interpret)
     chunks = k.shape[2] // size.chunk
     if chunks == 1:
         return *run(jnp.zeros(1, jnp.int32), q.dtype), None, None
@@ -200,20 +130,10 @@ def _forward(q_nkrtz, k_nksz, v_nksz, end_ns, steps, size, interpret):
     s, m = k_nksz.shape[2], r * size.query
     grid = (n, kv, t // size.query, s // size.chunk)
 
-    def chunk(n, i, c, fetch):
-        return fetch[(n * grid[2] + i) * grid[3] + c]
+    def chunk(n, k, i, c, *prefetched):
+        return prefetched[-1][(n * grid[2] + i) * grid[3] + c]
 
-    queries = pl.BlockSpec((None, None, r, size.query, z), lambda n, k, i, c, *_: (n, k, 0, i, 0))
-    keys = pl.BlockSpec(
-        (None, None, size.chunk, z), lambda n, k, i, c, *a: (n, k, chunk(n, i, c, a[-1]), 0)
-    )
-    ends = pl.BlockSpec(
-        (None, size.chunk // size.key, 1, size.key),
-        lambda n, k, i, c, *a: (n, chunk(n, i, c, a[-1]), 0, 0),
-    )
-    sums = pl.BlockSpec(
-        (None, None, None, m // LANES, LANES), lambda n, k, i, c, *_: (n, k, i, 0, 0)
-    )
+    queries, keys, ends, sums = _specs(m, r, z, size, chunk)
     return pl.pallas_call(
         functools.partial(_forward_kernel, size=size, scale=z**-0.5),
         grid_spec=pltpu.PrefetchScalarGridSpec(
@@ -236,17 +156,13 @@ def _forward(q_nkrtz, k_nksz, v_nksz, end_ns, steps, size, interpret):
     )(*steps, q_nkrtz, k_nksz, v_nksz, _by_block(end_ns, size))
 
 
-def _backward(q_nkrtz, k, v, end_ns, steps, out, lse, dout, size, interpret, c, dtype):
+def _backward(saved, dout_nkrtz, size, interpret, c, dtype):
     """dq (of `dtype`), dk and dv of chunk c [1] of the keys."""
+    q_nkrtz, k, v, end_ns, steps, out, lse = saved
     n, kv, r, t, z = q_nkrtz.shape
     m = r * size.query
     grid = (n, kv, t // size.query)
-    queries = pl.BlockSpec((None, None, r, size.query, z), lambda n, k, i, *_: (n, k, 0, i, 0))
-    keys = pl.BlockSpec((None, None, size.chunk, z), lambda n, k, i, c, *_: (n, k, c[0], 0))
-    ends = pl.BlockSpec(
-        (None, size.chunk // size.key, 1, size.key), lambda n, k, i, c, *_: (n, c[0], 0, 0)
-    )
-    sums = pl.BlockSpec((None, None, None, m // LANES, LANES), lambda n, k, i, *_: (n, k, i, 0, 0))
+    queries, keys, ends, sums = _specs(m, r, z, size, lambda *at: at[-1][0])
     made = pl.BlockSpec((None, None, size.chunk, z), lambda n, k, i, *_: (n, k, 0, 0))
     made_shape = jax.ShapeDtypeStruct((n, kv, size.chunk, z), k.dtype)
     rows = [(m, LANES), (m, LANES), (m, z), (size.chunk, z), (size.chunk, z)]
@@ -268,23 +184,35 @@ def _backward(q_nkrtz, k, v, end_ns, steps, out, lse, dout, size, interpret, c, 
         ),
         name="forest_backward",
         interpret=interpret,
-    )(c, *steps[:3], q_nkrtz, k, v, _by_block(end_ns, size), out, dout, lse)
+    )(*steps[:3], c, q_nkrtz, k, v, _by_block(end_ns, size), out, dout_nkrtz, lse)
 
 
-def _by_block(end_ns: Array, size: Sizes) -> Array:
+def _specs(m, r, z, size, chunk):
+    """Blocks of queries [r bq z], keys [chunk z], ends [chunk/bk 1 bk] and sums [M/128 128].
+
+    `chunk` takes the place in the grid and the prefetched arrays.
+    """
+    ends = (None, size.chunk // size.key, 1, size.key)
+    return (
+        pl.BlockSpec((None, None, r, size.query, z), lambda n, k, i, *_: (n, k, 0, i, 0)),
+        pl.BlockSpec((None, None, size.chunk, z), lambda n, k, *at: (n, k, chunk(n, k, *at), 0)),
+        pl.BlockSpec(ends, lambda n, *at: (n, chunk(n, *at), 0, 0)),
+        pl.BlockSpec((None, None, None, m // LANES, LANES), lambda n, k, i, *_: (n, k, i, 0, 0)),
+    )
+
+
+def _by_block(end_ns: Array, size: forest_blocks.Sizes) -> Array:
     """[n j 1 bk]: a block's ends are found by a leading index and lie in lanes."""
     return end_ns.reshape(end_ns.shape[0], -1, 1, size.key)
 
 
-def _forward_kernel(
-    block, part, live, _, q_ref, k_ref, v_ref, end_ref, o_ref, lse_ref, *scratch, size, scale
-):
+def _forward_kernel(block, part, live, _, *refs, size, scale):
     """One block of queries on one chunk of keys: flash attention's running softmax.
 
     top [M 128] the largest score so far (unscaled), total [M 128] the sum of exponentials over
     every 128th key (joined at the end: fewer sums across lanes), acc [M z] values by exponentials.
     """
-    top_ref, total_ref, acc_ref = scratch
+    q_ref, k_ref, v_ref, end_ref, o_ref, lse_ref, top_ref, total_ref, acc_ref = refs
     n, i, c = pl.program_id(0), pl.program_id(2), pl.program_id(3)
     at = (n * pl.num_programs(2) + i) * pl.num_programs(3) + c
     r, bq, z = q_ref.shape
@@ -334,15 +262,13 @@ def _forward_kernel(
         lse_ref[...] = jnp.where(total > 0, lse, 0.0)
 
 
-def _backward_kernel(
-    chunk, block, part, live, q_ref, k_ref, v_ref, end_ref, o_ref, do_ref, lse_ref, *rest, size,
-    scale, chunks,
-):  # fmt: skip
+def _backward_kernel(block, part, live, chunk, *refs, size, scale, chunks):
     """One block of queries on one chunk of keys; dk and dv [chunk z] are summed over the blocks.
 
     With p the softmax: dv = p' do, dp = do v', ds = p (dp - sum_z(do o)), dq = ds k, dk = ds' q.
     """
-    dq_ref, dk_ref, dv_ref, lse_col, do_o_col, dq_acc, dk_acc, dv_acc = rest
+    q_ref, k_ref, v_ref, end_ref, o_ref, do_ref, lse_ref, *made = refs
+    dq_ref, dk_ref, dv_ref, lse_col, do_o_col, dq_acc, dk_acc, dv_acc = made
     n, i, c = pl.program_id(0), pl.program_id(2), chunk[0]
     at = (n * pl.num_programs(2) + i) * chunks + c
     r, bq, z = q_ref.shape
@@ -388,14 +314,14 @@ def _visit(visit: Any, begin: Any, part: Array, live: Array) -> None:
     jax.lax.fori_loop(part, live, lambda x, _: visit(x, masked=False), None)
 
 
-def _keys(block, at, step, size: Sizes):
+def _keys(block, at, step, size: forest_blocks.Sizes):
     """The step's key block, and its rows in the chunk."""
     per = size.chunk // size.key
     b = block[at * per + step]
     return b, pl.ds(pl.multiple_of(b * size.key, size.key), size.key)
 
 
-def _mask(score_mb, end_1b, i, first_key, size: Sizes):
+def _mask(score_mb, end_1b, i, first_key, size: forest_blocks.Sizes):
     """Scores [M bk] less a huge number where k <= q < end[k] fails; the same for all r heads."""
     shape = (size.query, size.key)
     query = size.offset + i * size.query + jax.lax.broadcasted_iota(jnp.int32, shape, 0)

@@ -10,7 +10,7 @@ from jax.sharding import NamedSharding
 
 from pa_jax.core import mesh as meshes
 from pa_jax.core import sharding
-from pa_jax.models import forest_kernel
+from pa_jax.models import forest_blocks, forest_kernel
 from pa_jax.plan import topology
 
 needs_libtpu = pytest.mark.skipif(
@@ -105,8 +105,8 @@ def check(got, want, forward=1e-5, backward=1e-4):
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(forest_kernel, "KEY_BLOCK", 128)
-    monkeypatch.setattr(forest_kernel, "ROWS", 128)
+    monkeypatch.setattr(forest_blocks, "KEY_BLOCK", 128)
+    monkeypatch.setattr(forest_blocks, "ROWS", 128)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -122,9 +122,9 @@ def test_random_forests_equal_the_oracle(shape, request):
 
 
 def test_keys_in_several_chunks_equal_the_oracle(small_blocks, monkeypatch):
-    monkeypatch.setattr(forest_kernel, "CHUNK_BYTES", 256 * 128 * 4)
+    monkeypatch.setattr(forest_blocks, "CHUNK_BYTES", 256 * 128 * 4)
     t, s = 500, 700
-    assert forest_kernel.sizes(t, s, 2, 128 * 4).chunk == 256
+    assert forest_blocks.sizes(t, s, 2, 128 * 4).chunk == 256
     fast, slow, arrays = with_gradients(kernel), with_gradients(dense), inputs(3, t, s, 4, 2, 64)
     for seed in range(3):
         end = forests(seed, 3, s)
@@ -178,14 +178,14 @@ def test_blocks_that_nobody_sees_are_not_computed(small_blocks):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_schedule_holds_every_visible_pair_and_no_block_without_one(seed):
     t, s = 640, 896
-    size = forest_kernel.Sizes(query=128, key=64, chunk=256, offset=s - t)
+    size = forest_blocks.Sizes(query=128, key=64, chunk=256, offset=s - t)
     end = np.stack([forest(np.random.default_rng(9 + seed), s, f) for f in (s, 500)])
     end = np.pad(end, ((0, 0), (0, -s % 256)))
     see = np.zeros((2, t, end.shape[1]), bool)
     see[:, :, :s] = visible(end[:, :s], t)
     pairs = see.reshape(2, t // 128, 128, -1, 4, 64).transpose(0, 1, 3, 4, 2, 5)  # n i c b q k
     some, every = pairs.any((4, 5)), pairs.all((4, 5))
-    steps = forest_kernel.schedule(jnp.asarray(end), t, size)
+    steps = forest_blocks.schedule(jnp.asarray(end), t, size)
     block, (part, live, fetch) = (
         np.asarray(steps.block).reshape(some.shape),
         (np.asarray(x).reshape(some.shape[:3]) for x in steps[1:]),
