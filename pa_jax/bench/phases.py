@@ -95,6 +95,10 @@ class Prompts:
         of_prompts = self.rows.own.reshape(len(self.rows.root), -1).max(axis=1) + 1
         return int(np.maximum(of_prompts, self.rows.root).sum())
 
+    def of_paths(self, values: Array | np.ndarray) -> np.ndarray:
+        """What every branch has, [paths, ...] prompt by prompt."""
+        return np.asarray(values).reshape(len(self.order), -1)[self.order]
+
     def size(self) -> flops.Size:
         """Of the prefill."""
         pairs = flops.visible_pairs(list(self.rows.end), self.tokens)
@@ -159,7 +163,7 @@ def prefill(subject: Subject) -> Phase:
     one, two = together(subject), apart(subject)
 
     def difference(forests: Array, flat: Array) -> Mapping[str, float]:
-        return {"logit": _apart(np.repeat(forests, one.branches, axis=0), flat[two.order])}
+        return {"logit": _apart(one.of_paths(np.repeat(forests, one.branches, 0)), two.of_paths(flat))}
 
     tokens = subject.cfg.group * sum(map(len, subject.work.prompts))
     return Phase("prefill", side(one), side(two), difference, tokens)
@@ -192,9 +196,7 @@ def decode(subject: Subject) -> Phase:
     one, two = together(subject), apart(subject)
 
     def difference(forests: Array, flat: Array) -> Mapping[str, float]:
-        return {"logprob": _apart(*(
-            np.asarray(x).reshape(ids.shape)[p.order] for x, p in ((forests, one), (flat, two))
-        ))}  # fmt: skip
+        return {"logprob": _apart(one.of_paths(forests), two.of_paths(flat))}
 
     return Phase("decode", side(one), side(two), difference, work.paths * work.longest)
 
@@ -237,8 +239,8 @@ def rollout(subject: Subject) -> Phase:
     def difference(forests: decoding.Decoded, flat: decoding.Decoded) -> Mapping[str, float]:
         """Log-probs up to a branch's first other token; infinite where many branches have one."""
         (ids, logp), (ids_flat, logp_flat) = (
-            [np.asarray(x).reshape(work.paths, -1)[p.order] for x in (made.ids, made.logprobs)]
-            for made, p in ((forests, one), (flat, two))
+            (prompts.of_paths(made.ids), prompts.of_paths(made.logprobs))
+            for made, prompts in ((forests, one), (flat, two))
         )
         until = np.cumprod(ids == ids_flat, axis=-1).astype(bool)
         if until[..., -1].mean() < SAME_BRANCHES:
@@ -399,9 +401,8 @@ def _of_paths(packed: forest.Packed, values: Sequence[Array]) -> np.ndarray:
     return np.concatenate([of_row[row][place] for tree in packed.places for row, place in tree])
 
 
-def _apart(one: Array, two: Array) -> float:
-    one, two = (np.asarray(x, np.float32) for x in (one, two))
-    return float(np.abs(one - two.reshape(one.shape)).max())
+def _apart(one: np.ndarray, two: np.ndarray) -> float:
+    return float(np.abs(one.astype(np.float32) - two.astype(np.float32)).max())
 
 
 def _padded(completions: Sequence[Sequence[Sequence[int]]], width: int) -> np.ndarray:

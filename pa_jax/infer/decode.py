@@ -21,7 +21,7 @@ from pa_jax.infer import sampling
 from pa_jax.models import attention, decoder
 from pa_jax.models.config import DecoderConfig
 
-KV = tuple[Float[Array, "*b k z s"], Float[Array, "*b k s z"]]
+KV = tuple[Float[Array, "..."], Float[Array, "..."]]  # keys [.., k, z, s], values [.., k, s, z]
 
 
 @jax.tree_util.register_dataclass

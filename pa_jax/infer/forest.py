@@ -11,6 +11,7 @@ two paths are one place: equal candidates are scored once, without anybody's doi
 """
 
 import bisect
+import collections
 import dataclasses
 from collections.abc import Sequence
 
@@ -174,13 +175,19 @@ class _Unit(_Sorted):
 
 
 def pack(
-    trees: Sequence[Sequence[Path]], lengths: Sequence[int] = LENGTHS, *, key: str = "lengths"
+    trees: Sequence[Sequence[Path]],
+    lengths: Sequence[int] = LENGTHS,
+    *,
+    even: bool = False,
+    shards: int = 1,
+    key: str = "lengths",
 ) -> Packed:
     """Trees in rows of the given lengths, several a row where they fit.
 
     A tree's paths should share their beginning; they stay together unless they fill more than one
-    row. Of the lengths, the one is filled that leaves the least padding, the last row aside, which
-    takes the smallest that holds it. `key` names the config key in the message for a path that is
+    row. Of the lengths, the one is filled that takes the fewest slots, where `shards` rows of one
+    length go through a model at a time; then each row takes the smallest that holds it, or all the
+    same where they are to be `even`. `key` names the config key in the message for a path that is
     longer than all.
     """
     best: tuple[int, list[_Row], list[int]] = 0, [], []
@@ -188,8 +195,9 @@ def pack(
     least = fit(longest, lengths, what=f"a path (see {key})")
     for room in sorted(n for n in lengths if n >= least):
         rows = _filled(_units(trees, room), room)
-        took = [fit(row.used, lengths, what="row") for row in rows]
-        cost = sum(took) + CALL * len(took)
+        took = [room if even else fit(row.used, lengths, what="row") for row in rows]
+        of_length = collections.Counter(took).items()
+        cost = sum(-(-count // shards) * (length + CALL) for length, count in of_length)
         if not best[0] or cost <= best[0]:
             best = cost, rows, took
         if len(rows) == 1:
@@ -286,9 +294,9 @@ def _emitted(
     return Forest(made.ids, made.end, made.position, at, token, np.array(len(wanted), np.int32)), made.used
 
 
-def stacked(rows: Sequence[Forest], count: int) -> Forest:
-    """Rows of one length as [count, t], empty ones behind."""
-    length = rows[0].ids.shape[-1]
+def stacked(rows: Sequence[Forest], count: int, *, length: int | None = None) -> Forest:
+    """Rows of one length as [count, t], empty ones behind; `length` where there may be none."""
+    length = length or rows[0].ids.shape[-1]
     zero = np.zeros(length, np.int32)
     empty = Forest(zero, np.arange(1, length + 1, dtype=np.int32), zero, zero, zero, np.array(0, np.int32))
     rows = [*rows, *[empty] * (count - len(rows))]

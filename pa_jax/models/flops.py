@@ -44,6 +44,10 @@ class Flops:
     def total(self) -> float:
         return self.blocks + self.attention + self.head
 
+    def over(self, count: int) -> "Flops":
+        """A part of so many equal ones."""
+        return Flops(self.blocks / count, self.attention / count, self.head / count)
+
 
 def parameters(cfg: DecoderConfig) -> int:
     """Stored parameters: all experts, tied embeddings once."""
@@ -65,7 +69,7 @@ def _attention_weights(cfg: DecoderConfig) -> int:
     return 2 * cfg.width * cfg.head_dim * (cfg.heads + cfg.kv_heads)
 
 
-def visible_pairs(ends: Sequence[Int[np.ndarray, " t"]], tokens: int) -> int:
+def visible_pairs(ends: Sequence[Int[np.ndarray, "..."]], tokens: int) -> int:
     """(query, key) pairs of rows of which so many slots hold tokens.
 
     Key k is seen by the queries from k to end[k] - 1; padding by itself, which counts nothing.
@@ -88,16 +92,17 @@ def forward(cfg: DecoderConfig, size: Size) -> Flops:
     )
 
 
-def train(ahead: Flops, *, remat: str) -> Flops:
-    """Forward and backward of scored rows.
+def train(ahead: Flops, *, remat: str, frozen: bool = False) -> Flops:
+    """Forward and backward of scored rows; `frozen`: of adapters alone, which are left out.
 
-    Backward is two products for each one forward; attention's is five for two, as its scores are
-    not kept (models/attention.py). Under remat `full` a layer's forward pass is repeated, the
-    output projection always (infer/logprobs.py).
+    Backward is one product for the states and one for the weights that train for each one forward.
+    Attention's is five for two, as its scores are not kept (models/attention.py). Under remat
+    `full` a layer's forward pass is repeated. The output projection is repeated where it trains;
+    where it is frozen, its gradient is computed ahead (infer/logprobs.py).
     """
     again = 1 if remat == "full" else 0
     return Flops(
-        blocks=ahead.blocks * (3 + again),
+        blocks=ahead.blocks * ((2 if frozen else 3) + again),
         attention=ahead.attention * (3.5 + again),
-        head=ahead.head * 4,
+        head=ahead.head * (2 if frozen else 4),
     )
