@@ -56,6 +56,17 @@ def mesh(preset: str) -> ml_collections.ConfigDict:
     )
 
 
+def lengths(preset: str) -> tuple[int, ...]:
+    """Tokens of the rows into which sequences are packed: few, for each compiles its programs.
+
+    A row holds many sequences, what they begin with alike once; the longest row is also the
+    longest sequence. On a chip one row goes through the model at a time.
+    """
+    if preset in ("tiny", "smollm2"):
+        return (128, 256, 512, 1280)
+    return (256, 512, 1024, 2048, 4096)
+
+
 def data(preset: str) -> ml_collections.ConfigDict:
     """Episodes: built-in synthetic users, or a folder of real data by --config.data.source."""
     small = preset == "tiny"

@@ -19,12 +19,12 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
     # PrefEval's noise takes 4,628 of SmolLM2's tokens for 10 pairs; of Qwen3's 10,933 for 30,
     # 24,429 for 70 and 106,200 for 300. What is longer loses its oldest messages, and is counted.
-    trunks = (256, 512, 1024) if small else (256, 512, 1024, 2048, 4096, 8192, 16384)
+    lengths = (256, 512, 1024) if small else (256, 512, 1024, 2048, 4096, 8192, 16384)
     if preset == "qwen3-4b":  # the others have one chip
-        trunks += (32768, 65536, 131072)
+        lengths += (32768, 65536, 131072)
     if laptop and not small:  # on a CPU padding costs its full price
-        trunks = (64, 96, 128, 160, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536)
-        trunks += (1792, 2048, 2304, 2560, 3072, 3584, 4096, 4608, 5120, 6144)
+        lengths = (64, 128, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 1792, 2048, 2560)
+        lengths += (3072, 3584, 4096, 4608, 5120, 5632, 6144, 8192, 16384)
     c = ml_collections.ConfigDict()
     c.job = "eval"
     c.seed = 0  # of items, users and draws
@@ -41,10 +41,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.systems = ("zero_shot", "reminder", "cot", "retrieval", "memory_bank", "oracle")
     c.baseline = "zero_shot"  # the system that the others are compared with
     c.retry_failed = False  # judge anew what got no verdict in an earlier start
-    c.speaker = {
-        "rows": 4 if small else 16,  # trees of chats a call
-        "tokens": 4096 if small else 65536,  # a call, padding included
-        "trunks": trunks,  # padded lengths of what chats share; the largest is the window
+    c.lengths = lengths  # of rows that hold one dialogue or many; the largest is the window, too
+    c.chat_model = {
+        "rows": 4 if small else 48,  # replies that are written at once, at most
         "max_new_tokens": 8 if small else 64 if laptop else 300,
     }
     c.judge = {

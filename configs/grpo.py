@@ -24,6 +24,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.seed = 0  # of data order, rollouts and fresh adapters
     c.model = common.model(preset)
     c.mesh = common.mesh(preset)
+    c.lengths = common.lengths(preset)
     c.data = common.data(preset)
     c.prompt = common.prompt(preset)
     c.rollout = {
@@ -34,8 +35,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "temperature": 1.0,  # of rollouts, and of the log-probs they are compared with
         "top_k": 0,  # 0 is off
         "top_p": 1.0,  # 1 is off
-        "buckets": (512, 768) if small else (192, 256) if laptop else (256, 512, 1024),
-        "slots": (12,) if small else (24,) if laptop else (32, 64),
+        "prompt_tokens": 768 if small else 256 if laptop else 1024,  # longer ones are skipped
     }
     c.judge = {
         "kind": "likelihood" if laptop else "verbal",  # likelihood | verbal | reference | remote
@@ -43,7 +43,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "source": "" if laptop or chip else "hf:Qwen/Qwen3-30B-A3B-Instruct-2507",
         "dtype": "bfloat16",  # of a judge with weights of its own
         "int8": False,  # weights of such a judge
-        "rows": 2 if chip else 4,  # groups at a time
         "remote": common.remote(),
     }
     c.reward = {
@@ -62,8 +61,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "beta": 0.04,  # weight of the KL to the reference
     }
     c.optim = common.optim(1e-5 if laptop or preset == "qwen3-4b-lora" else 1e-6)
-    # Prompts a forward and backward pass; where all go in one, no sum of gradients is kept.
-    c.micro = {"qwen3-0.6b": 4, "qwen3-4b-lora": 2, "qwen3-4b": 16}.get(preset, 1)
     c.train = {
         "steps": 6 if small else 16 if laptop else 500,
         "save_every": 2 if small else 8 if laptop else 50,

@@ -39,7 +39,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.ways = ("turns", "full_history")  # ... turn by turn, and reading all at once
     c.full_history = {
         "rows": 2 if small else 4,  # users at a time
-        "buckets": (1024,) if small else (2048, 3072, 4096),  # prompt tokens; beyond: left out
+        "lengths": (1024,) if small else (2048, 3072, 4096),  # prompt tokens; beyond: left out
         "max_new_tokens": 16 if small else 384,  # of the list of preferences
     }
     c.drift = 0  # changes of preference to look at

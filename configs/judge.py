@@ -23,6 +23,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.split = "heldout"  # train | heldout | all
     c.kinds = ("likelihood", "verbal", "reference")  # and remote
     c.episodes = 8 if small else 200  # items: an episode, right and spoilt snippets of it
+    c.lengths = common.lengths(preset)
     c.rows = 4  # groups at a time
     c.bias = 4 if small else 40  # episodes of the bias checks, 0: none
     c.prompt = common.prompt(preset)  # of the snippets that the model writes for self-preference

@@ -12,19 +12,16 @@ from configs import common
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
     preset = common.check(preset, common.PRESETS)
     small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
-    chip = preset in ("qwen3-0.6b", "qwen3-4b-lora")  # one of 16 GB; else a slice
     c = ml_collections.ConfigDict()
     c.job = "sft"
     c.seed = 0  # of data order and fresh adapters
     c.model = common.model(preset)
     c.mesh = common.mesh(preset)
+    c.lengths = common.lengths(preset)
     c.data = common.data(preset)
     c.prompt = common.prompt(preset)
     c.rows = 8 if laptop else 64  # episodes an update
-    c.micro = 2 if laptop or chip else 16  # episodes a forward and backward pass
-    # allowed padded prompt lengths
-    c.buckets = (512, 768) if small else (192, 256) if laptop else (256, 512, 1024)
-    c.slots = (64, 128)  # allowed padded lengths of gold snippets
+    c.prompt_tokens = 768 if small else 256 if laptop else 1024  # longer ones are skipped
     c.optim = common.optim(2e-5 if laptop else 1e-4 if preset == "qwen3-4b-lora" else 5e-6)
     c.train = {
         "steps": 6 if small else 60 if laptop else 500,

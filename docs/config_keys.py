@@ -16,7 +16,7 @@ from pa_jax.agent import answering, inferencer, placing, proactive, responder
 from pa_jax.bench import work
 from pa_jax.data import source
 from pa_jax.dialogue import prompts
-from pa_jax.evaluate import speaker, systems
+from pa_jax.evaluate import chat_model, systems
 from pa_jax.evaluate.benchmarks import aloe, prefeval_data, recall, single_turn
 from pa_jax.infer import live
 from pa_jax.jobs import configs, setup
@@ -47,7 +47,7 @@ KINDS = {  # a section's last name -> what documents its keys
     "reward": advantage.RewardConfig,
     "rollout": learner.RolloutConfig,
     "single_turn": single_turn.SingleTurnConfig,
-    "speaker": speaker.SpeakerConfig,
+    "chat_model": chat_model.ChatConfig,
     "system": systems.SystemConfig,
     "train": loop.LoopConfig,
     "unseen": recall.RecallConfig,

@@ -81,7 +81,7 @@ class Prompts:
     """All prompts as rows to be prefilled at once, with the branches of each.
 
     branches  completions of a prompt; flat, each prompt stands there once for each of them
-    order     of the paths, prompt by prompt, among the prefilled prompts' branches
+    order     where each path's branch stands among all, prompt by prompt
     """
 
     rows: decoding.Prompts
@@ -89,27 +89,24 @@ class Prompts:
     branches: int
     order: Int[np.ndarray, " b"]
 
-    @property
-    def tokens(self) -> int:
-        """Slots that hold tokens: in every row the first ones."""
-        of_prompts = self.rows.own.reshape(len(self.rows.root), -1).max(axis=1) + 1
-        return int(np.maximum(of_prompts, self.rows.root).sum())
-
     def of_paths(self, values: Array | np.ndarray) -> np.ndarray:
         """What every branch has, [paths, ...] prompt by prompt."""
         return np.asarray(values).reshape(len(self.order), -1)[self.order]
 
     def size(self) -> flops.Size:
-        """Of the prefill."""
-        pairs = flops.visible_pairs(list(self.rows.end), self.tokens)
-        return flops.Size(self.tokens, pairs, self.rows.length.size)
+        """Of the prefill: in every row the first slots hold tokens."""
+        used = self.rows.own.reshape(len(self.rows.own), -1).max(axis=1) + 1
+        tokens = int(np.maximum(used, self.rows.root.max(axis=1)).sum())
+        pairs = flops.visible_pairs(list(self.rows.end), tokens)
+        return flops.Size(tokens, pairs, self.rows.length.size)
 
 
 def together(subject: Subject) -> Prompts:
     """The prompts in one row, common beginnings once."""
-    n, g = subject.cfg.prompts, subject.cfg.group
-    rows, root = sampler.packed(subject.work.prompts, n, key="bench.prompts")
-    return Prompts(rows, root, g, np.arange(n * g))
+    g = subject.cfg.group
+    rows, root, places = sampler.packed(subject.work.prompts, key="bench.prompts")
+    order = np.argsort(places)[:, None] * g + np.arange(g)
+    return Prompts(rows, root, g, order.reshape(-1))
 
 
 def apart(subject: Subject) -> Prompts:
@@ -117,9 +114,9 @@ def apart(subject: Subject) -> Prompts:
     n, g = subject.cfg.prompts, subject.cfg.group
     unlike = works.Apart(subject.model.vocab)
     copies = [unlike.ids(prompt) for _ in range(g) for prompt in subject.work.prompts]
-    rows, root = sampler.packed(copies, n, shards=g, key="bench.prompts")
+    rows, root, places = sampler.packed(copies, shards=g, key="bench.prompts")
     rows = dataclasses.replace(rows, ids=rows.ids % subject.model.vocab)
-    return Prompts(rows, root, 1, np.arange(g * n).reshape(g, n).T.reshape(-1))
+    return Prompts(rows, root, 1, np.argsort(places).reshape(g, n).T.reshape(-1))
 
 
 @functools.partial(jax.jit, static_argnames=("graph", "root"))
@@ -163,7 +160,9 @@ def prefill(subject: Subject) -> Phase:
     one, two = together(subject), apart(subject)
 
     def difference(forests: Array, flat: Array) -> Mapping[str, float]:
-        return {"logit": _apart(one.of_paths(np.repeat(forests, one.branches, 0)), two.of_paths(flat))}
+        return {
+            "logit": _apart(one.of_paths(np.repeat(forests, one.branches, 0)), two.of_paths(flat))
+        }
 
     tokens = subject.cfg.group * sum(map(len, subject.work.prompts))
     return Phase("prefill", side(one), side(two), difference, tokens)

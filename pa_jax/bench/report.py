@@ -16,8 +16,8 @@ matplotlib.use("Agg")
 
 HEAD = (
     f"{'phase':9} {'forest s':>8} {'flat s':>8} {'ratio':>7} {'wanted':>7} {'forest tok/s':>12} "
-    f"{'flat tok/s':>11} {'forest TFLOP':>12} {'flat TFLOP':>11} {'GFLOP/s f/f':>12} {'fill f/f':>9} "
-    f"{'rows f/f':>9} {'compile f/f s':>14}  largest difference (allowed)"
+    f"{'flat tok/s':>11} {'forest TFLOP':>12} {'flat TFLOP':>11} {'GFLOP/s f/f':>12} "
+    f"{'fill f/f':>9} {'rows f/f':>9} {'compile f/f s':>14}  largest difference (allowed)"
 )
 
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from pa_jax.core import keys
-from pa_jax.infer import forest, sampler
+from pa_jax.infer import forest
 
 LONGEST = 4  # times the mean: no length is drawn beyond
 
@@ -151,7 +151,9 @@ def flat(
     """Every path as a tree of its own, several a row where they fit, nothing shared."""
     apart = Apart(vocab)
     alone = [
-        [dataclasses.replace(path, ids=tuple(apart.ids(path.ids)))] for tree in trees for path in tree
+        [dataclasses.replace(path, ids=tuple(apart.ids(path.ids)))]
+        for tree in trees
+        for path in tree
     ]
     packed = forest.pack(alone, lengths, key="bench.lengths")
     return dataclasses.replace(packed, rows=[apart.back(row) for row in packed.rows])

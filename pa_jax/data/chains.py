@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import grain
-import numpy as np
-from absl import logging
 
 from pa_jax.data import episodes as episodes_lib
 from pa_jax.data import pipeline
@@ -41,7 +39,7 @@ class Written:
 
 @dataclasses.dataclass(frozen=True)
 class ChainConfig:
-    """plan        rows, buckets and seed as in any pipeline
+    """plan        rows, prompt_tokens and seed as in any pipeline
     share       of the dialogues that go by the policy's own snippets, the others by gold
     keep_empty  whether turns that show no preference are walked; left out, they teach nothing
     """
@@ -96,29 +94,22 @@ class Chains(Iterator[pipeline.Batch]):
         order = grain.MapDataset.source(range(len(self._places)))
         self._order = order.shuffle(seed=pipeline.order_seed(cfg.plan.seed)).repeat()
         self._begun = 0  # positions of the order that lanes took
-        self._skipped = 0
+        self._skipped = pipeline.Skipped(cfg.plan.prompt_tokens)
         self._pending: list[int] = []  # turns of the last batch, by lane, until they are heard
         self._lanes = [self._open() for _ in range(cfg.plan.rows)]
 
     @property
     def skipped(self) -> int:
-        """Turns whose prompt is longer than the largest bucket; they teach nothing."""
-        return self._skipped
+        """Turns whose prompt is longer than prompt_tokens; they teach nothing."""
+        return self._skipped.count
 
     def __next__(self) -> pipeline.Batch:
         if self._pending:
             raise RuntimeError("the last batch was not heard; call heard() before the next one.")
         ready = [self._advance(k) for k in range(len(self._lanes))]
-        longest = max(len(ids) for _, ids in ready)
-        bucket = next(b for b in self._cfg.plan.buckets if b >= longest)
-        prompt_ids = np.zeros((len(ready), bucket), np.int32)
-        for row, (_, ids) in enumerate(ready):
-            prompt_ids[row, : len(ids)] = ids
         self._pending = [lane.turn - 1 for lane in self._lanes]
         return pipeline.Batch(
-            episodes=tuple(episode for episode, _ in ready),
-            prompt_ids=prompt_ids,
-            prompt_len=np.array([len(ids) for _, ids in ready], np.int32),
+            tuple(episode for episode, _ in ready), tuple(tuple(ids) for _, ids in ready)
         )
 
     def heard(self, written: Sequence[Written]) -> None:
@@ -139,7 +130,7 @@ class Chains(Iterator[pipeline.Batch]):
             }
             for lane in self._lanes
         ]
-        found = {"begun": self._begun, "skipped": self._skipped, "lanes": lanes}
+        found = {"begun": self._begun, "skipped": self.skipped, "lanes": lanes}
         return {"stream": self._stream()} | found
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -150,7 +141,8 @@ class Chains(Iterator[pipeline.Batch]):
                 f"{self._stream()}; they must be equal to go on. Restore data, batch and seed "
                 "settings, or start a new work directory."
             )
-        self._begun, self._skipped, self._pending = state["begun"], state["skipped"], []
+        self._begun, self._skipped.count = state["begun"], state["skipped"]
+        self._pending = []
         self._lanes = []
         for saved in state["lanes"]:
             lane = self._lane(saved["position"])
@@ -163,9 +155,7 @@ class Chains(Iterator[pipeline.Batch]):
         cfg = self._cfg
         return {
             "dialogues": len(self._places),
-            "rows": cfg.plan.rows,
-            "buckets": list(cfg.plan.buckets),
-            "seed": cfg.plan.seed,
+            **dataclasses.asdict(cfg.plan),
             "share": cfg.share,
             "keep_empty": cfg.keep_empty,
         }
@@ -195,26 +185,15 @@ class Chains(Iterator[pipeline.Batch]):
                 if lane.memory is not None:
                     episode = dataclasses.replace(episode, profile=lane.memory.statements())
                 ids = self._encode(episode)
-                if len(ids) <= self._cfg.plan.buckets[-1]:
+                if len(ids) <= self._cfg.plan.prompt_tokens:
                     return episode, ids
-                self._skip(episode, len(ids))
+                self._skipped.add(episode, len(ids))
             self._lanes[k] = self._open()
         raise ValueError(
             f"None of {len(self._places)} dialogues has a turn to train on: each is longer than "
-            f"the largest bucket, {self._cfg.plan.buckets[-1]} tokens, or shows no preference. Add "
-            "a larger bucket, or set data.keep_empty=True."
+            f"prompt_tokens={self._cfg.plan.prompt_tokens}, or shows no preference. Raise it, or "
+            "set data.keep_empty=True."
         )
-
-    def _skip(self, episode: schema.Episode, length: int) -> None:
-        self._skipped += 1
-        if self._skipped & (self._skipped - 1) == 0:  # 1, 2, 4, 8, ...: seen, yet never a flood
-            logging.warning(
-                "Skipped %s: its prompt has %d tokens, the largest bucket holds %d (%d so far).",
-                episode.id,
-                length,
-                self._cfg.plan.buckets[-1],
-                self._skipped,
-            )
 
 
 def _drawn(seed: int, position: int) -> float:

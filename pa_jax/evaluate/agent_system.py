@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from pa_jax.agent import declining, inferencer, proactive
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import speaker, systems
+from pa_jax.evaluate import chat_model, systems
 from pa_jax.profile import decay, facts, update
 
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -30,7 +30,9 @@ class PersonalAgent:
 
     def __init__(self, cfg: inferencer.InferConfig, ask: proactive.AskConfig):
         self.cfg, self.ask = cfg, ask
-        self._made: tuple[speaker.Speaker, inferencer.Inferencer, proactive.Proactive] | None = None
+        self._made: (
+            tuple[chat_model.ChatModel, inferencer.Inferencer, proactive.Proactive] | None
+        ) = None
         self._known: dict[str, tuple[Profile, Counts]] = {"": NOTHING}
         self._asked: dict[str, float] = {}  # questions by request
 
@@ -45,7 +47,7 @@ class PersonalAgent:
     def prompts(
         self,
         requests: Sequence[systems.Request],
-        model: speaker.Speaker,
+        model: chat_model.ChatModel,
         cfg: systems.SystemConfig,
     ) -> list[systems.Chat]:
         """The profile in the system message, the last messages of the session, the question."""
@@ -58,7 +60,7 @@ class PersonalAgent:
     def asked_prompts(
         self,
         requests: Sequence[systems.Request],
-        model: speaker.Speaker,
+        model: chat_model.ChatModel,
         cfg: systems.SystemConfig,
     ) -> list[systems.Chat]:
         """The same after the user's answers: the request comes again behind each answer."""
@@ -77,13 +79,13 @@ class PersonalAgent:
         return self.prompts(last, model, cfg)
 
     def asked_figures(
-        self, request: systems.Request, model: speaker.Speaker, cfg: systems.SystemConfig
+        self, request: systems.Request, model: chat_model.ChatModel, cfg: systems.SystemConfig
     ) -> dict[str, float]:
         """Those of `figures`, before the questions; and how many there were."""
         return self.figures(request, model, cfg) | {"questions": self._asked.get(request.id, 0.0)}
 
     def figures(
-        self, request: systems.Request, model: speaker.Speaker, cfg: systems.SystemConfig
+        self, request: systems.Request, model: chat_model.ChatModel, cfg: systems.SystemConfig
     ) -> dict[str, float]:
         """Stability of the profile at the request.
 
@@ -104,7 +106,7 @@ class PersonalAgent:
     def profiles(
         self,
         requests: Sequence[systems.Request],
-        model: speaker.Speaker,
+        model: chat_model.ChatModel,
         cfg: systems.SystemConfig,
     ) -> list[tuple[Profile, Counts]]:
         """What is held after each request's history, and what happened on the way."""
@@ -149,7 +151,9 @@ class PersonalAgent:
             )
             self._known[step.name] = (done.facts, counts)
 
-    def _parts(self, model: speaker.Speaker) -> tuple[inferencer.Inferencer, proactive.Proactive]:
+    def _parts(
+        self, model: chat_model.ChatModel
+    ) -> tuple[inferencer.Inferencer, proactive.Proactive]:
         if self._made is None or self._made[0] is not model:
             infers = inferencer.Inferencer(model.model, self.cfg, mesh=model.mesh)
             decides = proactive.Proactive(model.model, self.ask, mesh=model.mesh)

@@ -20,7 +20,7 @@ from pa_jax.agent import declining, proactive, responder
 from pa_jax.core import keys
 from pa_jax.data import requests
 from pa_jax.evaluate import asking_users, metrics
-from pa_jax.infer import engine
+from pa_jax.infer import sampler as samplers
 from pa_jax.judge import reference
 from pa_jax.profile import facts, taxonomy, update
 
@@ -236,7 +236,7 @@ def second_questions(
 
 
 def agreement(
-    sampler: engine.Engine, answers: Sequence[Answered], *, max_new_tokens: int
+    sampler: samplers.Sampler, answers: Sequence[Answered], *, max_new_tokens: int
 ) -> list[float]:
     """Of greedy replies, the reference judge's completeness: gold's content words that they say."""
     answers = [answer for answer in answers if answer.gold]

@@ -6,10 +6,12 @@ be. What one prompt cannot hold of the dialogue is left out, the oldest turns fi
 
 from collections.abc import Sequence
 
-from pa_jax.agent import batches, inferencer
+from pa_jax.agent import inferencer
 from pa_jax.agent import statements as wordings
+from pa_jax.core import keys
 from pa_jax.dialogue import schema, template
 from pa_jax.evaluate import talks
+from pa_jax.infer import sampler as samplers
 from pa_jax.profile import facts, update, wording
 
 _SYSTEM = "You note the preferences that a user's messages show."
@@ -27,19 +29,27 @@ class FullHistory:
     def __init__(
         self,
         agent: inferencer.Inferencer,
-        writes: batches.Writes,
+        sampler: samplers.Sampler,
         *,
         prompt_tokens: int,
         max_new_tokens: int,
     ):
-        """`agent` places, and its limits cut the messages; `writes` decodes."""
-        self.agent, self.writes = agent, writes
+        """`agent` places, and its limits cut the messages; `sampler` decodes."""
+        self.agent, self.sampler = agent, sampler
         self.prompt_tokens, self.max_new_tokens = prompt_tokens, max_new_tokens
 
     def texts(self, people: Sequence[talks.Talk]) -> list[str]:
         """What the model writes about each user."""
         prompts = [self.prompt(talk) for talk in people]
-        return self.writes.greedy(prompts, max_new_tokens=self.max_new_tokens, seed=0).texts
+        done = self.sampler.generate(
+            prompts,
+            n=1,
+            max_new_tokens=self.max_new_tokens,
+            temperature=0.0,
+            seed=0,
+            stream=keys.Stream.GENERATE,
+        )
+        return [text for (text,) in done.texts]
 
     def profiles(self, people: Sequence[talks.Talk], texts: Sequence[str]) -> list[talks.Profile]:
         """The facts of each text."""

@@ -13,7 +13,7 @@ import numpy as np
 from pa_jax.core import keys
 from pa_jax.dialogue import schema
 from pa_jax.evaluate import metrics
-from pa_jax.infer import engine
+from pa_jax.infer import sampler as samplers
 from pa_jax.judge import asking, reference, rubric
 
 
@@ -31,7 +31,7 @@ class Record:
 
 
 def run(
-    sampler: engine.Engine,
+    sampler: samplers.Sampler,
     episodes: Sequence[schema.Episode],
     prompts: Sequence[Sequence[int]],
     *,

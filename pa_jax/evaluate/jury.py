@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import speaker
+from pa_jax.evaluate import chat_model
 
 Chat = Sequence[schema.Message]
 Questions = Mapping[str, Chat]  # one reply's questions by name, each a whole chat
@@ -26,7 +26,7 @@ class ByLabels:
     The questions about one reply share their beginning and go in as one tree.
     """
 
-    def __init__(self, model: speaker.Speaker):
+    def __init__(self, model: chat_model.ChatModel):
         self.model = model
 
     def ask(

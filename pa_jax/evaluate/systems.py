@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from pa_jax.dialogue import prompts, schema, snippet
-from pa_jax.evaluate import asking_users, memory, speaker
+from pa_jax.evaluate import asking_users, chat_model, memory
 from pa_jax.profile import render
 
 Chat = tuple[schema.Message, ...]
@@ -77,9 +77,9 @@ class SystemConfig:
     prompt: prompts.PromptConfig
 
 
-Prompts = Callable[[Sequence[Request], speaker.Speaker, SystemConfig], list[Chat]]
-Figures = Callable[[Request, speaker.Speaker, SystemConfig], dict[str, float]]
-Reply = Callable[[Sequence[Request], speaker.Speaker, SystemConfig], list[speaker.Said]]
+Prompts = Callable[[Sequence[Request], chat_model.ChatModel, SystemConfig], list[Chat]]
+Figures = Callable[[Request, chat_model.ChatModel, SystemConfig], dict[str, float]]
+Reply = Callable[[Sequence[Request], chat_model.ChatModel, SystemConfig], list[chat_model.Reply]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,8 +97,8 @@ class System:
 
 
 def answer(
-    system: System, requests: Sequence[Request], model: speaker.Speaker, cfg: SystemConfig
-) -> list[speaker.Said]:
+    system: System, requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[chat_model.Reply]:
     """The system's replies, in order."""
     if system.reply is not None:
         return system.reply(requests, model, cfg)
@@ -108,9 +108,9 @@ def answer(
 def answers(
     chosen: Mapping[str, System],
     requests: Sequence[Request],
-    model: speaker.Speaker,
+    model: chat_model.ChatModel,
     cfg: SystemConfig,
-) -> dict[str, list[speaker.Said]]:
+) -> dict[str, list[chat_model.Reply]]:
     """Every system's replies, in order.
 
     The chats go to the model together: what systems show alike of a dialogue is computed once.

@@ -1,8 +1,9 @@
 """Completions token by token: prompts prefilled as a forest, branches behind their own paths.
 
-What the prompts of a row have in common, instructions or a dialogue, is computed once (`prefill`)
-and stays one piece of keys, which all branches of the row read; what a prompt adds is a second
-piece, read by its own branches; a branch's tokens are the third.
+What the prompts of a row begin with, instructions or more or less of a dialogue, is computed once
+(`prefill`) and stays one piece of keys, of which all branches of the row see what their prompt
+begins with; what a prompt adds is a second piece, read by its own branches; a branch's tokens are
+the third.
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ from pa_jax.infer import sampling
 from pa_jax.models import attention, decoder
 from pa_jax.models.config import DecoderConfig
 
-KV = tuple[Float[Array, "..."], Float[Array, "..."]]  # keys [.., k, z, s], values [.., k, s, z]
+KV = tuple[Float[Array, "... k z _"], Float[Array, "... k _ z"]]
 
 
 @jax.tree_util.register_dataclass
@@ -38,10 +39,10 @@ class Decoded:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Prompts:
-    """Rows of m prompts each, packed; all have the row's first `root` tokens in common.
+    """Rows of m prompts each, packed; the first prompt of a row stands in its first slots.
 
     ids, end, position  as of forest.Forest
-    root                tokens in common, at least 0 and less than each prompt has
+    root                how many of the row's first tokens each prompt begins with, less than it has
     own                 slots of each prompt's further tokens, 0 behind the last
     length              how many those are; 0: no prompt
     """
@@ -49,7 +50,7 @@ class Prompts:
     ids: Int[Array | np.ndarray, "r t"]
     end: Int[Array | np.ndarray, "r t"]
     position: Int[Array | np.ndarray, "r t"]
-    root: Int[Array | np.ndarray, " r"]
+    root: Int[Array | np.ndarray, "r m"]
     own: Int[Array | np.ndarray, "r m p"]
     length: Int[Array | np.ndarray, "r m"]
 
@@ -62,15 +63,15 @@ class Context:
     own     keys and values of each prompt, stacked over layers; or a list, a pair a layer
     length  how many of them are real
     start   position of each prompt's first new token
-    root    the same as `own` of what m prompts share, None where they share nothing
-    shared  how many of those are real
+    root    the same as `own` of a row's first slots, None where they are not kept apart
+    shared  how many of those each prompt begins with
     """
 
     own: KV | list[KV]
     length: Int[Array, " n"]
     start: Int[Array, " n"]
     root: KV | list[KV] | None = None
-    shared: Int[Array, " r"] | None = None
+    shared: Int[Array, " n"] | None = None
 
 
 def prefill(
@@ -78,7 +79,7 @@ def prefill(
 ) -> tuple[Float[Array, "n v"], Context]:
     """Logits after each prompt's last token, and the keys and values of all.
 
-    `root` slots hold what the prompts of any row have in common; 0: it is not kept apart.
+    `root` first slots of each row hold what its prompts begin with; 0: it is not kept apart.
     """
     passed = model.on_rows(prompts.ids, prompts.end, prompts.position, keep=True)
     (r, m, p), layers = prompts.own.shape, model.cfg.layers
@@ -95,9 +96,9 @@ def prefill(
     context = Context(
         attention.cached(*map(own, passed.kept)),
         length,
-        jnp.repeat(prompts.root, m) + length,
+        prompts.root.reshape(-1) + length,
         attention.cached(*(x[:, :, :root] for x in passed.kept)) if root else None,
-        prompts.root if root else None,
+        prompts.root.reshape(-1) if root else None,
     )
     return model.logits(hidden), context
 
@@ -239,7 +240,7 @@ def completed(
     axes = (None, "rows", None, "kv_heads", None, None)
     branch_kv = tuple(sharding.constrain(x, *axes) for x in branch_kv)
 
-    def laid_out(kv: KV | None) -> KV | list[KV] | None:
+    def laid_out(kv):
         if kv is None:
             return None
         kv = tuple(sharding.constrain(x, None, "rows", "kv_heads", None, None) for x in kv)

@@ -2,11 +2,16 @@
 
 A row's wanted places stand first, so chunks behind the last of them are not computed: how many
 there are is data. XLA does not differentiate loops of such a length, so the backward pass is
-written out. It computes each chunk's logits again, from which the gradient follows at once:
-d log p(token) / d logits = onehot(token) - softmax(logits).
+written out. With W the output projection, h a state and p = softmax(h W'),
+
+    d log p(token) / d h = W[token] - p W        d log p(token) / d W = (onehot(token) - p) h'
+
+Where W is frozen, the forward pass keeps the first of them (d numbers a token), and the backward
+pass computes nothing again; where it trains, p is computed again, chunk by chunk.
 """
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +20,15 @@ from pa_jax.core import sharding
 from pa_jax.core.typing import Array, Float, Int
 from pa_jax.models import decoder
 
-CHUNK = 512  # states a chunk, of all rows that lie on one device
+CHUNK = 256  # states a chunk, of all rows that lie on one device
+
+
+class _Form(NamedTuple):
+    """What is static: whether W is the embedding, whether it is frozen, states a chunk of a row."""
+
+    tied: bool
+    frozen: bool
+    chunk: int
 
 
 def token_logprobs(
@@ -29,15 +42,13 @@ def token_logprobs(
 
     Of softmax(logits / temperature). Gradients go through the log-probs alone.
     """
-    n, w, d = hidden_nwd.shape
-    chunk = _chunk(n, w)
-    pad = -w % chunk
+    n, w, _ = hidden_nwd.shape
+    form = _Form(model.cfg.tied, bool(model.blocks.lora), _chunk(n, w))
+    pad = -w % form.chunk
     hidden = jnp.pad(hidden_nwd, ((0, 0), (0, pad), (0, 0)))
     token = jnp.pad(token_nw, ((0, 0), (0, pad)))
-    count = -(-wanted_n.max() // chunk)
-    logp, entropy = _chunked(
-        (model.cfg.tied, chunk), hidden, model.output(), token, count, temperature
-    )
+    count = -(-wanted_n.max() // form.chunk)
+    logp, entropy = _chunked(form, hidden, model.output(), token, count, temperature)
     real = jnp.arange(w) < wanted_n[:, None]
     return jnp.where(real, logp[:, :w], 0.0), jnp.where(real, entropy[:, :w], 0.0)
 
@@ -55,8 +66,7 @@ def label_logprobs(
 
     def one(c, made):
         logits = decoder.project(_slice(hidden, c * chunk, chunk), output, tied=model.cfg.tied)
-        logp = jax.nn.log_softmax(logits, axis=-1)[..., label]
-        return jax.lax.dynamic_update_slice_in_dim(made, logp, c * chunk, axis=1)
+        return _put(made, jax.nn.log_softmax(logits, axis=-1)[..., label], c * chunk)
 
     made = jnp.zeros((n, hidden.shape[1], len(label)), jnp.float32)
     return jax.lax.fori_loop(0, -(-wanted_n.max() // chunk), one, made)[:, :w]
@@ -67,73 +77,83 @@ def _chunk(n: int, w: int) -> int:
     return min(max(CHUNK // (n // sharding.row_parts(n)), 1), w)
 
 
-def _logits(
-    tied: bool, hidden_ncd: Array, output: tuple[Array, Array | None], temperature: Array
-) -> Array:
-    return decoder.project(hidden_ncd, output, tied=tied) / temperature
+def _slice(x: Array, at: Array, chunk: int) -> Array:
+    return jax.lax.dynamic_slice_in_dim(x, at, chunk, axis=1)
+
+
+def _put(x: Array, new: Array, at: Array) -> Array:
+    return jax.lax.dynamic_update_slice_in_dim(x, new.astype(x.dtype), at, axis=1)
+
+
+def _shifted(form: _Form, hidden_ncd: Array, output, temperature: Array) -> tuple[Array, Array]:
+    """Logits less the largest of each state, and the log of the sum of their exponentials."""
+    logits = decoder.project(hidden_ncd, output, tied=form.tied) / temperature
+    shifted = logits - jax.lax.stop_gradient(logits.max(axis=-1, keepdims=True))
+    # Written once: fused into each of the sums that follow, XLA's CPU code for them is slow.
+    shifted = jax.lax.optimization_barrier(shifted)
+    return shifted, jnp.log(jnp.exp(shifted).sum(axis=-1))
+
+
+def _weighted(form: _Form, share_ncv: Array, output: tuple[Array, Array | None]) -> Array:
+    """[n, c, d]: the rows of W weighed by a number a token of the vocabulary."""
+    weight, scale = output
+    share = share_ncv if scale is None else share_ncv * scale
+    dtype = weight.dtype if scale is None else jnp.float32
+    spelled = "ncv,vd->ncd" if form.tied else "ncv,dv->ncd"
+    return jnp.einsum(spelled, share.astype(dtype), weight.astype(dtype))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _chunked(shape, hidden_nwd, output, token_nw, count, temperature):
-    return _forward(shape, hidden_nwd, output, token_nw, count, temperature)[0]
+def _chunked(form, hidden_nwd, output, token_nw, count, temperature):
+    return _forward(form, hidden_nwd, output, token_nw, count, temperature, keep=False)[0]
 
 
-def _slice(x: Array, start: Array, chunk: int) -> Array:
-    return jax.lax.dynamic_slice_in_dim(x, start, chunk, axis=1)
+def _forward(form, hidden_nwd, output, token_nw, count, temperature, *, keep=True):
+    keep = keep and form.frozen
 
-
-def _forward(shape, hidden_nwd, output, token_nw, count, temperature):
-    tied, chunk = shape
-
-    def one(c, carry):
-        at = c * chunk
-        logits = _logits(tied, _slice(hidden_nwd, at, chunk), output, temperature)
-        total = jax.nn.logsumexp(logits, axis=-1)
-        token = _slice(token_nw, at, chunk)
-        logp = jnp.take_along_axis(logits, token[..., None], axis=-1)[..., 0] - total
-        entropy = total - jnp.sum(jnp.exp(logits - total[..., None]) * logits, axis=-1)
-        new = (logp, entropy, total)
-        return tuple(
-            jax.lax.dynamic_update_slice_in_dim(old, x, at, axis=1)
-            for old, x in zip(carry, new, strict=True)
-        )
+    def one(c, made):
+        at = c * form.chunk
+        hidden, token = _slice(hidden_nwd, at, form.chunk), _slice(token_nw, at, form.chunk)
+        shifted, total = _shifted(form, hidden, output, temperature)
+        chosen = jnp.take_along_axis(shifted, token[..., None], axis=-1)[..., 0]
+        share = jnp.exp(shifted - total[..., None])
+        entropy = total - jnp.sum(jnp.exp(shifted) * shifted, axis=-1) * jnp.exp(-total)
+        new = [chosen - total, entropy]
+        if keep:
+            hit = token[..., None] == jnp.arange(share.shape[-1])
+            new.append(_weighted(form, hit - share, output) / temperature)
+        return tuple(_put(old, x, at) for old, x in zip(made, new, strict=True))
 
     empty = jnp.zeros(token_nw.shape, jnp.float32)
-    logp, entropy, total = jax.lax.fori_loop(0, count, one, (empty, empty, empty))
-    return (logp, entropy), (hidden_nwd, output, token_nw, count, temperature, total)
+    start = (empty, empty, *([jnp.zeros_like(hidden_nwd)] if keep else []))
+    made = jax.lax.fori_loop(0, count, one, start)
+    return made[:2], (hidden_nwd, output, token_nw, count, temperature, *made[2:])
 
 
-def _backward(shape, kept, d_out):
-    (tied, chunk), (d_logp, _) = shape, d_out
-    hidden_nwd, output, token_nw, count, temperature, total = kept
+def _backward(form, kept, d_out):
+    (hidden_nwd, output, token_nw, count, temperature, *slope), (d_logp, _) = kept, d_out
     weight, scale = output
+    nothing = None if scale is None else jnp.zeros_like(scale), None, None, 0 * temperature
+    if form.frozen:
+        d_hidden = (slope[0] * d_logp[..., None]).astype(hidden_nwd.dtype)
+        d_weight = jnp.zeros_like(weight) if jnp.issubdtype(weight.dtype, jnp.floating) else None
+        return d_hidden, (d_weight, nothing[0]), *nothing[1:]
 
-    def one(c, carry):
-        d_hidden, d_weight = carry
-        at = c * chunk
-        hidden = _slice(hidden_nwd, at, chunk)
-        logits = _logits(tied, hidden, output, temperature)
-        share = jnp.exp(logits - _slice(total, at, chunk)[..., None])
-        hit = _slice(token_nw, at, chunk)[..., None] == jnp.arange(logits.shape[-1])
-        d = _slice(d_logp, at, chunk)[..., None] * (hit - share) / temperature
-        d = d if scale is None else d * scale
-        d = d.astype(hidden.dtype)
-        spelled = "ncv,vd->ncd" if tied else "ncv,dv->ncd"
-        new = jnp.einsum(spelled, d, weight.astype(hidden.dtype))
-        d_hidden = jax.lax.dynamic_update_slice_in_dim(d_hidden, new, at, axis=1)
-        if d_weight is not None:
-            flat, d = hidden.reshape(-1, hidden.shape[-1]), d.reshape(-1, d.shape[-1])
-            pair = (d, flat) if tied else (flat, d)
-            d_weight += jnp.einsum("bx,by->xy", *pair, preferred_element_type=jnp.float32)
-        return d_hidden, d_weight
+    def one(c, made):
+        at = c * form.chunk
+        hidden, token = _slice(hidden_nwd, at, form.chunk), _slice(token_nw, at, form.chunk)
+        shifted, total = _shifted(form, hidden, output, temperature)
+        hit = token[..., None] == jnp.arange(shifted.shape[-1])
+        d = _slice(d_logp, at, form.chunk)[..., None] / temperature
+        d = (d * (hit - jnp.exp(shifted - total[..., None]))).astype(hidden.dtype)
+        flat, d_flat = hidden.reshape(-1, hidden.shape[-1]), d.reshape(-1, d.shape[-1])
+        pair = (d_flat, flat) if form.tied else (flat, d_flat)
+        summed = jnp.einsum("bx,by->xy", *pair, preferred_element_type=jnp.float32)
+        return _put(made[0], _weighted(form, d, output), at), made[1] + summed
 
-    # Where the output projection is frozen, XLA drops its sum from the loop: nobody reads it.
-    trains = jnp.issubdtype(weight.dtype, jnp.floating)
-    start = jnp.zeros_like(hidden_nwd), jnp.zeros(weight.shape, jnp.float32) if trains else None
+    start = jnp.zeros_like(hidden_nwd), jnp.zeros(weight.shape, jnp.float32)
     d_hidden, d_weight = jax.lax.fori_loop(0, count, one, start)
-    d_weight = d_weight.astype(weight.dtype) if trains else None
-    d_scale = None if scale is None else jnp.zeros_like(scale)
-    return d_hidden, (d_weight, d_scale), None, None, jnp.zeros_like(temperature)
+    return d_hidden, (d_weight.astype(weight.dtype), nothing[0]), *nothing[1:]
 
 
 _chunked.defvjp(_forward, _backward)

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from pa_jax.infer import decode, forest, sampling
 # Widths of a completion's cache.
 WIDTHS = (8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 2048)
 APART = 16  # tokens in common from which a row's prompts keep them as a piece of their own
+CALL = 1024  # slots that one more row is worth: the weights are read for each at every token
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,10 +122,15 @@ class Sampler:
         shape = (len(prompts), n, max_new_tokens)
         ids, logp = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
         length, finished = np.zeros(shape[:2], np.int32), np.zeros(shape[:2], bool)
-        for chosen in self._calls(prompts):
-            numbers = np.array(chosen, np.int32)
-            key_ng = branch_keys(keys.row_keys(base, numbers), n)
-            out = self.sample([prompts[i] for i in chosen], key_ng, how, max_new_tokens)
+        arrays = [np.asarray(prompt, np.int32) for prompt in prompts]
+        for rows in self._calls(arrays):
+            each = max(len(row.chosen) for row in rows)
+            if len(rows) <= self.shards:
+                each = _up(each, -(-self.rows // self.shards))
+            chosen = _places(rows, each, self.shards)
+            key_xg = branch_keys(keys.row_keys(base, np.maximum(chosen, 0)), n)
+            out = self._sampled(arrays, rows, each, key_xg, how, max_new_tokens)
+            chosen = chosen[chosen >= 0]
             ids[chosen], logp[chosen] = out.ids, out.logprobs
             length[chosen], finished[chosen] = out.lengths, out.finished
         return Completions(ids, length, logp, finished, self.texts(ids, length))
@@ -135,53 +141,87 @@ class Sampler:
         key_ng: Key[Array, "n g"],
         how: sampling.Sampling,
         max_new_tokens: int,
+        *,
+        count: int = 0,
     ) -> decode.Decoded:
-        """A completion a key of prompts that go in at once, on the host, in their order."""
+        """A completion a key of prompts that go in at once, on the host, in their order.
+
+        With a `count` above theirs, prompts that are not there make up the number.
+        """
+        arrays = [np.asarray(prompt, np.int32) for prompt in prompts]
+        each = -(-max(count, len(arrays)) // self.shards)
+        rows = _cut(arrays, each, self.shards)
+        chosen = _places(rows, each, self.shards)
+        key_xg = key_ng[np.maximum(chosen, 0)]
+        out = self._sampled(arrays, rows, each, key_xg, how, max_new_tokens)
+        order = np.argsort(chosen[chosen >= 0])
+        return jax.tree.map(lambda x: x[order], out)
+
+    def _sampled(
+        self,
+        prompts: Sequence[np.ndarray],
+        rows: Sequence["_Row"],
+        each: int,
+        key_xg: Key[Array, "x g"],
+        how: sampling.Sampling,
+        max_new_tokens: int,
+    ) -> decode.Decoded:
+        """Completions of the rows' prompts, in their order; a row has `each` keys."""
         slots = forest.fit(max_new_tokens, WIDTHS, what="max_new_tokens")
-        each = -(-min(self.rows, _up(len(prompts), self.rows)) // self.shards)
-        made, root = packed(prompts, each, shards=self.shards, lengths=self.lengths, key=self.key)
+        made, root = _laid_out(
+            prompts, rows, each, shards=self.shards, lengths=self.lengths, key=self.key
+        )
         self.prefilled += made.ids.size
-        missing = self.shards * each - len(prompts)
-        key_ng = key_ng[np.r_[np.arange(len(prompts)), np.zeros(missing, int)]]
         with meshes.using(self.mesh):
             out = decode.rollout(
                 self.graph,
                 self.state,
                 jax.tree.map(lambda x: sharding.put(x, self.mesh, "rows"), made),
-                key_ng,
+                key_xg,
                 how,
                 (jnp.int32(max_new_tokens), self.ends()),
                 root=root,
                 slots=slots,
                 apart=self.apart,
             )
-        out = sharding.fetch(out)
+        out, real = sharding.fetch(out), _places(rows, each, self.shards) >= 0
         return decode.Decoded(
-            out.ids[: len(prompts), :, :max_new_tokens],
-            out.lengths[: len(prompts)],
-            out.logprobs[: len(prompts), :, :max_new_tokens],
-            out.finished[: len(prompts)],
+            out.ids[real, :, :max_new_tokens],
+            out.lengths[real],
+            out.logprobs[real, :, :max_new_tokens],
+            out.finished[real],
         )
 
-    def _calls(self, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
-        """Prompts that share most side by side, as many a call as go in at once."""
-        order = sorted(range(len(prompts)), key=lambda i: tuple(prompts[i]))
-        each, calls = -(-self.rows // self.shards), []
-        row, used, before = [], 0, np.zeros(0, np.int32)
-        rows = []
-        for i in order:
-            ids = np.asarray(prompts[i], np.int32)
-            added = len(ids) - forest.shared(before, ids)
-            if row and (len(row) == each or used + added > max(self.lengths)):
-                rows.append(row)
-                row, used, added = [], 0, len(ids)
-            row, used, before = [*row, i], used + added, ids
-        rows += [row] if row else []
-        for start in range(0, len(rows), self.shards):
-            some = rows[start : start + self.shards]
-            even = len(some) == 1 or all(len(row) == each for row in some[:-1])
-            calls += [[i for row in some for i in row]] if even else some
+    def _calls(self, prompts: Sequence[np.ndarray]) -> list[list["_Row"]]:
+        """Rows that go in at once: one a shard; on one device more, of a shape and while short."""
+        rows = sorted(self._rows(prompts), key=lambda row: (-row.tokens, -len(row.chosen)))
+        if self.shards > 1:
+            return [rows[k : k + self.shards] for k in range(0, len(rows), self.shards)]
+        alike: dict[tuple[int, ...], list[_Row]] = {}
+        for row in rows:
+            shape = tuple(forest.fit(n, self.lengths, what="row") for n in (row.tokens, row.own))
+            alike.setdefault(shape, []).append(row)
+        calls: list[list[_Row]] = []
+        for (length, _), of in alike.items():
+            widest = max(len(row.chosen) for row in of)
+            most = max(min(self.rows // widest, max(self.lengths) // length), 1)
+            size = -(-len(of) // -(-len(of) // most))  # none nearly empty
+            calls += [of[k : k + size] for k in range(0, len(of), size)]
         return calls
+
+    def _rows(self, prompts: Sequence[np.ndarray]) -> list["_Row"]:
+        """Prompts that share most in one row, unless that costs more than a row of its own."""
+        rows: list[_Row] = []
+        for i in sorted(range(len(prompts)), key=lambda i: _order(prompts[i])):
+            alone = _row(prompts, [i])
+            if rows and len(rows[-1].chosen) < -(-self.rows // self.shards):
+                joined = _row(prompts, [*rows[-1].chosen, i])
+                cheap = joined.cost <= rows[-1].cost + alone.cost + CALL
+                if cheap and joined.tokens <= max(self.lengths):
+                    rows[-1] = joined
+                    continue
+            rows.append(alone)
+        return rows
 
     def ends(self) -> Int[Array, " k"]:
         """Tokens that end a completion."""
@@ -203,56 +243,129 @@ class Sampler:
         ]
 
 
-def packed(
-    prompts: Sequence[Sequence[int]],
-    each: int,
-    *,
-    shards: int = 1,
-    lengths: Sequence[int] = forest.LENGTHS,
-    key: str = "lengths",
-) -> tuple[decode.Prompts, int]:
-    """`shards` rows of `each` prompts, and the slots of what the prompts of a row share."""
-    arrays = [np.asarray(prompt, np.int32) for prompt in prompts]
-    rows = [arrays[i * each : (i + 1) * each] for i in range(shards)]
-    orders = [sorted(range(len(row)), key=lambda i: tuple(row[i])) for row in rows]
-    least = [_in_common(row) for row in rows]
-    root = forest.fit(max(least), lengths, what="root") if max(least) else 0
-    total = [_distinct([row[i] for i in order]) for row, order in zip(rows, orders, strict=True)]
-    length = forest.fit(max(total), lengths, what=f"prompts of a row (see {key})")
-    longest = max(
-        len(ids) - common for row, common in zip(rows, least, strict=True) for ids in row
-    )
-    width = forest.fit(longest, lengths, what="prompt")
-    out = decode.Prompts(
-        *(np.zeros((shards, length), np.int32) for _ in range(3)),
-        np.array(least, np.int32),
-        np.zeros((shards, each, width), np.int32),
-        np.zeros((shards, each), np.int32),
-    )
-    for r, (row, order) in enumerate(zip(rows, orders, strict=True)):
-        made = forest.laid_out([row[i] for i in order], length)
-        out.ids[r], out.end[r], out.position[r] = made.ids, made.end, made.position
-        for i, slots in zip(order, made.slots, strict=True):
-            own = slots[least[r] :]
-            out.own[r, i, : len(own)], out.length[r, i] = own, len(own)
-    return out, root
-
-
 def _up(count: int, most: int) -> int:
     """Prompts a call: 1, a quarter of the most, or the most: few programs, and a lone one cheap."""
     return next(n for n in (1, max(most // 4, 1), most) if n >= min(count, most))
 
 
-def _in_common(row: Sequence[np.ndarray]) -> int:
-    """Tokens that all prompts begin with, but for the last of each; 0 where they are few."""
-    if not row:
-        return 0
-    count = min(forest.common([ids.tolist() for ids in row]), min(map(len, row)) - 1)
-    return count if count >= APART and len(row) > 1 else 0
+def packed(
+    prompts: Sequence[Sequence[int]],
+    *,
+    shards: int = 1,
+    lengths: Sequence[int] = forest.LENGTHS,
+    key: str = "lengths",
+) -> tuple[decode.Prompts, int, Int[np.ndarray, " x"]]:
+    """Prompts in a row a shard as `Sampler.sample` has them, and the slots that are kept for all.
+
+    And the number of the prompt at each place of each row, -1 where there is none.
+    """
+    arrays = [np.asarray(prompt, np.int32) for prompt in prompts]
+    each = -(-len(arrays) // shards)
+    rows = _cut(arrays, each, shards)
+    made, root = _laid_out(arrays, rows, each, shards=shards, lengths=lengths, key=key)
+    return made, root, _places(rows, each, shards)
+
+
+def _cut(prompts: Sequence[np.ndarray], each: int, shards: int) -> list["_Row"]:
+    """Rows of `each` prompts in their order, one a shard."""
+    cut = (range(k * each, min((k + 1) * each, len(prompts))) for k in range(shards))
+    return [_row(prompts, some) for some in cut]
+
+
+def _places(rows: Sequence["_Row"], each: int, shards: int) -> Int[np.ndarray, " x"]:
+    """Numbers of a call's prompts, `each` a row and -1 where there is none; a row a shard."""
+    places = np.full((-(-len(rows) // shards) * shards, each), -1, np.int32)
+    for row, of in zip(rows, places, strict=False):
+        of[: len(row.chosen)] = row.chosen
+    return places.reshape(-1)
+
+
+def _laid_out(
+    prompts: Sequence[np.ndarray],
+    rows: Sequence["_Row"],
+    each: int,
+    *,
+    shards: int,
+    lengths: Sequence[int],
+    key: str,
+) -> tuple[decode.Prompts, int]:
+    """The rows, `each` prompts a row, and the slots of what is kept apart of a row."""
+    tokens, own, most = (
+        max(numbers)
+        for numbers in zip(*((row.tokens, row.own, row.most) for row in rows), strict=True)
+    )
+    length = forest.fit(tokens, lengths, what=f"prompts of a row (see {key})")
+    root = forest.fit(most, lengths, what="root") if most else 0
+    width = forest.fit(own, lengths, what="prompt")
+    count = -(-len(rows) // shards) * shards
+    out = decode.Prompts(
+        np.zeros((count, length), np.int32),
+        np.tile(np.arange(1, length + 1, dtype=np.int32), (count, 1)),
+        *(np.zeros(shape, np.int32) for shape in ((count, length), (count, each))),
+        np.zeros((count, each, width), np.int32),
+        np.zeros((count, each), np.int32),
+    )
+    for r, row in enumerate(rows):
+        made = forest.laid_out([prompts[i] for i in row.chosen], length)
+        out.ids[r], out.end[r], out.position[r] = made.ids, made.end, made.position
+        for k, (slots, shared) in enumerate(zip(made.slots, row.root, strict=True)):
+            adds = slots[shared:]
+            out.root[r, k], out.length[r, k] = shared, len(adds)
+            out.own[r, k, : len(adds)] = adds
+    return out, root
+
+
+class _Row(NamedTuple):
+    """Prompts of one row in the order in which it holds them.
+
+    chosen  their numbers, the longest first, then those that leave it last
+    root    tokens that each begins with as the first does, 0 where they are not kept apart
+    own     most tokens that one has beyond those
+    tokens  of all, what they share once
+    """
+
+    chosen: list[int]
+    root: list[int]
+    own: int
+    tokens: int
+
+    @property
+    def most(self) -> int:
+        """Slots that are kept for all."""
+        return max(self.root, default=0)
+
+    @property
+    def cost(self) -> int:
+        """Slots that are computed, and those that are kept for the branches."""
+        return self.tokens + self.most + len(self.chosen) * self.own
+
+
+def _row(prompts: Sequence[np.ndarray], chosen: Sequence[int]) -> _Row:
+    """The row of these prompts."""
+    if not len(chosen):
+        return _Row([], [], 1, 1)
+    first = max(chosen, key=lambda i: len(prompts[i]))
+    common = {i: forest.shared(prompts[first], prompts[i]) for i in chosen}
+    order = sorted(chosen, key=lambda i: (i != first, -common[i], _order(prompts[i])))
+    root = [min(common[i], len(prompts[i]) - 1) for i in order]
+    adds = [len(prompts[i]) - shared for i, shared in zip(order, root, strict=True)]
+    most = max(root[1:], default=0)
+    if most < APART:
+        root, own = [0] * len(order), len(prompts[first])
+    else:  # the first keeps to itself no more than the others do
+        own = max(adds[1:])
+        root[0] = max(most, len(prompts[first]) - own)
+        own = max(own, len(prompts[first]) - root[0])
+    return _Row(order, root, own, _distinct([prompts[i] for i in order]))
+
+
+def _order(ids: np.ndarray) -> bytes:
+    """Sorts as the sequences of tokens do."""
+    return ids.astype(">u4").tobytes()
 
 
 def _distinct(ordered: Sequence[np.ndarray]) -> int:
-    """Tokens of sorted sequences, common beginnings once."""
+    """Tokens of sequences that stand beside those they share most with, beginnings once."""
     before, total = np.zeros(0, np.int32), 0
     for ids in ordered:
         total, before = total + len(ids) - forest.shared(before, ids), ids

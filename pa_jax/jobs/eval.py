@@ -21,7 +21,7 @@ from pa_jax.core import files, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.dialogue import prompts
-from pa_jax.evaluate import agent_system, grid, jury, page, plots, speaker, systems, tables
+from pa_jax.evaluate import agent_system, chat_model, grid, jury, page, plots, systems, tables
 from pa_jax.evaluate.benchmarks import aloe, prefeval, prefeval_data, protocol, recall, single_turn
 from pa_jax.jobs import policy, setup
 from pa_jax.judge import remote
@@ -208,9 +208,9 @@ class Others:
     user    a model of its own, or the judge's
     """
 
-    judge: speaker.Speaker | None
+    judge: chat_model.ChatModel | None
     remote: jury.ByText | None
-    user: speaker.Speaker | None
+    user: chat_model.ChatModel | None
 
 
 JUDGES = ("labels", "text", "remote")
@@ -223,9 +223,8 @@ def others(
     """The models that config.judge and config.user name; a remote judge is closed at the end."""
     if config.judge.kind not in JUDGES:
         raise ValueError(f"judge.kind={config.judge.kind!r}: choose one of {list(JUDGES)}.")
-    cfg = setup.section(speaker.SpeakerConfig, config.speaker)
     judge, user = (
-        speaker.Speaker(_frozen(config, source, mesh), cfg, mesh=mesh) if source else None
+        open_chat_model(config, _frozen(config, source, mesh), mesh) if source else None
         for source in (config.judge.source, config.user.source)
     )
     if config.judge.kind != "remote":
@@ -247,6 +246,16 @@ def _frozen(
     return models.load(source, mesh=mesh, dtype=config.judge.dtype, rules=rules)
 
 
+def open_chat_model(
+    config: ml_collections.ConfigDict,
+    loaded: models.LoadedModel,
+    mesh: jax.sharding.Mesh | None,
+) -> chat_model.ChatModel:
+    """The model as benchmarks and judges ask it."""
+    cfg = setup.section(chat_model.ChatConfig, config.chat_model)
+    return chat_model.ChatModel(loaded, cfg, lengths=config.lengths, mesh=mesh)
+
+
 def _plain(chat: jury.Chat) -> list[dict[str, str]]:
     return [{"role": message.role, "content": message.content} for message in chat]
 
@@ -258,8 +267,7 @@ def open_tools(
     mesh: jax.sharding.Mesh | None,
 ) -> protocol.Tools:
     """What the benchmarks work with while `loaded` is the model under test."""
-    cfg = setup.section(speaker.SpeakerConfig, config.speaker)
-    model = speaker.Speaker(loaded, cfg, mesh=mesh)
+    model = open_chat_model(config, loaded, mesh)
     judge = rest.judge or model
     if rest.remote is not None:
         decides = rest.remote

@@ -25,7 +25,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The `grpo` job."""
     config = of_task(config)
     cfg = setup.section(learner.RolloutConfig, config.rollout)
-    plan = pipeline.PipelineConfig(cfg.prompts, cfg.buckets, config.seed)
+    plan = pipeline.PipelineConfig(cfg.prompts, cfg.prompt_tokens, config.seed)
 
     def wire(config, opened, timer):
         made = make_learner(config, opened, timer, workdir)
@@ -79,19 +79,19 @@ def make_learner(
         remat=config.model.remat,
     )
     return learner.Learner(
-        engine=opened.sampler,
+        sampler=opened.sampler,
         judge=open_judge(config, opened.start, opened.mesh, workdir),
         reference=nnx.split(opened.start.module),
         update=step.make_update(
             opened.graph,
             loss_fn,
             opened.tx,
-            micro=config.micro,
             compute=config.model.compute,
             where=opened.where,
         ),
         frozen=opened.frozen,
         rollout=cfg,
+        lengths=tuple(config.lengths),
         reward=setup.section(advantage.RewardConfig, config.reward),
         seed=config.seed,
         timer=timer,

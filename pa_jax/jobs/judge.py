@@ -13,7 +13,7 @@ import tqdm
 from pa_jax import judge as judges
 from pa_jax import models
 from pa_jax.core import files
-from pa_jax.infer import engine
+from pa_jax.infer import sampler
 from pa_jax.jobs import setup
 from pa_jax.judge import agreement, bias, rubric, sheet
 from pa_jax.judge import judge as kinds
@@ -88,7 +88,7 @@ def written(
 ) -> list[str]:
     """What the judges' own model writes for the cases, greedily."""
     encode = setup.encoder(config, model.tokenizer)
-    done = engine.Engine(model, rows=config.eval.rows).generate(
+    done = sampler.Sampler(model, rows=config.eval.rows, lengths=config.lengths).generate(
         [encode(case.episode) for case in made],
         n=1,
         max_new_tokens=config.eval.max_new_tokens,

@@ -161,7 +161,7 @@ def proposal(plan: report.Plan, asked: request.Request) -> str:
     return (
         f"Fastest that fits {plan.slice.name}: --config.mesh.fsdp={mesh.fsdp} --config.mesh.tp="
         f"{mesh.tp} --config.mesh.ep={mesh.ep} --config.rollout.prompts={of.prompts} "
-        f"\"--config.lengths={of.lengths}\", prompts of {of.tokens.prompt} tokens: "
+        f'"--config.lengths={of.lengths}", prompts of {of.tokens.prompt} tokens: '
         f"{plan.trained_tokens / plan.expected:,.0f} trained tokens/s."
     )
 

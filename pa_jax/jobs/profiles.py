@@ -15,10 +15,11 @@ import ml_collections
 import tqdm
 
 from pa_jax import models
-from pa_jax.agent import batches, inferencer, responder
+from pa_jax.agent import inferencer, responder
 from pa_jax.core import files
 from pa_jax.core import mesh as meshes
 from pa_jax.evaluate import calibration, drift, full_history, horizon, profile_match, talks
+from pa_jax.infer import sampler as samplers
 from pa_jax.jobs import infer, policy, setup
 
 SNIPPETS = ("policy", "gold")
@@ -121,9 +122,11 @@ def read_at_once(
     began = setup.utc_now()
     people, _, _ = infer.read(config, workdir)
     cfg = config.full_history
-    writes = batches.Engines(model, cfg.rows, tuple(cfg.buckets), mesh)
+    sampler = samplers.Sampler(
+        model, mesh=mesh, rows=cfg.rows, lengths=cfg.lengths, key="full_history.lengths"
+    )
     reader = full_history.FullHistory(
-        agent, writes, prompt_tokens=max(cfg.buckets), max_new_tokens=cfg.max_new_tokens
+        agent, sampler, prompt_tokens=max(cfg.lengths), max_new_tokens=cfg.max_new_tokens
     )
     path = workdir / "lists.jsonl"
     if path.exists():

@@ -4,10 +4,11 @@ import functools
 import pathlib
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 
 from pa_jax.core import mesh as meshes
-from pa_jax.core import timing
+from pa_jax.core import sharding, timing
 from pa_jax.data import pipeline
 from pa_jax.jobs import training
 from pa_jax.train import loop, sft, step
@@ -15,7 +16,7 @@ from pa_jax.train import loop, sft, step
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The `sft` job; resumes like `grpo`."""
-    plan = pipeline.PipelineConfig(config.rows, tuple(config.buckets), config.seed)
+    plan = pipeline.PipelineConfig(config.rows, config.prompt_tokens, config.seed)
     training.run(config, workdir, plan, wire)
 
 
@@ -27,17 +28,25 @@ def wire(
         opened.graph,
         functools.partial(sft.loss, remat=config.model.remat),
         opened.tx,
-        micro=config.micro,
         compute=config.model.compute,
         where=opened.where,
     )
 
+    shards = opened.sampler.shards
+
     def one(state, batch, number):
-        words, slots = opened.start.tokenizer, tuple(config.slots)
-        made, tokens = sft.batch_of(batch, words, slots, opened.mesh)
+        made, count, fill = sft.batch_of(
+            batch,
+            opened.start.tokenizer,
+            lengths=tuple(config.lengths),
+            shards=shards,
+            calls=-(-config.rows // shards),
+        )
+        figures = {"tokens": float(made.tokens.flat[0]), "update/fill": fill}
+        made = jax.tree.map(lambda x: sharding.put(x, opened.mesh, None, "rows"), made)
         with timer.phase("update"), meshes.using(opened.mesh):
-            state, metrics = update(state, made, opened.frozen)
+            state, metrics = update(state, made, jnp.int32(count), opened.frozen)
             jax.block_until_ready(metrics)
-        return state, metrics | {"tokens": tokens}, None
+        return state, metrics | figures, None
 
     return loop.Hooks(one, lambda row: f"loss {row['loss']:.3f}", lambda *_: None)

@@ -21,7 +21,7 @@ from pa_jax.core import mesh as meshes
 from pa_jax.data import chains, pipeline, source
 from pa_jax.dialogue import tokenizer
 from pa_jax.evaluate import heldout
-from pa_jax.infer import engine
+from pa_jax.infer import sampler
 from pa_jax.jobs import report, setup
 from pa_jax.models import lora
 from pa_jax.train import loop, optimizer, step
@@ -44,7 +44,7 @@ class Opened:
     start: models.LoadedModel
     graph: nnx.GraphDef
     frozen: nnx.State | tuple[()]
-    sampler: engine.Engine
+    sampler: sampler.Sampler
     tx: optax.GradientTransformation
     where: step.TrainState | None
 
@@ -61,14 +61,14 @@ def run(
     """Train with the hooks that `wire` makes; a second start on the same folder goes on."""
     began = time.monotonic()
     setup.open_workdir(config, workdir)
-    mesh = setup.mesh(config, rows={"prompts": plan.rows, "micro": min(config.micro, plan.rows)})
+    mesh = setup.mesh(config, rows={"prompts": plan.rows})
     loop_cfg = setup.section(loop.LoopConfig, config.train)
     with meshes.using(mesh), contextlib.ExitStack() as stack:
-        opened, state = open_model(config, mesh, loop_cfg.steps, plan.buckets)
+        opened, state = open_model(config, mesh, loop_cfg.steps)
         encode = setup.encoder(config, opened.start.tokenizer)
         batches = open_batches(config, workdir, opened.start.tokenizer, plan)
         test = setup.open_episodes(config, workdir, "heldout")
-        chosen = setup.heldout(test, encode, config.eval.episodes, max(plan.buckets))
+        chosen = setup.heldout(test, encode, config.eval.episodes, plan.prompt_tokens)
         evaluate = functools.partial(
             heldout.run, opened.sampler, *chosen, max_new_tokens=config.eval.max_new_tokens
         )
@@ -138,7 +138,6 @@ def open_model(
     config: ml_collections.ConfigDict,
     mesh: jax.sharding.Mesh | None,
     steps: int,
-    buckets: tuple[int, ...],
 ) -> tuple[Opened, step.TrainState]:
     """The job's model, and the state at step 0, which holds parameters of its own."""
     tx = optimizer.make(setup.section(optimizer.OptimConfig, config.optim), steps)
@@ -158,7 +157,9 @@ def open_model(
         start=start,
         graph=graph,
         frozen=frozen,
-        sampler=engine.Engine(sampled, mesh=mesh, rows=config.eval.rows, trunks=buckets),
+        sampler=sampler.Sampler(
+            sampled, mesh=mesh, rows=config.eval.rows, lengths=tuple(config.lengths)
+        ),
         tx=tx,
         where=None if mesh is None else step.layout(state, mesh),
     )

@@ -313,22 +313,25 @@ def cached(k_nskz: Array, v_nskz: Array) -> tuple[Array, Array]:
 
 def decode_attention(
     q_nghz: Float[Array, "n g h z"],
-    context: Sequence[tuple[tuple[Array, Array], Int[Array, " r"]]],
+    context: Sequence[tuple[tuple[Array, Array], Int[Array, " x"]]],
     branch_kv: tuple[Float[Array, "n g k z c"], Float[Array, "n g k c z"]],
     own_real: Bool[Array, "#n #g c"],
 ) -> Float[Array, "n g h z"]:
     """One new token a branch.
 
-    `context` has pieces (keys [r, k, z, s] and values [r, k, s, z], how many are real), which are
-    read once for all branches of n / r prompts. `own_real` are the branch's slots that it sees.
+    `context` has pieces: keys [r, k, z, s] and values [r, k, s, z], which are read once for all
+    branches of n / r prompts, and how many of them are seen, a number a row or a prompt.
+    `own_real` are the branch's slots that it sees.
     """
     n, g, h, z = q_nghz.shape
     kv = branch_kv[0].shape[2]
     q_ngkrz = q_nghz.reshape(n, g, kv, h // kv, z)
     pieces = [own_piece(q_ngkrz[:, :, None], *branch_kv, own_real[:, :, None])]
-    for keys_values, length_r in context:
-        rows, slots = len(length_r), keys_values[0].shape[-1]
-        seen_r1s = (jnp.arange(slots) < length_r[:, None])[:, None]
-        of_rows = piece(q_ngkrz.reshape(rows, -1, *q_ngkrz.shape[2:]), *keys_values, seen_r1s)
+    for keys_values, length in context:
+        rows, slots = keys_values[0].shape[0], keys_values[0].shape[-1]
+        seen_rxs = jnp.arange(slots) < length.reshape(rows, -1, 1)
+        if len(length) > rows:
+            seen_rxs = jnp.repeat(seen_rxs, g, axis=1)
+        of_rows = piece(q_ngkrz.reshape(rows, -1, *q_ngkrz.shape[2:]), *keys_values, seen_rxs)
         pieces.append(Piece(*(x.reshape(n, g, *x.shape[2:]) for x in of_rows)))
     return join_pieces(pieces, branch_kv[1].dtype).reshape(n, g, h, z)

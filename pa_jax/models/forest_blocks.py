@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from pa_jax.core.typing import Array, Bool, Int
 
 LANES = 128  # a vector register's width: what blocks are made of
-# None of six other shapes, 128 x 128 to 512 x 256 queries x keys with 4 heads a key head, took fewer
-# instruction bundles on v5e, on any of nine kinds of rows: smaller blocks see less in vain, but cost
-# more a pair.
+# With 4 heads a key head, none of six other shapes (128 x 128 to 512 x 256 queries x keys) took
+# fewer instruction bundles on v5e, on any of nine kinds of rows: smaller blocks see less in vain,
+# but cost more a pair.
 KEY_BLOCK = 256
 QUERY_BLOCK = 256
 ROWS = 1024  # most rows (query heads x queries) of a query block, as long as it has 128 queries

@@ -12,8 +12,9 @@ RESHARD, ROLLOUT, DECODE = "reshard", "rollout prefill", "rollout decode"
 class Row:
     """A phase: `load` of one call on one chip, `model_flops` what the model needs of it there.
 
-    `tokens` are the real ones of a call. `temporaries` are bytes of the whole program, the KV that it makes left out; compile seconds of
-    the decode loop are those of its program, counted with the prefill.
+    `tokens` are the real ones of a call, `temporaries` bytes of the whole program, the KV that it
+    makes left out; compile seconds of the decode loop are those of its program, counted with the
+    prefill.
     """
 
     name: str

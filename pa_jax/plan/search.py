@@ -1,4 +1,4 @@
-"""Candidates of mesh, batch and row length, pruned and ranked from shapes alone before any compile."""
+"""Candidates of mesh, batch and row length, ranked by shapes before any compile."""
 
 import dataclasses
 import itertools

@@ -35,9 +35,7 @@ class Tokens:
             if value < least:
                 raise ValueError(f"tokens.{field.name}={value}: must be at least {least}.")
         if self.root >= self.prompt:
-            raise ValueError(
-                f"tokens.root={self.root}: must be under tokens.prompt={self.prompt}."
-            )
+            raise ValueError(f"tokens.root={self.root}: must be under tokens.prompt={self.prompt}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,8 +99,8 @@ class _Fresh:
 
 def prefilled(prompts: decode.Prompts) -> flops.Size:
     """What the prefill of packed prompts costs."""
-    own = prompts.own.reshape(len(prompts.root), -1).max(axis=1) + 1
-    tokens = int(np.maximum(own, prompts.root).sum())
+    used = prompts.own.reshape(len(prompts.own), -1).max(axis=1) + 1
+    tokens = int(np.maximum(used, prompts.root.max(axis=1)).sum())
     pairs = flops.visible_pairs(list(prompts.end), tokens)
     return flops.Size(tokens, pairs, int((prompts.length > 0).sum()))
 
@@ -117,7 +115,7 @@ def _prompts(
     count: int, tokens: Tokens, lengths: tuple[int, ...], shards: int
 ) -> tuple[decode.Prompts, int]:
     made = _made(_Fresh(), count, tokens)
-    return sampler.packed(made, -(-count // shards), shards=shards, lengths=lengths)
+    return sampler.packed(made, shards=shards, lengths=lengths)[:2]
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""One GRPO step: roll out, judge, advantages, reference log-probs, update; a group stays a tree."""
+"""One GRPO step: roll out, judge, advantages, reference log-probs, update; a batch is a forest."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -14,18 +14,18 @@ from pa_jax.core import mesh as meshes
 from pa_jax.core.typing import Array
 from pa_jax.data import pipeline
 from pa_jax.dialogue import schema
-from pa_jax.infer import buckets, engine, sampling, score
+from pa_jax.infer import decode, forest, sampler, sampling, score
 from pa_jax.judge import rubric
 from pa_jax.rl import advantage, loss
+from pa_jax.rl import groups as groups_lib
 from pa_jax.train import step
 
 
 @dataclasses.dataclass(frozen=True)
 class RolloutConfig:
-    """prompts      episodes a step (rows; trees)
-    group        completions a prompt (branches)
-    buckets      allowed padded prompt lengths
-    slots        allowed padded completion lengths of the update
+    """prompts        episodes a step
+    group          completions a prompt
+    prompt_tokens  longest prompt; longer ones are skipped
     """
 
     prompts: int
@@ -34,8 +34,7 @@ class RolloutConfig:
     temperature: float
     top_k: int
     top_p: float
-    buckets: tuple[int, ...]
-    slots: tuple[int, ...]
+    prompt_tokens: int
 
     def __post_init__(self) -> None:
         if self.group < 2:
@@ -44,11 +43,6 @@ class RolloutConfig:
             raise ValueError(
                 f"rollout.temperature={self.temperature}: must be above 0, else a group is one "
                 "completion repeated and carries no gradient."
-            )
-        if max(self.slots, default=0) < self.max_new_tokens:
-            raise ValueError(
-                f"rollout.slots={self.slots}: the largest must hold max_new_tokens="
-                f"{self.max_new_tokens}."
             )
 
 
@@ -71,12 +65,13 @@ class Sample:
 class Learner:
     """What a GRPO step needs besides the train state; `update` comes from train.step."""
 
-    engine: engine.Engine  # its mesh is the learner's
+    sampler: sampler.Sampler  # its mesh is the learner's
     judge: Any  # judge.Judge
     reference: tuple[nnx.GraphDef, nnx.State]
     update: Callable[..., tuple[step.TrainState, dict]]
     frozen: nnx.State | tuple[()]  # what of the policy is not trained
     rollout: RolloutConfig
+    lengths: tuple[int, ...]  # of packed rows
     reward: advantage.RewardConfig
     seed: int
     timer: timing.PhaseTimer
@@ -86,69 +81,53 @@ class Learner:
         """Of sampler, trainer and reference alike: they are compared token by token."""
         return jnp.float32(self.rollout.temperature)
 
-    @property
-    def mesh(self) -> jax.sharding.Mesh | None:
-        return self.engine.mesh
-
-    def put(self, rows: np.ndarray) -> Array:
-        """A host array of the batch's rows on the mesh."""
-        return sharding.put(rows, self.mesh, "rows")
-
     def step(
         self, state: step.TrainState, batch: pipeline.Batch, number: int
     ) -> tuple[step.TrainState, dict[str, Any], list[Sample]]:
         """Train on one batch of prompts; waits for each phase, so that its seconds are its own."""
         with self.timer.phase("rollout"):
-            self.engine.update(step.whole(state, self.frozen))
-            done = sharding.fetch(self.sample(batch, number))
+            self.sampler.update(step.whole(state, self.frozen))
+            done = self.sample(batch, number)
         with self.timer.phase("judge"):
             groups = self.groups(batch.episodes, done)
             scores = self.judge.score(groups)
         got = advantage.advantages(scores.values, scores.failed, done.finished, self.reward)
         with self.timer.phase("logprobs"):
-            trees, old_logp = self.trees(batch, done)
-            with meshes.using(self.mesh):
-                reference_logp = score.scored(*self.reference, trees, self.temperature)
+            packed = self.packed(batch, done)
+            rows = packed.rows.put(self.sampler.mesh, None, "rows")
+            reference_logp = self.reference_logp(rows, packed.count)
             jax.block_until_ready(reference_logp)
         with self.timer.phase("update"):
-            used = got.used & ~got.spread_zero[:, None]
-            tokens = float(np.sum(done.lengths * used))
-            made = loss.GroupBatch(
-                trees=trees,
-                old_logp=self.put(old_logp),
-                reference_logp=reference_logp,
-                advantage=self.put(got.values),
-                used=self.put(used),
-                tokens=self.put(np.full((len(batch.episodes),), tokens, np.float32)),
-            )
-            with meshes.using(self.mesh):
-                state, metrics = self.update(state, made, self.frozen)
+            made = self.batch_of(packed, rows, reference_logp, done, got)
+            with meshes.using(self.sampler.mesh):
+                state, metrics = self.update(state, made, jnp.int32(packed.count), self.frozen)
             jax.block_until_ready(metrics)
         metrics = metrics | self.describe(done, scores, got) | self.judge.figures()
+        metrics["update/fill"] = packed.fill
         samples = [
             Sample(e, g.texts, scores.values[i], got.values[i], done.finished[i], scores.failed[i])
             for i, (e, g) in enumerate(zip(batch.episodes, groups, strict=True))
         ]
         return state, metrics, samples
 
-    def sample(self, batch: pipeline.Batch, number: int) -> engine.Decoded:
+    def sample(self, batch: pipeline.Batch, number: int) -> decode.Decoded:
         """`group` completions a prompt, drawn from the keys (seed, ROLLOUT, step, episode)."""
         cfg = self.rollout
         base = keys.stream_key(self.seed, keys.Stream.ROLLOUT, number)
         names = keys.row_ids([episode.id for episode in batch.episodes])
-        return self.engine.decode(
-            (batch.prompt_ids, batch.prompt_len),
-            engine.branch_keys(keys.row_keys(base, names), cfg.group),
+        return self.sampler.sample(
+            batch.prompts,
+            sampler.branch_keys(keys.row_keys(base, names), cfg.group),
             sampling.settings(cfg.temperature, cfg.top_k, cfg.top_p),
-            (cfg.max_new_tokens, max(cfg.slots)),
+            cfg.max_new_tokens,
         )
 
     def groups(
-        self, episodes: Sequence[schema.Episode], done: engine.Decoded
+        self, episodes: Sequence[schema.Episode], done: decode.Decoded
     ) -> list[rubric.Group]:
         """The judge's view: ids without the end token, and texts."""
-        ends = set(self.engine.model.tokenizer.eos_ids)
-        texts = self.engine.texts(done.ids, done.lengths)
+        ends = set(self.sampler.model.tokenizer.eos_ids)
+        texts = self.sampler.texts(done.ids, done.lengths)
         groups = []
         for i, episode in enumerate(episodes):
             ids = tuple(
@@ -158,21 +137,55 @@ class Learner:
             groups.append(rubric.Group(episode, ids, tuple(texts[i])))
         return groups
 
-    def trees(
-        self, batch: pipeline.Batch, done: engine.Decoded
-    ) -> tuple[score.TreeIds, np.ndarray]:
-        """Prompts and completions as trees in the smallest slots that fit, and old log-probs."""
-        slots = buckets.fit(int(done.lengths.max()), self.rollout.slots, what="completion")
-        n, g = done.lengths.shape
-        trees = score.placed(
-            (batch.prompt_ids, done.ids[:, :, :slots], np.zeros((n, g, 0, 0), np.int32)),
-            (batch.prompt_len, done.lengths, np.zeros((n, g, 0), np.int32)),
-            self.mesh,
+    def packed(self, batch: pipeline.Batch, done: decode.Decoded) -> groups_lib.Groups:
+        """Prompts and completions in rows, those of a group behind their one prompt."""
+        shards = self.sampler.shards
+        return groups_lib.pack(
+            batch.prompts,
+            groups_lib.completions_of(done.ids, done.lengths),
+            lengths=self.lengths,
+            shards=shards,
+            calls=-(-self.rollout.prompts // shards),
         )
-        return trees, done.logprobs[:, :, :slots]
+
+    def reference_logp(self, rows: forest.Forest, count: int) -> Array:
+        """The frozen reference's log-probs [calls, m, w]; 0 in calls that hold no rows."""
+        made = []
+        with meshes.using(self.sampler.mesh):
+            for call in range(count):
+                some = jax.tree.map(lambda x, call=call: x[call], rows)
+                made.append(score.scored(*self.reference, some, self.temperature)[0])
+            nothing = jnp.zeros_like(made[0])
+            return jnp.stack([*made, *[nothing] * (len(rows.ids) - count)])
+
+    def batch_of(
+        self,
+        packed: groups_lib.Groups,
+        rows: forest.Forest,
+        reference_logp: Array,
+        done: decode.Decoded,
+        got: advantage.Advantages,
+    ) -> loss.GroupBatch:
+        """What the update takes, on the devices."""
+        used_ng = got.used & ~got.spread_zero[:, None]
+        used = packed.of_completions(used_ng)
+        tokens = np.full(used.shape[:2], used.sum(), np.float32)
+
+        def put(x: np.ndarray) -> Array:
+            return sharding.put(x, self.sampler.mesh, None, "rows")
+
+        return loss.GroupBatch(
+            rows=rows,
+            place=put(packed.place),
+            used=put(used),
+            old_logp=put(packed.of_tokens(done.logprobs)),
+            advantage=put(packed.of_completions(got.values)),
+            reference_logp=reference_logp,
+            tokens=put(tokens),
+        )
 
     def describe(
-        self, done: engine.Decoded, scores: rubric.Scores, got: advantage.Advantages
+        self, done: decode.Decoded, scores: rubric.Scores, got: advantage.Advantages
     ) -> dict[str, float]:
         """Figures of one step's rollouts; means are over verdicts that did not fail."""
         ok = ~scores.failed

@@ -10,7 +10,7 @@ import optax
 from flax import nnx
 
 from pa_jax.core import sharding
-from pa_jax.core.typing import Array
+from pa_jax.core.typing import Array, Int
 
 LossFn = Callable[[Any, Any], tuple[Array, dict[str, Array]]]
 
@@ -53,19 +53,20 @@ def make_update(
     loss_fn: LossFn,
     tx: optax.GradientTransformation,
     *,
-    micro: int,
     compute: str,
     where: TrainState | None = None,
 ) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
-    """Jitted (state, batch, frozen=()) -> (state, metrics); the state is donated.
+    """Jitted (state, batch, count, frozen=()) -> (state, metrics); the state is donated.
 
-    `frozen` is the part of the model that is not trained (an nnx.State), used as it is. `where`
-    is the state's `layout` on a mesh: the new state keeps it.
+    The batch's leaves are [calls, rows, ...]: a forward and backward pass a call, the first `count`
+    of them; how many there are is data, so that one program serves every batch. `frozen` is the
+    part of the model that is not trained (an nnx.State), used as it is. `where` is the state's
+    `layout` on a mesh: the new state keeps it.
 
-    `loss_fn(model, batch)` returns this batch's share of the whole mean loss and metrics, so that
-    accumulating over microbatches of `micro` rows equals one batch. Metrics named "max/..." take
-    the maximum. An update with a non-finite loss or gradient changes nothing and counts in
-    metrics["skipped"]. The forward pass runs on a copy of the parameters in dtype `compute`.
+    `loss_fn(model, rows)` returns one call's share of the whole mean loss and metrics, so that the
+    sum over calls equals one batch. Metrics named "max/..." take the maximum. An update with a
+    non-finite loss or gradient changes nothing and counts in metrics["skipped"]. The forward pass
+    runs on a copy of the parameters in dtype `compute`.
     """
 
     def loss(params, batch, frozen):
@@ -74,25 +75,21 @@ def make_update(
 
     grad_fn = jax.value_and_grad(loss, has_aux=True)
 
-    def accumulate(params, batch, frozen):
-        rows = jax.tree.leaves(batch)[0].shape[0]
-        if rows <= micro:
-            return grad_fn(params, batch, frozen)
-        if rows % micro:
-            raise ValueError(f"{rows} rows in microbatches of {micro}: must divide.")
+    def accumulate(params, batch, count, frozen):
         # As leaves: a batch class with an extra leading axis would not be what its types say.
         leaves, kind = jax.tree.flatten(batch)
-        # Every microbatch takes rows of every chip: they are cut along the first axis.
-        parts = [x.reshape(micro, rows // micro, *x.shape[1:]).swapaxes(0, 1) for x in leaves]
 
-        def grads_of(part):
-            return grad_fn(params, jax.tree.unflatten(kind, part), frozen)
+        def grads_of(call):
+            part = jax.tree.unflatten(kind, [x[call] for x in leaves])
+            return grad_fn(params, part, frozen)
 
-        shapes = jax.eval_shape(grads_of, [x[0] for x in parts])
+        if leaves[0].shape[0] == 1:
+            return grads_of(0)
+        shapes = jax.eval_shape(grads_of, 0)
         zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
-        def add(total, part):
-            (loss, metrics), grads = grads_of(part)
+        def add(call, total):
+            (loss, metrics), grads = grads_of(call)
             (loss_t, metrics_t), grads_t = total
             metrics = {
                 name: jnp.maximum(x, metrics_t[name])
@@ -100,14 +97,14 @@ def make_update(
                 else x + metrics_t[name]
                 for name, x in metrics.items()
             }
-            return ((loss + loss_t, metrics), jax.tree.map(jnp.add, grads, grads_t)), None
+            return (loss + loss_t, metrics), jax.tree.map(jnp.add, grads, grads_t)
 
-        return jax.lax.scan(add, zero, parts)[0]
+        return jax.lax.fori_loop(0, count, add, zero)
 
     def update(
-        state: TrainState, batch: Any, frozen: Any = ()
+        state: TrainState, batch: Any, count: Int[Array, ""], frozen: Any = ()
     ) -> tuple[TrainState, dict[str, Array]]:
-        (value, metrics), grads = accumulate(state.params, batch, frozen)
+        (value, metrics), grads = accumulate(state.params, batch, count, frozen)
         norm = optax.tree.norm(grads)
         finite = jnp.isfinite(value) & jnp.isfinite(norm)
 

@@ -2,10 +2,11 @@ import pytest
 
 from pa_jax import models
 from pa_jax.dialogue import prompts
-from pa_jax.evaluate import jury, speaker, systems
+from pa_jax.evaluate import chat_model, jury, systems
 from pa_jax.evaluate.benchmarks import protocol
 
-SIZES = speaker.SpeakerConfig(rows=2, tokens=2048, trunks=(768,), max_new_tokens=4)
+SIZES = chat_model.ChatConfig(rows=8, max_new_tokens=4)
+LENGTHS = (256, 768)
 
 
 @pytest.fixture(scope="session")
@@ -27,5 +28,5 @@ def numbers() -> systems.SystemConfig:
 @pytest.fixture
 def tools(tiny, numbers) -> protocol.Tools:
     """A tiny model that talks, judges by labels and plays the user."""
-    model = speaker.Speaker(tiny, SIZES)
+    model = chat_model.ChatModel(tiny, SIZES, lengths=LENGTHS)
     return protocol.Tools(model, jury.ByLabels(model), model, numbers)

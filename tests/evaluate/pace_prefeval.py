@@ -63,7 +63,7 @@ def configured(opts):
     config.prefeval.path = opts.path
     config.prefeval.noise = tuple(int(n) for n in opts.noise.split(","))
     config.prefeval.per_topic = opts.items
-    config.speaker.max_new_tokens = opts.tokens
+    config.chat_model.max_new_tokens = opts.tokens
     with tempfile.TemporaryDirectory() as folder:
         made = eval_job.open_benchmark("prefeval_generation", config, pathlib.Path(folder))
     topics = dict.fromkeys(item.topic for item in made.dialogues.items)
@@ -138,7 +138,7 @@ def main(argv=None):
         return dataclasses.replace(tools, jury=OneByOne(jury.ByLabels(tools.model)))
 
     by_row, fast = timed(batched, benchmark, together, "together")
-    config.speaker.rows = 1
+    config.chat_model.rows = 1
     items = benchmark.dialogues.items
     few = {items[i * len(items) // opts.alone].id for i in range(opts.alone)}
     alone = [

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from pa_jax.evaluate import grid, jury, metrics, page, plots, speaker, systems, tables
+from pa_jax.evaluate import chat_model, grid, jury, metrics, page, plots, systems, tables
 from pa_jax.evaluate.benchmarks import aloe, protocol
 
 
@@ -25,7 +25,7 @@ class Counted:
 
 def start(path, tiny, tools, judge):
     """One start of the grid, as a new process would do it."""
-    model = speaker.Speaker(tiny, tools.model.cfg)
+    model = chat_model.ChatModel(tiny, tools.model.cfg, lengths=tools.model.lengths)
     mine = protocol.Tools(model, jury.ByText(judge), model, tools.cfg)
     cases = [aloe.Case(str(i), f"user {i // 2}", f"Cook {i}.", "Calm.") for i in range(4)]
     cfg = aloe.AloeConfig("", "", "", 100, 2, 0.0, 0, 2)

@@ -9,7 +9,7 @@ import pytest
 
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import jury, speaker, systems
+from pa_jax.evaluate import chat_model, jury, systems
 from pa_jax.evaluate.benchmarks import prefeval, prefeval_data, protocol
 
 TALKS = [
@@ -131,12 +131,12 @@ def test_rotated_options_come_once_under_every_letter_and_are_one_tree(folder, t
 
 def test_a_model_that_always_says_b_is_right_in_a_quarter_of_orders():
     orders = [(tuple("rxyz"[k:] + "rxyz"[:k]), -k % 4) for k in range(4)]
-    stuck = [speaker.Scored(np.log([0.1, 0.7, 0.1, 0.1]), 0)] * 4
+    stuck = [chat_model.Scored(np.log([0.1, 0.7, 0.1, 0.1]), 0)] * 4
     found = prefeval.averaged(stuck, orders)
     assert found["picked"] == "BBBB" and found["measures"]["accuracy"] == 0.25
     assert found["measures"]["p_right"] == pytest.approx(0.25)
     assert found["measures"]["steady"] == 0 == found["measures"]["plain"]
-    sure = [speaker.Scored(np.log(np.where(np.arange(4) == r, 0.7, 0.1)), 0) for _, r in orders]
+    sure = [chat_model.Scored(np.log(np.where(np.arange(4) == r, 0.7, 0.1)), 0) for _, r in orders]
     found = prefeval.averaged(sure, orders)
     assert found["measures"]["accuracy"] == found["measures"]["steady"] == 1
 

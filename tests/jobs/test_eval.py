@@ -16,8 +16,7 @@ def config(folder):
     made.mesh.fsdp = 1
     made.benchmarks = ("prefeval_mcq", "single_turn")
     made.systems = ("zero_shot", "oracle")
-    made.speaker.trunks, made.speaker.max_new_tokens = (768,), 4
-    made.speaker.tokens, made.speaker.rows = 2048, 2
+    made.lengths, made.chat_model.rows, made.chat_model.max_new_tokens = (768,), 2, 4
     made.prefeval.path, made.prefeval.noise = str(folder), (0, 1)
     made.data.heldout_users, made.single_turn.episodes = 1, 2
     made.single_turn.views = ("inferencer", "persistent")

@@ -188,7 +188,7 @@ def test_the_job_survives_sigkill_at_any_point(root, tmp_path):
 def test_models_and_ways_stand_in_one_table(tmp_path):
     made = config(runs=("random:tiny",))
     made.data.heldout_users, made.size.sessions, made.size.turns = 2, 1, 2
-    made.full_history.buckets = (600,)
+    made.full_history.lengths = (600,)
     profiles.compare(made, tmp_path, None)
     lines = (tmp_path / "table.md").read_text().splitlines()
     names = [line.split("|")[1].strip() for line in lines[2:]]

@@ -13,7 +13,7 @@ from pa_jax import models
 from pa_jax.core import files
 from pa_jax.core import mesh as meshes
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import speaker
+from pa_jax.evaluate import chat_model
 from pa_jax.jobs import export, grpo, judge, sft
 from pa_jax.models import lora, tree
 
@@ -70,8 +70,11 @@ def test_a_run_opens_on_a_mesh_of_another_shape(trained):
     for got, want in zip(leaves, jax.tree.leaves(nnx.state(one.module)), strict=True):
         np.testing.assert_array_equal(got, want)
     talk = [[schema.Message("user", f"Is {n} a number?")] for n in range(3)]
-    cfg = speaker.SpeakerConfig(rows=4, tokens=1024, trunks=(128,), max_new_tokens=4)
-    said = [speaker.Speaker(m, cfg, mesh=on).reply(talk) for m, on in ((one, None), (many, mesh))]
+    cfg = chat_model.ChatConfig(rows=4, max_new_tokens=4)
+    said = [
+        chat_model.ChatModel(m, cfg, lengths=(128,), mesh=on).reply(talk)
+        for m, on in ((one, None), (many, mesh))
+    ]
     assert said[0] == said[1]
 
 

@@ -16,7 +16,7 @@ from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.readers import aloe as reader
 from pa_jax.data.readers import items as items_lib
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import jury, parse, speaker, systems
+from pa_jax.evaluate import chat_model, jury, parse, systems
 from pa_jax.evaluate.benchmarks import protocol
 
 NAMES = ("aloe", "aloe_rlpa", "aloe_unseen")
@@ -166,7 +166,9 @@ class Aloe:
                     history.append(schema.Message("user", row["user"]))
                     history.append(schema.Message("assistant", row["text"]))
 
-    def _turn(self, chunk, histories, system, tools, turn: int) -> list[tuple[str, speaker.Said]]:
+    def _turn(
+        self, chunk, histories, system, tools, turn: int
+    ) -> list[tuple[str, chat_model.Reply]]:
         """Each simulated user's message and the system's reply."""
         played = [
             (
@@ -199,7 +201,7 @@ class Aloe:
     def _judged(
         self,
         cases: Sequence[Case],
-        exchanges: Sequence[tuple[str, speaker.Said]],
+        exchanges: Sequence[tuple[str, chat_model.Reply]],
         tools: protocol.Tools,
     ) -> list[protocol.Row]:
         asked = [

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import scipy.special
 
-from pa_jax.evaluate import parse, speaker, systems
+from pa_jax.evaluate import chat_model, parse, systems
 from pa_jax.evaluate.benchmarks import protocol
 
 OPENING = "<choice>"
@@ -34,7 +34,7 @@ def shuffled(options: Sequence[str], key: str) -> tuple[tuple[str, ...], int]:
     return tuple(options[i] for i in order), order.index(0)
 
 
-BySystem = list[list[dict[str, speaker.Scored]]]  # of each request of each group
+BySystem = list[list[dict[str, chat_model.Scored]]]  # of each request of each group
 Groups = Sequence[Sequence[systems.Request]]
 
 
@@ -76,7 +76,7 @@ def _asked(
 
 
 def _by_system(
-    found: Sequence[Sequence[speaker.Scored]], chosen: Mapping[str, systems.System]
+    found: Sequence[Sequence[chat_model.Scored]], chosen: Mapping[str, systems.System]
 ) -> BySystem:
     size = len(chosen)
     return [
@@ -88,14 +88,14 @@ def _by_system(
     ]
 
 
-def measured(one: speaker.Scored, right: int) -> tuple[dict[str, float], int]:
+def measured(one: chat_model.Scored, right: int) -> tuple[dict[str, float], int]:
     """Accuracy and the right option's share, and which option is the likeliest."""
     place = int(np.argmax(one.logp))
     share = scipy.special.softmax(one.logp.astype(np.float64))
     return {"accuracy": float(place == right), "p_right": float(share[right])}, place
 
 
-def picked(one: speaker.Scored, right: int) -> protocol.Row:
+def picked(one: chat_model.Scored, right: int) -> protocol.Row:
     """The row's measures, and the letters."""
     measures, place = measured(one, right)
     return {

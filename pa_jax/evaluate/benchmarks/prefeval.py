@@ -8,7 +8,7 @@ the judge's questions are worded by us; messages and their order are PrefEval's.
 from collections.abc import Iterator, Mapping, Sequence
 
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import metrics, parse, speaker, systems
+from pa_jax.evaluate import chat_model, metrics, parse, systems
 from pa_jax.evaluate.benchmarks import choice, prefeval_data, protocol
 
 WORDS = " (Answer in at most {words} words.)"
@@ -136,7 +136,7 @@ def rotations(case: prefeval_data.Case, seed: int) -> list[tuple[tuple[str, ...]
 
 
 def averaged(
-    answers: Sequence[speaker.Scored], orders: Sequence[tuple[tuple[str, ...], int]]
+    answers: Sequence[chat_model.Scored], orders: Sequence[tuple[tuple[str, ...], int]]
 ) -> protocol.Row:
     """Means over the orders of one case; `picked` and `right` have a letter an order."""
     rows = [choice.picked(one, right) for one, (_, right) in zip(answers, orders, strict=True)]

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from pa_jax.evaluate import jury, speaker, systems
+from pa_jax.evaluate import chat_model, jury, systems
 
 Row = dict[str, Any]
 # A row's keys: benchmark, model, system, id (unique among these), part (what is tabled apart, like
@@ -16,9 +16,9 @@ Row = dict[str, Any]
 class Tools:
     """What a benchmark works with: the model under test, the judge and the simulated user."""
 
-    model: speaker.Speaker
+    model: chat_model.ChatModel
     jury: jury.Jury
-    user: speaker.Speaker
+    user: chat_model.ChatModel
     cfg: systems.SystemConfig
 
 

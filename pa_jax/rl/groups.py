@@ -1,0 +1,99 @@
+"""Groups of completions packed into rows, and numbers a completion or a token spread over them."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from pa_jax.core.typing import Bool, Int, Shaped
+from pa_jax.infer import forest
+
+
+@dataclasses.dataclass(frozen=True)
+class Groups:
+    """Packed rows in calls of one a data shard, and whose tokens they hold.
+
+    rows    forest.Forest of [calls, shards, ...] host arrays
+    place   where each completion token's log-prob stands among its row's wanted; tokens that
+            completions of a prompt begin with alike share a place
+    whose   prompt, completion and place in the completion of each
+    real    which of the u entries are tokens
+    count   calls that hold rows; those behind them are empty
+    tokens  real slots
+    """
+
+    rows: forest.Forest
+    place: Int[np.ndarray, "c m u"]
+    whose: tuple[Int[np.ndarray, "c m u"], Int[np.ndarray, "c m u"], Int[np.ndarray, "c m u"]]
+    real: Bool[np.ndarray, "c m u"]
+    count: int
+    tokens: int
+
+    def of_tokens(self, values_ngx: Shaped[np.ndarray, "n g x"]) -> Shaped[np.ndarray, "c m u"]:
+        """A number a completion token, where the tokens are; 0 elsewhere."""
+        return np.where(self.real, values_ngx[self.whose], 0).astype(values_ngx.dtype)
+
+    def of_completions(self, values_ng: Shaped[np.ndarray, "n g"]) -> Shaped[np.ndarray, "c m u"]:
+        """A number a completion, at each of its tokens; 0 elsewhere."""
+        return np.where(self.real, values_ng[self.whose[:2]], 0).astype(values_ng.dtype)
+
+    @property
+    def fill(self) -> float:
+        """Share of the computed slots that hold tokens."""
+        slots = self.count * int(np.prod(self.rows.ids.shape[1:]))
+        return self.tokens / max(slots, 1)
+
+
+def pack(
+    prompts: Sequence[Sequence[int]],
+    completions: Sequence[Sequence[Sequence[int]]],
+    *,
+    lengths: Sequence[int],
+    shards: int = 1,
+    calls: int = 1,
+) -> Groups:
+    """Rows of one length, the one of `lengths` that takes fewest slots; several prompts a row.
+
+    At least `calls` calls, else a multiple of it: few shapes for few programs.
+    """
+    trees = [
+        [forest.follows(prompt, ids) for ids in row]
+        for prompt, row in zip(prompts, completions, strict=True)
+    ]
+    packed = forest.pack(trees, lengths, even=True, shards=shards)
+    count = -(-len(packed.rows) // shards)
+    shape = -(-count // calls) * calls, shards
+    length = packed.rows[0].ids.shape[-1] if packed.rows else min(lengths)
+    rows = forest.stacked(packed.rows, shape[0] * shards, length=length)
+    place = np.zeros((shape[0] * shards, length), np.int32)
+    whose = np.zeros((3, *place.shape), np.int32)
+    real, used = np.zeros(place.shape, bool), np.zeros(len(place), np.int32)
+    for i, tree in enumerate(packed.places):
+        for k, (row, places) in enumerate(tree):
+            at = slice(used[row], used[row] + len(places))
+            place[row, at], real[row, at] = places, True
+            whose[0, row, at], whose[1, row, at], whose[2, row, at] = i, k, np.arange(len(places))
+            used[row] += len(places)
+
+    def cut(x: np.ndarray) -> np.ndarray:
+        return x.reshape(*shape, *x.shape[1:])
+
+    leaves = dataclasses.astuple(rows)
+    return Groups(
+        forest.Forest(*map(cut, leaves)),
+        cut(place),
+        tuple(map(cut, whose)),
+        cut(real),
+        count,
+        packed.tokens,
+    )
+
+
+def completions_of(
+    ids_ngc: Int[np.ndarray, "n g c"], length_ng: Int[np.ndarray, "n g"]
+) -> list[list[list[int]]]:
+    """Padded completions as lists."""
+    return [
+        [ids[:length].tolist() for ids, length in zip(*row, strict=True)]
+        for row in zip(ids_ngc, length_ng, strict=True)
+    ]
