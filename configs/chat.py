@@ -17,6 +17,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.model = common.model(preset)
     c.mesh = common.mesh(preset)
     c.mesh.fsdp = c.mesh.ep = 1  # the first tp devices; fsdp=-1: all
+    c.lengths = common.lengths(preset)  # of packed rows
     c.user = "me"  # whose profile
     c.store = f"sqlite:///runs/profiles{'-tiny' if preset == 'tiny' else ''}.db"  # database URL
     c.infer = common.inference(preset)

@@ -2,8 +2,6 @@
 
 import ml_collections
 
-# Of a laptop's prompts: on a CPU padding costs its full price.
-BUCKETS = (128, 160, 192, 224, 256, 384)
 PRESETS = ("smollm2", "tiny", "qwen3-0.6b", "qwen3-4b-lora", "qwen3-4b")
 
 
@@ -113,7 +111,7 @@ def inference(preset: str) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(
         {
             "rows": 8 if small else 16,  # turns at a time
-            "buckets": (512, 768) if small else BUCKETS if laptop else (256, 512, 1024),
+            "prompt_tokens": 768 if small else 384 if laptop else 1024,  # of the longest prompt
             "max_new_tokens": 12 if small else 48 if laptop else 96,
             **prompt(preset),
             # Nats a token. Synthetic, 24 turns: 0 of 48 right statements lie under 1.0, all 24 of
@@ -193,7 +191,6 @@ def asking(preset: str) -> ml_collections.ConfigDict:
     tiny = preset == "tiny"
     return ml_collections.ConfigDict(
         {
-            "rows": 8,
             "words_chars": 400,
             # Fitted, the last two for smollm2; tiny's weights are random, so words alone count.
             "lexical": 0.65 if tiny else 0.264,
@@ -232,13 +229,13 @@ def replying(preset: str) -> ml_collections.ConfigDict:
 
 
 def serving(preset: str) -> ml_collections.ConfigDict:
-    """The engine of replies (infer/live): requests side by side, prompt and reply tokens."""
+    """The engine of replies (infer/serving): requests side by side, prompt and reply tokens."""
     small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
     return ml_collections.ConfigDict(
         {
             "rows": 4 if laptop else 16,  # requests that decode at once
-            # at least reply.prompt_tokens and infer.buckets; a multiple of 256 gets programs for
-            # its halves, too
+            # at least reply.prompt_tokens and infer.prompt_tokens; a multiple of 256 gets programs
+            # for its halves, too
             "trunk": 770 if small else 512 if laptop else 2048,
             # at least agent.max_new_tokens and infer.max_new_tokens
             "slots": 16 if small else 128 if laptop else 512,

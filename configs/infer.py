@@ -25,6 +25,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.seed = 0  # of the policy's draws
     c.model = common.model(preset)
     c.mesh = common.mesh(preset)
+    c.lengths = common.lengths(preset)  # of packed rows
     c.data = common.data(preset)
     c.data.heldout_users = 3 if small else 50
     c.size = {"sessions": 2 if small else 4, "turns": 2 if small else 8}  # synthetic; 0: drawn
@@ -39,7 +40,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.ways = ("turns", "full_history")  # ... turn by turn, and reading all at once
     c.full_history = {
         "rows": 2 if small else 4,  # users at a time
-        "lengths": (1024,) if small else (2048, 3072, 4096),  # prompt tokens; beyond: left out
+        "prompt_tokens": 1024 if small else 4096,  # what is beyond is left out
         "max_new_tokens": 16 if small else 384,  # of the list of preferences
     }
     c.drift = 0  # changes of preference to look at

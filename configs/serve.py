@@ -22,6 +22,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.model = common.model(preset)
     c.mesh = common.mesh(preset)
     c.mesh.fsdp = c.mesh.ep = 1  # the first tp devices; fsdp=-1: all
+    c.lengths = common.lengths(preset)  # of packed rows
     c.store = f"sqlite:///runs/profiles{'-tiny' if preset == 'tiny' else ''}.db"  # database URL
     c.infer = common.inference(preset)
     c.infer.rows = 8 if laptop else 16

@@ -20,7 +20,7 @@ from absl import logging
 
 from pa_jax.agent import caller, gather, inferencer, proactive
 from pa_jax.dialogue import schema
-from pa_jax.infer import live
+from pa_jax.infer.serving import scheduler
 from pa_jax.profile import facts, forget, store, turns, wording
 
 RECENT = 32  # turns of a session that are looked at, more than any prompt shows
@@ -65,7 +65,7 @@ class Prompts(Protocol):
 
 @runtime_checkable
 class Serves(Protocol):
-    """What live.Live does: a ticket is iterated for pieces of text, and may be cancelled."""
+    """What a Scheduler does: a ticket is iterated for pieces of text, and may be cancelled."""
 
     def submit(self, prompt_ids: Sequence[int], **how: Any) -> Any: ...
 
@@ -291,7 +291,7 @@ class Answering:
         try:
             yield
             done = True
-        except (GeneratorExit, KeyboardInterrupt, live.Busy, live.Closed):
+        except (GeneratorExit, KeyboardInterrupt, scheduler.Busy, scheduler.Closed):
             done = True  # not the turn's fault
             raise
         finally:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pa_jax.dialogue import schema
-from pa_jax.infer import live
+from pa_jax.infer.serving import scheduler
 from pa_jax.profile import turns
 
 _POLL_SECONDS = 0.02  # between tries for room in a full queue
@@ -15,7 +15,7 @@ _POLL_SECONDS = 0.02  # between tries for room in a full queue
 class Caller:
     """One caller of one turn; `leave` may come from any thread, the rest is the turn's.
 
-    how     options of live.Live.submit that take the place of AgentConfig's for this answer
+    how     options of Scheduler.submit that take the place of AgentConfig's for this answer
     before  messages of user and assistant, said elsewhere, that come before the session's own
     system  the operator's word on how to reply
     turn    the turn as it began, None before that
@@ -62,7 +62,7 @@ class Caller:
                 try:
                     self.ticket = submit()
                     return self.ticket
-                except live.Busy:
+                except scheduler.Busy:
                     if time.monotonic() > until:
                         raise
             self._left.wait(_POLL_SECONDS)

@@ -5,69 +5,43 @@ user's words and the message they answer. There is no gold at run time: nats are
 threshold that evaluate/calibration.py measures.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 
-from pa_jax.agent import batches
-from pa_jax.dialogue import schema, snippet, tokenizer
-from pa_jax.infer import buckets
+from pa_jax.dialogue import schema, tokenizer
+from pa_jax.infer import forest, score
 from pa_jax.judge import contexts
 
 SCALE = 1.0  # nats a token at which confidence reaches 1 - 1/e, as the judge's without gold
-WIDTHS = (1, snippet.MAX_STATEMENTS)  # statements of a turn that share a tree
 
 
 class Grounder:
     """Gains under one frozen model."""
 
-    def __init__(self, words: tokenizer.Tokenizer, model: batches.Batches):
-        self.reader, self.model = contexts.Reader(words), model
+    def __init__(self, words: tokenizer.Tokenizer, scorer: score.Scorer):
+        self.reader, self.scorer = contexts.Reader(words), scorer
+        self._head = words.encode(contexts.NOTES)
 
     def gains(
         self, turns: Sequence[schema.Episode], statements: Sequence[Sequence[str]]
     ) -> list[list[float]]:
-        """Nats a token of every statement of every turn, in order."""
-        read = self.reader
-        branches = [[read.text(text).ids for text in row] for row in statements]
-        before = [read.turn(turn) for turn in turns]
-        made: list[list[float]] = [[] for _ in turns]
-        order = [i for i, row in enumerate(branches) if row]
-        node = {
-            i: buckets.fit(max(map(len, branches[i])), batches.NODES, what="statement")
-            for i in order
-        }
-        order.sort(key=lambda i: (len(branches[i]) > WIDTHS[0], node[i], len(before[i])))
-        for start in range(0, len(order), self.model.rows):
-            chosen = order[start : start + self.model.rows]
-            gains = self._gains([before[i] for i in chosen], [branches[i] for i in chosen])
-            for i, row in zip(chosen, gains, strict=True):
-                made[i] = row
-        return made
+        """Nats a token of every statement of every turn, in order; both log-probs in one call."""
+        rows = [[self.reader.text(text).ids for text in row] for row in statements]
+        said = []
+        for turn, row in zip(turns, rows, strict=True):
+            before = self._before(turn, max(map(len, row), default=0)) if row else []
+            said.append([forest.follows(before, ids) for ids in row])
+        bare = [forest.follows(self._head, ids) for row in rows for ids in row]
+        alone, *after = self.scorer.logprobs([bare, *said])
+        of_each = iter(alone)
+        return [[float((logp - next(of_each)).mean()) for logp in row] for row in after]
 
-    def warm_up(self, longest: int) -> None:
-        """Compiles every program that statements of at most `longest` tokens need."""
-        ends = longest + len(self.reader.newline)
-        for forward in self.model.all():
-            nodes = [n for n in forward.nodes if n < ends]
-            nodes.append(buckets.fit(ends, forward.nodes, what="statement"))
-            for width, node, trunk in itertools.product(WIDTHS, nodes, forward.trunks):
-                forward.compile(forward.trees([[0] * trunk], [[[0] * node] * width], None))
-
-    def _gains(
-        self, before: Sequence[Sequence[int]], rows: Sequence[Sequence[Sequence[int]]]
-    ) -> list[list[float]]:
-        """The same of one batch: what stands before each row of statements."""
-        forward = self.model.fitting(len(rows))
-        most = max(map(len, rows))
-        width = next((w for w in WIDTHS if w >= most), most)
-        padded = [[*row, *[()] * (width - len(row))] for row in rows]
-        head = [self.reader.words.encode(contexts.NOTES)] * len(rows)
-        bare, said = forward.branches(head, padded), forward.branches(before, padded)
-        return [
-            [float((said[k][n] - bare[k][n]).mean()) for n in range(len(row))]
-            for k, row in enumerate(rows)
-        ]
+    def _before(self, turn: schema.Episode, longest: int) -> list[int]:
+        """What stands before a turn's statements: its words are cut where no row holds both."""
+        ids = self.reader.turn(turn)
+        end = 2 * len(self.reader.newline) + len(self._head)
+        room = max(self.scorer.lengths) - longest
+        return ids if len(ids) <= room else ids[: max(room - end, 0)] + ids[-end:]
 
 
 def confidence(gain: float) -> float:

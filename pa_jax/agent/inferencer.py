@@ -16,9 +16,12 @@ from collections.abc import Sequence
 import jax
 
 from pa_jax import models
-from pa_jax.agent import batches, grounding, placing
+from pa_jax.agent import grounding, placing
 from pa_jax.agent import statements as wordings
-from pa_jax.dialogue import prompts, schema, snippet, template
+from pa_jax.core import keys
+from pa_jax.dialogue import prompts, schema, snippet, template, tokenizer
+from pa_jax.infer import forest, sampler, score
+from pa_jax.infer.serving import scheduler
 from pa_jax.profile import facts, forget, render, update, wording
 
 # Why a statement was dropped.
@@ -39,7 +42,7 @@ class InferConfig:
     """Inference at run time.
 
     rows            turns at a time
-    buckets         prompt lengths in tokens that programs are compiled for; the longest is a limit
+    prompt_tokens   of the longest prompt
     max_new_tokens  of a snippet; a line that is cut off there is dropped
     profile_chars, context_chars, user_chars    limits of the prompt's parts, as in training
     grounding       nats a token that the user's words must give a statement; ours, measured
@@ -48,7 +51,7 @@ class InferConfig:
     """
 
     rows: int
-    buckets: tuple[int, ...]
+    prompt_tokens: int
     max_new_tokens: int
     profile_chars: int
     context_chars: int
@@ -110,26 +113,39 @@ class Inferencer:
         cfg: InferConfig,
         *,
         mesh: jax.sharding.Mesh | None = None,
-        writes: batches.Writes | None = None,
+        lengths: Sequence[int] = forest.LENGTHS,
+        serves: scheduler.Scheduler | None = None,
+        wait_seconds: float = 0.0,
     ):
-        """`writes` decodes the snippets; None: engines of its own."""
+        """Snippets are decoded by a scheduler that serves others meanwhile, or by a sampler.
+
+        The former is waited for so long where its queue is full. All that is scored goes in as
+        rows of `lengths`.
+        """
         if model.tokenizer is None:
             raise ValueError(
                 "Inferencer got a model without a tokenizer; give models.load(SOURCE)."
             )
+        forest.fit(cfg.prompt_tokens, lengths, what="infer.prompt_tokens (see lengths): a prompt")
         self.cfg, self.words = cfg, model.tokenizer
-        self._writes = writes or batches.Engines(model, cfg.rows, cfg.buckets, mesh)
-        shared = batches.Batches(model.module, cfg.rows, mesh)
-        self.grounder = grounding.Grounder(model.tokenizer, shared)
+        self._serves, self._wait_seconds, self._sampler = serves, wait_seconds, None
+        if serves is None:
+            begins = root(model.tokenizer, cfg)
+            self._sampler = sampler.Sampler(
+                model, mesh=mesh, rows=cfg.rows, lengths=lengths, root=begins
+            )
+        self._scorer = score.Scorer(model.module, mesh=mesh, lengths=lengths)
+        self.grounder = grounding.Grounder(model.tokenizer, self._scorer)
         place = placing.PlaceConfig(
             cfg.place_lexical, cfg.place_sure, cfg.place_categories, cfg.place_least
         )
-        self.placer = placing.Placer(model.tokenizer, shared, place)
+        self.placer = placing.Placer(model.tokenizer, self._scorer, place)
 
     def warm_up(self) -> None:
         """Compiles every program that `infer` needs, so that no turn waits for one."""
-        self._writes.warm_up(self.cfg.max_new_tokens)
-        self.grounder.warm_up(self.cfg.max_new_tokens)
+        if self._sampler is not None:  # who owns the scheduler warms it up
+            self._sampler.warm_up(self.cfg.prompt_tokens, self.cfg.max_new_tokens)
+        self._scorer.warm_up(max(self._scorer.lengths))
         self.placer.warm_up()
 
     def infer(
@@ -143,12 +159,20 @@ class Inferencer:
         spoken = [i for i, turn in enumerate(turns) if wording.clean(turn.words, MAX_WORDS)]
         if not spoken:
             return made
-        asked = [self.prompt(turns[i], now=now) for i in spoken]
-        done = self._writes.greedy(asked, max_new_tokens=self.cfg.max_new_tokens, seed=seed)
-        found = self.read([turns[i] for i in spoken], done.texts, done.finished)
+        texts, finished = self._written([self.prompt(turns[i], now=now) for i in spoken], seed)
+        found = self.read([turns[i] for i in spoken], texts, finished)
         for i, inferred in zip(spoken, found, strict=True):
             made[i] = inferred
         return made
+
+    def _written(self, asked: Sequence[Sequence[int]], seed: int) -> tuple[list[str], list[bool]]:
+        """A snippet a prompt, and whether the policy came to its end."""
+        how = {"max_new_tokens": self.cfg.max_new_tokens, "temperature": 0.0, "seed": seed}
+        if self._serves is not None:
+            replies = self._serves.generate(asked, **how, wait_seconds=self._wait_seconds)
+            return [reply.text for reply in replies], [reply.finished for reply in replies]
+        done = self._sampler.generate(asked, n=1, stream=keys.Stream.GENERATE, **how)
+        return [text for [text] in done.texts], done.finished[:, 0].tolist()
 
     def ops_of(self, turn: Observed, text: str) -> Inferred:
         """What one turn makes of a given snippet text (a gold one, say): all but the policy."""
@@ -157,19 +181,19 @@ class Inferencer:
     def prompt(self, turn: Observed, *, now: datetime.datetime) -> list[int]:
         """Prompt ids, the same text as in training; the facts nearest to the words go in.
 
-        User text of any length fits the largest bucket: its parts are halved until they do.
+        User text of any length fits cfg.prompt_tokens: its parts are halved until they do.
         """
         cfg = self.cfg
         limits = prompts.PromptConfig(cfg.profile_chars, cfg.context_chars, cfg.user_chars)
         while True:
             messages = prompts.infer(self._episode(turn, limits, now=now), limits)
             ids = template.encode_chat(self.words, messages, add_generation_prompt=True)
-            if len(ids) <= max(cfg.buckets):
+            if len(ids) <= cfg.prompt_tokens:
                 return ids
             if limits.user_chars < 16:
                 raise ValueError(
-                    f"infer.buckets={cfg.buckets}: a prompt without the user's text takes "
-                    f"{len(ids)} tokens; add a larger bucket."
+                    f"infer.prompt_tokens={cfg.prompt_tokens}: a prompt without the user's text "
+                    f"takes {len(ids)} tokens; allow more."
                 )
             limits = prompts.PromptConfig(
                 max(limits.profile_chars // 2, len(render.EMPTY)),
@@ -309,3 +333,30 @@ def _heard(turn: Observed, profile: tuple[str, ...] = ()) -> schema.Episode:
         user=wording.clean(turn.words, MAX_WORDS),
         gold=None,
     )
+
+
+def root(words: tokenizer.Tokenizer, cfg: InferConfig) -> list[int]:
+    """What every prompt of an Inferencer begins with: the instructions, computed once."""
+    limits = prompts.PromptConfig(cfg.profile_chars, cfg.context_chars, cfg.user_chars)
+    return beginning(
+        [
+            template.encode_chat(words, prompts.infer(one, limits), add_generation_prompt=True)
+            for one in strangers()
+        ]
+    )
+
+
+def strangers(
+    *, options: tuple[str, ...] = (), others: tuple[str, ...] = ()
+) -> tuple[schema.Episode, schema.Episode]:
+    """Two turns that have nothing in common, for what their prompts have."""
+    return (
+        schema.Episode("", "", (), "", "Hi", None, options=options),
+        schema.Episode("", "", ("The user drinks tea.",), "So?", "No", None, options=others),
+    )
+
+
+def beginning(rendered: Sequence[list[int]]) -> list[int]:
+    """What prompts have in common, empty where that is little."""
+    count = forest.common(rendered)
+    return rendered[0][:count] if count >= sampler.APART else []

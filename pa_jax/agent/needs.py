@@ -17,8 +17,10 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
+from pa_jax import models
 from pa_jax.agent import overlap, topics
 from pa_jax.core.typing import Float
+from pa_jax.infer import score
 from pa_jax.profile import facts, taxonomy
 
 PEERS = 3  # best slots of a category that speak for it
@@ -32,7 +34,6 @@ REACH = 1.0  # log-odds below `relevant` from which an answer can lift a slot
 class NeedsConfig:
     """How needs are found; the weights go with one model.
 
-    rows         requests that go through the model together
     words_chars  of a turn that are read, the last ones
     lexical      weight of the words shared with a slot, and of the same among its peers
     topical      weight of the model's association; with both 0 no model runs
@@ -42,7 +43,6 @@ class NeedsConfig:
     keep         needs at most, the likeliest
     """
 
-    rows: int
     words_chars: int
     lexical: float
     lexical_peers: float
@@ -57,7 +57,15 @@ class NeedsConfig:
 class Needs:
     """Finds the needs of requests, a batch at a time."""
 
-    def __init__(self, model, cfg: NeedsConfig, *, mesh: jax.sharding.Mesh | None) -> None:
+    def __init__(
+        self,
+        model: models.LoadedModel,
+        cfg: NeedsConfig,
+        *,
+        mesh: jax.sharding.Mesh | None,
+        lengths: Sequence[int],
+    ) -> None:
+        """Requests go through the model in rows of `lengths`."""
         content = taxonomy.Taxonomy.load()
         self.cfg = cfg
         self.lexicon = overlap.Overlap(content)
@@ -70,7 +78,8 @@ class Needs:
         self._seen: dict[bytes, Float[np.ndarray, "s 4"]] = {}  # by a digest: no words are kept
         self._topics = None
         if cfg.topical or cfg.topical_peers:
-            self._topics = topics.Topics(model, self.lexicon, rows=cfg.rows, mesh=mesh)
+            scorer = score.Scorer(model.module, mesh=mesh, lengths=lengths)
+            self._topics = topics.Topics(model.tokenizer, scorer, self.lexicon)
 
     def warm_up(self) -> None:
         """Compiles every program that `of` needs."""

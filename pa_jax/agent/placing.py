@@ -1,9 +1,9 @@
-"""A statement's slot in the taxonomy: by shared words, and by log-probs of labels at tree leaves.
+"""A statement's slot in the taxonomy: by shared words, and by log-probs of labels after it.
 
 Shared words: the part of the statement's information (inverse slot frequency of its content
 words) that a slot's texts hold, half of it in any of them and half in the one that holds most.
 Where that leaves a doubt the model is asked, category first and then the slots of the best few:
-trunk = a line that says what is done, branch = the statement, leaves = the labels, one prefill
+a line that says what is done, the statement, and the labels branching off behind it, one prefill
 each. A label's score is log p(label | statement) - log p(label | no statement), in nats, so a
 label that is likely anyway gains nothing. The sum of both picks the slot; a sum that is too small
 goes to `other` with a label proposed from the statement's words. All of this is ours.
@@ -15,22 +15,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pa_jax.agent import batches
 from pa_jax.agent import statements as wordings
-from pa_jax.core import mesh as meshes
-from pa_jax.core import sharding
 from pa_jax.core.typing import Float
 from pa_jax.dialogue import tokenizer
-from pa_jax.infer import buckets, score
-from pa_jax.judge import forward
+from pa_jax.infer import forest, score
 from pa_jax.profile import facts, taxonomy
 
 TRUNK = "Each note about a user is filed under the heading that it belongs to.\n\n"
 MAX_BRANCH = 120  # tokens of a statement and what stands around it
-TRUNKS = (16, 32, 64, 128)
-WIDTH = 64  # labels a tree: two categories of slots
-NODES = (24, 64, 128)  # tokens of a branch; few programs
-LEAVES = (8, 12, 16, 24, 32, 48, 64, 128)  # of the longest label
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,11 +60,11 @@ class Placer:
     def __init__(
         self,
         words: tokenizer.Tokenizer,
-        model: batches.Batches,
+        scorer: score.Scorer,
         cfg: PlaceConfig,
         content: taxonomy.Taxonomy | None = None,
     ):
-        self.words, self.model, self.cfg = words, model, cfg
+        self.words, self.scorer, self.cfg = words, scorer, cfg
         content = content or taxonomy.Taxonomy.load()
         self.slots = content.subcategories
         self.index = Index(self.slots)
@@ -90,10 +82,10 @@ class Placer:
         return [self._placed(*each) for each in zip(said, words + asked, known, strict=True)]
 
     def warm_up(self) -> None:
-        """Compiles every program of `place`: none where words decide alone."""
+        """What `place` computes once: nothing where words decide alone."""
         if self.cfg.sure > 0:
-            self._categories.warm_up()
-            self._slots.warm_up()
+            self._categories.prior()
+            self._slots.prior()
 
     def scores(
         self, said: Sequence[str]
@@ -133,81 +125,41 @@ class Placer:
 
 
 class Labels:
-    """Labels as leaves, each with its log-prob after an empty statement."""
+    """Labels, each with its log-prob after an empty statement."""
 
     def __init__(self, placer: Placer, names: Sequence[str]):
         self._placer = placer
         self._trunk = placer.words.encode(TRUNK)
-        self._leaves = [placer.words.encode(f" {name}\n") for name in names]
-        self._leaf = buckets.fit(max(map(len, self._leaves)), LEAVES, what="label")
+        self._labels = [placer.words.encode(f" {name}\n") for name in names]
         self._after_nothing: np.ndarray | None = None
-
-    def warm_up(self) -> None:
-        """Compiles every program of `ratios`."""
-        self._prior()
-        columns = range(min(WIDTH, len(self._leaves)))
-        for forward_ in self._placer.model.all():
-            for node in NODES:
-                rows = [[0] * node] * forward_.rows, [columns] * forward_.rows
-                forward_.compile(self._trees(forward_, *rows))
 
     def ratios(
         self, said: Sequence[str], columns: Sequence[Sequence[int]]
     ) -> Float[np.ndarray, "n k"]:
         """log p(label | statement) - log p(label | none) of the labels in columns[i], else 0."""
-        made = np.zeros((len(said), len(self._leaves)))
-        prior, rows = self._prior(), self._placer.model.rows
-        order = sorted(range(len(said)), key=lambda i: len(said[i]))
-        for start in range(0, len(order), rows):
-            chosen = order[start : start + rows]
-            branches = [self._placer.branch(said[i]) for i in chosen]
-            found = self._sums(branches, [columns[i] for i in chosen])
-            for i, sums in zip(chosen, found, strict=True):
-                made[i, columns[i]] = sums - prior[columns[i]]
+        made, prior = np.zeros((len(said), len(self._labels))), self.prior()
+        sums = self._sums([self._placer.branch(text) for text in said], columns)
+        for row, of_row, of_text in zip(made, columns, sums, strict=True):
+            row[of_row] = of_text - prior[of_row]
         return made
 
-    def _prior(self) -> np.ndarray:
+    def prior(self) -> Float[np.ndarray, " k"]:
+        """Log-prob of each label after an empty statement; computed once."""
         if self._after_nothing is None:
-            every, rows = range(len(self._leaves)), self._placer.model.rows
-            parts = [every[at : at + WIDTH] for at in range(0, len(every), WIDTH)]
-            empty, sums = self._placer.branch(""), []
-            for at in range(0, len(parts), rows):
-                some = parts[at : at + rows]
-                sums += self._sums([empty] * len(some), some)
-            self._after_nothing = np.concatenate(sums)
+            every = range(len(self._labels))
+            [self._after_nothing] = self._sums([self._placer.branch("")], [every])
         return self._after_nothing
 
     def _sums(
         self, branches: Sequence[Sequence[int]], columns: Sequence[Sequence[int]]
     ) -> list[np.ndarray]:
         """Log-prob of each label in columns[i] after the trunk and branches[i]."""
-        forward_ = self._placer.model.fitting(len(branches))
-        trees = self._trees(forward_, branches, columns)
-        with meshes.using(forward_.mesh):
-            _, logp, _ = sharding.fetch(forward.both(forward_.graph, forward_.state, trees))
-        return [
-            np.array([logp[i, 0, j, : len(self._leaves[k])].sum() for j, k in enumerate(row)])
-            for i, row in enumerate(columns)
+        trees = [
+            [forest.follows([*self._trunk, *branch], self._labels[k]) for k in row]
+            for branch, row in zip(branches, columns, strict=True)
         ]
-
-    def _trees(
-        self,
-        forward_: forward.Forward,
-        branches: Sequence[Sequence[int]],
-        columns: Sequence[Sequence[int]],
-    ) -> score.TreeIds:
-        width = max(min(WIDTH, len(self._leaves)), *map(len, columns))
-        leaves = [[[self._leaves[k] for k in row] + [()] * (width - len(row))] for row in columns]
-        return score.pack(
-            [self._trunk] * len(branches),
-            [[branch] for branch in branches],
-            leaves,
-            rows=forward_.rows,
-            trunks=TRUNKS,
-            nodes=NODES,
-            leaf_nodes=(self._leaf,),
-            mesh=forward_.mesh,
-        )
+        made = self._placer.scorer.logprobs(trees)
+        return [np.array([logp.sum() for logp in tree]) for tree in made]
 
 
 class Index:

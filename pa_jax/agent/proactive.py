@@ -25,7 +25,9 @@ from collections.abc import Iterable, Sequence
 
 import jax
 
+from pa_jax import models
 from pa_jax.agent import needs as needing
+from pa_jax.infer import forest
 from pa_jax.profile import decay, facts, taxonomy
 
 ANY = "*"  # in Request.declined: the user wants no questions at all
@@ -102,10 +104,17 @@ class Decision:
 class Proactive:
     """Decides for a batch of requests, whose needs go through the model together."""
 
-    def __init__(self, model, cfg: AskConfig, *, mesh: jax.sharding.Mesh | None = None) -> None:
-        """`model` is a LoadedModel with a tokenizer; it stays as it is."""
+    def __init__(
+        self,
+        model: models.LoadedModel,
+        cfg: AskConfig,
+        *,
+        mesh: jax.sharding.Mesh | None = None,
+        lengths: Sequence[int] = forest.LENGTHS,
+    ) -> None:
+        """`model` has a tokenizer, and stays as it is; requests go in as rows of `lengths`."""
         self.cfg = cfg
-        self.needs = needing.Needs(model, cfg, mesh=mesh)
+        self.needs = needing.Needs(model, cfg, mesh=mesh, lengths=lengths)
 
     def but(self, **changes: float | int) -> "Proactive":
         """The same decider with other numbers of AskConfig; weights are shared."""

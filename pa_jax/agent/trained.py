@@ -12,8 +12,10 @@ from collections.abc import Sequence
 import jax
 
 from pa_jax import models
-from pa_jax.agent import batches, inferencer, proactive
+from pa_jax.agent import inferencer, proactive
+from pa_jax.core import keys
 from pa_jax.dialogue import asking, prompts, schema, template
+from pa_jax.infer import forest, sampler
 from pa_jax.profile import facts, render, taxonomy
 
 
@@ -27,16 +29,25 @@ class Trained:
         cfg: inferencer.InferConfig,
         *,
         mesh: jax.sharding.Mesh | None = None,
+        lengths: Sequence[int] = forest.LENGTHS,
     ) -> None:
-        """Of `cfg`, the batch and the limits of the prompt count."""
+        """Of `cfg`, the batch and the limits of the prompt count; prompts are rows of `lengths`."""
         self.bounds = rule.but(cost=0.0)  # what it may ask, without the weighing
         self.words, self.cfg = model.tokenizer, cfg
-        self._engines = batches.Engines(model, cfg.rows, cfg.buckets, mesh)
+        self._limits = prompts.PromptConfig(cfg.profile_chars, cfg.context_chars, cfg.user_chars)
+        two = inferencer.strangers(options=("Tea",), others=("Coffee",))
+        self._sampler = sampler.Sampler(
+            model,
+            mesh=mesh,
+            rows=cfg.rows,
+            lengths=lengths,
+            root=inferencer.beginning([self._prompt(episode) for episode in two]),
+        )
 
     def warm_up(self) -> None:
         """Compiles every program that `decide` needs, so that no turn waits for one."""
         self.bounds.warm_up()
-        self._engines.warm_up(self.cfg.max_new_tokens)
+        self._sampler.warm_up(self.cfg.prompt_tokens, self.cfg.max_new_tokens)
 
     def needs_of(self, requests: Sequence[proactive.Request]) -> list[proactive.Weights]:
         """As Proactive's."""
@@ -83,15 +94,19 @@ class Trained:
         )
 
     def _written(self, episodes: Sequence[schema.Episode]) -> list[str]:
-        cfg = self.cfg
-        limits = prompts.PromptConfig(cfg.profile_chars, cfg.context_chars, cfg.user_chars)
-        asked = [
-            template.encode_chat(
-                self.words, prompts.ask(episode, limits), add_generation_prompt=True
-            )
-            for episode in episodes
-        ]
-        return self._engines.greedy(asked, max_new_tokens=cfg.max_new_tokens, seed=0).texts
+        done = self._sampler.generate(
+            [self._prompt(episode) for episode in episodes],
+            n=1,
+            max_new_tokens=self.cfg.max_new_tokens,
+            temperature=0.0,
+            seed=0,
+            stream=keys.Stream.GENERATE,
+        )
+        return [text for [text] in done.texts]
+
+    def _prompt(self, episode: schema.Episode) -> list[int]:
+        messages = prompts.ask(episode, self._limits)
+        return template.encode_chat(self.words, messages, add_generation_prompt=True)
 
 
 def chosen(

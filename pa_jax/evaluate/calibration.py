@@ -108,7 +108,7 @@ def place(placer: placing.Placer, count: int, *, seed: int) -> dict[str, Any]:
     ]
     slots = rng.sample(content.subcategories, min(count, len(content.subcategories)))
     examples = [(slot.examples[-1], slot.path) for slot in slots]
-    blind = placing.Placer(placer.words, placer.model, placer.cfg, _unseen(content))
+    blind = placing.Placer(placer.words, placer.scorer, placer.cfg, _unseen(content))
     reworded = [(rewording.right(text, rng), path) for text, path in golds]
     return {
         "gold": _placed(placer, golds),

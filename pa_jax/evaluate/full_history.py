@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 from pa_jax.agent import inferencer
 from pa_jax.agent import statements as wordings
-from pa_jax.core import keys
 from pa_jax.dialogue import schema, template
 from pa_jax.evaluate import talks
-from pa_jax.infer import sampler as samplers
+from pa_jax.infer import sampler
 from pa_jax.profile import facts, update, wording
 
 _SYSTEM = "You note the preferences that a user's messages show."
@@ -24,32 +23,25 @@ CONFIDENCE = 0.8  # nothing is grounded here: all lines are alike
 
 
 class FullHistory:
-    """Lists of preferences under one frozen model, `rows` users at a time."""
+    """Lists of preferences under one frozen model."""
 
     def __init__(
         self,
         agent: inferencer.Inferencer,
-        sampler: samplers.Sampler,
+        writes: sampler.Sampler,
         *,
         prompt_tokens: int,
         max_new_tokens: int,
     ):
-        """`agent` places, and its limits cut the messages; `sampler` decodes."""
-        self.agent, self.sampler = agent, sampler
+        """`agent` places, and its limits cut the messages; `writes` decodes."""
+        self.agent, self.writes = agent, writes
         self.prompt_tokens, self.max_new_tokens = prompt_tokens, max_new_tokens
 
     def texts(self, people: Sequence[talks.Talk]) -> list[str]:
         """What the model writes about each user."""
         prompts = [self.prompt(talk) for talk in people]
-        done = self.sampler.generate(
-            prompts,
-            n=1,
-            max_new_tokens=self.max_new_tokens,
-            temperature=0.0,
-            seed=0,
-            stream=keys.Stream.GENERATE,
-        )
-        return [text for (text,) in done.texts]
+        how = {"n": 1, "max_new_tokens": self.max_new_tokens, "temperature": 0.0, "seed": 0}
+        return [text for [text] in self.writes.generate(prompts, **how).texts]
 
     def profiles(self, people: Sequence[talks.Talk], texts: Sequence[str]) -> list[talks.Profile]:
         """The facts of each text."""

@@ -64,24 +64,26 @@ class Context:
     length  how many of them are real
     start   position of each prompt's first new token
     root    the same as `own` of a row's first slots, None where they are not kept apart
-    shared  how many of those each prompt begins with
+    shared  how many of those are seen, a number a prompt or a row
     """
 
     own: KV | list[KV]
     length: Int[Array, " n"]
     start: Int[Array, " n"]
     root: KV | list[KV] | None = None
-    shared: Int[Array, " n"] | None = None
+    shared: Int[Array, " x"] | None = None
 
 
 def prefill(
-    model: decoder.Decoder, prompts: Prompts, *, root: int
+    model: decoder.Decoder, prompts: Prompts, *, root: int, before: decoder.Context | None = None
 ) -> tuple[Float[Array, "n v"], Context]:
     """Logits after each prompt's last token, and the keys and values of all.
 
-    `root` first slots of each row hold what its prompts begin with; 0: it is not kept apart.
+    `root` first slots of each row hold what its prompts begin with; 0: it is not kept apart. All
+    prompts follow what was computed `before` (infer/root.py), which is their root then, with as
+    many rows as it has.
     """
-    passed = model.on_rows(prompts.ids, prompts.end, prompts.position, keep=True)
+    passed = model.on_rows(prompts.ids, prompts.end, prompts.position, context=before, keep=True)
     (r, m, p), layers = prompts.own.shape, model.cfg.layers
     last = jnp.take_along_axis(prompts.own, jnp.maximum(prompts.length - 1, 0)[..., None], axis=2)
     hidden = jnp.take_along_axis(passed.hidden, last, axis=1).reshape(r * m, -1)
@@ -93,14 +95,15 @@ def prefill(
         )
 
     length = prompts.length.reshape(-1)
-    context = Context(
-        attention.cached(*map(own, passed.kept)),
-        length,
-        prompts.root.reshape(-1) + length,
-        attention.cached(*(x[:, :, :root] for x in passed.kept)) if root else None,
-        prompts.root.reshape(-1) if root else None,
-    )
-    return model.logits(hidden), context
+    start, shared, kept = prompts.root.reshape(-1) + length, None, None
+    if before is not None:
+        start, kept = start + before.length, attention.cached(*before.kv)
+        shared = jnp.full(before.kv[0].shape[1], before.length)
+    elif root:
+        shared = prompts.root.reshape(-1)
+        kept = attention.cached(*(x[:, :, :root] for x in passed.kept))
+    own_kv = attention.cached(*map(own, passed.kept))
+    return model.logits(hidden), Context(own_kv, length, start, kept, shared)
 
 
 def branch_cache(cfg: DecoderConfig, shape: tuple[int, int, int], dtype) -> tuple[Array, Array]:
@@ -262,6 +265,7 @@ def rollout(
     key_ng: Key[Array, "n g"],
     how: sampling.Sampling,
     limits: tuple[Int[Array, ""], Int[Array, " k"]],
+    before: decoder.Context | None = None,
     *,
     root: int,
     slots: int,
@@ -270,11 +274,11 @@ def rollout(
     """A completion a key, at most `slots` long; stops when every branch has ended.
 
     `key_ng` has g keys a prompt, in the order of the rows; `limits` are (tokens allowed, end
-    tokens). A prompt of length 0 is padding: it counts as ended. `root` as in `prefill`, `apart`
-    as in `completed`.
+    tokens). A prompt of length 0 is padding: it counts as ended. `root` and `before` as in
+    `prefill`, `apart` as in `completed`.
     """
     model, shape = nnx.merge(graph, state), key_ng.shape
-    logits_nv, context = prefill(model, prompts, root=root)
+    logits_nv, context = prefill(model, prompts, root=root, before=before)
     logits_ngv = jnp.broadcast_to(logits_nv[:, None], (*shape, model.cfg.vocab))
     absent = jnp.broadcast_to((context.length == 0)[:, None], shape)
     draws = key_ng, how, limits

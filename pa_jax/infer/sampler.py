@@ -14,6 +14,8 @@ from pa_jax.core import keys, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.core.typing import Array, Int, Key
 from pa_jax.infer import decode, forest, sampling
+from pa_jax.infer import root as roots
+from pa_jax.models import decoder
 
 # Widths of a completion's cache.
 WIDTHS = (8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 2048)
@@ -66,15 +68,18 @@ class Sampler:
         rows: int = 8,
         lengths: Sequence[int] = forest.LENGTHS,
         key: str = "lengths",
+        root: Sequence[int] = (),
     ) -> None:
         """`model` is a LoadedModel (module, config, tokenizer).
 
         On a mesh its weights are laid out by INFER_RULES, as the dtypes they have. `key` is the
-        config key that a message names for a prompt that is too long.
+        config key that a message names for a prompt that is too long. Of prompts that begin with
+        `root`, only what follows it is computed: it is kept until `update`.
         """
         self.model, self.mesh, self.rows = model, mesh, rows
         self.lengths, self.key, self.prefilled = tuple(lengths), key, 0
         self.graph, state = nnx.split(model.module)
+        self.root = roots.Root(root, self.graph, mesh)
         where = None
         if mesh is not None:
             where = sharding.shardings(state, mesh, sharding.INFER_RULES)
@@ -95,6 +100,7 @@ class Sampler:
         as_is = (self.mesh is None or self.mesh.size == 1) and dtypes == self._dtypes
         self.state = None  # the old copy goes before the new one is made
         self.state = state if as_is else self._laid_out(state)
+        self.root.forget()
 
     def generate(
         self,
@@ -116,23 +122,27 @@ class Sampler:
         for i, prompt in enumerate(prompts):
             if not len(prompt):
                 raise ValueError(f"prompt {i} is empty; a prompt needs at least one token.")
-            forest.fit(len(prompt), self.lengths, what=f"prompt {i} (see {self.key})")
+            own = len(prompt) - len(self.root) * self.root.begins(prompt)
+            forest.fit(own, self.lengths, what=f"prompt {i} (see {self.key})")
         how = sampling.settings(temperature, top_k, top_p)
         base = keys.stream_key(seed, stream, step)
         shape = (len(prompts), n, max_new_tokens)
         ids, logp = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
         length, finished = np.zeros(shape[:2], np.int32), np.zeros(shape[:2], bool)
-        arrays = [np.asarray(prompt, np.int32) for prompt in prompts]
-        for rows in self._calls(arrays):
-            each = max(len(row.chosen) for row in rows)
-            if len(rows) <= self.shards:
-                each = _up(each, -(-self.rows // self.shards))
-            chosen = _places(rows, each, self.shards)
-            key_xg = branch_keys(keys.row_keys(base, np.maximum(chosen, 0)), n)
-            out = self._sampled(arrays, rows, each, key_xg, how, max_new_tokens)
-            chosen = chosen[chosen >= 0]
-            ids[chosen], logp[chosen] = out.ids, out.logprobs
-            length[chosen], finished[chosen] = out.lengths, out.finished
+        for behind in (True, False):  # the root, or not
+            numbers = [i for i, ids in enumerate(prompts) if self.root.begins(ids) == behind]
+            arrays, before = self._cut([prompts[i] for i in numbers], behind)
+            for rows in self._calls(arrays, apart=before is None):
+                each = max(len(row.chosen) for row in rows)
+                if len(rows) <= self.shards:
+                    each = _up(each, -(-self.rows // self.shards))
+                chosen = _places(rows, each, self.shards)
+                at = np.array([numbers[k] for k in np.maximum(chosen, 0)], np.int32)
+                key_xg = branch_keys(keys.row_keys(base, at), n)
+                out = self._sampled(arrays, rows, each, key_xg, how, max_new_tokens, before)
+                at = at[chosen >= 0]
+                ids[at], logp[at] = out.ids, out.logprobs
+                length[at], finished[at] = out.lengths, out.finished
         return Completions(ids, length, logp, finished, self.texts(ids, length))
 
     def sample(
@@ -148,14 +158,63 @@ class Sampler:
 
         With a `count` above theirs, prompts that are not there make up the number.
         """
-        arrays = [np.asarray(prompt, np.int32) for prompt in prompts]
+        arrays, before = self._cut(prompts, all(map(self.root.begins, prompts)))
         each = -(-max(count, len(arrays)) // self.shards)
-        rows = _cut(arrays, each, self.shards)
+        rows = _in_rows(arrays, each, self.shards, apart=before is None)
         chosen = _places(rows, each, self.shards)
         key_xg = key_ng[np.maximum(chosen, 0)]
-        out = self._sampled(arrays, rows, each, key_xg, how, max_new_tokens)
+        out = self._sampled(arrays, rows, each, key_xg, how, max_new_tokens, before)
         order = np.argsort(chosen[chosen >= 0])
         return jax.tree.map(lambda x: x[order], out)
+
+    def warm_up(self, longest: int, max_new_tokens: int) -> None:
+        """Compiles `generate` with n=1 for prompts of the root and up to `longest` tokens more."""
+        how = sampling.settings(0.0, 0, 1.0)
+        base = keys.stream_key(0, keys.Stream.GENERATE, 0)
+        before = self.root.context(self.state) if len(self.root) else None
+        counts = {-(-_up(count, self.rows) // self.shards) for count in range(1, self.rows + 1)}
+        for each in sorted(counts):
+            key_xg = branch_keys(keys.row_keys(base, np.zeros(self.shards * each, np.int32)), 1)
+            for length, width in self._shapes(longest, each):
+                packed = _empty((self.shards, each), length, width)
+                args, fixed = self._call(packed, key_xg, how, max_new_tokens, before)
+                with meshes.using(self.mesh):
+                    decode.rollout.lower(*args, **fixed, root=0).compile()
+
+    def _shapes(self, longest: int, each: int) -> list[tuple[int, int]]:
+        """Row lengths and widths that rows of `each` prompts behind the root can have."""
+        widest = forest.fit(longest, self.lengths, what="prompt")
+        most = forest.fit(min(each * longest, max(self.lengths)), self.lengths, what="row")
+        return [
+            (length, width)
+            for length in self.lengths
+            for width in self.lengths
+            if width <= length <= most and width <= widest
+            if each > 1 or width == length
+        ]
+
+    def _cut(
+        self, prompts: Sequence[Sequence[int]], behind: bool
+    ) -> tuple[list[np.ndarray], decoder.Context | None]:
+        """Prompts without the root that all begin with, and its keys; or whole."""
+        cut = len(self.root) if behind else 0
+        arrays = [np.asarray(ids[cut:], np.int32) for ids in prompts]
+        return arrays, self.root.context(self.state) if behind and prompts else None
+
+    def _call(
+        self,
+        packed: decode.Prompts,
+        key_xg: Key[Array, "x g"],
+        how: sampling.Sampling,
+        max_new_tokens: int,
+        before: decoder.Context | None,
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arguments of decode.rollout, all but the root's slots."""
+        slots = forest.fit(max_new_tokens, WIDTHS, what="max_new_tokens")
+        packed = jax.tree.map(lambda x: sharding.put(x, self.mesh, "rows"), packed)
+        limits = jnp.int32(max_new_tokens), self.ends()
+        args = (self.graph, self.state, packed, key_xg, how, limits, before)
+        return args, {"slots": slots, "apart": self.apart}
 
     def _sampled(
         self,
@@ -165,25 +224,16 @@ class Sampler:
         key_xg: Key[Array, "x g"],
         how: sampling.Sampling,
         max_new_tokens: int,
+        before: decoder.Context | None,
     ) -> decode.Decoded:
         """Completions of the rows' prompts, in their order; a row has `each` keys."""
-        slots = forest.fit(max_new_tokens, WIDTHS, what="max_new_tokens")
         made, root = _laid_out(
             prompts, rows, each, shards=self.shards, lengths=self.lengths, key=self.key
         )
         self.prefilled += made.ids.size
+        args, fixed = self._call(made, key_xg, how, max_new_tokens, before)
         with meshes.using(self.mesh):
-            out = decode.rollout(
-                self.graph,
-                self.state,
-                jax.tree.map(lambda x: sharding.put(x, self.mesh, "rows"), made),
-                key_xg,
-                how,
-                (jnp.int32(max_new_tokens), self.ends()),
-                root=root,
-                slots=slots,
-                apart=self.apart,
-            )
+            out = decode.rollout(*args, **fixed, root=root)
         out, real = sharding.fetch(out), _places(rows, each, self.shards) >= 0
         return decode.Decoded(
             out.ids[real, :, :max_new_tokens],
@@ -192,10 +242,15 @@ class Sampler:
             out.finished[real],
         )
 
-    def _calls(self, prompts: Sequence[np.ndarray]) -> list[list["_Row"]]:
-        """Rows that go in at once: one a shard; on one device more, of a shape and while short."""
-        rows = sorted(self._rows(prompts), key=lambda row: (-row.tokens, -len(row.chosen)))
-        if self.shards > 1:
+    def _calls(self, prompts: Sequence[np.ndarray], *, apart: bool) -> list[list["_Row"]]:
+        """Rows that go in at once: one a shard; on one device more, of a shape and while short.
+
+        `apart`: what a row's prompts begin with is kept apart; else they follow one root.
+        """
+        rows = sorted(
+            self._rows(prompts, apart=apart), key=lambda row: (-row.tokens, -len(row.chosen))
+        )
+        if self.shards > 1 or not apart:
             return [rows[k : k + self.shards] for k in range(0, len(rows), self.shards)]
         alike: dict[tuple[int, ...], list[_Row]] = {}
         for row in rows:
@@ -209,14 +264,14 @@ class Sampler:
             calls += [of[k : k + size] for k in range(0, len(of), size)]
         return calls
 
-    def _rows(self, prompts: Sequence[np.ndarray]) -> list["_Row"]:
+    def _rows(self, prompts: Sequence[np.ndarray], *, apart: bool) -> list["_Row"]:
         """Prompts that share most in one row, unless that costs more than a row of its own."""
         rows: list[_Row] = []
         for i in sorted(range(len(prompts)), key=lambda i: _order(prompts[i])):
-            alone = _row(prompts, [i])
+            alone = _row(prompts, [i], apart=apart)
             if rows and len(rows[-1].chosen) < -(-self.rows // self.shards):
-                joined = _row(prompts, [*rows[-1].chosen, i])
-                cheap = joined.cost <= rows[-1].cost + alone.cost + CALL
+                joined = _row(prompts, [*rows[-1].chosen, i], apart=apart)
+                cheap = not apart or joined.cost <= rows[-1].cost + alone.cost + CALL
                 if cheap and joined.tokens <= max(self.lengths):
                     rows[-1] = joined
                     continue
@@ -261,15 +316,15 @@ def packed(
     """
     arrays = [np.asarray(prompt, np.int32) for prompt in prompts]
     each = -(-len(arrays) // shards)
-    rows = _cut(arrays, each, shards)
+    rows = _in_rows(arrays, each, shards, apart=True)
     made, root = _laid_out(arrays, rows, each, shards=shards, lengths=lengths, key=key)
     return made, root, _places(rows, each, shards)
 
 
-def _cut(prompts: Sequence[np.ndarray], each: int, shards: int) -> list["_Row"]:
+def _in_rows(prompts: Sequence[np.ndarray], each: int, shards: int, *, apart: bool) -> list["_Row"]:
     """Rows of `each` prompts in their order, one a shard."""
     cut = (range(k * each, min((k + 1) * each, len(prompts))) for k in range(shards))
-    return [_row(prompts, some) for some in cut]
+    return [_row(prompts, some, apart=apart) for some in cut]
 
 
 def _places(rows: Sequence["_Row"], each: int, shards: int) -> Int[np.ndarray, " x"]:
@@ -298,13 +353,7 @@ def _laid_out(
     root = forest.fit(most, lengths, what="root") if most else 0
     width = forest.fit(own, lengths, what="prompt")
     count = -(-len(rows) // shards) * shards
-    out = decode.Prompts(
-        np.zeros((count, length), np.int32),
-        np.tile(np.arange(1, length + 1, dtype=np.int32), (count, 1)),
-        *(np.zeros(shape, np.int32) for shape in ((count, length), (count, each))),
-        np.zeros((count, each, width), np.int32),
-        np.zeros((count, each), np.int32),
-    )
+    out = _empty((count, each), length, width)
     for r, row in enumerate(rows):
         made = forest.laid_out([prompts[i] for i in row.chosen], length)
         out.ids[r], out.end[r], out.position[r] = made.ids, made.end, made.position
@@ -340,8 +389,21 @@ class _Row(NamedTuple):
         return self.tokens + self.most + len(self.chosen) * self.own
 
 
-def _row(prompts: Sequence[np.ndarray], chosen: Sequence[int]) -> _Row:
-    """The row of these prompts."""
+def _empty(rows: tuple[int, int], length: int, width: int) -> decode.Prompts:
+    """So many rows of so many prompts each, without any."""
+    zero = np.zeros((rows[0], length), np.int32)
+    return decode.Prompts(
+        zero,
+        np.tile(np.arange(1, length + 1, dtype=np.int32), (rows[0], 1)),
+        zero.copy(),
+        np.zeros(rows, np.int32),
+        np.zeros((*rows, width), np.int32),
+        np.zeros(rows, np.int32),
+    )
+
+
+def _row(prompts: Sequence[np.ndarray], chosen: Sequence[int], *, apart: bool) -> _Row:
+    """The row of these prompts; `apart`: what they begin with is kept apart, where it is long."""
     if not len(chosen):
         return _Row([], [], 1, 1)
     first = max(chosen, key=lambda i: len(prompts[i]))
@@ -350,7 +412,7 @@ def _row(prompts: Sequence[np.ndarray], chosen: Sequence[int]) -> _Row:
     root = [min(common[i], len(prompts[i]) - 1) for i in order]
     adds = [len(prompts[i]) - shared for i, shared in zip(order, root, strict=True)]
     most = max(root[1:], default=0)
-    if most < APART:
+    if most < APART or not apart:
         root, own = [0] * len(order), len(prompts[first])
     else:  # the first keeps to itself no more than the others do
         own = max(adds[1:])

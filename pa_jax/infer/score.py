@@ -14,9 +14,11 @@ from pa_jax.core import sharding
 from pa_jax.core.typing import Array, Float, Int
 from pa_jax.infer import forest
 from pa_jax.infer import logprobs as chunked
+from pa_jax.infer import root as roots
 from pa_jax.models import decoder
 
 Trees = Sequence[Sequence[forest.Path]]
+Call = Callable[[forest.Forest, decoder.Context | None], tuple[Array, Array]]
 
 
 def row_logprobs(
@@ -24,10 +26,14 @@ def row_logprobs(
     rows: forest.Forest,
     temperature: Float[Array, ""],
     *,
+    before: decoder.Context | None = None,
     remat: str = "none",
 ) -> tuple[Float[Array, "n w"], Float[Array, "n w"], Int[Array, "l e"]]:
-    """Log-probs and entropies of the wanted tokens of [n, t] rows, and the experts' load."""
-    passed = model.on_rows(rows.ids, rows.end, rows.position, remat=remat)
+    """Log-probs and entropies of the wanted tokens of [n, t] rows, and the experts' load.
+
+    The rows follow what was computed `before` (infer/root.py).
+    """
+    passed = model.on_rows(rows.ids, rows.end, rows.position, context=before, remat=remat)
     hidden = jnp.take_along_axis(passed.hidden, rows.at[..., None], axis=1)
     logp, entropy = chunked.token_logprobs(model, hidden, rows.token, rows.wanted, temperature)
     return logp, entropy, passed.load
@@ -35,20 +41,28 @@ def row_logprobs(
 
 @functools.partial(jax.jit, static_argnames="graph")
 def scored(
-    graph: nnx.GraphDef, state: nnx.State, rows: forest.Forest, temperature: Float[Array, ""]
+    graph: nnx.GraphDef,
+    state: nnx.State,
+    rows: forest.Forest,
+    before: decoder.Context | None,
+    temperature: Float[Array, ""],
 ) -> tuple[Float[Array, "n w"], Int[Array, "l e"]]:
     """Log-probs of the wanted tokens under softmax(logits / temperature), and the experts' load."""
-    logp, _, load = row_logprobs(nnx.merge(graph, state), rows, temperature)
+    logp, _, load = row_logprobs(nnx.merge(graph, state), rows, temperature, before=before)
     return logp, load
 
 
 @functools.partial(jax.jit, static_argnames="graph")
 def labelled(
-    graph: nnx.GraphDef, state: nnx.State, rows: forest.Forest, label: Int[Array, " k"]
+    graph: nnx.GraphDef,
+    state: nnx.State,
+    rows: forest.Forest,
+    before: decoder.Context | None,
+    label: Int[Array, " k"],
 ) -> tuple[Float[Array, "n w k"], Int[Array, "l e"]]:
     """Log-probs of each label as the next token at every wanted place, and the experts' load."""
     model = nnx.merge(graph, state)
-    passed = model.on_rows(rows.ids, rows.end, rows.position)
+    passed = model.on_rows(rows.ids, rows.end, rows.position, context=before)
     hidden = jnp.take_along_axis(passed.hidden, rows.at[..., None], axis=1)
     return chunked.label_logprobs(model, hidden, label, rows.wanted), passed.load
 
@@ -79,34 +93,50 @@ class Scorer:
         mesh: jax.sharding.Mesh | None = None,
         lengths: Sequence[int] = forest.LENGTHS,
         key: str = "lengths",
+        root: Sequence[int] = (),
     ) -> None:
-        """Rows have one of `lengths`; `key` is the config key that a message names for them."""
+        """Rows have one of `lengths`; `key` is the config key that a message names for them.
+
+        Of paths that begin with `root`, only what follows it is computed: it is kept until
+        `update`.
+        """
         self.graph, self.state = nnx.split(module)
         self.mesh, self.lengths, self.key = mesh, tuple(lengths), key
+        self.root = roots.Root(root, self.graph, mesh)
         self.shards = sharding.data_shards(mesh)
         self.tokens = self.slots = 0
         self._load = np.zeros((0, 0))  # [layers, experts], choices that fell on each expert
 
+    def update(self, state: nnx.State) -> None:
+        """Score under these parameters from now on."""
+        self.state = state
+        self.root.forget()
+
     def logprobs(self, trees: Trees, *, temperature: float = 1.0) -> list[list[np.ndarray]]:
         """One float32 log-prob a target of every path."""
         at = jnp.float32(temperature)
-        return self._run(trees, lambda rows: scored(self.graph, self.state, rows, at))
+        return self._run(trees, lambda *rows: scored(self.graph, self.state, *rows, at))
 
     def labels(self, trees: Trees, label: Sequence[int]) -> list[list[np.ndarray]]:
         """[k] log-probs of the labels after every path (of forest.state_of)."""
         of = jnp.asarray(label, jnp.int32)
-        made = self._run(trees, lambda rows: labelled(self.graph, self.state, rows, of))
+        made = self._run(trees, lambda *rows: labelled(self.graph, self.state, *rows, of))
         return [[x[0] for x in tree] for tree in made]
 
     def states(self, trees: Trees) -> list[list[np.ndarray]]:
         """[d] mean hidden state of every path (of forest.state_of): an embedding of its text."""
-        made = self._run(trees, lambda rows: pooled(self.graph, self.state, rows))
+        made = self._on_rows(trees, lambda rows, _: pooled(self.graph, self.state, rows), None)
         return [[x[0] for x in tree] for tree in made]
 
-    def warm_up(self, longest: int) -> None:
-        """Compiles `logprobs` for rows of every length up to the one that holds `longest`."""
-        for length in self.lengths:
-            self.logprobs([[forest.follows([0] * length, [0])]])
+    def warm_up(self, longest: int, *, label: Sequence[int] = ()) -> None:
+        """Compiles `logprobs`, or `labels` of these, for rows up to the one that holds `longest`.
+
+        With a root, for what follows it as for what does not.
+        """
+        for length in sorted(self.lengths):
+            for before in {(), self.root.ids}:
+                path = forest.state_of([*before, *[0] * length])
+                self.labels([[path]], label) if label else self.logprobs([[path]])
             if length >= longest:
                 return
 
@@ -124,7 +154,35 @@ class Scorer:
             return None
         return float(np.max(np.max(load, axis=-1) / np.maximum(np.mean(load, axis=-1), 1.0)))
 
-    def _run(self, trees: Trees, call: Callable[[Any], tuple[Array, Array]]) -> list[list[Any]]:
+    def _run(self, trees: Trees, call: Call) -> list[list[Any]]:
+        """What `call` gives each path: those that begin with the root behind it, or all whole."""
+        cut, nothing = len(self.root), forest.Path((), ())
+        behind = [[self._behind(path) for path in tree] for tree in trees]
+        if not any(map(any, behind)):
+            return self._on_rows(trees, call, None)
+        pairs = [list(zip(tree, of, strict=True)) for tree, of in zip(trees, behind, strict=True)]
+        made = self._on_rows(
+            [
+                [forest.Path(p.ids[cut:], p.targets) if yes else nothing for p, yes in tree]
+                for tree in pairs
+            ],
+            call,
+            self.root.context(self.state),
+        )
+        if all(map(all, behind)):
+            return made
+        whole = [[nothing if yes else p for p, yes in tree] for tree in pairs]
+        others = self._on_rows(whole, call, None)
+        return [
+            [a if yes else b for a, b, yes in zip(*each, strict=True)]
+            for each in zip(made, others, behind, strict=True)
+        ]
+
+    def _behind(self, path: forest.Path) -> bool:
+        """Whether all of the path's places lie behind the root."""
+        return self.root.begins(path.ids[: len(path.ids) - len(path.targets) + 1])
+
+    def _on_rows(self, trees: Trees, call: Call, before: decoder.Context | None) -> list[list[Any]]:
         """All rows are dispatched before the first result is waited for."""
         packed = forest.pack(trees, self.lengths, key=self.key)
         by_length: dict[int, list[int]] = {}
@@ -138,7 +196,7 @@ class Scorer:
                 rows = forest.stacked([packed.rows[i] for i in some], self.shards)
                 self.slots += self.shards * length
                 with meshes.using(self.mesh):
-                    made.append(call(rows.put(self.mesh, "rows")))
+                    made.append(call(rows.put(self.mesh, "rows"), before))
                 numbers.append(some)
         of_row: dict[int, np.ndarray] = {}
         for some, (values, load) in zip(numbers, sharding.fetch(made), strict=True):

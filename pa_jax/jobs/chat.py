@@ -15,10 +15,10 @@ import ml_collections
 from absl import logging
 
 from pa_jax import models
-from pa_jax.agent import batches, inferencer, proactive, responder, session, trained
+from pa_jax.agent import inferencer, proactive, responder, session, trained
 from pa_jax.core import files, sharding
 from pa_jax.core import mesh as meshes
-from pa_jax.infer import live
+from pa_jax.infer.serving import scheduler
 from pa_jax.jobs import policy, setup
 from pa_jax.profile import connect, decay, facts, store, turns, update
 
@@ -64,7 +64,7 @@ def open_parts(
     config: ml_collections.ConfigDict,
 ) -> tuple[
     tuple[inferencer.Inferencer, proactive.Proactive | trained.Trained, responder.Responder],
-    live.Live,
+    scheduler.Scheduler,
 ]:
     """Who infers, who decides and who makes prompts, warmed up, and the engine that they share."""
     mesh = setup.chosen_mesh(config)
@@ -72,9 +72,14 @@ def open_parts(
     infer_rows, live_rows = (-(-c.rows // data) * data for c in (config.infer, config.live))
     with meshes.using(mesh):
         model = policy.load(config, mesh)
-        engine = live.Live(model, mesh=mesh, **(dict(config.live) | {"rows": live_rows}))
-        infer = open_inferencer(config, model, engine, infer_rows, mesh)
-        rule = proactive.Proactive(model, setup.section(proactive.AskConfig, config.ask), mesh=mesh)
+        cfg = setup.section(inferencer.InferConfig, config.infer)
+        cfg = dataclasses.replace(cfg, rows=infer_rows)
+        engine = open_scheduler(config, cfg, model, live_rows, mesh)
+        how = {"mesh": mesh, "lengths": tuple(config.lengths)}
+        infer = inferencer.Inferencer(
+            model, cfg, **how, serves=engine, wait_seconds=config.agent.wait_seconds
+        )
+        rule = proactive.Proactive(model, setup.section(proactive.AskConfig, config.ask), **how)
         ask = asker(config, rule, policy.named(config, config.asker, mesh), mesh)
         reply = setup.section(responder.ReplyConfig, config.reply)
         respond = responder.Responder(model.tokenizer, reply)
@@ -86,25 +91,22 @@ def open_parts(
     return (infer, ask, respond), engine
 
 
-def open_inferencer(
+def open_scheduler(
     config: ml_collections.ConfigDict,
+    cfg: inferencer.InferConfig,
     model: models.LoadedModel,
-    engine: live.Live,
     rows: int,
     mesh: jax.sharding.Mesh | None,
-) -> inferencer.Inferencer:
-    """An inferencer whose snippets decode on the engine of the replies, beside them."""
-    cfg = setup.section(inferencer.InferConfig, config.infer)
-    if max(cfg.buckets) > config.live.trunk or cfg.max_new_tokens > config.live.slots:
+) -> scheduler.Scheduler:
+    """Decodes replies, and the snippets of an inferencer with this `cfg` beside them."""
+    if cfg.prompt_tokens > config.live.trunk or cfg.max_new_tokens > config.live.slots:
         raise ValueError(
             f"live.trunk={config.live.trunk}, live.slots={config.live.slots}: snippets want "
-            f"{max(cfg.buckets)} (infer.buckets) and {cfg.max_new_tokens} (infer.max_new_tokens); "
-            "raise the former or lower the latter."
+            f"{cfg.prompt_tokens} (infer.prompt_tokens) and {cfg.max_new_tokens} "
+            "(infer.max_new_tokens); raise the former or lower the latter."
         )
-    writes = batches.Served(engine, config.agent.wait_seconds)
-    return inferencer.Inferencer(
-        model, dataclasses.replace(cfg, rows=rows), mesh=mesh, writes=writes
-    )
+    root = inferencer.root(model.tokenizer, cfg)
+    return scheduler.Scheduler(model, mesh=mesh, root=root, **(dict(config.live) | {"rows": rows}))
 
 
 def asker(
@@ -117,7 +119,7 @@ def asker(
     if model is None:
         return rule
     cfg = setup.section(inferencer.InferConfig, config.infer)
-    return trained.Trained(rule, model, cfg, mesh=mesh)
+    return trained.Trained(rule, model, cfg, mesh=mesh, lengths=tuple(config.lengths))
 
 
 def open_store(url: str) -> store.ProfileStore:

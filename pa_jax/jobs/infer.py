@@ -15,10 +15,12 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import jax
 import ml_collections
 import tqdm
 from absl import logging
 
+from pa_jax import models
 from pa_jax.agent import inferencer
 from pa_jax.core import files
 from pa_jax.data import quarantine as quarantine_lib
@@ -26,6 +28,14 @@ from pa_jax.data import source
 from pa_jax.evaluate import profile_match, talks
 from pa_jax.jobs import setup
 from pa_jax.profile import database, facts, portable, store
+
+
+def opened(
+    config: ml_collections.ConfigDict, model: models.LoadedModel, mesh: jax.sharding.Mesh | None
+) -> inferencer.Inferencer:
+    """The inferencer of a config's sections."""
+    cfg = setup.section(inferencer.InferConfig, config.infer)
+    return inferencer.Inferencer(model, cfg, mesh=mesh, lengths=tuple(config.lengths))
 
 
 def infer(

@@ -97,8 +97,7 @@ def together(
     mesh = setup.chosen_mesh(config)
     with meshes.using(mesh):
         model = policy.load(config, mesh)
-        cfg = setup.section(inferencer.InferConfig, config.infer)
-        agent = inferencer.Inferencer(model, cfg, mesh=mesh)
+        agent = infer.opened(config, model, mesh)
         seen = [talk.observed(0, ()) for talk in people]
         agent.warm_up()
         for few in (seen[: config.users], seen[:1]):

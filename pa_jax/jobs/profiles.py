@@ -19,7 +19,7 @@ from pa_jax.agent import inferencer, responder
 from pa_jax.core import files
 from pa_jax.core import mesh as meshes
 from pa_jax.evaluate import calibration, drift, full_history, horizon, profile_match, talks
-from pa_jax.infer import sampler as samplers
+from pa_jax.infer import sampler
 from pa_jax.jobs import infer, policy, setup
 
 SNIPPETS = ("policy", "gold")
@@ -40,8 +40,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
             compare(config, workdir, mesh)
             return
         model = policy.load(config, mesh)
-        cfg = setup.section(inferencer.InferConfig, config.infer)
-        agent = inferencer.Inferencer(model, cfg, mesh=mesh)
+        agent = infer.opened(config, model, mesh)
         if config.calibrate:
             calibrate(config, workdir, agent)
         elif config.drift or config.horizon:
@@ -79,9 +78,7 @@ def compare(
     for number, source in enumerate((config.model.source, *config.runs)):
         name = f"{number}-{pathlib.Path(source).name.replace(':', '-')}"
         model = policy.named(config, source, mesh)
-        agent = inferencer.Inferencer(
-            model, setup.section(inferencer.InferConfig, config.infer), mesh=mesh
-        )
+        agent = infer.opened(config, model, mesh)
         for way in config.ways:
             folder = workdir / f"{name}-{way}"
             folder.mkdir(exist_ok=True)
@@ -122,11 +119,11 @@ def read_at_once(
     began = setup.utc_now()
     people, _, _ = infer.read(config, workdir)
     cfg = config.full_history
-    sampler = samplers.Sampler(
-        model, mesh=mesh, rows=cfg.rows, lengths=cfg.lengths, key="full_history.lengths"
-    )
     reader = full_history.FullHistory(
-        agent, sampler, prompt_tokens=max(cfg.lengths), max_new_tokens=cfg.max_new_tokens
+        agent,
+        sampler.Sampler(model, mesh=mesh, rows=cfg.rows),
+        prompt_tokens=cfg.prompt_tokens,
+        max_new_tokens=cfg.max_new_tokens,
     )
     path = workdir / "lists.jsonl"
     if path.exists():

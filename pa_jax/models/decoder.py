@@ -62,9 +62,12 @@ class Pass(NamedTuple):
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """What all rows follow, computed before: keys and values of all layers, padded behind."""
+    """What all rows follow, computed before: keys and values of all layers, padded behind.
 
-    kv: tuple[Float[Array, "l 1 s k z"], Float[Array, "l 1 s k z"]]
+    One row for all of them, or a copy a row.
+    """
+
+    kv: tuple[Float[Array, "l r s k z"], Float[Array, "l r s k z"]]
     length: Int[Array, ""]
 
 

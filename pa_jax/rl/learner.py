@@ -154,7 +154,7 @@ class Learner:
         with meshes.using(self.sampler.mesh):
             for call in range(count):
                 some = jax.tree.map(lambda x, call=call: x[call], rows)
-                made.append(score.scored(*self.reference, some, self.temperature)[0])
+                made.append(score.scored(*self.reference, some, None, self.temperature)[0])
             nothing = jnp.zeros_like(made[0])
             return jnp.stack([*made, *[nothing] * (len(rows.ids) - count)])
 

@@ -6,11 +6,15 @@ from typing import Any
 
 from pa_jax.agent import caller, session
 from pa_jax.dialogue import schema, template
-from pa_jax.infer import live
+from pa_jax.infer.serving import scheduler
 from pa_jax.profile import journal, turns
 from pa_jax.serve import errors, profiles, wire
 
-REASONS = {"end": "stop", "stop": "stop", "cancelled": "stop"}  # of live.Finished; else "length"
+REASONS = {
+    "end": "stop",
+    "stop": "stop",
+    "cancelled": "stop",
+}  # of a Finished; else "length"
 _LOOKED_AT = 8  # sessions of a user, when a request does not say which one goes on
 
 
@@ -36,10 +40,14 @@ class Plain:
     kind = "plain"
 
     def __init__(
-        self, engine: live.Live, messages: Sequence[schema.Message], how: dict[str, Any], n: int
+        self,
+        engine: scheduler.Scheduler,
+        messages: Sequence[schema.Message],
+        how: dict[str, Any],
+        n: int,
     ) -> None:
         self._engine, self._messages, self._how, self._n = engine, tuple(messages), how, n
-        self._tickets: list[live.Ticket] = []
+        self._tickets: list[scheduler.Ticket] = []
 
     def prepare(self) -> None:
         """Hands it to the engine; an ApiError where it cannot."""
@@ -62,7 +70,7 @@ class Plain:
             for i in range(self._n):
                 how = self._how | {"seed": (self._how["seed"] + i) % wire.SEEDS}
                 self._tickets.append(self._engine.submit(ids, **how))
-        except (live.Busy, live.Closed):
+        except (scheduler.Busy, scheduler.Closed):
             self.leave()
             raise
 

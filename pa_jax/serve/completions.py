@@ -11,7 +11,7 @@ from fastapi import responses
 
 from pa_jax.agent import session
 from pa_jax.dialogue import schema
-from pa_jax.infer import live
+from pa_jax.infer.serving import scheduler
 from pa_jax.profile import turns
 from pa_jax.serve import answers, errors, gauges, keys, limits, profiles, seats, streams, wire
 
@@ -32,7 +32,7 @@ class Completions:
     ) -> None:
         """`name` is the model's, as callers know it."""
         self.agent, self.places, self.meters, self.name = agent, places, meters, name
-        self.engine: live.Live = agent.parts.serves
+        self.engine: scheduler.Scheduler = agent.parts.serves
         self.cfg: limits.Limits = places.cfg
         self.router = fastapi.APIRouter(prefix="/v1", tags=["chat"])
 

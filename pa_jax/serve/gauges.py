@@ -6,7 +6,7 @@ No name or word of any user is in it.
 import prometheus_client as prometheus
 
 from pa_jax.core import timing
-from pa_jax.infer import live
+from pa_jax.infer.serving import scheduler
 from pa_jax.serve import seats
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
@@ -18,7 +18,7 @@ class Gauges:
     """The metrics of one server."""
 
     def __init__(
-        self, engine: live.Live, places: seats.Seats, compiles: timing.CompileCounter
+        self, engine: scheduler.Scheduler, places: seats.Seats, compiles: timing.CompileCounter
     ) -> None:
         self._registry = registry = prometheus.CollectorRegistry()
         prometheus.ProcessCollector(registry=registry)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from pa_jax import models
-from pa_jax.agent import batches, grounding, inferencer
+from pa_jax.agent import grounding, inferencer
 from pa_jax.dialogue import prompts, schema, snippet, template
 from pa_jax.evaluate import full_history
-from pa_jax.infer import live
+from pa_jax.infer.serving import scheduler
 from pa_jax.jobs import setup
 from pa_jax.judge import contexts
 from pa_jax.profile import facts, store, update
@@ -134,7 +134,7 @@ def test_a_statement_under_the_threshold_is_dropped_with_its_score(tiny, agent):
 def _path_logprobs(model, before, ids):
     from pa_jax.infer import score
 
-    return score.logprobs(model, [before], [[ids]], rows=1)[0][0].astype(np.float64)
+    return score.logprobs(model, [before], [[ids]])[0][0].astype(np.float64)
 
 
 def test_the_prompt_is_that_of_training(tiny, agent):
@@ -181,7 +181,7 @@ def test_hostile_words_do_not_change_the_prompts_structure(tiny, agent, name):
         return [token for token in agent.prompt(turn, now=NOW) if token in special]
 
     assert structure(observed(words, held, context=words)) == structure(observed("tea", held))
-    assert len(agent.prompt(observed(words, held), now=NOW)) <= max(agent.cfg.buckets)
+    assert len(agent.prompt(observed(words, held), now=NOW)) <= agent.cfg.prompt_tokens
     text = tiny.tokenizer.decode(agent.prompt(observed(words, held), now=NOW))
     assert text.count("\nWhat is known:") == 1 and text.count("\nThe user says:") == 1
 
@@ -214,12 +214,33 @@ def test_hostile_words_change_no_other_slot_and_no_other_user(agent, tmp_path, n
     profiles.close()
 
 
-def test_snippets_beside_replies_are_those_of_engines_of_their_own(tiny, agent):
+def test_snippets_beside_replies_are_those_of_a_sampler(tiny, agent):
     held = profile_of((MILD, TRAIN), ("food/spice_level", "travel/cruise"))
     turns = [observed("I like tea.", held), observed("Hm.", (), user="v"), observed("", user="w")]
-    with live.Live(tiny, rows=2, trunk=520, slots=12, chunk=4) as engine:
-        beside = inferencer.Inferencer(tiny, config(), writes=batches.Served(engine, 5.0))
+    with scheduler.Scheduler(tiny, rows=2, trunk=520, slots=12, chunk=4) as engine:
+        beside = inferencer.Inferencer(tiny, config(), serves=engine, wait_seconds=5.0)
         assert beside.infer(turns, now=NOW, seed=0) == agent.infer(turns, now=NOW, seed=0)
+
+
+def test_the_root_is_what_every_prompt_begins_with_and_nothing_of_the_user(tiny, agent):
+    held = profile_of((MILD, TRAIN), ("food/spice_level", "travel/cruise"))
+    root = inferencer.root(tiny.tokenizer, agent.cfg)
+    turns = [observed("I like tea.", held), observed("Hm.", context="Tea?"), observed("", held[:1])]
+    asked = [agent.prompt(turn, now=NOW) for turn in turns]
+    assert all(ids[: len(root)] == root for ids in asked)
+    assert tiny.tokenizer.decode(root).rstrip().endswith("What is known:")
+
+
+def test_words_that_no_row_holds_are_cut_where_they_ground(tiny, agent):
+    long = observed("tea and more tea " * 500, context="again " * 500)
+    short = inferencer.Inferencer(tiny, config(prompt_tokens=512), lengths=(128, 512))
+    statement = f"The user likes {'very ' * 30}strong tea."
+    assert len(short.ops_of(long, statement).ops) == len(agent.ops_of(long, statement).ops) == 1
+
+
+def test_a_prompt_that_no_row_holds_is_refused_at_the_door(tiny):
+    with pytest.raises(ValueError, match="infer.prompt_tokens .see lengths.*768 tokens.*512"):
+        inferencer.Inferencer(tiny, config(), lengths=(128, 512))
 
 
 def test_a_list_of_preferences_becomes_statements_about_the_user():

@@ -6,9 +6,9 @@ import pytest
 from flax import nnx
 
 from pa_jax import models
-from pa_jax.agent import batches, placing
+from pa_jax.agent import placing
 from pa_jax.data import synth_truth
-from pa_jax.models import tree
+from pa_jax.infer import score
 from pa_jax.profile import taxonomy
 
 CFG = placing.PlaceConfig(lexical=20.0, sure=0.2, categories=2, least=5.0)
@@ -21,7 +21,7 @@ def tiny():
 
 @pytest.fixture(scope="module")
 def placer(tiny):
-    return placing.Placer(tiny.tokenizer, batches.Batches(tiny.module, 4, None), CFG)
+    return placing.Placer(tiny.tokenizer, score.Scorer(tiny.module), CFG)
 
 
 def test_taxonomy_statements_land_in_their_slots_by_their_words(placer):
@@ -49,7 +49,7 @@ def test_shares_are_the_part_of_the_information_that_a_slot_holds(placer):
 
 def test_a_statement_of_no_slot_goes_to_other_with_a_label(placer):
     strict = placing.Placer(
-        placer.words, placer.model, placing.PlaceConfig(20.0, 0.0, 1, least=5.0)
+        placer.words, placer.scorer, placing.PlaceConfig(20.0, 0.0, 1, least=5.0)
     )
     (found,) = strict.place(["The user adores a zeppelin hangar."])
     assert found.slot == "other/zeppelin_hangar" and found.score < 5.0
@@ -60,7 +60,8 @@ def test_a_statement_of_no_slot_goes_to_other_with_a_label(placer):
 @nnx.jit
 def plain(module, ids):
     """Logits of one plain sequence."""
-    return module.logits(module.on_tree(ids, tree.TreeSpec(256), tree.lengths([256])))[0]
+    slot = jnp.arange(256)[None]
+    return module.logits(module.on_rows(ids, jnp.full_like(slot, 256), slot).hidden)[0]
 
 
 def path_logprob(model, before, ids):
@@ -75,7 +76,7 @@ def path_logprob(model, before, ids):
 def test_the_models_part_is_the_gain_of_the_label_over_an_empty_statement(tiny):
     words = tiny.tokenizer
     always = placing.PlaceConfig(lexical=20.0, sure=2.0, categories=2, least=5.0)
-    asking = placing.Placer(words, batches.Batches(tiny.module, 1, None), always)
+    asking = placing.Placer(words, score.Scorer(tiny.module), always)
     text = "The user likes trains."
     _, asked = asking.scores([text])
 

@@ -12,7 +12,7 @@ import pytest
 from configs import common
 from pa_jax import models
 from pa_jax.agent import overlap, proactive, responder, topics
-from pa_jax.infer import engine
+from pa_jax.infer import score
 from pa_jax.jobs import setup
 from pa_jax.profile import facts, taxonomy
 
@@ -158,7 +158,7 @@ def test_a_request_without_words_needs_nothing(decider):
 
 
 def test_a_batch_decides_as_each_alone(tiny):
-    both = dataclasses.replace(config(), topical=0.5, topical_peers=0.2, rows=2)
+    both = dataclasses.replace(config(), topical=0.5, topical_peers=0.2)
     some = proactive.Proactive(tiny, both)
     asked = [request(words=w) for w in ("Which tea?", "Which seat on the plane?")]
     for one, made in zip(asked, some.decide(asked, now=NOW), strict=True):
@@ -191,16 +191,18 @@ def test_hostile_words_are_data(tiny, decider, odd):
 
 
 @pytest.mark.parametrize("count", (1, 5))
-def test_a_request_is_the_trunk_of_its_prompts(tiny, count):
-    """Scores of the tree equal those of each prompt by itself, in any batch."""
+def test_a_requests_prompts_share_it(tiny, count):
+    """Scores equal those of each prompt by itself, in any batch."""
     texts = [f"Which seat {'on the plane ' * i}?" for i in range(count)]
-    scorer = topics.Topics(tiny, overlap.Overlap(taxonomy.Taxonomy.load()), rows=4, mesh=None)
+    lexicon = overlap.Overlap(taxonomy.Taxonomy.load())
+    scorer = topics.Topics(tiny.tokenizer, score.Scorer(tiny.module), lexicon)
 
     def alone(text, branch):
         ids = tiny.tokenizer.encode(topics.TRUNK.format(text))
         ids += tiny.tokenizer.encode(branch)
-        logits, _ = engine.prefill(tiny.module, jnp.array([ids]), jnp.array([len(ids)]))
-        probs = jax.nn.softmax(logits[0])[scorer._tokens]
+        slot = jnp.arange(len(ids))[None]
+        hidden = tiny.module.on_rows(jnp.array([ids]), jnp.full_like(slot, len(ids)), slot).hidden
+        probs = jax.nn.softmax(tiny.module.logits(hidden)[0, -1])[scorer._tokens]
         return np.log(scorer._weights @ np.asarray(probs) + topics.FLOOR)
 
     whole = np.array([[alone(" ".join(t.split()), b) for b in topics.BRANCHES] for t in texts])

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from pa_jax.agent import proactive
-from pa_jax.infer import live
+from pa_jax.infer.serving import scheduler
 from pa_jax.profile import connect, store, turns
 
 _spec = importlib.util.spec_from_file_location(
@@ -224,14 +224,14 @@ def test_a_full_queue_is_waited_for_and_then_told(profiles, model):
         def submit(self, prompt_ids, **how):
             full[0] -= 1
             if full[0] >= 0:
-                raise live.Busy("full")
+                raise scheduler.Busy("full")
             return super().submit(prompt_ids, **how)
 
     with scripted.agent(profiles, Full()) as opened:
         assert opened.session("ann").respond("hi").text == "You said hi I know 0"
     full[0] = 10**6
     with scripted.agent(profiles, Full(), wait_seconds=0.05) as opened:
-        with pytest.raises(live.Busy):
+        with pytest.raises(scheduler.Busy):
             opened.session("ann").respond("hi")
     (turn,) = profiles.journal.unfinished("ann")
     assert turn.failures == 0  # it is not the turn's fault

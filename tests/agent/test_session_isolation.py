@@ -10,7 +10,7 @@ import pytest
 
 from pa_jax import models
 from pa_jax.agent import inferencer, proactive, responder, session
-from pa_jax.infer import live
+from pa_jax.infer.serving import scheduler
 from pa_jax.jobs import setup
 from pa_jax.profile import store
 
@@ -50,12 +50,12 @@ class Heard:
 def doors():
     config = importlib.import_module("configs.chat").get_config("tiny")
     model = models.load("random:tiny", dtype="float32")
-    config.infer.rows, config.infer.buckets, config.infer.max_new_tokens = 8, (512,), 4
+    config.infer.rows, config.infer.prompt_tokens, config.infer.max_new_tokens = 8, 512, 4
     config.infer.context_chars = config.infer.profile_chars = 60
     cfg = setup.section(inferencer.InferConfig, config.infer)
     ask = setup.section(proactive.AskConfig, config.ask)
     reply = setup.section(responder.ReplyConfig, config.reply)
-    engine = live.Live(model, rows=8, trunk=450, slots=8, chunk=4, queue=2)
+    engine = scheduler.Scheduler(model, rows=8, trunk=450, slots=8, chunk=4, queue=2)
     yield (
         Heard(inferencer.Inferencer(model, cfg)),
         Heard(proactive.Proactive(model, ask)),

@@ -32,7 +32,7 @@ def observed(i, words):
 def test_inference_compiles_nothing_after_it(tiny):
     cfg = inferencer.InferConfig(
         rows=ROWS,
-        buckets=(768,),
+        prompt_tokens=768,
         max_new_tokens=60,  # more than the longest line of TEXTS has, in tokens of a byte
         profile_chars=200,
         context_chars=200,
@@ -44,7 +44,7 @@ def test_inference_compiles_nothing_after_it(tiny):
         place_categories=2,
         place_least=0.0,
     )
-    infer = inferencer.Inferencer(tiny, cfg)
+    infer = inferencer.Inferencer(tiny, cfg, lengths=(256, 1024))
     jaxtyping.config.update("jaxtyping_disable", True)  # jit.lower puts no arrays into trees
     try:
         infer.warm_up()
@@ -64,8 +64,8 @@ def test_deciding_compiles_nothing_after_it(tiny):
     names = ("lexical", "lexical_peers", "topical", "topical_peers", "bias", "echo", "relevant")
     names += ("sure", "near", "remains", "gain", "cost")
     numbers = dict.fromkeys(names, 0.5)
-    cfg = proactive.AskConfig(rows=4, words_chars=400, keep=40, budget=2, cooldown=1, **numbers)
-    decider = proactive.Proactive(tiny, cfg)
+    cfg = proactive.AskConfig(words_chars=400, keep=40, budget=2, cooldown=1, **numbers)
+    decider = proactive.Proactive(tiny, cfg, lengths=(128, 512))
     decider.warm_up()
     nothing = frozenset()
     with timing.CompileCounter() as compiles:

@@ -128,7 +128,7 @@ def test_a_row_a_question_with_a_new_session_before_it(tools):
 
 INFER = inferencer.InferConfig(
     rows=2,
-    buckets=(512,),
+    prompt_tokens=512,
     max_new_tokens=8,
     profile_chars=100,
     context_chars=50,

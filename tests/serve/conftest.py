@@ -73,7 +73,7 @@ def agent(tmp_path_factory):
     config = importlib.import_module("configs.serve").get_config("tiny")
     config.store = f"sqlite:///{tmp_path_factory.mktemp('serve')}/profiles.db"
     config.infer.rows = 1
-    config.infer.buckets = (768,)
+    config.infer.prompt_tokens = 768
     config.live.rows, config.live.slots = 2, 512
     made, closing = chat.open_agent(config)
     with timing.CompileCounter() as compiles:

@@ -23,14 +23,14 @@ def main(url, place, cache):
     from pa_jax import models
     from pa_jax.agent import responder, session
     from pa_jax.core import timing
-    from pa_jax.infer import live
+    from pa_jax.infer.serving import scheduler
     from pa_jax.jobs import chat, serve, setup
     from pa_jax.serve import limits
 
     config = importlib.import_module("configs.serve").get_config("tiny")
     model = models.load("random:tiny", dtype="float32")
     rules = scripted.Model()
-    engine = live.Live(model, rows=2, trunk=450, slots=256, chunk=2)
+    engine = scheduler.Scheduler(model, rows=2, trunk=450, slots=256, chunk=2)
     engine.warm_up()
     reply = responder.Responder(model.tokenizer, setup.section(responder.ReplyConfig, config.reply))
     config.agent.max_new_tokens = 200

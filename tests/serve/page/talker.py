@@ -16,7 +16,7 @@ import uvicorn
 
 from pa_jax.agent import inferencer, proactive
 from pa_jax.core import timing
-from pa_jax.infer import live
+from pa_jax.infer.serving import scheduler
 from pa_jax.profile import facts, forget, store, taxonomy
 from pa_jax.serve import app, keys, limits
 
@@ -81,7 +81,7 @@ class Talker(scripted.Model):
         return proactive.Decision((), 1.0, 0.0, None, None, "nothing to ask")
 
     def load(self):
-        return live.Load(0, 0, 0)
+        return scheduler.Load(0, 0, 0)
 
     def submit(self, prompt_ids, **how):
         return Ticket(bytes(prompt_ids).decode().split(" "), prompt_ids)

@@ -6,7 +6,7 @@ from typing import Any
 UNFINISHED = "\ufffd"  # what decoders write for bytes that are no character, or not yet
 
 
-class Pieces:
+class Detokenizer:
     """Decodes as ids come; holds back half characters and what may begin a stop string."""
 
     def __init__(self, tokenizer: Any, stop: Sequence[str]) -> None:

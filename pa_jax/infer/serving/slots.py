@@ -1,7 +1,9 @@
 """Rows that decode side by side, each at its own step: requests join and leave between chunks.
 
 A row holds one request: a trunk (its prompt) and one branch. All shapes are fixed, settings are
-traced, so that a handful of programs, one a trunk width, serve every mix of requests.
+traced, so that a handful of programs, one a trunk width, serve every mix of requests. The trunk of
+a prompt that begins with the sampler's root holds a copy of the root's keys: they are not computed
+again.
 """
 
 import dataclasses
@@ -18,7 +20,8 @@ from flax import nnx
 from pa_jax.core import keys, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.core.typing import Array, Bool, Float, Int, Key, UInt32
-from pa_jax.infer import buckets, engine, sampling
+from pa_jax.infer import decode, forest, sampler, sampling
+from pa_jax.models import decoder
 
 NARROWEST = 128  # trunk slots of the smallest program
 
@@ -27,7 +30,7 @@ NARROWEST = 128  # trunk slots of the smallest program
 class Request:
     """What a row decodes: at most `allowed` tokens.
 
-    They are those of Engine.generate([prompt], n=1, seed=seed, stream=keys.Stream.GENERATE, ...).
+    They are those of Sampler.generate([prompt], n=1, seed=seed, stream=keys.Stream.GENERATE, ...).
     """
 
     prompt: Sequence[int]
@@ -41,10 +44,14 @@ class Request:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Joining:
-    """Requests that enter rows, as arrays; one whose row does not exist enters none."""
+    """Requests that enter rows, as arrays; one whose row does not exist enters none.
+
+    prompt  what is to be computed of it: all, or what follows the root
+    length  how many tokens those are
+    """
 
     prompt: Int[Array | np.ndarray, "n p"]
-    trunk_len: Int[Array | np.ndarray, " n"]
+    length: Int[Array | np.ndarray, " n"]
     row: Int[Array | np.ndarray, " n"]
     allowed: Int[Array | np.ndarray, " n"]
     seed: UInt32[Array | np.ndarray, " n"]
@@ -82,7 +89,7 @@ class Drawn:
 
 
 def _laid_out(rows: Rows) -> Rows:
-    """Rows over the mesh as the engine lays out its own, so that no program sees two layouts."""
+    """Rows over the mesh as the sampler lays out its own, so that no program sees two layouts."""
 
     def one(x: Array) -> Array:
         if x.ndim < 5:
@@ -94,14 +101,14 @@ def _laid_out(rows: Rows) -> Rows:
 
 
 def _branch_key(seed: UInt32[Array, ""]) -> UInt32[Array, "2"]:
-    """The raw key that Engine.generate gives the only branch of its only prompt."""
+    """The raw key that Sampler.generate gives the only branch of its only prompt."""
     base = keys.stream_key(seed, keys.Stream.GENERATE, 0)
-    key_ng = engine.branch_keys(keys.row_keys(base, jnp.zeros(1, jnp.int32)), 1)
+    key_ng = sampler.branch_keys(keys.row_keys(base, jnp.zeros(1, jnp.int32)), 1)
     return jax.random.key_data(key_ng[0, 0])
 
 
 def _step_keys(key: UInt32[Array, "n 2"], step: Int[Array, " n"]) -> Key[Array, " n"]:
-    """The key of each row's token number `step`, as engine.rollout derives it."""
+    """The key of each row's token number `step`, as decode.rollout derives it."""
     return jax.vmap(jax.random.fold_in)(jax.random.wrap_key_data(key, impl="threefry2x32"), step)
 
 
@@ -110,37 +117,60 @@ def empty(graph: nnx.GraphDef, state: Any, *, count: int, trunk: int, slots: int
     """`count` rows without a request."""
     model = nnx.merge(graph, state)
     cfg, dtype = model.cfg, model.final_norm[...].dtype
-    trunk_kv = tuple(x[:, :, 0] for x in engine.branch_cache(cfg, (count, 1, trunk), dtype))
-    own_kv = engine.branch_cache(cfg, (count, 1, slots), dtype)
+    trunk_kv = tuple(x[:, :, 0] for x in decode.branch_cache(cfg, (count, 1, trunk), dtype))
+    own_kv = decode.branch_cache(cfg, (count, 1, slots), dtype)
     zero, real = jnp.zeros(count, jnp.int32), jnp.zeros(count, jnp.float32)
     how = sampling.Sampling(real, zero, real + 1)
     done, key = jnp.ones(count, bool), jnp.zeros((count, 2), jnp.uint32)
     return _laid_out(Rows(trunk_kv, own_kv, zero, zero, zero, zero, done, key, how))
 
 
-@functools.partial(jax.jit, static_argnames="graph", donate_argnames="rows")
+def _alone(joining: Joining) -> decode.Prompts:
+    """A row a prompt."""
+    n, p = joining.prompt.shape
+    slot = jnp.broadcast_to(jnp.arange(p), (n, p))
+    length = joining.length[:, None]
+    end = jnp.where(slot < length, length, slot + 1)
+    nothing = jnp.zeros(n, jnp.int32)
+    return decode.Prompts(joining.prompt, end, slot, nothing, slot[:, None], length)
+
+
+@functools.partial(jax.jit, static_argnames=("graph", "root"), donate_argnames="rows")
 def admit(
-    graph: nnx.GraphDef, state: Any, rows: Rows, joining: Joining, end: Int[Array, " e"]
+    graph: nnx.GraphDef,
+    state: Any,
+    rows: Rows,
+    joining: Joining,
+    end: Int[Array, " e"],
+    before: decoder.Context | None,
+    *,
+    root: int,
 ) -> tuple[Rows, Drawn]:
-    """Prefills prompts into their rows and draws the first token of each; Drawn is of `joining`."""
-    model = nnx.merge(graph, state)
-    logits, kv = engine.prefill(model, joining.prompt, joining.trunk_len)
+    """Prefills prompts into their rows and draws the first token of each; Drawn is of `joining`.
+
+    All follow the `root` tokens of `before`, where that is not None.
+    """
+    model, width = nnx.merge(graph, state), joining.prompt.shape[1]
+    logits, context = decode.prefill(model, _alone(joining), root=0, before=before)
     zero = jnp.zeros_like(joining.row)
     key = jax.vmap(_branch_key)(joining.seed)
     token, logp = sampling.sample(logits, _step_keys(key, zero), joining.how)
     done = (joining.allowed <= 1) | (token[:, None] == end).any(axis=-1)
-    width = joining.prompt.shape[1]
 
     def entered(old: Array, new: Array) -> Array:
         return old.at[joining.row].set(new, mode="drop")
 
+    k, v = rows.trunk_kv
+    if before is not None:
+        root_k, root_v = context.root[0][..., :root], context.root[1][..., :root, :]
+        k = k.at[:, joining.row, :, :, :root].set(root_k, mode="drop")
+        v = v.at[:, joining.row, :, :root].set(root_v, mode="drop")
+    k = k.at[:, joining.row, :, :, root : root + width].set(context.own[0], mode="drop")
+    v = v.at[:, joining.row, :, root : root + width].set(context.own[1], mode="drop")
     rows = Rows(
-        (
-            rows.trunk_kv[0].at[:, joining.row, :, :, :width].set(kv[0], mode="drop"),
-            rows.trunk_kv[1].at[:, joining.row, :, :width].set(kv[1], mode="drop"),
-        ),
+        (k, v),
         rows.own_kv,
-        entered(rows.trunk_len, joining.trunk_len),
+        entered(rows.trunk_len, context.start),
         entered(rows.token, token),
         entered(rows.step, zero),
         entered(rows.allowed, joining.allowed),
@@ -170,7 +200,7 @@ def advance(
     """
     model, n = nnx.merge(graph, state), rows.token.shape[0]
     trunk_kv = rows.trunk_kv[0][..., :width], rows.trunk_kv[1][..., :width, :]
-    context = engine.behind(trunk_kv, rows.trunk_len)
+    context = decode.Context(trunk_kv, rows.trunk_len, rows.trunk_len)
     idle = rows.done | ~keep
 
     def more(carry):
@@ -180,7 +210,7 @@ def advance(
 
     def body(carry):
         i, token, step, own_kv, out = carry
-        logits, own_kv = engine.decode_step(model, token[:, None], context, own_kv, step)
+        logits, own_kv = decode.decode_step(model, token[:, None], context, own_kv, step)
         new, logp = sampling.sample(logits[:, 0], _step_keys(rows.key, step + 1), rows.how)
         alive = ~out.done
         token, step = jnp.where(alive, new, token), step + alive
@@ -220,12 +250,12 @@ def entries(trunk: int) -> tuple[int, ...]:
     return tuple(sorted({*found, *middles, *short}))
 
 
-class Batch:
+class DecodeSlots:
     """The rows of one model and the programs over them. Calls must not overlap."""
 
     def __init__(
         self,
-        run: engine.Engine,
+        run: sampler.Sampler,
         *,
         rows: int,
         trunk: int,
@@ -234,7 +264,7 @@ class Batch:
     ) -> None:
         """`rows` requests at once, prompts up to `trunk` tokens, completions up to `slots`.
 
-        `run` gives the parameters, laid out for inference, and the end tokens.
+        `run` gives the parameters, laid out for inference, the end tokens and the root.
         """
         longest = run.model.config.max_positions
         if min(rows, trunk, slots, chunk) < 1 or trunk + slots > longest:
@@ -244,11 +274,11 @@ class Batch:
             )
         self.rows, self.slots, self.chunk = rows, slots, chunk
         self.widths, self._entries = widths(trunk), entries(trunk)
+        self._behind = tuple(n for n in self._entries if len(run.root) + n <= trunk)
         self._run = run
         tokenizer = run.model.tokenizer
         self.ends = tuple(tokenizer.eos_ids) if tokenizer is not None else ()
-        shape = run.mesh.shape if run.mesh is not None else {}
-        self.together = min(rows, shape.get("fsdp", 1) * shape.get("ep", 1))  # one a data shard
+        self.together = min(rows, run.shards)  # one a data shard
         self._lengths = np.zeros(rows, np.int32)
         with meshes.using(run.mesh):
             self._end = jnp.asarray(self.ends, jnp.int32)
@@ -256,11 +286,9 @@ class Batch:
 
     def admit(self, requests: Mapping[int, Request]) -> dict[int, tuple[int, float, bool]]:
         """Row -> request, at most `together`: first token of each, its log-prob, is it the last."""
-        prompts = [list(r.prompt) for r in requests.values()]
-        width = buckets.fit(max(map(len, prompts)), self._entries, what="prompt")
-        drawn = self._admit(list(requests), list(requests.values()), width)
-        for row, prompt in zip(requests, prompts, strict=True):
-            self._lengths[row] = len(prompt)
+        drawn = self._admit(list(requests), list(requests.values()))
+        for row, request in requests.items():
+            self._lengths[row] = len(request.prompt)
         each = zip(drawn.ids[:, 0], drawn.logprobs[:, 0], drawn.done, strict=True)
         return {
             row: (int(token), float(logp), bool(done))
@@ -272,15 +300,17 @@ class Batch:
         kept = np.zeros(self.rows, bool)
         kept[list(keep)] = True
         self._lengths[~kept] = 0
-        width = buckets.fit(int(self._lengths.max()), self.widths, what="prompt")
+        width = forest.fit(int(self._lengths.max()), self.widths, what="prompt")
         return self._advance(kept, eager, width)
 
     def warm_up(self) -> None:
         """Compiles every program. All rows must be free."""
-        nothing = Request([0], 1, seed=0, temperature=0.0, top_k=0, top_p=1.0)
+        root = self._run.root.ids
+        prompts = [[0] * width for width in self._entries]
+        prompts += [[*root, *[0] * width] for width in self._behind if root]
         for _ in range(2):  # the second round sees the arrays that the programs themselves made
-            for width in self._entries:
-                self._admit([self.rows], [nothing], width)
+            for prompt in prompts:
+                self._admit([self.rows], [Request(prompt, 1, 0, 0.0, 0, 1.0)])
             for width in self.widths:
                 self._advance(np.zeros(self.rows, bool), False, width)
 
@@ -288,27 +318,39 @@ class Batch:
         run = self._run
         return empty(run.graph, run.state, count=self.rows, trunk=trunk, slots=self.slots)
 
-    def _admit(self, rows: Sequence[int], requests: Sequence[Request], width: int) -> Drawn:
+    def _admit(self, rows: Sequence[int], requests: Sequence[Request]) -> Drawn:
+        run, before, root, allowed = self._run, None, 0, self._entries
         spare = self.together - len(rows)
         requests = [*requests, *[requests[0]] * spare]
-        prompt, length = buckets.pad_rows([r.prompt for r in requests], width)
+        prompts = [list(r.prompt) for r in requests]
+        if self._follow_root(prompts):
+            before, root, allowed = run.root.context(run.state), len(run.root), self._behind
+            prompts = [prompt[root:] for prompt in prompts]
+        width = forest.fit(max(map(len, prompts)), allowed, what="prompt")
         how = sampling.Sampling(
             np.array([r.temperature for r in requests], np.float32),
             np.array([r.top_k for r in requests], np.int32),
             np.array([r.top_p for r in requests], np.float32),
         )
         joining = Joining(
-            prompt,
-            length,
+            np.array([prompt + [0] * (width - len(prompt)) for prompt in prompts], np.int32),
+            np.array([len(prompt) for prompt in prompts], np.int32),
             np.array([*rows, *[self.rows] * spare], np.int32),
             np.array([r.allowed for r in requests], np.int32),
             np.array([r.seed for r in requests], np.uint32),
             how,
         )
-        run = self._run
         with meshes.using(run.mesh):
-            self._rows, drawn = admit(run.graph, run.state, self._rows, joining, self._end)
+            self._rows, drawn = admit(
+                run.graph, run.state, self._rows, joining, self._end, before, root=root
+            )
         return sharding.fetch(drawn)
+
+    def _follow_root(self, prompts: Sequence[Sequence[int]]) -> bool:
+        """Whether all begin with the root, and what follows it has a program that holds it."""
+        root = self._run.root
+        longest = max(map(len, prompts)) - len(root)
+        return all(map(root.begins, prompts)) and longest <= max(self._behind, default=0)
 
     def _advance(self, keep: np.ndarray, eager: bool, width: int) -> Drawn:
         run, how = self._run, {"chunk": self.chunk, "width": width}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 
 from pa_jax.dialogue import tokenizer
-from pa_jax.infer import pieces
+from pa_jax.infer.serving import detokenize
 
 WORDS = tokenizer.tiny()
 STOPS = (["ab"], ["ba", "aab"], ["é!"], ["🙂", "ab🙂"], ["\n\n", "END"])
@@ -14,7 +14,7 @@ STOPS = (["ab"], ["ba", "aab"], ["é!"], ["🙂", "ab🙂"], ["\n\n", "END"])
 
 def stream(ids, cuts, stop=()):
     """What comes out when the ids come in chunks: pieces, and the count that a stop string took."""
-    text, out, seen = pieces.Pieces(WORDS, stop), [], 0
+    text, out, seen = detokenize.Detokenizer(WORDS, stop), [], 0
     bounds = [0, *sorted({min(c, len(ids)) for c in cuts}), len(ids)]
     for i, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
         piece, stopped = text.add(ids[start:end], last=i == len(bounds) - 2)
@@ -76,7 +76,7 @@ def test_special_tokens_and_end_tokens_are_no_text():
 
 
 def test_what_may_begin_a_stop_string_waits():
-    text = pieces.Pieces(WORDS, ["END"])
+    text = detokenize.Detokenizer(WORDS, ["END"])
     got = [text.add(WORDS.encode(word), last=False) for word in ("oE", "N", "x E", "ND of")]
     assert [piece for piece, _ in got] == ["o", "", "ENx ", ""]
     assert got[-1][1] == len(WORDS.encode("ND"))
@@ -91,10 +91,10 @@ def test_text_comes_token_by_token_where_nothing_is_in_doubt():
 @pytest.mark.parametrize("stop", [[""], "END", ["a", ""]])
 def test_stop_strings_that_cannot_be_are_named(stop):
     with pytest.raises(ValueError, match="allowed is a list of strings"):
-        pieces.Pieces(WORDS, stop)
+        detokenize.Detokenizer(WORDS, stop)
 
 
 def test_without_a_tokenizer_there_is_no_text_and_no_stop():
-    assert pieces.Pieces(None, ()).add([1, 2], last=True) == ("", None)
+    assert detokenize.Detokenizer(None, ()).add([1, 2], last=True) == ("", None)
     with pytest.raises(ValueError, match="model that has a tokenizer"):
-        pieces.Pieces(None, ["a"])
+        detokenize.Detokenizer(None, ["a"])

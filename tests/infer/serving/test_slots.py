@@ -1,4 +1,4 @@
-"""Rows side by side draw what the engine draws for each request alone, whoever joins and leaves."""
+"""Rows side by side draw what a sampler draws for each request alone, whoever joins and leaves."""
 
 import dataclasses
 import types
@@ -10,7 +10,8 @@ import pytest
 from pa_jax import models
 from pa_jax.core import keys
 from pa_jax.core import mesh as meshes
-from pa_jax.infer import batch, engine
+from pa_jax.infer import decode, sampler
+from pa_jax.infer.serving import slots
 
 RNG = np.random.default_rng(4)
 LENGTHS = (5, 140, 1, 33, 128, 129, 77, 2)
@@ -37,15 +38,15 @@ def loaded():
 
 @pytest.fixture(scope="module")
 def run(loaded):
-    """An engine of one row whose every thirtieth token ends a completion."""
+    """A sampler of one row whose every thirtieth token ends a completion."""
     words = types.SimpleNamespace(eos_ids=range(0, 512, 30), decode=loaded.tokenizer.decode)
     model = types.SimpleNamespace(module=loaded.module, config=loaded.config, tokenizer=words)
-    return engine.Engine(model, rows=1, trunks=(256,))
+    return sampler.Sampler(model, rows=1, lengths=(256,))
 
 
 @pytest.fixture(scope="module")
 def alone(run):
-    """What the engine gives for each request by itself: ids, log-probs, did it end."""
+    """What the sampler gives for each request by itself: ids, log-probs, did it end."""
 
     def one(i):
         temperature, top_k, top_p, allowed = SETTINGS[i]
@@ -59,7 +60,7 @@ def alone(run):
 
 def request(i):
     temperature, top_k, top_p, allowed = SETTINGS[i]
-    return batch.Request(PROMPTS[i], allowed, SEEDS[i], temperature, top_k, top_p)
+    return slots.Request(PROMPTS[i], allowed, SEEDS[i], temperature, top_k, top_p)
 
 
 def served(rows, order, *, drop=()):
@@ -103,15 +104,36 @@ def same(got, alone, leave=()):
 
 def make(run, **changes):
     how = {"rows": 3, "trunk": TRUNK, "slots": SLOTS, "chunk": CHUNK}
-    return batch.Batch(run, **(how | changes))
+    return slots.DecodeSlots(run, **(how | changes))
 
 
 @pytest.mark.parametrize("order", [range(8), (5, 7, 6, 3, 0, 1, 2, 4)])
-def test_requests_that_join_and_leave_equal_the_engine(run, alone, order):
+def test_requests_that_join_and_leave_equal_the_sampler(run, alone, order):
     got = served(make(run), order)
     same(got, alone)
     counts = {len(ids) for ids, _ in got.values()}
     assert len(counts) > 3 and 1 in counts  # they did leave at different times
+
+
+ROOT = RNG.integers(3, 512, 70).tolist()
+BEHIND = [[*ROOT, *prompt] if i % 2 else prompt for i, prompt in enumerate(PROMPTS)]
+
+
+def test_prompts_behind_a_root_draw_the_same_and_do_not_compute_it_again(run, monkeypatch):
+    monkeypatch.setitem(globals(), "PROMPTS", BEHIND)
+    whole, widths = served(make(run), range(8)), []
+    prefill = decode.prefill
+
+    def counted(model, prompts, *, root, before=None):
+        widths.append((prompts.ids.shape[1], before is not None))
+        return prefill(model, prompts, root=root, before=before)
+
+    monkeypatch.setattr(decode, "prefill", counted)
+    got = served(make(sampler.Sampler(run.model, root=ROOT)), range(8))
+    for i, (ids, logp) in got.items():
+        assert ids == whole[i][0], f"request {i}"
+        np.testing.assert_allclose(logp, whole[i][1], atol=1e-4, err_msg=f"request {i}")
+    assert {width for width, behind in widths if behind} == {32, 64, 192}  # of 2, 33, 129 and 140
 
 
 def test_a_row_given_up_in_the_middle_changes_no_other(run, alone):
@@ -137,15 +159,15 @@ def test_a_chunk_stops_for_those_who_wait_as_soon_as_a_row_is_done(run, alone):
 
 def test_rows_over_a_mesh_draw_the_same(run, alone):
     mesh = meshes.make(meshes.MeshConfig(fsdp=2, tp=2, ep=1), jax.devices()[:4])
-    rows = make(engine.Engine(run.model, mesh=mesh), rows=4, trunk=128)
+    rows = make(sampler.Sampler(run.model, mesh=mesh), rows=4, trunk=128)
     assert rows.together == 2
     same(served(rows, [i for i, n in enumerate(LENGTHS) if n <= 128]), alone)
 
 
 def test_trunk_widths_are_halves_down_to_one_tile():
-    assert batch.widths(2048) == (128, 256, 512, 1024, 2048)
-    assert batch.widths(1536) == (384, 768, 1536)  # multiples of 128 all
-    assert batch.widths(100) == (100,)
+    assert slots.widths(2048) == (128, 256, 512, 1024, 2048)
+    assert slots.widths(1536) == (384, 768, 1536)  # multiples of 128 all
+    assert slots.widths(100) == (100,)
 
 
 @pytest.mark.parametrize("bad", [{"rows": 0}, {"chunk": 0}, {"trunk": 2048}])
@@ -155,5 +177,5 @@ def test_shapes_that_cannot_be_are_named(run, bad):
 
 
 def test_prompts_have_programs_between_the_widths_and_below_them():
-    assert batch.entries(512) == (32, 64, 128, 192, 256, 384, 512)
-    assert batch.entries(450) == (450,)
+    assert slots.entries(512) == (32, 64, 128, 192, 256, 384, 512)
+    assert slots.entries(450) == (450,)

@@ -18,7 +18,9 @@ import jax
 import numpy as np
 
 from pa_jax.core import keys
-from pa_jax.infer import batch, buckets, engine, pieces, sampling
+from pa_jax.infer import forest, sampler, sampling
+from pa_jax.infer.serving import detokenize
+from pa_jax.infer.serving import slots as decoding
 
 
 class Busy(RuntimeError):
@@ -47,7 +49,7 @@ class Finished:
 
 @dataclasses.dataclass(frozen=True)
 class Load:
-    """How busy a Live is, and the tokens it has drawn since it began."""
+    """How busy a Scheduler is, and the tokens it has drawn since it began."""
 
     running: int
     waiting: int
@@ -59,8 +61,8 @@ class Ticket:
 
     def __init__(
         self,
-        request: batch.Request,
-        text: pieces.Pieces,
+        request: decoding.Request,
+        text: detokenize.Detokenizer,
         until: float,
         leave: Callable[["Ticket"], None],
     ) -> None:
@@ -149,7 +151,7 @@ class Ticket:
         return failure
 
 
-class Live:
+class Scheduler:
     """Decodes up to `rows` requests at once; further ones wait, at most `queue` of them."""
 
     def __init__(
@@ -162,15 +164,18 @@ class Live:
         slots: int,
         chunk: int,
         queue: int = 64,
+        root: Sequence[int] = (),
     ) -> None:
         """`model` is a LoadedModel. Prompts have up to `trunk` tokens, replies up to `slots`.
+
+        Of prompts that begin with `root`, only what follows it is computed.
 
         `chunk` tokens are drawn between two looks at who ended and who waits. A worker thread
         starts; close() ends it.
         """
         self.model, self.queue = model, queue
-        run = engine.Engine(model, mesh=mesh)
-        self._batch = batch.Batch(run, rows=rows, trunk=trunk, slots=slots, chunk=chunk)
+        run = sampler.Sampler(model, mesh=mesh, root=root)
+        self._slots = decoding.DecodeSlots(run, rows=rows, trunk=trunk, slots=slots, chunk=chunk)
         self._device = threading.Lock()  # held while programs run
         self._changed = threading.Condition()  # guards what follows
         self._waiting: collections.deque[Ticket] = collections.deque()
@@ -178,11 +183,11 @@ class Live:
         self._tokens = 0
         self._open = True  # requests are taken
         self._closed: BaseException | None = None  # why none is answered
-        self._worker = threading.Thread(target=self._work, name="live", daemon=True)
+        self._worker = threading.Thread(target=self._work, name="scheduler", daemon=True)
         self._worker.start()
         atexit.register(self.close)  # a thread inside a program must not outlive the interpreter
 
-    def __enter__(self) -> "Live":
+    def __enter__(self) -> "Scheduler":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -199,33 +204,37 @@ class Live:
         top_p: float = 1.0,
         stop: Sequence[str] = (),
         deadline: float | None = None,
+        wait_seconds: float = 0.0,
     ) -> Ticket:
-        """Ask for a reply; from any thread, returns at once.
+        """Ask for a reply; from any thread, returns as soon as there is room for it.
 
-        The tokens are those of Engine.generate([prompt_ids], n=1, stream=keys.Stream.GENERATE, ...)
+        Room is waited for `wait_seconds`, then Busy is raised.
+
+        The tokens are those of Sampler.generate([prompt_ids], n=1, stream=keys.Stream.GENERATE)
         whoever else is served. Text ends before the first of the `stop` strings. After `deadline`
         seconds the reply is cut where it is. Raises Busy, Closed, or ValueError on bad values.
         """
-        batched, prompt, vocab = self._batch, tuple(prompt_ids), self.model.config.vocab
+        batched, prompt, vocab = self._slots, tuple(prompt_ids), self.model.config.vocab
         if not prompt or min(prompt) < 0 or max(prompt) >= vocab:
             raise ValueError(
                 f"a prompt of {len(prompt)} tokens: at least one is needed, "
                 f"all of 0 to {vocab - 1}."
             )
-        buckets.fit(len(prompt), batched.widths, what="prompt")
+        forest.fit(len(prompt), batched.widths, what="prompt")
         if not 1 <= max_new_tokens <= batched.slots:
             raise ValueError(f"max_new_tokens={max_new_tokens}: allowed are 1 to {batched.slots}.")
         sampling.check(temperature, top_k, top_p)
         keys.check_seed(seed)
         top_k = min(top_k, vocab)
-        request = batch.Request(prompt, max_new_tokens, seed, temperature, top_k, top_p)
-        text = pieces.Pieces(self.model.tokenizer, stop)
+        request = decoding.Request(prompt, max_new_tokens, seed, temperature, top_k, top_p)
+        text = detokenize.Detokenizer(self.model.tokenizer, stop)
         until = math.inf if deadline is None else time.monotonic() + deadline
         ticket = Ticket(request, text, until, self._leave)
         with self._changed:
+            self._changed.wait_for(lambda: not self._open or self._room(), wait_seconds)
             if not self._open:
                 raise Closed("no request is taken any more: " + self._why()) from self._closed
-            if len(self._waiting) + len(self._running) >= batched.rows + self.queue:
+            if not self._room():
                 raise Busy(
                     f"{batched.rows} requests run and {self.queue} wait, no more are allowed; "
                     "try again later."
@@ -234,12 +243,26 @@ class Live:
             self._changed.notify_all()
         return ticket
 
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        temperature: float,
+        seed: int,
+        wait_seconds: float,
+    ) -> list[Finished]:
+        """A reply a prompt, side by side and beside those of others; each waits for room."""
+        how = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
+        tickets = [self.submit(prompt, **how, wait_seconds=wait_seconds) for prompt in prompts]
+        return [ticket.result() for ticket in tickets]
+
     def warm_up(self) -> None:
         """Compile every program, so that no request waits for one; before the first of them."""
         with self._device:
             if self.load().running:
                 raise RuntimeError("requests are running; call warm_up() before the first of them.")
-            self._batch.warm_up()
+            self._slots.warm_up()
 
     def load(self) -> Load:
         """How busy it is now."""
@@ -249,7 +272,7 @@ class Live:
     @property
     def longest(self) -> tuple[int, int]:
         """Tokens of the longest prompt, and of the longest reply."""
-        return max(self._batch.widths), self._batch.slots
+        return max(self._slots.widths), self._slots.slots
 
     @property
     def failure(self) -> BaseException | None:
@@ -270,6 +293,9 @@ class Live:
             self._changed.notify_all()
         self._worker.join()
         atexit.unregister(self.close)
+
+    def _room(self) -> bool:
+        return len(self._waiting) + len(self._running) < self._slots.rows + self.queue
 
     def _why(self) -> str:
         return "closed." if self.failure is None else f"decoding stopped with {self.failure!r}."
@@ -309,11 +335,11 @@ class Live:
 
     def _let_in(self) -> None:
         """Prefill waiting prompts into free rows, and give out the first token of each."""
-        for _ in range(self._batch.rows):  # a bound: those that run must not starve
+        for _ in range(self._slots.rows):  # a bound: those that run must not starve
             joining = self._joining()
             if not joining:
                 return
-            first = self._batch.admit({row: t.request for row, t in joining.items()})
+            first = self._slots.admit({row: t.request for row, t in joining.items()})
             for row, (token, logprob, done) in first.items():
                 self._give(row, joining[row], [token], [logprob], done)
 
@@ -326,8 +352,8 @@ class Live:
                 ticket.end("deadline")
             self._running = {row: t for row, t in self._running.items() if not t.ended}
             self._waiting = collections.deque(t for t in self._waiting if not t.ended)
-            free = [row for row in range(self._batch.rows) if row not in self._running]
-            count = min(len(free), len(self._waiting), self._batch.together)
+            free = [row for row in range(self._slots.rows) if row not in self._running]
+            count = min(len(free), len(self._waiting), self._slots.together)
             joining = {row: self._waiting.popleft() for row in free[:count]}
             self._running |= joining
             self._changed.notify_all()
@@ -339,7 +365,7 @@ class Live:
             running, eager = dict(self._running), bool(self._waiting)
         if not running:
             return
-        drawn = self._batch.advance(list(running), eager=eager)
+        drawn = self._slots.advance(list(running), eager=eager)
         for row, ticket in running.items():
             new = slice(0, int(drawn.count[row]))
             ids, logprobs = drawn.ids[row, new].tolist(), drawn.logprobs[row, new].tolist()
@@ -351,7 +377,7 @@ class Live:
         """New tokens to their ticket; the row of one that has ended is free."""
         last = None
         if done:
-            last = "end" if ids[-1] in self._batch.ends else "length"
+            last = "end" if ids[-1] in self._slots.ends else "length"
         taken = ticket.add(ids, logprobs, last=last)
         with self._changed:
             self._tokens += taken

@@ -8,7 +8,8 @@ import pytest
 
 from pa_jax import models
 from pa_jax.core import keys, timing
-from pa_jax.infer import engine, live
+from pa_jax.infer import sampler
+from pa_jax.infer.serving import scheduler
 
 RNG = np.random.default_rng(7)
 PROMPTS = [RNG.integers(3, 512, n).tolist() for n in (5, 140, 1, 33, 128, 129, 77, 2, 60, 200)]
@@ -32,7 +33,7 @@ SHAPE = {
     "trunk": 256,
     "slots": 16,
     "chunk": 4,
-}  # test_batch.py has the same
+}  # test_slots.py has the same
 ONE = {"rows": 1, "trunk": 16, "slots": 1500, "chunk": 2}
 LONG = {"temperature": 1.0, "max_new_tokens": 1500, "seed": 0}
 
@@ -57,15 +58,15 @@ def model(loaded):
 @pytest.fixture(scope="module")
 def three(model):
     """Three rows, warm."""
-    with live.Live(model, **SHAPE) as running:
+    with scheduler.Scheduler(model, **SHAPE) as running:
         running.warm_up()
         yield running
 
 
 @pytest.fixture(scope="module")
 def alone(model):
-    """Each request by itself through the engine: ids, log-probs, text, did it end."""
-    run = engine.Engine(model, rows=1, trunks=(256,))
+    """Each request by itself through the sampler: ids, log-probs, text, did it end."""
+    run = sampler.Sampler(model, rows=1, lengths=(256,))
 
     def one(i):
         how = HOW[i] | {"max_new_tokens": SHAPE["slots"]}  # one program for all
@@ -81,11 +82,11 @@ def alone(model):
 @pytest.fixture
 def endless(loaded):
     """One row, replies that never end by themselves."""
-    with live.Live(with_ends(loaded), **ONE, queue=2) as running:
+    with scheduler.Scheduler(with_ends(loaded), **ONE, queue=2) as running:
         yield running
 
 
-def test_replies_of_many_threads_equal_the_engines(three, alone):
+def test_replies_of_many_threads_equal_the_samplers(three, alone):
     got, streamed = {}, {}
     with timing.CompileCounter() as compiles:
 
@@ -123,7 +124,7 @@ def test_more_requests_than_rows_are_all_served(three, alone):
         assert reply.ids == alone[i][0]
         drawn += len(reply.ids)
     assert (before.running, before.waiting) == (0, 0)
-    assert three.load() == live.Load(0, 0, before.tokens + drawn)
+    assert three.load() == scheduler.Load(0, 0, before.tokens + drawn)
 
 
 def test_the_text_ends_before_a_stop_string(three, alone):
@@ -157,11 +158,11 @@ def test_a_cancelled_reply_makes_room_at_once(endless):
 
 def test_a_full_queue_says_so_and_takes_more_when_there_is_room(endless):
     tickets = [endless.submit([5], **LONG) for _ in range(3)]  # one runs, two wait
-    with pytest.raises(live.Busy, match="1 requests run and 2 wait"):
+    with pytest.raises(scheduler.Busy, match="1 requests run and 2 wait"):
         endless.submit([5], **LONG)
     tickets[1].cancel()
     tickets.append(endless.submit([5], **LONG))
-    with pytest.raises(live.Busy):
+    with pytest.raises(scheduler.Busy):
         endless.submit([5], **LONG)
     for ticket in tickets:
         ticket.cancel()
@@ -178,23 +179,23 @@ def test_a_deadline_cuts_what_runs_and_what_waits(endless):
 
 
 def test_close_ends_what_runs_and_what_waits(loaded):
-    running = live.Live(with_ends(loaded), **ONE)
+    running = scheduler.Scheduler(with_ends(loaded), **ONE)
     tickets = [running.submit([5], **LONG) for _ in range(3)]
     next(tickets[0])
     running.close()
     for ticket in tickets:
-        with pytest.raises(live.Closed, match="closed before this reply was done"):
+        with pytest.raises(scheduler.Closed, match="closed before this reply was done"):
             ticket.result()
-        with pytest.raises(live.Closed):
+        with pytest.raises(scheduler.Closed):
             list(ticket)
-    with pytest.raises(live.Closed, match="no request is taken"):
+    with pytest.raises(scheduler.Closed, match="no request is taken"):
         running.submit([5], **LONG)
     running.close()
     assert running.failure is None
 
 
 def test_a_drained_close_lets_replies_end(model):
-    running = live.Live(model, **SHAPE)
+    running = scheduler.Scheduler(model, **SHAPE)
     tickets = [running.submit(p, seed=1, **h) for p, h in zip(PROMPTS, HOW, strict=True)]
     running.close(drain=600.0)
     assert {ticket.result().reason for ticket in tickets} == {"end", "length"}
@@ -205,7 +206,7 @@ def test_an_error_in_the_worker_reaches_everyone(loaded):
     def decode(ids):
         raise OSError("the tokenizer is gone")
 
-    with live.Live(with_ends(loaded, decode=decode), **ONE) as running:
+    with scheduler.Scheduler(with_ends(loaded, decode=decode), **ONE) as running:
         held = running._device  # the worker waits before its first turn: all three are in the queue
         with held:
             tickets = [
@@ -216,7 +217,7 @@ def test_an_error_in_the_worker_reaches_everyone(loaded):
                 ticket.result()
             with pytest.raises(RuntimeError, match="reply was lost"):
                 next(ticket)
-        with pytest.raises(live.Closed, match="the tokenizer is gone"):
+        with pytest.raises(scheduler.Closed, match="the tokenizer is gone"):
             running.submit([5], max_new_tokens=8, temperature=0.0, seed=0)
         assert isinstance(running.failure, OSError)
 
@@ -261,7 +262,7 @@ def test_numbers_past_every_size_do_no_harm(three):
 
 def test_a_model_without_a_tokenizer_gives_ids(loaded):
     bare = types.SimpleNamespace(module=loaded.module, config=loaded.config, tokenizer=None)
-    with live.Live(bare, **ONE) as running:
+    with scheduler.Scheduler(bare, **ONE) as running:
         ticket = running.submit([5], max_new_tokens=8, temperature=1.0, seed=0)
         reply = ticket.result()
         assert len(reply.ids) == 8 and reply.text == "" and list(ticket) == []
