@@ -1,7 +1,9 @@
-"""Measure prefill, decode, rollout, judge, log-probs and update here, as trees and flat.
+"""Measure prefill, decode, rollout, judge, log-probs and update here, as forests and flat.
 
 python -m pa_jax.main --config=configs/bench.py                       SmolLM2-135M, a laptop CPU
 python -m pa_jax.main --config=configs/bench.py:tiny                  random weights, seconds
+python -m pa_jax.main --config=configs/bench.py:qwen3-36m             random weights, a CPU's step
+python -m pa_jax.main --config=configs/bench.py "--config.measure=('ragged',)"
 """
 
 import ml_collections
@@ -10,32 +12,52 @@ from configs import common
 
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
-    preset = common.check(preset, ("smollm2", "tiny", "qwen3-0.6b"))
-    small, exact = preset == "tiny", preset in ("tiny", "smollm2")
+    preset = common.check(preset, ("smollm2", "tiny", "qwen3-36m", "qwen3-0.6b"))
+    small, step = preset == "tiny", preset == "qwen3-36m"
+    exact = preset != "qwen3-0.6b"
     c = ml_collections.ConfigDict()
     c.job = "bench"
-    c.seed = 0  # of the token ids
-    c.model = common.model(preset)
+    c.seed = 0  # of token ids and lengths
+    c.model = common.model("tiny" if step else preset)
+    if step:
+        c.model.source = "random:qwen3-36m"
     c.bench = {
-        "prompts": 2 if small else 4,
+        "prompts": 2 if small else 8 if step else 4,
         "group": 3 if small else 8,
-        "trunk": 48 if small else 512,
-        "branch": 8 if small else 32,
-        "leaves": 4,
-        "leaf": 4 if small else 40,
-        "forward_tokens": 256 if small else 9600,  # a call of a forward pass, tree or flat
-        "update_tokens": 512 if small else 1100,  # a microbatch of the update
+        "leaves": 4,  # the judge's questions about a completion
+        # of packed rows: in a forward pass, where XLA keeps nothing, and in the update
+        "lengths": (64, 128, 256) if small else (256, 512, 768, 1024, 1280, 1536, 2048, 4096),
+        "update_lengths": (64, 128, 256) if small else (256, 512, 768, 1024, 1280),
         "reps": 2 if small else 3,
     }
-    c.tolerance = {  # largest |tree - flat|; loss and gradient relative
+    c.sizes = {  # in tokens; a completion's and a question's are means
+        "full": {
+            "root": 0,  # what all prompts begin with
+            "prompt": 48 if small else 512,
+            "completion": 8 if small else 48 if step else 32,
+            "leaf": 4 if small else 40,
+            "spread": 0.0,  # of the lengths' logarithm; 0: all are the mean
+        },
+        "ragged": {  # as in the default run of configs/grpo.py: 182 + 14
+            "root": 0,
+            "prompt": 40 if small else 182,
+            "completion": 6 if small else 14,
+            "leaf": 4,
+            "spread": 0.3,
+        },
+    }
+    c.measure = ()  # which of these sizes; empty: all
+    c.phases = ()  # which phases; empty: all
+    c.tolerance = {  # largest |forest - flat|; loss and gradient relative
         "logit": 1e-3 if exact else 0.5,
         "logprob": 1e-3 if exact else 0.5,
         "loss": 1e-5 if exact else 1e-2,
         "gradient": 1e-4 if exact else 5e-2,
     }
-    c.wanted = (  # flat seconds / tree seconds
-        {} if small else {"prefill": 5.0, "judge": 6.0, "logprobs": 4.0, "update": 4.0}
-    )
+    c.wanted = {}  # flat seconds / forest seconds
+    if preset in ("smollm2", "qwen3-0.6b"):
+        c.wanted.full = {"prefill": 5.0, "judge": 6.0, "logprobs": 4.0, "update": 4.5}
+        c.wanted.ragged = {"update": 4.5}
     c.loss = {"clip_low": 0.2, "clip_high": 0.2, "beta": 0.04}  # as in configs/grpo.py
     c.optim = common.optim(1e-5 if exact else 1e-6)
     return c

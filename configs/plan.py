@@ -28,18 +28,25 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.name = preset  # in the table
     c.job = "plan"
     c.slice = SLICES[preset]  # v5e-N, v6e-N or v5p-N
-    c.judge_trunk = 128 if preset == "tiny" else 1024  # tokens of what the judge reads first
-    c.judge_question = 64  # tokens of a question, or of a gold snippet between two notes lines
+    c.tokens = {  # of what is compiled for; all prompts alike
+        "root": 0,  # what all prompts begin with
+        "prompt": {"tiny": 256, "qwen3-4b-lora": 512}.get(preset, c.rollout.prompt_tokens),
+        "completion": c.rollout.max_new_tokens,
+        # what the judge reads before a completion, task and questions among it
+        "judge": {"tiny": 128, "smollm2": 256}.get(preset, 1088),
+        # of a question behind a completion, or of a gold snippet between two notes lines
+        "question": 4 if c.judge.kind == "verbal" else 64,
+    }
     c.phases = ()  # which to compile; empty: all
     c.hbm_share = 0.9375  # of a chip's memory that may be used: 15 of 16 GB
     c.efficiency = 0.5  # of the peaks that a run reaches; assumed, not measured
-    # Further slices for a table of weak scaling: rows (prompts, micro, judge) grow with the chips.
+    # Further slices for a table of weak scaling: prompts grow with the chips.
     c.scaling = ()
-    c.search = False  # try batch, bucket and mesh shapes; compile the best few
+    c.search = False  # try batch, prompt, row and mesh shapes; compile the best few
     c.search_over = {
         "prompts": (8, 16, 32, 64),  # values of rollout.prompts
-        "trunk": (512, 1024),  # largest prompt bucket
-        "micro": (1, 2, 4, 8, 16, 32, 64),  # values of micro
+        "prompt": (512, 1024),  # tokens of a prompt
+        "length": (2048, 3072, 4096, 6144, 8192),  # of the longest packed row
         "compile": 3,  # candidates that are compiled
     }
     return c

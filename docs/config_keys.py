@@ -21,6 +21,7 @@ from pa_jax.evaluate.benchmarks import aloe, prefeval_data, recall, single_turn
 from pa_jax.infer import live
 from pa_jax.jobs import configs, setup
 from pa_jax.judge import remote
+from pa_jax.plan import work as plan_work
 from pa_jax.rl import advantage, learner, loss
 from pa_jax.serve import limits
 from pa_jax.train import loop, optimizer
@@ -33,6 +34,7 @@ KINDS = {  # a section's last name -> what documents its keys
     "ask": proactive.AskConfig,
     "bench": work.BenchConfig,
     "data": source.DataConfig,
+    "full": work.Sizes,
     "infer": inferencer.InferConfig,
     "limits": limits.Limits,
     "live": live.Live,
@@ -42,6 +44,7 @@ KINDS = {  # a section's last name -> what documents its keys
     "optim": optimizer.OptimConfig,
     "prefeval": prefeval_data.PrefEvalConfig,
     "prompt": prompts.PromptConfig,
+    "ragged": work.Sizes,
     "remote": remote.Endpoint,
     "reply": responder.ReplyConfig,
     "reward": advantage.RewardConfig,
@@ -49,6 +52,7 @@ KINDS = {  # a section's last name -> what documents its keys
     "single_turn": single_turn.SingleTurnConfig,
     "chat_model": chat_model.ChatConfig,
     "system": systems.SystemConfig,
+    "tokens": plan_work.Tokens,
     "train": loop.LoopConfig,
     "unseen": recall.RecallConfig,
 }

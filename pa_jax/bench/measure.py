@@ -14,14 +14,18 @@ from pa_jax.core import timing
 
 @dataclasses.dataclass(frozen=True)
 class Timed:
-    """One side's figures: `seconds` is the median run, `compile_seconds` lie outside of it."""
+    """One side's figures: `seconds` is the median run, `compile_seconds` lie outside of it.
+
+    `fill` is the share of the slots of all rows that hold tokens; `tflop` count those alone.
+    """
 
     seconds: float
     runs: tuple[float, ...]
     compile_seconds: float
     first_seconds: float
     rows: int
-    tokens: int
+    slots: int
+    fill: float
     tflop: float
     gflop_a_second: float
     tokens_a_second: float
@@ -29,10 +33,10 @@ class Timed:
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-    """A phase measured; `ratio` is flat seconds by tree seconds, `difference` the largest seen."""
+    """A phase measured; `ratio` is flat seconds by the forest's, `difference` the largest seen."""
 
     name: str
-    trees: Timed
+    forest: Timed
     flat: Timed
     ratio: float
     flops_ratio: float
@@ -42,16 +46,16 @@ class Figures:
 
 def measure(phase: phases.Phase, tolerance: Mapping[str, float], *, reps: int) -> Figures:
     """Warm both sides up, then run them in turns; raises ValueError where outputs differ."""
-    sides = {"trees": phase.trees, "flat": phase.flat}
+    sides = {"forest": phase.forest, "flat": phase.flat}
     first = {name: _warm(side) for name, side in sides.items()}
     runs: dict[str, list[float]] = {name: [] for name in sides}
     worst: dict[str, float] = {}
     for rep in range(reps):
         outputs: dict[str, Any] = {}
-        for name in sorted(sides, reverse=rep % 2 == 0):  # trees first, then flat first, ...
+        for name in sorted(sides, reverse=rep % 2 == 0):  # the forest first, then flat first, ...
             seconds, outputs[name] = _run(sides[name])
             runs[name].append(seconds)
-        seen = phase.difference(outputs["trees"], outputs["flat"])
+        seen = phase.difference(outputs["forest"], outputs["flat"])
         check(phase.name, seen, tolerance)
         worst = {kind: max(value, worst.get(kind, 0.0)) for kind, value in seen.items()}
         del outputs
@@ -61,8 +65,8 @@ def measure(phase: phases.Phase, tolerance: Mapping[str, float], *, reps: int) -
     return Figures(
         phase.name,
         **timed,
-        ratio=timed["flat"].seconds / timed["trees"].seconds,
-        flops_ratio=phase.flat.flops.total / phase.trees.flops.total,
+        ratio=timed["flat"].seconds / timed["forest"].seconds,
+        flops_ratio=phase.flat.flops.total / phase.forest.flops.total,
         difference=worst,
         tolerance={kind: tolerance[kind] for kind in worst},
     )
@@ -73,7 +77,7 @@ def check(name: str, seen: Mapping[str, float], tolerance: Mapping[str, float]) 
     for kind, value in seen.items():
         if not value <= tolerance[kind]:
             raise ValueError(
-                f"{name}: tree and flat differ by {value:.3g} ({kind}), at most "
+                f"{name}: forest and flat differ by {value:.3g} ({kind}), at most "
                 f"{tolerance[kind]:.3g} is allowed; their times do not compare. In low precision "
                 f"raise tolerance.{kind}, else one of the two is wrong."
             )
@@ -103,7 +107,8 @@ def _timed(side: phases.Side, tokens: int, runs: list[float], first: tuple[float
         compile_seconds=first[0],
         first_seconds=first[1],
         rows=side.rows,
-        tokens=side.tokens,
+        slots=side.slots,
+        fill=side.size.tokens / side.slots,
         tflop=side.flops.total / 1e12,
         gflop_a_second=side.flops.total / seconds / 1e9,
         tokens_a_second=tokens / seconds,

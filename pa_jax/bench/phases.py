@@ -1,4 +1,4 @@
-"""The phases of a GRPO step, each as trees and flat: the same jitted functions, other shapes."""
+"""The phases of a GRPO step, each on forests and flat: the same jitted functions, other rows."""
 
 import dataclasses
 import functools
@@ -13,13 +13,16 @@ from flax import nnx
 
 from pa_jax.bench import work as works
 from pa_jax.core import keys
-from pa_jax.core.typing import Array
-from pa_jax.infer import engine, sampling, score
-from pa_jax.models import flops, tree
+from pa_jax.core.typing import Array, Float, Int
+from pa_jax.infer import decode as decoding
+from pa_jax.infer import forest, sampler, sampling, score
+from pa_jax.models import flops
 from pa_jax.models.config import DecoderConfig
+from pa_jax.rl import groups, loss
 from pa_jax.train import step
 
-LABELS = 2  # label tokens read at a leaf's end
+LABELS = 2  # label tokens read behind a question
+REFERENCE = 1.1  # temperature of what stands for the reference: close to the policy, not equal
 SAME_BRANCHES = 0.7  # a near tie may fall on the other side of a rounding error; few may
 
 
@@ -28,26 +31,27 @@ class Side:
     """One way to do a phase's work.
 
     `prepare()` makes what `run` uses up or starts from, untimed; `warm` compiles all that `run`
-    calls. `tokens` go through the blocks, `rows` at a time.
+    calls. `slots` of `rows` rows go through the blocks, `size` of them is real.
     """
 
     prepare: Callable[[], Any]
     warm: Callable[[Any], Any]
     run: Callable[[Any], Any]
     rows: int
-    tokens: int
+    slots: int
+    size: flops.Size
     flops: flops.Flops
 
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """The same work as trees and flat; `difference(tree's, flat's output)` by kind of number.
+    """The same work as a forest and flat; `difference(forest's, flat's output)` by kind of number.
 
     `tokens` are those of all paths, or in decoding the new ones: what either side gets done.
     """
 
     name: str
-    trees: Side
+    forest: Side
     flat: Side
     difference: Callable[[Any, Any], Mapping[str, float]]
     tokens: int
@@ -64,154 +68,204 @@ class Subject:
     work: works.Work
     seed: int
 
+    def pair(self, trees: Sequence[Sequence[forest.Path]]) -> tuple[forest.Packed, forest.Packed]:
+        """The paths as a forest, and each alone."""
+        return (
+            forest.pack(trees, self.cfg.lengths, key="bench.lengths"),
+            works.flat(trees, self.cfg.lengths, self.model.vocab),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Prompts:
+    """All prompts as rows to be prefilled at once, with the branches of each.
+
+    branches  completions of a prompt; flat, each prompt stands there once for each of them
+    order     where each path's branch stands among all, prompt by prompt
+    """
+
+    rows: decoding.Prompts
+    root: int
+    branches: int
+    order: Int[np.ndarray, " b"]
+
+    def of_paths(self, values: Array | np.ndarray) -> np.ndarray:
+        """What every branch has, [paths, ...] prompt by prompt."""
+        return np.asarray(values).reshape(len(self.order), -1)[self.order]
+
+    def size(self) -> flops.Size:
+        """Of the prefill: in every row the first slots hold tokens."""
+        used = self.rows.own.reshape(len(self.rows.own), -1).max(axis=1) + 1
+        tokens = int(np.maximum(used, self.rows.root.max(axis=1)).sum())
+        pairs = flops.visible_pairs(list(self.rows.end), tokens)
+        return flops.Size(tokens, pairs, self.rows.length.size)
+
+
+def together(subject: Subject) -> Prompts:
+    """The prompts in one row, common beginnings once."""
+    g = subject.cfg.group
+    rows, root, places = sampler.packed(subject.work.prompts, key="bench.prompts")
+    order = np.argsort(places)[:, None] * g + np.arange(g)
+    return Prompts(rows, root, g, order.reshape(-1))
+
+
+def apart(subject: Subject) -> Prompts:
+    """Each prompt once for each of its completions, as many rows; nothing shared."""
+    n, g = subject.cfg.prompts, subject.cfg.group
+    unlike = works.Apart(subject.model.vocab)
+    copies = [unlike.ids(prompt) for _ in range(g) for prompt in subject.work.prompts]
+    rows, root, places = sampler.packed(copies, shards=g, key="bench.prompts")
+    rows = dataclasses.replace(rows, ids=rows.ids % subject.model.vocab)
+    return Prompts(rows, root, 1, np.argsort(places).reshape(g, n).T.reshape(-1))
+
+
+@functools.partial(jax.jit, static_argnames=("graph", "root"))
+def prefilled(
+    graph: nnx.GraphDef, state: nnx.State, prompts: decoding.Prompts, *, root: int
+) -> tuple[Float[Array, "n v"], decoding.Context]:
+    """Logits after every prompt, and the prompts' keys and values."""
+    return decoding.prefill(nnx.merge(graph, state), prompts, root=root)
+
 
 @functools.partial(jax.jit, static_argnames="graph")
-def prefilled(graph: nnx.GraphDef, state: nnx.State, trees: score.TreeIds) -> tuple[Array, Any]:
-    """Logits after every trunk, and the trunks' keys and values."""
-    return engine.prefill(nnx.merge(graph, state), trees.trunk, trees.lens.trunk)
-
-
-@functools.partial(jax.jit, static_argnames="graph")
-def decoded(graph: nnx.GraphDef, state: nnx.State, trees: score.TreeIds, kv: Any) -> Array:
+def decoded(
+    graph: nnx.GraphDef, state: nnx.State, ids_ngc: Int[Array, "n g c"], context: decoding.Context
+) -> Float[Array, "n g c"]:
     """Each branch fed token by token: log-prob of the next one (after the last: of the first)."""
     model = nnx.merge(graph, state)
-    n, g, c = trees.branch.shape
 
     def one(branch_kv, this):
         index, token, following = this
-        logits, branch_kv = engine.decode_step(model, token, context, branch_kv, index)
+        logits, branch_kv = decoding.decode_step(model, token, context, branch_kv, index)
         chosen = jnp.take_along_axis(logits, following[..., None], axis=-1)[..., 0]
         return branch_kv, chosen - jax.nn.logsumexp(logits, axis=-1)
 
-    token_cng = jnp.moveaxis(trees.branch, 2, 0)
-    steps = jnp.arange(c), token_cng, jnp.roll(token_cng, -1, axis=0)
-    context = engine.behind(kv, trees.lens.trunk)
-    empty = engine.branch_cache(model.cfg, (n, g, c), kv[0].dtype)
+    token_cng = jnp.moveaxis(ids_ngc, 2, 0)
+    steps = jnp.arange(ids_ngc.shape[2]), token_cng, jnp.roll(token_cng, -1, axis=0)
+    empty = decoding.branch_cache(model.cfg, ids_ngc.shape, context.own[0].dtype)
     return jnp.moveaxis(jax.lax.scan(one, empty, steps)[1], 0, 2)
 
 
 def prefill(subject: Subject) -> Phase:
     """Prompts to their last token's logits and their keys and values."""
-    cfg, of = subject.cfg, subject.work
 
-    def side(batch: score.TreeIds) -> Side:
-        trunks = works.full(batch.trunk, batch.branch[:, :0, :0], batch.leaf[:, :0, :0, :0])
-        return _forward(
-            trunks,
-            lambda part: prefilled(subject.graph, subject.state, part)[0],
-            subject,
-            projected=1,
-        )
+    def side(prompts: Prompts) -> Side:
+        rows = jax.device_put(prompts.rows)
 
-    def difference(one: Sequence[Array], two: Sequence[Array]) -> Mapping[str, float]:
-        return {"logit": _apart(np.repeat(_joined(one), cfg.group, axis=0), _joined(two))}
+        def run(_):
+            return prefilled(subject.graph, subject.state, rows, root=prompts.root)[0]
 
-    tokens = cfg.prompts * cfg.group * cfg.trunk
-    return Phase("prefill", side(of.groups), side(of.flat_groups), difference, tokens)
+        return _side(subject, run, len(rows.ids), rows.ids.size, prompts.size())
+
+    one, two = together(subject), apart(subject)
+
+    def difference(forests: Array, flat: Array) -> Mapping[str, float]:
+        return {
+            "logit": _apart(one.of_paths(np.repeat(forests, one.branches, 0)), two.of_paths(flat))
+        }
+
+    tokens = subject.cfg.group * sum(map(len, subject.work.prompts))
+    return Phase("prefill", side(one), side(two), difference, tokens)
 
 
 def decode(subject: Subject) -> Phase:
-    """Given completions token by token, all rows at once, behind prompts that are in the cache."""
-    cfg = subject.cfg
+    """Given completions token by token, all at once, behind prompts that are in the cache.
 
-    def side(batch: score.TreeIds, copies: int) -> Side:
+    As in a rollout all branches go on until the longest has ended.
+    """
+    work = subject.work
+    ids = _padded(work.completions, work.longest)
+
+    def side(prompts: Prompts) -> Side:
+        rows = jax.device_put(prompts.rows)
+        back = np.argsort(prompts.order)
+        batch = jnp.asarray(ids[back].reshape(-1, prompts.branches, work.longest))
+
         def prepare():
-            _, kv = prefilled(subject.graph, subject.state, subject.work.groups)
-            return jax.tree.map(lambda x: jnp.repeat(x, copies, axis=1), kv)
+            return prefilled(subject.graph, subject.state, rows, root=prompts.root)[1]
 
-        def run(kv):
-            return decoded(subject.graph, subject.state, batch, kv)
+        def run(context):
+            return decoded(subject.graph, subject.state, batch, context)
 
-        rows, tokens = batch.trunk.shape[0], batch.branch.size
-        one = flops.decode(subject.model, trunk=cfg.trunk, tokens=cfg.branch, projected=cfg.branch)
-        return Side(prepare, run, run, rows, tokens, one.times(cfg.prompts * cfg.group))
+        return dataclasses.replace(
+            _side(subject, run, work.paths, batch.size, _new(work, work.longest)),
+            prepare=prepare,
+        )
 
-    return Phase(
-        "decode",
-        side(subject.work.groups, 1),
-        side(subject.work.flat_groups, cfg.group),
-        _log_probs_apart,
-        cfg.prompts * cfg.group * cfg.branch,
-    )
+    one, two = together(subject), apart(subject)
+
+    def difference(forests: Array, flat: Array) -> Mapping[str, float]:
+        return {"logprob": _apart(one.of_paths(forests), two.of_paths(flat))}
+
+    return Phase("decode", side(one), side(two), difference, work.paths * work.longest)
 
 
 def rollout(subject: Subject) -> Phase:
-    """Prompts to completions with the engine.
+    """Prompts to completions as the sampler makes them, all as long as the longest that is given.
 
     Greedy (each step draws all the same): where thousands of tokens are near equally likely, as
     behind random prompts, a draw turns on rounding and the two sides would part ways.
     """
-    cfg, of = subject.cfg, subject.work
+    work, n = subject.work, subject.cfg.prompts
     base = keys.stream_key(subject.seed, keys.Stream.BENCH, 2)
-    key_ng = engine.branch_keys(keys.row_keys(base, np.arange(cfg.prompts)), cfg.group)
-    never_ends = (jnp.int32(cfg.branch), jnp.zeros((0,), jnp.int32))
+    key_ng = sampler.branch_keys(keys.row_keys(base, np.arange(n)), subject.cfg.group)
+    never_ends = (jnp.int32(work.longest), jnp.zeros((0,), jnp.int32))
+    width = forest.fit(work.longest, sampler.WIDTHS, what="completion")
 
-    def side(batch: score.TreeIds) -> Side:
-        rows = batch.trunk.shape[0]
+    def side(prompts: Prompts) -> Side:
+        rows = jax.device_put(prompts.rows)
+        key = key_ng.reshape(-1)[np.argsort(prompts.order)].reshape(-1, prompts.branches)
 
         def run(_):
-            return engine.rollout(
+            return decoding.rollout(
                 subject.graph,
                 subject.state,
-                (batch.trunk, batch.lens.trunk),
-                key_ng.reshape(rows, -1),
+                rows,
+                key,
                 sampling.settings(0.0),
                 never_ends,
-                slots=cfg.branch,
+                root=prompts.root,
+                slots=width,
                 apart=jax.default_backend() == "cpu",
             )
 
-        prompt = flops.forward(subject.model, tree.TreeSpec(cfg.trunk), projected=1).times(rows)
-        new = flops.decode(
-            subject.model, trunk=cfg.trunk, tokens=cfg.branch - 1, projected=cfg.branch - 1
-        ).times(cfg.prompts * cfg.group)
-        both = flops.Flops(
-            prompt.blocks + new.blocks, prompt.attention + new.attention, prompt.head + new.head
-        )
-        tokens = batch.trunk.size + cfg.prompts * cfg.group * (cfg.branch - 1)
-        return Side(lambda: None, run, run, rows, tokens, both)
+        new = _new(work, work.longest - 1)
+        slots = rows.ids.size + new.tokens
+        return _side(subject, run, len(rows.ids), slots, prompts.size() + new)
 
-    tokens = cfg.prompts * cfg.group * cfg.branch
-    return Phase("rollout", side(of.groups), side(of.flat_groups), _rollouts_apart, tokens)
+    one, two = together(subject), apart(subject)
+
+    def difference(forests: decoding.Decoded, flat: decoding.Decoded) -> Mapping[str, float]:
+        """Log-probs up to a branch's first other token; infinite where many branches have one."""
+        (ids, logp), (ids_flat, logp_flat) = (
+            (prompts.of_paths(made.ids), prompts.of_paths(made.logprobs))
+            for made, prompts in ((forests, one), (flat, two))
+        )
+        until = np.cumprod(ids == ids_flat, axis=-1).astype(bool)
+        if until[..., -1].mean() < SAME_BRANCHES:
+            return {"logprob": float("inf")}
+        return {"logprob": float(np.abs(logp - logp_flat)[until].max())}
+
+    return Phase("rollout", side(one), side(two), difference, work.paths * work.longest)
 
 
 def judge(subject: Subject) -> Phase:
-    """Label log-probs at the end of every question about every completion."""
+    """Label log-probs behind every question about every completion."""
     label = jnp.arange(LABELS)
 
-    def side(batch: score.TreeIds) -> Side:
-        leaves = batch.leaf.shape[1] * batch.leaf.shape[2]
-        return _forward(
-            batch,
-            lambda part: score.labelled(subject.graph, subject.state, part, label)[0],
-            subject,
-            projected=leaves,
-        )
+    def call(rows: forest.Forest) -> Array:
+        return score.labelled(subject.graph, subject.state, rows, label)[0]
 
-    of = subject.work
-    return Phase(
-        "judge",
-        side(of.judged),
-        side(of.flat_judged),
-        _log_probs_apart,
-        of.flat_judged.trunk.size,
-    )
+    return _forward("judge", subject, subject.work.judged(), call)
 
 
 def logprobs(subject: Subject) -> Phase:
     """The reference's log-probs of completion tokens."""
 
-    def side(batch: score.TreeIds) -> Side:
-        return _forward(
-            batch,
-            lambda part: score.scored(subject.graph, subject.state, part, jnp.float32(1.0)),
-            subject,
-            projected=batch.branch[0].size,
-        )
+    def call(rows: forest.Forest) -> Array:
+        return score.scored(subject.graph, subject.state, rows, jnp.float32(1.0))[0]
 
-    of = subject.work
-    tokens = of.flat_groups.spec.slots * of.flat_groups.trunk.shape[0]
-    return Phase("logprobs", side(of.groups), side(of.flat_groups), _log_probs_apart, tokens)
+    return _forward("logprobs", subject, subject.work.scored(), call)
 
 
 def update(
@@ -227,71 +281,132 @@ def update(
     `tx` is adam-like: its first moment after one step shows the gradient. `loss_fn` is a
     rl.loss.grpo with `remat`.
     """
-    of, state = subject.work, subject.state
-    parts = works.chunks(of.groups, subject.cfg.forward_tokens)
-    logp = jnp.concatenate([score.scored(subject.graph, state, x, jnp.float32(1.0)) for x in parts])
-    batches = works.grpo_batches(of, logp, subject.seed)
+    one_step = step.make_update(subject.graph, loss_fn, tx, compute=compute)
 
-    def side(batch) -> Side:
-        rows, spec = batch.trees.trunk.shape[0], batch.trees.spec
-        micro = works.rows_a_call(rows, spec.slots, subject.cfg.update_tokens)
-        one_step = step.make_update(subject.graph, loss_fn, tx, micro=micro, compute=compute)
+    def side(packed: groups.Groups, batch: loss.GroupBatch) -> Side:
+        count = jnp.int32(packed.count)
 
         def run(start):
-            made, metrics = jax.block_until_ready(one_step(start, batch))
+            made, metrics = jax.block_until_ready(one_step(start, batch, count))
             moment = optax.tree_utils.tree_get(made.opt, "mu")
             return metrics["loss"], jax.tree.leaves(moment)
 
-        ahead = flops.forward(subject.model, spec, projected=spec.branch_slots).times(rows)
-        return Side(
-            lambda: step.create(state, tx),
-            run,
-            run,
-            micro,
-            rows * spec.slots,
-            flops.train(ahead, remat=remat),
+        rows = packed.rows
+        ends = list(rows.end.reshape(-1, rows.end.shape[-1]))
+        size = flops.Size(
+            packed.tokens, flops.visible_pairs(ends, packed.tokens), int(rows.wanted.sum())
+        )
+        made = _side(subject, run, packed.count, packed.count * rows.ids.shape[-1], size)
+        return dataclasses.replace(
+            made,
+            prepare=lambda: step.create(subject.state, tx),
+            flops=flops.train(made.flops, remat=remat),
         )
 
-    tokens = of.flat_groups.spec.slots * of.flat_groups.trunk.shape[0]
-    return Phase("update", *map(side, batches), updates_apart, tokens)
+    sides = [side(*made) for made in batches(subject)]
+    return Phase("update", *sides, updates_apart, _tokens(subject.work.scored()))
+
+
+def batches(subject: Subject) -> list[tuple[groups.Groups, loss.GroupBatch]]:
+    """The update's batch as a forest and flat; sampler and reference near the model's log-probs."""
+    work = subject.work
+    pack = functools.partial(groups.pack, lengths=subject.cfg.update_lengths)
+    unlike = works.Apart(work.vocab)
+    alone = [
+        (ids[: len(prompt)], [ids[len(prompt) :]])
+        for prompt, row in zip(work.prompts, work.completions, strict=True)
+        for ids in (unlike.ids([*prompt, *completion]) for completion in row)
+    ]
+    one, two = pack(work.prompts, work.completions), pack(*zip(*alone, strict=True))
+    two = dataclasses.replace(two, rows=unlike.back(two.rows))
+    logp = np.take_along_axis(_by_call(subject, one, 1.0), one.place, axis=-1)
+    old = np.zeros((subject.cfg.prompts, subject.cfg.group, work.longest), np.float32)
+    old[tuple(x[one.real] for x in one.whose)] = logp[one.real]
+    draw = np.random.default_rng(subject.seed)
+    old += 0.1 * draw.standard_normal(old.shape, np.float32)
+    advantage = draw.standard_normal(old.shape[:2], np.float32)
+
+    def batch(packed: groups.Groups, *lead: int) -> loss.GroupBatch:
+        used = np.full(packed.real.shape[:2], one.real.sum(), np.float32)
+        made = loss.GroupBatch(
+            rows=packed.rows,
+            place=packed.place,
+            used=packed.real,
+            old_logp=packed.of_tokens(old.reshape(*lead, work.longest)),
+            advantage=packed.of_completions(advantage.reshape(lead)),
+            reference_logp=_by_call(subject, packed, REFERENCE),
+            tokens=used,
+        )
+        return jax.tree.map(jnp.asarray, made)
+
+    return [(one, batch(one, *old.shape[:2])), (two, batch(two, work.paths, 1))]
+
+
+def _by_call(
+    subject: Subject, packed: groups.Groups, temperature: float
+) -> Float[np.ndarray, "c m w"]:
+    """Log-probs of the wanted tokens, call after call."""
+    calls = [jax.tree.map(lambda x, i=i: x[i], packed.rows) for i in range(packed.count)]
+    at = jnp.float32(temperature)
+    return np.stack([score.scored(subject.graph, subject.state, rows, at)[0] for rows in calls])
 
 
 def _forward(
-    batch: score.TreeIds, call: Callable[[Any], Array], subject: Subject, *, projected: int
+    name: str,
+    subject: Subject,
+    trees: Sequence[Sequence[forest.Path]],
+    call: Callable[[forest.Forest], Array],
+) -> Phase:
+    def side(packed: forest.Packed) -> Side:
+        calls = [jax.device_put(forest.stacked([row], 1)) for row in packed.rows]
+        lengths = {rows.ids.shape[-1]: rows for rows in calls}
+
+        def run(_):
+            return [call(rows) for rows in calls]
+
+        made = _side(subject, run, len(calls), packed.slots, packed.size)
+        return dataclasses.replace(made, warm=lambda _: [call(x) for x in lengths.values()])
+
+    one, two = subject.pair(trees)
+
+    def difference(forests: Sequence[Array], flat: Sequence[Array]) -> Mapping[str, float]:
+        return {"logprob": _apart(_of_paths(one, forests), _of_paths(two, flat))}
+
+    return Phase(name, side(one), side(two), difference, _tokens(trees))
+
+
+def _side(
+    subject: Subject, run: Callable[[Any], Any], rows: int, slots: int, size: flops.Size
 ) -> Side:
-    parts = works.chunks(batch, subject.cfg.forward_tokens)
-    rows, spec = batch.trunk.shape[0], batch.spec
-    return Side(
-        prepare=lambda: None,
-        warm=lambda _: call(parts[0]),
-        run=lambda _: [call(part) for part in parts],
-        rows=rows // len(parts),
-        tokens=rows * spec.slots,
-        flops=flops.forward(subject.model, spec, projected=projected).times(rows),
-    )
+    return Side(lambda: None, run, run, rows, slots, size, flops.forward(subject.model, size))
 
 
-def _joined(parts: Sequence[Array] | Array) -> np.ndarray:
-    return np.concatenate([np.asarray(x, np.float32) for x in parts])
+def _new(work: works.Work, tokens: int) -> flops.Size:
+    """So many new tokens of every path, each one's next wanted."""
+    total = flops.Size(0, 0, 0)
+    for prompt, row in zip(work.prompts, work.completions, strict=True):
+        one = flops.causal(tokens, before=len(prompt), wanted=tokens)
+        total += one.times(len(row))
+    return total
+
+
+def _tokens(trees: Sequence[Sequence[forest.Path]]) -> int:
+    return sum(len(path.ids) for tree in trees for path in tree)
+
+
+def _of_paths(packed: forest.Packed, values: Sequence[Array]) -> np.ndarray:
+    """What was wanted of every path, one behind the other."""
+    of_row = [np.asarray(x)[0] for x in values]
+    return np.concatenate([of_row[row][place] for tree in packed.places for row, place in tree])
 
 
 def _apart(one: np.ndarray, two: np.ndarray) -> float:
-    return float(np.abs(one - two.reshape(one.shape)).max())
+    return float(np.abs(one.astype(np.float32) - two.astype(np.float32)).max())
 
 
-def _log_probs_apart(one: Any, two: Any) -> Mapping[str, float]:
-    return {"logprob": _apart(_joined(one), _joined(two))}
-
-
-def _rollouts_apart(one: engine.Decoded, two: engine.Decoded) -> Mapping[str, float]:
-    """Log-probs up to a branch's first other token; infinite where many branches have one."""
-    shape = one.ids.shape
-    same = np.asarray(one.ids) == np.asarray(two.ids).reshape(shape)
-    apart = np.abs(np.asarray(one.logprobs) - np.asarray(two.logprobs).reshape(shape))
-    until = np.cumprod(same, axis=-1).astype(bool)
-    if until[..., -1].mean() < SAME_BRANCHES:
-        return {"logprob": float("inf")}
-    return {"logprob": float(apart[until].max())}
+def _padded(completions: Sequence[Sequence[Sequence[int]]], width: int) -> np.ndarray:
+    """[paths, width] ids, 0 behind each completion."""
+    return np.array([[*ids, *[0] * (width - len(ids))] for row in completions for ids in row])
 
 
 def updates_apart(one: Any, two: Any) -> Mapping[str, float]:

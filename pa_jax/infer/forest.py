@@ -11,6 +11,7 @@ two paths are one place: equal candidates are scored once, without anybody's doi
 """
 
 import bisect
+import collections
 import dataclasses
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ import numpy as np
 
 from pa_jax.core import sharding
 from pa_jax.core.typing import Array, Int
+from pa_jax.models import flops
 
 CALL = 64  # slots that one more row costs, whatever its length
 LENGTHS = (64, 128, 256, 512, 768, 1024, 1280, 1536, 2048, 3072, 4096, 6144, 8192, 16384)
@@ -85,6 +87,12 @@ class Packed:
     def slots(self) -> int:
         """All slots, padding included."""
         return sum(row.ids.shape[-1] for row in self.rows)
+
+    @property
+    def size(self) -> flops.Size:
+        """What a pass over the rows costs."""
+        pairs = flops.visible_pairs([row.end for row in self.rows], self.tokens)
+        return flops.Size(self.tokens, pairs, sum(int(row.wanted) for row in self.rows))
 
 
 def fit(length: int, lengths: Sequence[int], *, what: str) -> int:
@@ -171,14 +179,16 @@ def pack(
     lengths: Sequence[int] = LENGTHS,
     *,
     even: bool = False,
+    shards: int = 1,
     key: str = "lengths",
 ) -> Packed:
     """Trees in rows of the given lengths, several a row where they fit.
 
     A tree's paths should share their beginning; they stay together unless they fill more than one
-    row. Of the lengths, the one is filled that leaves the least padding; then each row takes the
-    smallest that holds it, or all the same where they are to be `even`. `key` names the config key
-    in the message for a path that is longer than all.
+    row. Of the lengths, the one is filled that takes the fewest slots, where `shards` rows of one
+    length go through a model at a time; then each row takes the smallest that holds it, or all the
+    same where they are to be `even`. `key` names the config key in the message for a path that is
+    longer than all.
     """
     best: tuple[int, list[_Row], list[int]] = 0, [], []
     longest = max((len(path.ids) for tree in trees for path in tree), default=1)
@@ -186,7 +196,8 @@ def pack(
     for room in sorted(n for n in lengths if n >= least):
         rows = _filled(_units(trees, room), room)
         took = [room if even else fit(row.used, lengths, what="row") for row in rows]
-        cost = sum(took) + CALL * len(took)
+        of_length = collections.Counter(took).items()
+        cost = sum(-(-count // shards) * (length + CALL) for length, count in of_length)
         if not best[0] or cost <= best[0]:
             best = cost, rows, took
         if len(rows) == 1:

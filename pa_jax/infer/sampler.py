@@ -136,7 +136,7 @@ class Sampler:
                 each = max(len(row.chosen) for row in rows)
                 if len(rows) <= self.shards:
                     each = _up(each, -(-self.rows // self.shards))
-                chosen = self._places(rows, each)
+                chosen = _places(rows, each, self.shards)
                 at = np.array([numbers[k] for k in np.maximum(chosen, 0)], np.int32)
                 key_xg = branch_keys(keys.row_keys(base, at), n)
                 out = self._sampled(arrays, rows, each, key_xg, how, max_new_tokens, before)
@@ -160,9 +160,8 @@ class Sampler:
         """
         arrays, before = self._cut(prompts, all(map(self.root.begins, prompts)))
         each = -(-max(count, len(arrays)) // self.shards)
-        cut = (range(k * each, min((k + 1) * each, len(arrays))) for k in range(self.shards))
-        rows = [_row(arrays, some, apart=before is None) for some in cut]
-        chosen = self._places(rows, each)
+        rows = _in_rows(arrays, each, self.shards, apart=before is None)
+        chosen = _places(rows, each, self.shards)
         key_xg = key_ng[np.maximum(chosen, 0)]
         out = self._sampled(arrays, rows, each, key_xg, how, max_new_tokens, before)
         order = np.argsort(chosen[chosen >= 0])
@@ -228,25 +227,20 @@ class Sampler:
         before: decoder.Context | None,
     ) -> decode.Decoded:
         """Completions of the rows' prompts, in their order; a row has `each` keys."""
-        packed, root = self._packed(prompts, rows, each)
-        self.prefilled += packed.ids.size
-        args, fixed = self._call(packed, key_xg, how, max_new_tokens, before)
+        made, root = _laid_out(
+            prompts, rows, each, shards=self.shards, lengths=self.lengths, key=self.key
+        )
+        self.prefilled += made.ids.size
+        args, fixed = self._call(made, key_xg, how, max_new_tokens, before)
         with meshes.using(self.mesh):
             out = decode.rollout(*args, **fixed, root=root)
-        out, real = sharding.fetch(out), self._places(rows, each) >= 0
+        out, real = sharding.fetch(out), _places(rows, each, self.shards) >= 0
         return decode.Decoded(
             out.ids[real, :, :max_new_tokens],
             out.lengths[real],
             out.logprobs[real, :, :max_new_tokens],
             out.finished[real],
         )
-
-    def _places(self, rows: Sequence["_Row"], each: int) -> Int[np.ndarray, " x"]:
-        """Numbers of a call's prompts, `each` a row and -1 where there is none; a row a shard."""
-        places = np.full((-(-len(rows) // self.shards) * self.shards, each), -1, np.int32)
-        for row, of in zip(rows, places, strict=False):
-            of[: len(row.chosen)] = row.chosen
-        return places.reshape(-1)
 
     def _calls(self, prompts: Sequence[np.ndarray], *, apart: bool) -> list[list["_Row"]]:
         """Rows that go in at once: one a shard; on one device more, of a shape and while short.
@@ -284,28 +278,6 @@ class Sampler:
             rows.append(alone)
         return rows
 
-    def _packed(
-        self, prompts: Sequence[np.ndarray], rows: Sequence["_Row"], each: int
-    ) -> tuple[decode.Prompts, int]:
-        """The rows, `each` prompts a row, and the slots of what is kept apart of a row."""
-        tokens, own, most = (
-            max(numbers)
-            for numbers in zip(*((row.tokens, row.own, row.most) for row in rows), strict=True)
-        )
-        length = forest.fit(tokens, self.lengths, what=f"prompts of a row (see {self.key})")
-        root = forest.fit(most, self.lengths, what="root") if most else 0
-        width = forest.fit(own, self.lengths, what="prompt")
-        count = -(-len(rows) // self.shards) * self.shards
-        out = _empty((count, each), length, width)
-        for r, row in enumerate(rows):
-            made = forest.laid_out([prompts[i] for i in row.chosen], length)
-            out.ids[r], out.end[r], out.position[r] = made.ids, made.end, made.position
-            for k, (slots, shared) in enumerate(zip(made.slots, row.root, strict=True)):
-                adds = slots[shared:]
-                out.root[r, k], out.length[r, k] = shared, len(adds)
-                out.own[r, k, : len(adds)] = adds
-        return out, root
-
     def ends(self) -> Int[Array, " k"]:
         """Tokens that end a completion."""
         tokenizer = self.model.tokenizer
@@ -329,6 +301,67 @@ class Sampler:
 def _up(count: int, most: int) -> int:
     """Prompts a call: 1, a quarter of the most, or the most: few programs, and a lone one cheap."""
     return next(n for n in (1, max(most // 4, 1), most) if n >= min(count, most))
+
+
+def packed(
+    prompts: Sequence[Sequence[int]],
+    *,
+    shards: int = 1,
+    lengths: Sequence[int] = forest.LENGTHS,
+    key: str = "lengths",
+) -> tuple[decode.Prompts, int, Int[np.ndarray, " x"]]:
+    """Prompts in a row a shard as `Sampler.sample` has them, and the slots that are kept for all.
+
+    And the number of the prompt at each place of each row, -1 where there is none.
+    """
+    arrays = [np.asarray(prompt, np.int32) for prompt in prompts]
+    each = -(-len(arrays) // shards)
+    rows = _in_rows(arrays, each, shards, apart=True)
+    made, root = _laid_out(arrays, rows, each, shards=shards, lengths=lengths, key=key)
+    return made, root, _places(rows, each, shards)
+
+
+def _in_rows(prompts: Sequence[np.ndarray], each: int, shards: int, *, apart: bool) -> list["_Row"]:
+    """Rows of `each` prompts in their order, one a shard."""
+    cut = (range(k * each, min((k + 1) * each, len(prompts))) for k in range(shards))
+    return [_row(prompts, some, apart=apart) for some in cut]
+
+
+def _places(rows: Sequence["_Row"], each: int, shards: int) -> Int[np.ndarray, " x"]:
+    """Numbers of a call's prompts, `each` a row and -1 where there is none; a row a shard."""
+    places = np.full((-(-len(rows) // shards) * shards, each), -1, np.int32)
+    for row, of in zip(rows, places, strict=False):
+        of[: len(row.chosen)] = row.chosen
+    return places.reshape(-1)
+
+
+def _laid_out(
+    prompts: Sequence[np.ndarray],
+    rows: Sequence["_Row"],
+    each: int,
+    *,
+    shards: int,
+    lengths: Sequence[int],
+    key: str,
+) -> tuple[decode.Prompts, int]:
+    """The rows, `each` prompts a row, and the slots of what is kept apart of a row."""
+    tokens, own, most = (
+        max(numbers)
+        for numbers in zip(*((row.tokens, row.own, row.most) for row in rows), strict=True)
+    )
+    length = forest.fit(tokens, lengths, what=f"prompts of a row (see {key})")
+    root = forest.fit(most, lengths, what="root") if most else 0
+    width = forest.fit(own, lengths, what="prompt")
+    count = -(-len(rows) // shards) * shards
+    out = _empty((count, each), length, width)
+    for r, row in enumerate(rows):
+        made = forest.laid_out([prompts[i] for i in row.chosen], length)
+        out.ids[r], out.end[r], out.position[r] = made.ids, made.end, made.position
+        for k, (slots, shared) in enumerate(zip(made.slots, row.root, strict=True)):
+            adds = slots[shared:]
+            out.root[r, k], out.length[r, k] = shared, len(adds)
+            out.own[r, k, : len(adds)] = adds
+    return out, root
 
 
 class _Row(NamedTuple):

@@ -1,9 +1,10 @@
-"""Measure the phases of a GRPO step on this machine, as trees and flat."""
+"""Measure the phases of a GRPO step on this machine, as forests and flat."""
 
 import functools
 import json
 import pathlib
 import time
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -21,20 +22,24 @@ from pa_jax.train import loop, optimizer
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """The `bench` job: table on the terminal, report.json and bench.png in the work directory."""
+    """The `bench` job: tables on the terminal, report.json and bench.png in the work directory."""
     began = time.monotonic()
     setup.open_workdir(config, workdir)
     cfg = setup.section(work.BenchConfig, config.bench)
     tolerance, wanted = config.tolerance.to_dict(), config.wanted.to_dict()
-    subject = load(config, cfg)
-    rows = []
-    for make in plan(config):
-        phase = make(subject)
-        logging.info("measuring %s", phase.name)
-        rows.append(measure.measure(phase, tolerance, reps=cfg.reps))
-        logging.info("%s", report.line(rows[-1], wanted.get(phase.name)))
-        del phase
-    figures = report.figures(rows, wanted) | {
+    model = load(config)
+    rows: dict[str, list[measure.Figures]] = {}
+    for name in chosen("measure", config.measure, list(config.sizes)):
+        subject = subject_of(model, cfg, config, name)
+        for make in plan(config):
+            phase = make(subject)
+            logging.info("measuring %s, %s", name, phase.name)
+            figures = measure.measure(phase, tolerance, reps=cfg.reps)
+            rows.setdefault(name, []).append(figures)
+            logging.info("%s", report.line(figures, wanted.get(name, {}).get(phase.name)))
+            del phase
+    figures = report.machine() | {
+        "sizes": {name: report.figures(x, wanted.get(name, {})) for name, x in rows.items()},
         "seconds": round(time.monotonic() - began, 1),
         "peak_rss_gb": loop.peak_rss_gb(),
         "model": config.model.source,
@@ -42,25 +47,41 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     }
     files.atomic_write(workdir / "report.json", json.dumps(figures, indent=2) + "\n")
     report.picture(rows, wanted, workdir / "bench.png")
-    tqdm.tqdm.write(report.table(rows, wanted))
+    for name, of_name in rows.items():
+        tqdm.tqdm.write(report.table(name, of_name, wanted.get(name, {})) + "\n")
     tqdm.tqdm.write(
-        "tok/s: tokens of all paths (decode, rollout: new ones) a second; rows t/f: rows a call; "
-        f"TFLOP are computed from shapes.\nDone in {figures['seconds'] / 60:.1f} min on "
-        f"{jax.device_count()} x {figures['device']}: {workdir}/report.json, bench.png. "
+        "f/f: forest and flat; tok/s: tokens of all paths (decode, rollout: new ones) a second; "
+        "TFLOP are computed from lengths, of real tokens; fill: their share of all slots.\n"
+        f"Done in {figures['seconds'] / 60:.1f} min on {jax.device_count()} x "
+        f"{figures['device']}: {workdir}/report.json, bench.png. "
         "Next: python -m pa_jax.main --config=grpo"
     )
 
 
-def load(config: ml_collections.ConfigDict, cfg: work.BenchConfig) -> phases.Subject:
-    """config.model's weights with random work."""
+def chosen(key: str, names: tuple[str, ...], known: list[str]) -> list[str]:
+    """The names, or all where there are none; ValueError where one is not known."""
+    if not set(names) <= set(known):
+        raise ValueError(f"{key}={tuple(names)}: choose among {known}, or () for all.")
+    return [name for name in known if not names or name in names]
+
+
+def load(config: ml_collections.ConfigDict) -> models.LoadedModel:
+    """config.model's weights."""
     logging.info("loading %s", config.model.source)
-    model = models.load(config.model.source, dtype=config.model.dtype)
+    return models.load(config.model.source, dtype=config.model.dtype)
+
+
+def subject_of(
+    model: models.LoadedModel, cfg: work.BenchConfig, config: ml_collections.ConfigDict, name: str
+) -> phases.Subject:
+    """The model with random work of config.sizes' `name`."""
     graph, state = nnx.split(model.module)
-    made = work.make(cfg, model.config.vocab, config.seed)
+    sizes = setup.section(work.Sizes, config.sizes[name])
+    made = work.make(cfg, sizes, model.config.vocab, config.seed)
     return phases.Subject(graph, state, model.config, cfg, made, config.seed)
 
 
-def plan(config: ml_collections.ConfigDict) -> list:
+def plan(config: ml_collections.ConfigDict) -> list[Callable[[phases.Subject], phases.Phase]]:
     """Functions from a subject to a phase, in the order of a step."""
     loss_fn = functools.partial(
         loss.grpo,
@@ -75,11 +96,12 @@ def plan(config: ml_collections.ConfigDict) -> list:
         compute=config.model.compute,
         remat=config.model.remat,
     )
-    return [
-        phases.prefill,
-        phases.decode,
-        phases.rollout,
-        phases.judge,
-        phases.logprobs,
-        update,
-    ]
+    made = {
+        "prefill": phases.prefill,
+        "decode": phases.decode,
+        "rollout": phases.rollout,
+        "judge": phases.judge,
+        "logprobs": phases.logprobs,
+        "update": update,
+    }
+    return [made[name] for name in chosen("phases", config.phases, list(made))]

@@ -25,6 +25,7 @@ from pa_jax.plan import (
     search,
     shapes,
     topology,
+    work,
 )
 from pa_jax.rl import learner, loss
 from pa_jax.train import loop, optimizer
@@ -51,7 +52,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         plans.append(planned(config, slice_, one, make_step(one, slice_), workdir))
         if len(plans) >= enough and any(plan.fits for plan in plans):
             break
-    plan = max(plans, key=lambda plan: (plan.fits, plan.tree_tokens / plan.expected))
+    plan = max(plans, key=lambda plan: (plan.fits, plan.trained_tokens / plan.expected))
     text = "\n\n".join(report.table(one) for one in plans)
     if config.search:
         text += f"\n\n{proposal(plan, found[plans.index(plan)])}"
@@ -84,19 +85,14 @@ def scale(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     tqdm.tqdm.write(f"Wrote {workdir}/scaling.md, report.json.")
 
 
-def make_work(config: ml_collections.ConfigDict) -> phases.Work:
+def make_work(config: ml_collections.ConfigDict) -> work.Work:
     """The shapes of a step of this GRPO config."""
     rollout = setup.section(learner.RolloutConfig, config.rollout)
     if config.judge.kind not in ("likelihood", "verbal"):
         raise ValueError(
             f"judge.kind={config.judge.kind!r} runs no model; plan for 'likelihood' or 'verbal'."
         )
-    if config.rollout.prompts % min(config.micro, config.rollout.prompts):  # see train/step
-        raise ValueError(
-            f"micro={config.micro} does not divide rollout.prompts={config.rollout.prompts}; "
-            "choose a divisor."
-        )
-    return phases.Work(
+    return work.Work(
         policy=shapes.of(config.model.source),
         adapters=setup.section(lora.LoraConfig, config.model.lora)
         if config.model.lora.rank
@@ -108,12 +104,8 @@ def make_work(config: ml_collections.ConfigDict) -> phases.Work:
         judge_kind=config.judge.kind,
         prompts=rollout.prompts,
         group=rollout.group,
-        trunk=max(rollout.buckets),
-        completion=max(rollout.slots),
-        judge_rows=config.judge.rows,
-        judge_trunk=config.judge_trunk,
-        question=config.judge_question,
-        micro=config.micro,
+        tokens=setup.section(work.Tokens, config.tokens),
+        lengths=tuple(config.lengths),
         compute=config.model.compute,
         remat=config.model.remat,
         loss=setup.section(loss.LossConfig, config.loss),
@@ -125,7 +117,7 @@ def make_request(config: ml_collections.ConfigDict, slice_: topology.Slice) -> r
     """What to compile; ValueError where the mesh does not divide or the model cannot fit."""
     mesh = setup.section(meshes.MeshConfig, config.mesh)
     sizes = meshes.sizes(mesh, slice_.chips)
-    rows = {"prompts": config.rollout.prompts, "micro": min(config.micro, config.rollout.prompts)}
+    rows = {"prompts": config.rollout.prompts}
     setup.check_rows(dict(zip(meshes.AXES, sizes, strict=True)), rows)
     return request.Request(
         slice=slice_.name,
@@ -148,7 +140,7 @@ def searched(
     found = search.candidates(asked.work, slice_, cfg, budget)
     if not found:
         raise ValueError(
-            f"search: no mesh, batch and bucket of {config.name} should fit {slice_.name} in "
+            f"search: no mesh, batch and row length of {config.name} should fit {slice_.name} in "
             f"{budget / 1e9:.2f} GB a chip; take a larger --config.slice, the preset "
             "qwen3-4b-lora, or more values in --config.search_over."
         )
@@ -165,19 +157,19 @@ def proposal(plan: report.Plan, asked: request.Request) -> str:
     """Flags of the fastest candidate that fits."""
     if not plan.fits:
         return f"None of the compiled candidates fits {plan.slice.name}."
-    work, mesh = asked.work, asked.mesh
+    of, mesh = asked.work, asked.mesh
     return (
         f"Fastest that fits {plan.slice.name}: --config.mesh.fsdp={mesh.fsdp} --config.mesh.tp="
-        f"{mesh.tp} --config.mesh.ep={mesh.ep} --config.rollout.prompts={work.prompts} "
-        f"--config.micro={work.micro} --config.judge.rows={work.judge_rows}, prompts of up to "
-        f"{work.trunk} tokens: {plan.tree_tokens / plan.expected:,.0f} trained tree tokens/s."
+        f"{mesh.tp} --config.mesh.ep={mesh.ep} --config.rollout.prompts={of.prompts} "
+        f'"--config.lengths={of.lengths}", prompts of {of.tokens.prompt} tokens: '
+        f"{plan.trained_tokens / plan.expected:,.0f} trained tokens/s."
     )
 
 
 def make_step(asked: request.Request, slice_: topology.Slice) -> phases.Step:
     """The step's shapes on the slice's mesh, without its devices."""
     mesh = AbstractMesh(meshes.sizes(asked.mesh, slice_.chips), meshes.AXES)
-    return phases.Step(asked.work, mesh, attention="splash", steps=asked.steps)
+    return phases.Step(asked.work, mesh, attention=phases.KERNEL, steps=asked.steps)
 
 
 def planned(
@@ -205,7 +197,8 @@ def planned(
     rows = figures.rows(step, answer.compiled, slice_.chips)
     memory = figures.memory(step, answer.compiled, rows)
     logging.info("compiled %d programs, %s", len(rows), workdir / "compile.log")
-    work = asked.work
+    of, shards = asked.work, step.shards
+    packed = {"judge": of.judged(shards), "update": of.scored(shards)}
     return report.Plan(
         name=config.name,
         slice=slice_,
@@ -215,9 +208,10 @@ def planned(
         decode=figures.decode(step, rows),
         budget=budget,
         efficiency=config.efficiency,
-        prompts=work.prompts,
-        new_tokens=work.prompts * work.group * work.completion,
-        tree_tokens=work.prompts * work.spec.slots,
+        prompts=of.prompts,
+        new_tokens=of.prompts * of.group * of.tokens.completion,
+        trained_tokens=packed["update"].tokens,
+        fill={name: one.tokens / one.slots for name, one in packed.items()},
         too_large=answer.too_large,
         advice=advised(memory, budget, asked),
     )
@@ -250,5 +244,5 @@ def advised(memory: figures.Memory, budget: float, asked: request.Request) -> li
     return advice.knobs(sizes, over, asked.mesh, _numbers(asked.work))
 
 
-def _numbers(work: phases.Work) -> dict[str, int]:
-    return {"prompts": work.prompts, "rows": work.judge_rows, "micro": work.micro}
+def _numbers(of: work.Work) -> dict[str, int]:
+    return {"prompts": of.prompts}

@@ -60,7 +60,7 @@ def load(
         raise ValueError(f"model.dtype={dtype!r}: choose one of {DTYPES}.")
     found = _find(source)
     devices = mesh.devices.flat if mesh is not None else jax.devices()[:1]
-    attention = "splash" if all(d.platform == "tpu" for d in devices) else "blocks"
+    attention = "pallas" if all(d.platform == "tpu" for d in devices) else "blocks"
     if found.tensors is None:
         module = _random(found.config, dtype, attention, mesh, rules)
     else:

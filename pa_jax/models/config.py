@@ -187,6 +187,7 @@ PRESETS = {  # sizes for `random:NAME`, for planning and for tests
         qk_norm=False,
         max_positions=8192,
     ),
+    "qwen3-36m": _qwen3(512, 8, 8, 4, 1536, vocab=20_480, head_dim=64),
     "qwen3-0.6b": _qwen3(1024, 28, 16, 8, 3072),
     "qwen3-4b": _qwen3(2560, 36, 32, 8, 9728, rope_theta=5e6, max_positions=262_144),
     "qwen3-30b-a3b": _qwen3(

@@ -1,13 +1,35 @@
 """Parameters and FLOPs of a decoder, from its shape: a product of [a, b] and [b, c] is 2abc.
 
-Attention counts the pairs that a tree's tokens may see, every node full; a causal path is a tree
-of a trunk alone. Norms, rotary, softmax and the optimiser are left out.
+What a forest costs follows from three numbers (Size): padding costs nothing here, and attention
+the pairs that see each other. Norms, rotary, softmax and the optimiser are left out.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
+import numpy as np
+
+from pa_jax.core.typing import Int
 from pa_jax.models.config import DecoderConfig
-from pa_jax.models.tree import TreeSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """What goes through a model: tokens through the blocks, pairs of a query and a key that it
+    sees through attention, wanted places through the output projection."""
+
+    tokens: int
+    pairs: int
+    wanted: int
+
+    def times(self, count: int) -> "Size":
+        """The same so many times."""
+        return Size(self.tokens * count, self.pairs * count, self.wanted * count)
+
+    def __add__(self, other: "Size") -> "Size":
+        return Size(
+            self.tokens + other.tokens, self.pairs + other.pairs, self.wanted + other.wanted
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,9 +44,9 @@ class Flops:
     def total(self) -> float:
         return self.blocks + self.attention + self.head
 
-    def times(self, count: int) -> "Flops":
-        """The same pass over `count` trees."""
-        return Flops(self.blocks * count, self.attention * count, self.head * count)
+    def over(self, count: int) -> "Flops":
+        """A part of so many equal ones."""
+        return Flops(self.blocks / count, self.attention / count, self.head / count)
 
 
 def parameters(cfg: DecoderConfig) -> int:
@@ -47,47 +69,40 @@ def _attention_weights(cfg: DecoderConfig) -> int:
     return 2 * cfg.width * cfg.head_dim * (cfg.heads + cfg.kv_heads)
 
 
-def visible_pairs(spec: TreeSpec) -> int:
-    """(query, key) pairs of one full tree: ancestors, and a node's own past with itself."""
+def visible_pairs(ends: Sequence[Int[np.ndarray, "..."]], tokens: int) -> int:
+    """(query, key) pairs of rows of which so many slots hold tokens.
 
-    def nodes(count: int, tokens: int, above: int) -> int:
-        return count * (tokens * above + tokens * (tokens + 1) // 2)
-
-    return (
-        nodes(1, spec.trunk, 0)
-        + nodes(spec.branches, spec.branch, spec.trunk)
-        + nodes(spec.branches * spec.leaves, spec.leaf, spec.trunk + spec.branch)
-    )
-
-
-def forward(cfg: DecoderConfig, spec: TreeSpec, *, projected: int) -> Flops:
-    """One full tree, `projected` of its tokens through the output projection."""
-    return passed(cfg, tokens=spec.slots, pairs=visible_pairs(spec), projected=projected)
-
-
-def decode(cfg: DecoderConfig, *, trunk: int, tokens: int, projected: int) -> Flops:
-    """One branch of `tokens`, a token at a time behind `trunk` cached ones."""
-    pairs = tokens * trunk + tokens * (tokens + 1) // 2
-    return passed(cfg, tokens=tokens, pairs=pairs, projected=projected)
-
-
-def passed(cfg: DecoderConfig, *, tokens: int, pairs: int, projected: int) -> Flops:
-    """`tokens` through the blocks with `pairs` attended, `projected` through the head."""
-    return Flops(
-        blocks=2.0 * block_weights(cfg) * tokens,
-        attention=4.0 * cfg.layers * cfg.heads * cfg.head_dim * pairs,
-        head=2.0 * cfg.width * cfg.vocab * projected,
-    )
-
-
-def train(ahead: Flops, *, remat: str) -> Flops:
-    """Forward and backward of a scored tree: 3 passes, 4 where the forward pass is repeated.
-
-    Under remat `full` that is all of a layer, under `dots` its attention. The output projection is
-    always repeated (infer/score.py).
+    Key k is seen by the queries from k to end[k] - 1; padding by itself, which counts nothing.
     """
+    seen = sum(int((end - np.arange(len(end))).sum()) for end in ends)
+    return seen - (sum(map(len, ends)) - tokens)
+
+
+def causal(tokens: int, *, before: int = 0, wanted: int) -> Size:
+    """One path of so many new tokens behind those that are computed already."""
+    return Size(tokens, tokens * before + tokens * (tokens + 1) // 2, wanted)
+
+
+def forward(cfg: DecoderConfig, size: Size) -> Flops:
+    """One pass."""
     return Flops(
-        blocks=ahead.blocks * (4 if remat == "full" else 3),
-        attention=ahead.attention * (3 if remat == "none" else 4),
-        head=ahead.head * 4,
+        blocks=2.0 * block_weights(cfg) * size.tokens,
+        attention=4.0 * cfg.layers * cfg.heads * cfg.head_dim * size.pairs,
+        head=2.0 * cfg.width * cfg.vocab * size.wanted,
+    )
+
+
+def train(ahead: Flops, *, remat: str, frozen: bool = False) -> Flops:
+    """Forward and backward of scored rows; `frozen`: of adapters alone, which are left out.
+
+    Backward is one product for the states and one for the weights that train for each one forward.
+    Attention's is five for two, as its scores are not kept (models/attention.py). Under remat
+    `full` a layer's forward pass is repeated. The output projection is repeated where it trains;
+    where it is frozen, its gradient is computed ahead (infer/logprobs.py).
+    """
+    again = 1 if remat == "full" else 0
+    return Flops(
+        blocks=ahead.blocks * ((2 if frozen else 3) + again),
+        attention=ahead.attention * (3.5 + again),
+        head=ahead.head * (2 if frozen else 4),
     )

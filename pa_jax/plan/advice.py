@@ -15,13 +15,13 @@ KNOBS: Mapping[str, tuple[str, ...]] = {
         "--config.mesh.tp={tp2}",
         "--config.judge.source= (the policy's own starting weights)",
     ),
-    "kv": ("--config.rollout.prompts={prompts2}", "shorter --config.rollout.buckets or slots"),
+    "kv": ("--config.rollout.prompts={prompts2}", "shorter --config.rollout.prompt_tokens"),
     "reshard": ("--config.mesh.tp={tp2}",),
-    "rollout prefill": ("--config.rollout.prompts={prompts2}", "shorter --config.rollout.buckets"),
-    "rollout decode": ("--config.rollout.prompts={prompts2}", "shorter --config.rollout.slots"),
-    "judge phase": ("--config.judge.rows={rows2}", "shorter --config.judge.buckets"),
-    "reference phase": ("--config.rollout.prompts={prompts2}",),
-    "update": ("--config.micro={micro2}", "--config.model.remat=full"),
+    "rollout prefill": ("--config.rollout.prompts={prompts2}",),
+    "rollout decode": ("--config.rollout.prompts={prompts2}",),
+    "judge phase": ("shorter rows in --config.lengths",),
+    "reference phase": ("shorter rows in --config.lengths",),
+    "update": ("shorter rows in --config.lengths", "--config.model.remat=full"),
 }
 
 
@@ -33,7 +33,7 @@ def knobs(
 ) -> list[str]:
     """Advice for the largest parts, largest first, until they could make up for `over` bytes.
 
-    `sizes` are bytes a chip by the names of KNOBS; `numbers` the present prompts, rows and micro.
+    `sizes` are bytes a chip by the names of KNOBS; `numbers` the present prompts.
     A knob that is at its end already is left out.
     """
     fill = {

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Cost:
     """Of one run: `sent` bytes by collective, `kernels` Pallas calls by name.
 
     `loops` are the bodies, run once, of outer loops whose length the compiler does not know; they
-    are not in the other figures.
+    are not in the other figures, but in those of `running`.
     """
 
     flops: float
@@ -46,6 +46,26 @@ class Cost:
     @property
     def ici_bytes(self) -> float:
         return float(sum(self.sent.values()))
+
+    def running(self, trips: Sequence[int]) -> "Cost":
+        """The cost where the outer of those loops run trips[0] times, those in them trips[1], ...
+
+        Loops that lie deeper than there are trips stay apart.
+        """
+        if not trips:
+            return self
+        bodies = [loop.running(trips[1:]) for loop in self.loops]
+        sent, kernels = collections.Counter(self.sent), collections.Counter(self.kernels)
+        for body in bodies:
+            for total, more in ((sent, body.sent), (kernels, body.kernels)):
+                total.update({name: trips[0] * value for name, value in more.items()})
+        return Cost(
+            self.flops + trips[0] * sum(body.flops for body in bodies),
+            self.hbm_bytes + trips[0] * sum(body.hbm_bytes for body in bodies),
+            dict(sent),
+            dict(kernels),
+            tuple(loop for body in bodies for loop in body.loops),
+        )
 
 
 def of_text(text: str, *, dearer: bool = True) -> Cost:

@@ -12,8 +12,9 @@ RESHARD, ROLLOUT, DECODE = "reshard", "rollout prefill", "rollout decode"
 class Row:
     """A phase: `load` of one call on one chip, `model_flops` what the model needs of it there.
 
-    `temporaries` are bytes of the whole program, the KV that it makes left out; compile seconds of
-    the decode loop are those of its program, counted with the prefill.
+    `tokens` are the real ones of a call, `temporaries` bytes of the whole program, the KV that it
+    makes left out; compile seconds of the decode loop are those of its program, counted with the
+    prefill.
     """
 
     name: str
@@ -67,6 +68,7 @@ def rows(step: phases.Step, compiled: Mapping[str, compiling.Compiled], chips: i
         if phase.name not in compiled:
             continue
         one = compiled[phase.name]
+        spent = one.cost.running(phase.trips)
         kv = step.resident()["kv"] if phase.name == ROLLOUT else 0.0
         made.append(
             Row(
@@ -74,12 +76,10 @@ def rows(step: phases.Step, compiled: Mapping[str, compiling.Compiled], chips: i
                 calls=phase.calls,
                 tokens=phase.tokens,
                 load=roofline.Load(
-                    one.cost.flops + phase.kernel_flops / chips,
-                    one.cost.hbm_bytes,
-                    one.cost.ici_bytes,
+                    spent.flops + phase.kernel_flops / chips, spent.hbm_bytes, spent.ici_bytes
                 ),
                 model_flops=phase.flops.total / chips,
-                sent=one.cost.sent,
+                sent=spent.sent,
                 temporaries=max(one.temporaries - kv, 0.0) + one.code + _kept_apart(phase, one),
                 compile_seconds=one.compile_seconds,
                 cpu_seconds=one.cpu_seconds,
@@ -103,7 +103,7 @@ def _decoding(step: phases.Step, one: compiling.Compiled, prefill: Row, chips: i
     return dataclasses.replace(
         prefill,
         name=DECODE,
-        calls=work.completion - 1,
+        calls=work.tokens.completion - 1,
         tokens=work.prompts * work.group,
         load=roofline.Load(body.flops, body.hbm_bytes, body.ici_bytes),
         model_flops=step.decode().total / chips,

@@ -1,7 +1,8 @@
 """The jitted programs of a GRPO step with shapes in place of arrays, laid out on a mesh.
 
-They are the functions that training runs, of infer, judge, rl and train; only the way from text to
-token ids is left out, so every bucket is the largest and every node full.
+They are the functions that training runs, of infer, rl and train; only the way from text to token
+ids is left out. The step's sequences are made up, with the lengths that Work names and no two
+tokens alike but those that are to be shared, and packed as training packs them.
 """
 
 import dataclasses
@@ -11,89 +12,47 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
 from pa_jax.core import mesh as meshes
 from pa_jax.core import sharding
-from pa_jax.infer import buckets, engine, sampling, score
-from pa_jax.judge import forward, rubric
+from pa_jax.infer import decode, forest, logprobs, sampler, sampling, score
 from pa_jax.judge import verbal as verbals
-from pa_jax.models import decoder, flops, lora, quant, tree
+from pa_jax.models import decoder, flops, lora, quant
 from pa_jax.models.config import DecoderConfig
-from pa_jax.plan import kernels
+from pa_jax.plan import kernels, work
 from pa_jax.rl import loss
 from pa_jax.train import optimizer, step
 
 REFERENCE = sharding.TRAIN_RULES  # read once a step: gathered layer by layer
 JUDGE = sharding.INFER_RULES
 DECODE = "rollout decode"
-
-
-@dataclasses.dataclass(frozen=True)
-class Work:
-    """A step's models and shapes; `judge` None: the reference judges.
-
-    trunk, completion     tokens of a prompt and of a completion
-    judge_rows            trees a call of the judge; judge_trunk, question: tokens of its nodes
-    micro                 rows a forward and backward pass of the update
-    adapters              of LoRA; None: all weights train
-    stored                dtype of the policy's parameters; compute: of the passes
-    int8, judge_int8      the adapters' base and the judge hold int8 weights
-    """
-
-    policy: DecoderConfig
-    adapters: lora.LoraConfig | None
-    stored: str
-    int8: bool
-    judge: DecoderConfig | None
-    judge_int8: bool
-    judge_kind: str
-    prompts: int
-    group: int
-    trunk: int
-    completion: int
-    judge_rows: int
-    judge_trunk: int
-    question: int
-    micro: int
-    compute: str
-    remat: str
-    loss: loss.LossConfig
-    optim: optimizer.OptimConfig
-
-    @property
-    def spec(self) -> tree.TreeSpec:
-        return tree.TreeSpec(self.trunk, self.group, self.completion)
-
-    @property
-    def judged(self) -> tree.TreeSpec:
-        """The judge's tree; the likelihood judge's largest of three (judge/likelihood.py)."""
-        branch = buckets.fit(self.completion + 1, forward.NODES, what="completion")
-        if self.judge_kind == "likelihood":
-            stance = buckets.fit(self.question, forward.NODES, what="question")
-            return tree.TreeSpec(self.judge_trunk, 2, stance, 2 * (self.group + 1), branch)
-        leaf = buckets.fit(self.question, forward.NODES, what="question")
-        leaves = len(rubric.CRITERIA)
-        return tree.TreeSpec(self.judge_trunk, self.group, branch, leaves, leaf)
+KERNEL = "pallas"  # the attention whose FLOPs the compiler does not count
 
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """One program. `flops` are those of the model on all chips, `kernel_flops` what its Pallas
-    kernels do of them, blocks that a mask cuts through counted whole; `calls` a step;
-    `tokens` a call; `takes` names the resident arrays among its arguments; `dearer`: count the
-    dearer side of its branches.
+    """One program, called `calls` times a step.
+
+    flops         of the model on all chips in one call, of real tokens alone
+    kernel_flops  what its Pallas kernels do of them, blocks that are seen in part counted whole
+    tokens        real ones of a call
+    trips         how often the loops run whose length is data, the outer first; see cost.Cost
+    takes         the resident arrays among its arguments
+    dearer        count the dearer side of its branches
     """
 
     name: str
     lower: Callable[[], jax.stages.Lowered]
     flops: flops.Flops
-    kernel_flops: float
-    tokens: int
-    calls: int
-    takes: tuple[str, ...]
-    dearer: bool
+    kernel_flops: float = 0.0
+    tokens: int = 0
+    calls: int = 1
+    trips: tuple[int, ...] = ()
+    takes: tuple[str, ...] = ()
+    dearer: bool = True
 
 
 def placed(state: Any, mesh: sharding.AnyMesh, rules: sharding.Rules) -> Any:
@@ -108,32 +67,27 @@ def carrying(state: Any, where: Any) -> Any:
     )
 
 
-def rows(mesh: sharding.AnyMesh, dtype: Any, *shape: int) -> jax.ShapeDtypeStruct:
-    """The shape of an array whose first axis is cut over the data axes."""
-    axes = ("rows", *[None] * (len(shape) - 1))
+def shaped(
+    mesh: sharding.AnyMesh, dtype: Any, shape: tuple[int, ...], *axes: str | None
+) -> jax.ShapeDtypeStruct:
+    """The shape of an array whose leading axes are cut as named."""
+    axes = (*axes, *[None] * (len(shape) - len(axes)))
     part = sharding.activation_spec(axes, shape, mesh)
     return jax.ShapeDtypeStruct(shape, dtype, sharding=NamedSharding(mesh, part))
-
-
-def trees(mesh: sharding.AnyMesh, n: int, spec: tree.TreeSpec) -> score.TreeIds:
-    """The shapes of `n` trees."""
-    of = functools.partial(rows, mesh, jnp.int32, n)
-    g, c, j, q = spec.branches, spec.branch, spec.leaves, spec.leaf
-    lens = tree.TreeLengths(of(), of(g), of(g, j))
-    return score.TreeIds(of(spec.trunk), of(g, c), of(g, j, q), lens)
 
 
 class Step:
     """The states and programs of one step on a mesh."""
 
-    def __init__(self, work: Work, mesh: Any, *, attention: str, steps: int) -> None:
+    def __init__(self, of: work.Work, mesh: Any, *, attention: str, steps: int) -> None:
         """`mesh` may be abstract where nothing is lowered."""
-        self.work, self.mesh, self.attention = work, mesh, attention
-        self.tx = optimizer.make(work.optim, steps)
+        self.work, self.mesh, self.attention = of, mesh, attention
+        self.shards = sharding.data_shards(mesh)
+        self.tx = optimizer.make(of.optim, steps)
         self.frozen: Any = ()
-        if work.adapters is None:
-            self.graph, params = nnx.split(self._model(work.policy, work.stored))
-            sampled = nnx.state(self._model(work.policy, work.compute))
+        if of.adapters is None:
+            self.graph, params = nnx.split(self._model(of.policy, of.stored))
+            sampled = nnx.state(self._model(of.policy, of.compute))
             start = self.graph, sampled
         else:
             self.graph, params, frozen = lora.split(self._adapted())
@@ -147,8 +101,8 @@ class Step:
         self.reference_graph, start = start
         self.reference = placed(start, mesh, REFERENCE)
         self.judge_graph, self.judge = self.reference_graph, self.reference
-        if work.judge is not None:
-            judge = self._model(work.judge, "bfloat16", int8=work.judge_int8)
+        if of.judge is not None:
+            judge = self._model(of.judge, "bfloat16", int8=of.judge_int8)
             self.judge_graph, state = nnx.split(judge)
             self.judge = placed(state, mesh, JUDGE)
 
@@ -157,9 +111,9 @@ class Step:
         return nnx.eval_shape(quant.quantise, made) if int8 else made
 
     def _adapted(self) -> decoder.Decoder:
-        work = self.work
-        base = self._model(work.policy, work.stored, int8=work.int8)
-        return nnx.eval_shape(lambda m: lora.add(m, work.adapters, jax.random.key(0)), base)
+        of = self.work
+        base = self._model(of.policy, of.stored, int8=of.int8)
+        return nnx.eval_shape(lambda m: lora.add(m, of.adapters, jax.random.key(0)), base)
 
     def resident(self) -> dict[str, float]:
         """Bytes a chip of what stays from phase to phase; the KV lives during the rollout.
@@ -186,22 +140,18 @@ class Step:
         return same and self.mesh.size == 1
 
     def kv(self) -> Any:
-        """Keys and values of trunks and branches, as engine.rollout keeps them."""
-        work, cfg = self.work, self.work.policy
-        kind = jnp.dtype(work.compute)
-        axes = (None, "rows", "kv_heads", None, None)
-        slots = work.trunk, work.group * work.completion
-        shapes = tuple(
-            (cfg.layers, work.prompts, cfg.kv_heads, cfg.head_dim, each) for each in slots
-        )
-        return [
-            jax.ShapeDtypeStruct(
-                shape,
-                kind,
-                sharding=NamedSharding(self.mesh, sharding.activation_spec(axes, shape, self.mesh)),
-            )
-            for shape in shapes * 2
-        ]
+        """Keys and values of prompts and branches, as decode.rollout keeps them."""
+        cfg, (prompts, root) = self.work.policy, self.work.prompts_of(self.shards)
+        width, slots = prompts.own.shape[2], self.work.completion_slots
+        n, g, heads = prompts.length.size, self.work.group, (cfg.kv_heads, cfg.head_dim)
+        shapes = [(cfg.layers, n, *heads, width), (cfg.layers, n, g, *heads, slots)]
+        if root:
+            shapes.append((cfg.layers, self.shards, *heads, root))
+        kind, made = jnp.dtype(self.work.compute), []
+        for shape in shapes:
+            axes = (None, "rows", *[None] * (len(shape) - 5), "kv_heads")
+            made += [shaped(self.mesh, kind, shape, *axes)] * 2
+        return made
 
     def phases(self) -> list[Phase]:
         """In the order of a step."""
@@ -209,40 +159,50 @@ class Step:
         return made if self.shares_sampler else [self.reshard(), *made]
 
     def reshard(self) -> Phase:
-        """The trained parameters laid out for sampling, as infer/engine does before a rollout."""
+        """The trained parameters laid out for sampling, as infer/sampler does before a rollout."""
         where = jax.tree.map(lambda x: x.sharding, self.sampler)
         dtypes = jax.tree.map(lambda x: x.dtype, self.sampler)
 
         def lower():
-            return engine.relayout(dtypes, where).lower(step.whole(self.state, self.frozen))
+            return sampler.relayout(dtypes, where).lower(step.whole(self.state, self.frozen))
 
-        return self._phase("reshard", lower, flops.Flops(0.0, 0.0, 0.0), 0.0, ("parameters",))
+        nothing = flops.forward(self.work.policy, flops.Size(0, 0, 0))
+        return Phase("reshard", self._on_mesh(lower), nothing, takes=("parameters",))
 
     def rollout(self) -> Phase:
         """Prefill, and a loop whose body is one decode step."""
-        work, cfg, mesh = self.work, self.work.policy, self.mesh
-        n, g = work.prompts, work.group
-        key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), (n, g)))
-        part = NamedSharding(mesh, sharding.activation_spec(("rows", None), (n, g), mesh))
-        key = jax.ShapeDtypeStruct(key.shape, key.dtype, sharding=part)
+        of, cfg = self.work, self.work.policy
+        prompts, root = of.prompts_of(self.shards)
+        shape = prompts.length.size, of.group
+        key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), shape))
+        key = jax.ShapeDtypeStruct(
+            key.shape, key.dtype, sharding=shaped(self.mesh, jnp.int32, shape, "rows").sharding
+        )
+        like = jax.tree.map(lambda x: shaped(self.mesh, x.dtype, x.shape, "rows"), prompts)
 
         def lower():
-            graph = self._sampled_graph()
-            return engine.rollout.lower(
-                graph,
+            return decode.rollout.lower(
+                self._sampled_graph(),
                 self.sampler,
-                (rows(mesh, jnp.int32, n, work.trunk), rows(mesh, jnp.int32, n)),
+                like,
                 key,
                 jax.eval_shape(lambda: sampling.settings(1.0)),
                 (self._whole(jnp.int32), self._whole(jnp.int32, 2)),
-                slots=work.completion,
+                root=root,
+                slots=of.completion_slots,
             )
 
-        spec = tree.TreeSpec(work.trunk)
-        ahead = flops.forward(cfg, spec, projected=1).times(n)
-        kernel = kernels.forward(cfg, spec) * n if self.attention == "splash" else 0.0
-        made = self._phase("rollout prefill", lower, ahead, kernel, self._takes(), n * work.trunk)
-        return dataclasses.replace(made, dearer=False)  # top-k and top-p are off
+        size = work.prefilled(prompts)
+        kernel = kernels.forward(cfg, kernels.visited_pairs(cfg, list(prompts.end)))
+        return Phase(
+            "rollout prefill",
+            self._on_mesh(lower),
+            flops.forward(cfg, size),
+            kernel if self.attention == KERNEL else 0.0,
+            size.tokens,
+            takes=("parameters", "reference") if self.shares_sampler else ("sampler",),
+            dearer=False,  # top-k and top-p are off
+        )
 
     def _sampled_graph(self) -> nnx.GraphDef:
         if self.work.adapters is None:
@@ -251,106 +211,137 @@ class Step:
 
     def decode(self) -> flops.Flops:
         """FLOPs of the last, dearest step of the rollout's loop, on all chips."""
-        work = self.work
-        one = flops.passed(work.policy, tokens=1, pairs=work.trunk + work.completion, projected=1)
-        return one.times(work.prompts * work.group)
+        of = self.work
+        one = flops.Size(1, of.tokens.prompt + of.tokens.completion, 1)
+        return flops.forward(of.policy, one.times(of.prompts * of.group))
 
     def judged(self) -> Phase:
-        """The judge's prefill over `judge_rows` trees."""
-        work, spec = self.work, self.work.judged
-        cfg = work.judge or work.policy
-        n = work.judge_rows
-        if work.judge_kind == "likelihood":
-            projected = spec.branch_slots + spec.leaf_slots
+        """The judge's prefill, a row a chip of the data axes."""
+        of = self.work
+        cfg, likelihood = of.judge or of.policy, of.judge_kind == "likelihood"
+        packed = of.judged(self.shards)
 
-            def lower():
-                batch = trees(self.mesh, n, spec)
-                return forward.both.lower(self.judge_graph, self.judge, batch)
-        else:
-            projected = spec.branches * spec.leaves
+        def lower(rows):
+            if likelihood:
+                at = self._whole(jnp.float32)
+                return score.scored.lower(self.judge_graph, self.judge, rows, at)
+            label = self._whole(jnp.int32, len(verbals.LABELS))
+            return score.labelled.lower(self.judge_graph, self.judge, rows, label)
 
-            def lower():
-                label = self._whole(jnp.int32, len(verbals.LABELS))
-                batch = trees(self.mesh, n, spec)
-                return score.labelled.lower(self.judge_graph, self.judge, batch, label)
-
-        ahead = flops.forward(cfg, spec, projected=projected).times(n)
-        kernel = kernels.forward(cfg, spec) * n if self.attention == "splash" else 0.0
-        takes = ("reference",) if work.judge is None else ("judge",)
-        made = self._phase("judge", lower, ahead, kernel, takes, n * spec.slots)
+        takes = ("reference",) if of.judge is None else ("judge",)
+        made = self._forward("judge", cfg, packed, lower, takes)
         # Of experts that share the load the later blocks of choices are empty (models/moe.py).
-        even = bool(cfg.experts) and work.judge_kind == "verbal"
-        return dataclasses.replace(made, calls=-(-work.prompts // n), dearer=not even)
+        even = bool(cfg.experts) and not likelihood
+        return dataclasses.replace(made, dearer=not even)
 
     def scored(self) -> Phase:
         """The reference's log-probs of all completions."""
-        work, spec = self.work, self.work.spec
 
-        def lower():
-            batch = trees(self.mesh, work.prompts, spec)
-            return score.scored.lower(
-                self.reference_graph, self.reference, batch, self._whole(jnp.float32)
-            )
+        def lower(rows):
+            at = self._whole(jnp.float32)
+            return score.scored.lower(self.reference_graph, self.reference, rows, at)
 
-        ahead = flops.forward(work.policy, spec, projected=spec.branch_slots).times(work.prompts)
-        kernel = kernels.forward(work.policy, spec) * work.prompts
-        kernel = kernel if self.attention == "splash" else 0.0
-        tokens = work.prompts * spec.slots
-        return self._phase("reference", lower, ahead, kernel, ("reference",), tokens)
+        packed = self.work.scored(self.shards)
+        return self._forward("reference", self.work.policy, packed, lower, ("reference",))
+
+    def _forward(
+        self,
+        name: str,
+        cfg: DecoderConfig,
+        packed: forest.Packed,
+        lower: Callable[[forest.Forest], jax.stages.Lowered],
+        takes: tuple[str, ...],
+    ) -> Phase:
+        """Of rows of one length; figures of a call are the mean of all."""
+        calls = -(-len(packed.rows) // self.shards)
+        rows = self._rows(packed.rows[0], self.shards)
+        total, pairs = packed.size, kernels.visited_pairs(cfg, [row.end for row in packed.rows])
+        kernel = kernels.forward(cfg, pairs) / calls
+        return Phase(
+            name,
+            self._on_mesh(lambda: lower(rows)),
+            flops.forward(cfg, total).over(calls),
+            kernel if self.attention == KERNEL else 0.0,
+            total.tokens // calls,
+            calls,
+            (_chunks(packed),),
+            takes,
+        )
+
+    def _rows(self, row: forest.Forest, *lead: int) -> forest.Forest:
+        """The shapes of rows like it, the last leading axis cut over the data axes."""
+        axes = (*[None] * (len(lead) - 1), "rows")
+
+        def of(x: np.ndarray) -> jax.ShapeDtypeStruct:
+            return shaped(self.mesh, jnp.int32, (*lead, *np.shape(x)), *axes)
+
+        return jax.tree.map(of, row)
 
     def update(self) -> Phase:
         """Gradients of the GRPO loss on all groups, and the optimiser's step."""
-        work, spec, n = self.work, self.work.spec, self.work.prompts
-
+        of, packed = self.work, self.work.scored(self.shards)
         # Not inside `lower`: under the mesh an eager constant would be run on the absent chips.
         loss_fn = functools.partial(
-            loss.grpo, cfg=work.loss, temperature=jnp.float32(1.0), remat=work.remat
+            loss.grpo, cfg=of.loss, temperature=jnp.float32(1.0), remat=of.remat
         )
         update = step.make_update(
-            self.graph,
-            loss_fn,
-            self.tx,
-            micro=work.micro,
-            compute=work.compute,
-            where=self.where,
+            self.graph, loss_fn, self.tx, compute=of.compute, where=self.where
         )
+        count = -(-len(packed.rows) // self.shards)
+        calls = of.calls(self.shards)
+        batch = self._groups(packed.rows[0], -(-count // calls) * calls)
 
         def lower():
-            return update.lower(self.state, self._groups(), self.frozen)
+            return update.lower(self.state, batch, self._whole(jnp.int32), self.frozen)
 
-        ahead = flops.forward(work.policy, spec, projected=spec.branch_slots).times(n)
-        kernel = kernels.train(work.policy, spec, remat=work.remat) * n
-        return self._phase(
+        size, frozen = packed.size, of.adapters is not None
+        ahead = flops.forward(of.policy, size)
+        pairs = kernels.visited_pairs(of.policy, [row.end for row in packed.rows])
+        kernel = kernels.train(of.policy, pairs, remat=of.remat)
+        chunks = (_chunks(packed),)
+        return Phase(
             "update",
-            lower,
-            flops.train(ahead, remat=work.remat),
-            kernel if self.attention == "splash" else 0.0,
-            ("parameters", "optimiser")
-            if work.adapters is None
-            else ("parameters", "optimiser", "reference"),
-            n * spec.slots,
+            self._on_mesh(lower),
+            flops.train(ahead, remat=of.remat, frozen=frozen),
+            kernel if self.attention == KERNEL else 0.0,
+            size.tokens,
+            trips=chunks if batch.tokens.shape[0] == 1 else (count, *chunks),
+            takes=("parameters", "optimiser", *(("reference",) if frozen else ())),
         )
 
-    def _groups(self) -> loss.GroupBatch:
-        n, g, c = self.work.prompts, self.work.group, self.work.completion
-        of = functools.partial(rows, self.mesh)
-        token, group = of(jnp.float32, n, g, c), of(jnp.float32, n, g)
-        made = trees(self.mesh, n, self.work.spec)
-        return loss.GroupBatch(made, token, token, group, of(jnp.bool_, n, g), of(jnp.float32, n))
+    def _groups(self, row: forest.Forest, calls: int) -> loss.GroupBatch:
+        rows = self._rows(row, calls, self.shards)
 
-    def _phase(self, name, lower, ahead, kernel, takes, tokens=0) -> Phase:
+        def like(dtype: Any) -> jax.ShapeDtypeStruct:
+            return shaped(self.mesh, dtype, rows.ids.shape, None, "rows")
+
+        token = like(jnp.float32)
+        return loss.GroupBatch(
+            rows=rows,
+            place=like(jnp.int32),
+            used=like(jnp.bool_),
+            old_logp=token,
+            advantage=token,
+            reference_logp=token,
+            tokens=shaped(self.mesh, jnp.float32, rows.wanted.shape, None, "rows"),
+        )
+
+    def _on_mesh(self, lower: Callable[[], jax.stages.Lowered]) -> Callable[[], Any]:
         def on_mesh():
             with meshes.using(self.mesh):
                 return lower()
 
-        return Phase(name, on_mesh, ahead, kernel, tokens, 1, takes, True)
-
-    def _takes(self) -> tuple[str, ...]:
-        return ("parameters", "reference") if self.shares_sampler else ("sampler",)
+        return on_mesh
 
     def _whole(self, dtype: Any, *shape: int) -> jax.ShapeDtypeStruct:
         where = NamedSharding(self.mesh, PartitionSpec())
         return jax.ShapeDtypeStruct(shape, dtype, sharding=where)
+
+
+def _chunks(packed: forest.Packed) -> int:
+    """How many chunks of states the fullest row projects (infer/logprobs.py)."""
+    width = min(logprobs.CHUNK, packed.rows[0].ids.shape[-1])
+    return -(-max(int(row.wanted) for row in packed.rows) // width)
 
 
 def local_bytes(state: Any) -> float:

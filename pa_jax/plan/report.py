@@ -21,7 +21,8 @@ HEAD = (
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """All that is known of a step on a slice. `expected` is the floor over `efficiency`, the share
-    of the peaks that a run is assumed to reach."""
+    of the peaks that a run is assumed to reach; `fill` the share of slots that hold tokens, by
+    phase; `trained_tokens` those of the update."""
 
     name: str
     slice: topology.Slice
@@ -33,7 +34,8 @@ class Plan:
     efficiency: float
     prompts: int
     new_tokens: int
-    tree_tokens: int
+    trained_tokens: int
+    fill: Mapping[str, float]
     too_large: Sequence[str]
     advice: Sequence[str]
 
@@ -106,10 +108,12 @@ def _time(plan: Plan) -> list[str]:
         f"  step {plan.floor:.3g} s at the peaks (each phase by what bounds it), expected "
         f"{plan.expected:.3g} s at {plan.efficiency:.0%} of them (assumed): "
         f"{plan.new_tokens / plan.expected:,.0f} new tokens/s, "
-        f"{plan.tree_tokens / plan.expected:,.0f} trained tree tokens/s on the slice",
+        f"{plan.trained_tokens / plan.expected:,.0f} trained tokens/s on the slice",
         f"  links' share of all seconds {plan.ici_share:.0%}; compile "
         f"{sum(row.compile_seconds for row in plan.rows):.0f} s ({cpu:.0f} s of CPU)",
     ]
+    full = ", ".join(f"{name} {share:.0%}" for name, share in plan.fill.items())
+    lines.append(f"  slots that hold tokens: {full}")
     if plan.decode is not None:
         lines.append(
             f"  a decode step moves {plan.decode.hbm_bytes / 1e9:.3g} GB of HBM, "
@@ -152,8 +156,9 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "step_seconds": {"floor": plan.floor, "expected": plan.expected},
         "efficiency_assumed": plan.efficiency,
         "prompts": plan.prompts,
+        "fill": dict(plan.fill),
         "new_tokens_per_second": plan.new_tokens / plan.expected,
-        "tree_tokens_per_second": plan.tree_tokens / plan.expected,
+        "trained_tokens_per_second": plan.trained_tokens / plan.expected,
         "ici_share": plan.ici_share,
         "compile_seconds": sum(row.compile_seconds for row in plan.rows),
     }

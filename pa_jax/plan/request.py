@@ -10,7 +10,7 @@ import jax
 from pa_jax.core import mesh as meshes
 from pa_jax.models import lora
 from pa_jax.models.config import DecoderConfig
-from pa_jax.plan import compiling, phases, topology
+from pa_jax.plan import compiling, phases, topology, work
 from pa_jax.rl import loss
 from pa_jax.train import optimizer
 
@@ -24,7 +24,7 @@ class Request:
 
     slice: str
     mesh: meshes.MeshConfig
-    work: phases.Work
+    work: work.Work
     steps: int
     only: tuple[str, ...]
     cache: str
@@ -32,17 +32,18 @@ class Request:
 
 def read(found: Mapping[str, Any]) -> Request:
     """The request of `dataclasses.asdict`."""
-    work = dict(found["work"])
-    work["policy"] = DecoderConfig(**work["policy"])
-    adapters = work["adapters"]
-    work["adapters"] = lora.LoraConfig(**adapters) if adapters else None
-    work["judge"] = DecoderConfig(**work["judge"]) if work["judge"] else None
-    work["loss"] = loss.LossConfig(**work["loss"])
-    work["optim"] = optimizer.OptimConfig(**work["optim"])
+    of = dict(found["work"])
+    of["policy"] = DecoderConfig(**of["policy"])
+    adapters = of["adapters"]
+    of["adapters"] = lora.LoraConfig(**adapters) if adapters else None
+    of["judge"] = DecoderConfig(**of["judge"]) if of["judge"] else None
+    of["tokens"], of["lengths"] = work.Tokens(**of["tokens"]), tuple(of["lengths"])
+    of["loss"] = loss.LossConfig(**of["loss"])
+    of["optim"] = optimizer.OptimConfig(**of["optim"])
     return Request(
         slice=found["slice"],
         mesh=meshes.MeshConfig(**found["mesh"]),
-        work=phases.Work(**work),
+        work=work.Work(**of),
         steps=found["steps"],
         only=tuple(found["only"]),
         cache=found["cache"],
@@ -53,9 +54,9 @@ def serve(found: Mapping[str, Any], tell: Callable[[dict[str, Any]], None]) -> N
     """Compile; tells {"event": "start" | "done" | "too_large", "phase": name, ...}."""
     asked = read(found)
     if asked.slice:
-        devices, attention = topology.devices(topology.named(asked.slice)), "splash"
+        devices, attention = topology.devices(topology.named(asked.slice)), phases.KERNEL
     else:
-        devices, attention = jax.devices(), "blocks"
+        devices, attention = jax.devices(), "dense"  # its products can be counted
     mesh = meshes.make(asked.mesh, devices)
     target = compiling.target(mesh)
     step = phases.Step(asked.work, mesh, attention=attention, steps=asked.steps)

@@ -14,22 +14,21 @@ HEAD = (
 
 
 def on(config: ml_collections.ConfigDict, name: str) -> ml_collections.ConfigDict:
-    """The config on another slice, with its rows by the number of chips; tp and ep stay.
+    """The config on another slice, with prompts by the number of chips; tp and ep stay.
 
-    ValueError where a count of rows would not be whole.
+    ValueError where their number would not be whole.
     """
     first, then = topology.named(config.slice).chips, topology.named(name).chips
     made = config.copy_and_resolve_references()
     made.slice = name
-    for section, key in ((made.rollout, "prompts"), (made, "micro"), (made.judge, "rows")):
-        rows, over = divmod(section[key] * then, first)
-        if over or not rows:
-            raise ValueError(
-                f"scaling: {key}={section[key]} on {first} chips is {section[key] * then / first:g}"
-                f" on the {then} of {name}; use a multiple of {first}, or start from the smallest "
-                "slice by --config.slice."
-            )
-        section[key] = rows
+    prompts, over = divmod(config.rollout.prompts * then, first)
+    if over or not prompts:
+        raise ValueError(
+            f"scaling: prompts={config.rollout.prompts} on {first} chips is "
+            f"{config.rollout.prompts * then / first:g} on the {then} of {name}; use a multiple of "
+            f"{first}, or start from the smallest slice by --config.slice."
+        )
+    made.rollout.prompts = prompts
     return made
 
 
@@ -45,7 +44,7 @@ def table(plans: Sequence[report.Plan]) -> str:
             f"| {resident / 1e9:.2f} | {peak / 1e9:.2f} | {peak / first.memory.peak:.2f}x "
             f"| {_sent(plan) / 1e9:.2f} | {_sent(plan) / max(_sent(first), 1.0):.2f}x "
             f"| {plan.ici_share:.0%} | {plan.expected:.2f} "
-            f"| {plan.tree_tokens / plan.expected / plan.slice.chips:,.0f} |"
+            f"| {plan.trained_tokens / plan.expected / plan.slice.chips:,.0f} |"
         )
     return "\n".join(lines)
 

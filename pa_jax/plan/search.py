@@ -1,4 +1,4 @@
-"""Candidates of mesh, batch and bucket, pruned and ranked from shapes alone before any compile."""
+"""Candidates of mesh, batch and row length, ranked by shapes before any compile."""
 
 import dataclasses
 import itertools
@@ -7,27 +7,27 @@ from collections.abc import Sequence
 from jax.sharding import AbstractMesh
 
 from pa_jax.core import mesh as meshes
-from pa_jax.infer import score
+from pa_jax.infer import logprobs
 from pa_jax.models import flops
 from pa_jax.plan import phases, topology
+from pa_jax.plan import work as works
 
 TRIES = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchConfig:
-    """Values to try of each; `compile`: how many of the best candidates are compiled.
-
-    Where none of them fits, up to TRIES times as many.
+    """Values to try of each: prompts a step, tokens of a prompt, longest row; `compile`: how many
+    of the best candidates are compiled, up to TRIES times as many where none of them fits.
     """
 
     prompts: tuple[int, ...]
-    trunk: tuple[int, ...]
-    micro: tuple[int, ...]
+    prompt: tuple[int, ...]
+    length: tuple[int, ...]
     compile: int
 
     def __post_init__(self) -> None:
-        if self.compile < 1 or not (self.prompts and self.trunk and self.micro):
+        if self.compile < 1 or not (self.prompts and self.prompt and self.length):
             raise ValueError(f"{self}: compile must be at least 1, and no list may be empty.")
 
 
@@ -36,12 +36,12 @@ class Candidate:
     """A mesh and a step's shapes, with guesses of bytes a chip and of trained tokens a second."""
 
     mesh: meshes.MeshConfig
-    work: phases.Work
+    work: works.Work
     bytes: float
     rate: float
 
 
-def shapes(chips: int, work: phases.Work) -> list[meshes.MeshConfig]:
+def shapes(chips: int, work: works.Work) -> list[meshes.MeshConfig]:
     """Meshes of all chips that cut heads, experts and nothing else in vain."""
     experts = 0 if work.judge is None else work.judge.experts
     made = []
@@ -54,26 +54,30 @@ def shapes(chips: int, work: phases.Work) -> list[meshes.MeshConfig]:
 
 
 def candidates(
-    work: phases.Work, slice_: topology.Slice, cfg: SearchConfig, budget: float
+    work: works.Work, slice_: topology.Slice, cfg: SearchConfig, budget: float
 ) -> list[Candidate]:
     """Those that should fit, the most tokens a second first."""
     made = []
     for mesh in shapes(slice_.chips, work):
         data = mesh.fsdp * mesh.ep
         grid = AbstractMesh((mesh.fsdp, mesh.tp, mesh.ep), meshes.AXES)
-        for prompts, trunk, micro in itertools.product(cfg.prompts, cfg.trunk, cfg.micro):
-            if prompts % micro or micro % data:
-                continue
-            rows = max(n for n in range(1, prompts + 1) if prompts % n == 0 and n <= max(data, 4))
-            if rows % data:
+        for prompts, prompt, length in itertools.product(cfg.prompts, cfg.prompt, cfg.length):
+            tokens = dataclasses.replace(work.tokens, prompt=prompt)
+            read = tokens.judge + tokens.completion + tokens.question
+            least = max(prompt + tokens.completion, read, prompt * prompts // data)
+            if prompts % data or length < least:
                 continue
             tried = dataclasses.replace(
-                work, prompts=prompts, trunk=trunk, micro=micro, judge_rows=rows
+                work, prompts=prompts, tokens=tokens, lengths=(*_under(work, length), length)
             )
             one = _guess(tried, mesh, grid, slice_)
             if one.bytes <= budget:
                 made.append(one)
     return sorted(made, key=lambda one: (-one.rate, one.bytes))
+
+
+def _under(work: works.Work, length: int) -> tuple[int, ...]:
+    return tuple(n for n in work.lengths if n < length)
 
 
 def spread(found: Sequence[Candidate]) -> list[Candidate]:
@@ -86,33 +90,32 @@ def spread(found: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _guess(
-    work: phases.Work, mesh: meshes.MeshConfig, grid: AbstractMesh, slice_: topology.Slice
+    work: works.Work, mesh: meshes.MeshConfig, grid: AbstractMesh, slice_: topology.Slice
 ) -> Candidate:
-    step = phases.Step(work, grid, attention="splash", steps=1)
-    resident, cfg, spec = step.resident(), work.policy, work.spec
+    step = phases.Step(work, grid, attention=phases.KERNEL, steps=1)
     chips, data = slice_.chips, mesh.fsdp * mesh.ep
+    resident, cfg, packed = step.resident(), work.policy, work.scored(data)
     weights = 2.0 * flops.parameters(cfg)
-    micro_tokens = work.micro * spec.slots / data
-    passes = -(-work.prompts // work.micro)
+    slots = packed.rows[0].ids.shape[-1]
+    passes = -(-len(packed.rows) // data)
     # A copy in the compute dtype, gradients, their sum where passes add to one (as compiled:
     # twice), each layer's input, the widest layer's inside; the output projection brought together,
     # its gradient, its logits.
-    copies = (3 if passes == 1 else 7) * weights / chips
-    saved = 2.0 * cfg.layers * micro_tokens * cfg.width
-    inside = 2.0 * micro_tokens * 4 * cfg.mlp / mesh.tp
-    output = cfg.vocab / mesh.tp * (6.0 * cfg.width + 3 * 4.0 * score.CHUNK)
+    copies = (3 if work.calls(data) == 1 else 7) * weights / chips
+    saved = 2.0 * cfg.layers * slots * cfg.width
+    inside = 2.0 * slots * 4 * cfg.mlp / mesh.tp
+    output = cfg.vocab / mesh.tp * (6.0 * cfg.width + 3 * 4.0 * logprobs.CHUNK)
     # Or the new copy for sampling, and what it is made from.
     temporaries = max(copies + saved + inside + output, 2 * resident.get("sampler", 0.0))
     total = sum(phase.flops.total * phase.calls for phase in step.phases())
     arithmetic = total / chips / slice_.chip.flop_rate
     decode = resident.get("sampler", resident["reference"]) + resident["kv"]
-    reading = decode * work.completion / slice_.chip.hbm_rate
+    reading = decode * work.tokens.completion / slice_.chip.hbm_rate
     gathered = 3 * passes * weights / mesh.tp * (data - 1) / data
     summed = 0.0
     if mesh.tp > 1:
-        rows = work.prompts / data
-        summed = 6 * 2 * 2.0 * rows * spec.slots * cfg.width * cfg.layers
+        summed = 6 * 2 * 2.0 * passes * slots * cfg.width * cfg.layers
     links = (gathered + summed) / slice_.ici_rate
     seconds = max(arithmetic, links) + reading
     size = sum(resident.values()) + temporaries
-    return Candidate(mesh, work, size, work.prompts * spec.slots / seconds)
+    return Candidate(mesh, work, size, packed.tokens / seconds)

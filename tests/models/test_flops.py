@@ -9,16 +9,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from pa_jax.models import config, decoder, flops, tree
-from pa_jax.models.tree import TreeSpec
+from pa_jax.infer import forest
+from pa_jax.models import attention, config, decoder, flops
 
 TINY = config.PRESETS["tiny"]
-SPEC = TreeSpec(7, 3, 5, 2, 4)
-SHAPES = [SPEC, TreeSpec(6), TreeSpec(5, 2, 3)]
 
 
 def products(jaxpr) -> int:
-    """FLOPs of every dot_general, loop bodies times their length."""
+    """FLOPs of every dot_general, bodies of scans times their length."""
     total = 0
     for eqn in jaxpr.eqns:
         times = eqn.params.get("length", 1) if eqn.primitive.name == "scan" else 1
@@ -37,56 +35,70 @@ def products(jaxpr) -> int:
     return total
 
 
-def lowered(spec: TreeSpec, remat: str = "none"):
-    """Module, and a scalar of its parameters that runs every token through blocks and head."""
-    model = decoder.Decoder(TINY, key=jax.random.key(0), dtype="float32", attention="dense")
+def lowered(slots: int, attend: str, remat: str = "none"):
+    """State, and a scalar of it that runs every token of a row through blocks and head."""
+    model = decoder.Decoder(TINY, key=jax.random.key(0), dtype="float32", attention=attend)
     graph, state = nnx.split(model)
-    lens = tree.lengths(
-        [spec.trunk],
-        jnp.full((1, spec.branches), spec.branch),
-        jnp.full((1, spec.branches, spec.leaves), spec.leaf),
-    )
-    ids = jnp.zeros((1, spec.slots), jnp.int32)
+    ids, at = jnp.zeros((1, slots), jnp.int32), jnp.arange(slots)[None]
 
     def total(state):
         module = nnx.merge(graph, state)
-        return jnp.sum(jnp.sin(module.logits(module.on_tree(ids, spec, lens, remat=remat))))
+        passed = module.on_rows(ids, jnp.full_like(ids, slots), at, remat=remat)
+        return jnp.sum(jnp.sin(module.logits(passed.hidden)))
 
     return state, total
 
 
-@pytest.mark.parametrize("spec", SHAPES)
-def test_forward_counts_the_products_of_the_model(spec):
-    state, total = lowered(spec)
+def whole(slots: int) -> flops.Size:
+    """A row in which every pair is multiplied, seen or not."""
+    return flops.Size(slots, slots**2, slots)
+
+
+@pytest.mark.parametrize(("slots", "attend"), [(6, "dense"), (attention.BLOCK, "blocks")])
+def test_forward_counts_the_products_of_the_model(slots, attend):
+    state, total = lowered(slots, attend)
     want = products(jax.make_jaxpr(total)(state).jaxpr)
-    # the dense oracle multiplies every pair, seen or not
-    got = flops.passed(TINY, tokens=spec.slots, pairs=spec.slots**2, projected=spec.slots)
-    assert got.total == want
+    assert flops.forward(TINY, whole(slots)).total == want
 
 
 @pytest.mark.parametrize("remat", ["none", "full", "dots"])
 def test_training_counts_the_products_of_forward_and_backward(remat):
-    state, total = lowered(SPEC, remat)
+    slots = attention.BLOCK  # one block: the loop over those that are seen runs once
+    state, total = lowered(slots, "blocks", remat)
     want = products(jax.make_jaxpr(jax.grad(total))(state).jaxpr)
-    ahead = flops.passed(TINY, tokens=SPEC.slots, pairs=SPEC.slots**2, projected=SPEC.slots)
+    ahead = flops.forward(TINY, whole(slots))
     trained = flops.train(ahead, remat=remat)
     if remat == "full":  # JAX sees that the repeated pass can leave out a layer's last product
-        want += 2 * TINY.layers * TINY.width * TINY.mlp * SPEC.slots
+        want += 2 * TINY.layers * TINY.width * TINY.mlp * slots
     # `total` does not repeat the head, as scoring does
     assert trained.blocks + trained.attention + 3 * ahead.head == want
     assert trained.head == 4 * ahead.head
 
 
-@pytest.mark.parametrize("spec", SHAPES)
-def test_visible_pairs_are_those_of_the_mask(spec):
-    index = np.arange(spec.slots)
-    assert flops.visible_pairs(spec) == tree.visible(spec, index[:, None], index).sum()
+def test_visible_pairs_are_those_of_each_path_with_what_is_shared_once():
+    trees = [
+        [forest.state_of([1, 2, 3, x, y]) for x in (4, 5) for y in (6, 7, 8)],
+        [forest.state_of([1, 2, 9])],
+        [forest.state_of([11] * 40)],
+    ]
+    packed = forest.pack(trees, (16, 64))
+    ends = [row.end for row in packed.rows]
+    pairs = sum(
+        int(((at <= at[:, None]) & (at[:, None] < end)).sum())
+        for end in ends
+        if len(at := np.arange(len(end)))
+    )
+    seen = pairs - (packed.slots - packed.tokens)  # a slot of padding sees itself
+    assert packed.slots > packed.tokens
+    assert flops.visible_pairs(ends, packed.tokens) == seen
+    # 1, 2, 3; two behind them; three behind each of those; 9 behind 1, 2; forty in a row
+    assert seen == 1 + 2 + 3 + 2 * 4 + 6 * 5 + 3 + 40 * 41 // 2
+    assert packed.size == flops.Size(3 + 2 + 6 + 1 + 40, seen, 8)
 
 
-def test_decoding_a_branch_costs_its_share_of_the_tree():
-    whole = flops.forward(TINY, TreeSpec(9, 1, 4), projected=4)
-    trunk = flops.forward(TINY, TreeSpec(9), projected=0)
-    assert flops.decode(TINY, trunk=9, tokens=4, projected=4).total == whole.total - trunk.total
+def test_decoding_a_branch_costs_its_share_of_its_path():
+    prompt, new = flops.causal(9, wanted=0), flops.causal(4, before=9, wanted=4)
+    assert prompt + new == flops.causal(13, wanted=4)
 
 
 @pytest.mark.parametrize("name", sorted(config.PRESETS))

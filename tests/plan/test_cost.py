@@ -7,7 +7,8 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from pa_jax.core import mesh as meshes
-from pa_jax.models import flops, tree
+from pa_jax.infer import forest
+from pa_jax.models import config
 from pa_jax.plan import cost, kernels
 
 N, D, LAYERS = 16, 32, 5
@@ -146,14 +147,32 @@ def test_a_cut_text_is_refused():
         cost.of_text("HloModule nothing")
 
 
-def test_pairs_that_kernels_visit_cover_those_that_are_seen():
-    spec = tree.TreeSpec(1024, 8, 64)
-    index = np.arange(spec.slots)
-    mask = tree.visible(spec, index[:, None], index[None, :])
-    blocks = sum(
-        mask[i : i + 512, j : j + 512].any()
-        for i in range(0, spec.slots, 512)
-        for j in range(0, spec.slots, 512)
-    )
-    assert kernels.visited_pairs(spec) == blocks * 512**2
-    assert flops.visible_pairs(spec) == mask.sum() <= blocks * 512**2
+def test_loops_of_unknown_length_count_as_often_as_one_says(mesh):
+    def nested(x, w):
+        def inner(x):
+            return jax.lax.while_loop(lambda x: x.sum() < 9, lambda x: x @ w, x)
+
+        return jax.lax.while_loop(lambda x: x.sum() < 99, lambda x: inner(x) @ w, x @ w)
+
+    got = cost.of_text(compiled(nested, mesh, ((N, D), ()), ((D, D), ())).as_text())
+    one = 2 * N * D * D
+    assert got.running(()) == got and got.flops == one
+    assert got.running((3,)).flops == (1 + 3) * one
+    assert got.running((3, 5)).flops == (1 + 3 * (1 + 5)) * one
+    assert [loop.flops for loop in got.running((3,)).loops] == [one]
+    assert got.running((3, 5)).hbm_bytes > got.running((3, 4)).hbm_bytes
+
+
+def test_pairs_that_kernels_visit_are_the_blocks_that_are_seen():
+    prompt = list(range(1000))
+    trees = [[forest.follows(prompt, [1000 + 64 * k + i for i in range(64)]) for k in range(8)]]
+    (row,) = forest.pack(trees, (2048,)).rows
+    cfg = config.PRESETS["qwen3-4b"]
+    index, side = np.arange(2048), 256
+    mask = (index[None, :] <= index[:, None]) & (index[:, None] < row.end[None, :])
+    blocks = mask.reshape(8, side, 8, side).any(axis=(1, 3)).sum()
+    assert kernels.visited_pairs(cfg, [row.end]) == blocks * side**2
+    assert kernels.visited_pairs(cfg, [row.end, row.end]) == 2 * blocks * side**2
+    assert mask.sum() <= blocks * side**2 < 36 * side**2  # of a causal row
+    pairs = kernels.visited_pairs(cfg, [row.end])
+    assert kernels.train(cfg, pairs, remat="none") == 3.5 * kernels.forward(cfg, pairs)

@@ -11,7 +11,9 @@ import pytest
 
 from configs import plan as plan_config
 from pa_jax.core import mesh as meshes
+from pa_jax.infer import logprobs
 from pa_jax.jobs import plan
+from pa_jax.models import flops
 from pa_jax.plan import client, phases, topology
 
 EIGHT = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
@@ -20,10 +22,10 @@ needs_libtpu = pytest.mark.skipif(not LIBTPU, reason="no libtpu: pip install 'pa
 
 
 def config(preset="tiny", **changes):
-    """The preset's config; tiny on four chips, four rows a pass."""
+    """The preset's config; tiny on four chips."""
     made = plan_config.get_config(preset)
     if preset == "tiny":
-        made.slice, made.micro = "v5e-4", 4
+        made.slice = "v5e-4"
     for name, value in changes.items():
         made.update_from_flattened_dict({name: value})
     return made
@@ -44,6 +46,13 @@ def run_main(root, workdir, *flags, **environment):
         ("tiny", {"rollout.prompts": 3}, "prompts=3 rows do not divide by mesh.fsdp x mesh.ep"),
         ("tiny", {"model.source": "hf:nobody/nothing"}, "has no shape known to the plan"),
         ("tiny", {"judge.kind": "reference"}, "plan for 'likelihood' or 'verbal'"),
+        ("tiny", {"tokens.completion": 0}, "tokens.completion=0: must be at least 1"),
+        ("tiny", {"tokens.root": 300}, "tokens.root=300: must be under tokens.prompt=256"),
+        (
+            "tiny",
+            {"tokens.prompt": 1300},
+            r"prompts of a row \(see lengths\) of 1300 tokens, at most",
+        ),
         (
             "qwen3-4b",
             {"slice": "v5e-1", "mesh.tp": 1, "mesh.ep": 1},
@@ -79,14 +88,22 @@ def test_every_phase_compiles_here_and_is_kept_for_the_next_time(tmp_path):
     begun = []
     first = client.ask(asked, tmp_path / "log", begun.append, environment=EIGHT)
     mesh = meshes.make(meshes.MeshConfig(2, 2, 2))
-    step = phases.Step(asked.work, mesh, attention="blocks", steps=asked.steps)
+    step = phases.Step(asked.work, mesh, attention="dense", steps=asked.steps)
     assert begun == [phase.name for phase in step.phases()] == list(first.compiled)
     for phase in step.phases():
-        got = first.compiled[phase.name]
-        assert not got.kept
-        # Products that XLA finds, against the model's: a trunk is computed in whole blocks.
-        assert phase.flops.total / 8 <= got.cost.flops * 1.3
-        assert got.cost.flops <= 1.6 * phase.flops.total / 8
+        assert not first.compiled[phase.name].kept
+    for name, packed in (("judge", asked.work.judged(4)), ("reference", asked.work.scored(4))):
+        (phase,) = (phase for phase in step.phases() if phase.name == name)
+        length = packed.rows[0].ids.shape[-1]
+        states = min(logprobs.CHUNK, length) * phase.trips[0]
+        done = flops.Size(length, length**2, states).times(4 * phase.calls)  # every slot and pair
+        want = flops.forward(asked.work.policy, done).total / 8 / phase.calls
+        got = first.compiled[name].cost.running(phase.trips)
+        assert got.flops == pytest.approx(want, rel=0.02)
+        assert phase.flops.total / 8 < got.flops
+    phase, got = step.update(), first.compiled["update"].cost
+    assert phase.flops.total / 8 < got.running(phase.trips).flops < 3 * phase.flops.total / 8
+    assert got.running(phase.trips[:1]).flops < got.running(phase.trips).flops
     again = client.ask(asked, tmp_path / "log", begun.append, environment=EIGHT)
     assert all(one.kept for one in again.compiled.values())
     assert {n: c.cost for n, c in again.compiled.items()} == {
@@ -96,9 +113,7 @@ def test_every_phase_compiles_here_and_is_kept_for_the_next_time(tmp_path):
 
 def test_what_goes_wrong_in_the_compiling_process_is_told(tmp_path):
     slice_ = topology.named("v5e-16")
-    asked = plan.make_request(
-        config(slice="v5e-16", **{"rollout.prompts": 16, "micro": 16}), slice_
-    )
+    asked = plan.make_request(config(slice="v5e-16", **{"rollout.prompts": 16}), slice_)
     asked = dataclasses.replace(asked, slice="", cache=str(tmp_path))
     with pytest.raises(ValueError, match="mesh fsdp=16 .* but there are 8"):
         client.ask(asked, tmp_path / "log", lambda name: None, environment=EIGHT)
@@ -120,7 +135,6 @@ def test_the_command_writes_table_report_and_chart(root, tmp_path):
         tmp_path / "run",
         "--config=configs/plan.py:tiny",
         "--config.slice=v5e-4",
-        "--config.micro=4",
         PA_JAX_CACHE=str(tmp_path),
     )
     assert done.returncode == 0, done.stderr[-3000:]

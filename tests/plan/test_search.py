@@ -25,7 +25,7 @@ def test_meshes_use_all_chips_and_divide_heads_and_experts():
 
 def test_candidates_that_cannot_fit_are_not_compiled():
     config, slice_, asked = setting("qwen3-4b", "v5e-16")
-    config.search_over = {"prompts": (16,), "trunk": (1024,), "micro": (16,), "compile": 2}
+    config.search_over = {"prompts": (16,), "prompt": (1024,), "length": (6144,), "compile": 2}
     cfg = setup.section(search.SearchConfig, config.search_over)
     found = search.candidates(asked.work, slice_, cfg, 15e9)
     assert (1, 4, 4) in {(one.mesh.fsdp, one.mesh.tp, one.mesh.ep) for one in found}
@@ -33,7 +33,7 @@ def test_candidates_that_cannot_fit_are_not_compiled():
     assert all(one.mesh.tp > 1 for one in found)
     assert [one.rate for one in found] == sorted((one.rate for one in found), reverse=True)
     assert search.candidates(asked.work, slice_, cfg, 1e9) == []
-    with pytest.raises(ValueError, match="search: no mesh, batch and bucket of qwen3-4b"):
+    with pytest.raises(ValueError, match="search: no mesh, batch and row length of qwen3-4b"):
         plan.searched(config, slice_, asked, 1e9)
 
 
