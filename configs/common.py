@@ -41,13 +41,6 @@ def model(preset: str) -> ml_collections.ConfigDict:
     )
 
 
-def lengths(preset: str) -> tuple[int, ...]:
-    """Row lengths of packed sequences (infer/forest.py): of every model, in every phase."""
-    if preset in ("tiny", "smollm2"):
-        return (128, 256, 512, 1024)
-    return (256, 512, 1024, 2048, 4096)
-
-
 def mesh(preset: str) -> ml_collections.ConfigDict:
     """Devices along each axis; fsdp=-1 takes what tp and ep leave over."""
     large = preset == "qwen3-4b"  # its 30B-A3B judge is cut over tp x ep, its sampler over tp

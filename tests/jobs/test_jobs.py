@@ -54,8 +54,7 @@ def test_an_exported_run_loads_with_the_trained_weights(trained, tmp_path):
     ids = jnp.arange(3, 19)[None]
     rows = ids, jnp.full_like(ids, 16), jnp.arange(16)[None]
     got, want, before = (
-        m.module.logits(m.module.on_rows(*rows).hidden)
-        for m in (loaded, model, start)
+        m.module.logits(m.module.on_rows(*rows).hidden) for m in (loaded, model, start)
     )
     np.testing.assert_allclose(got, want, atol=1e-5)
     assert np.abs(got - before).max() > 1e-2
