@@ -159,8 +159,8 @@ class Sampler:
         With a `count` above theirs, prompts that are not there make up the number.
         """
         arrays, before = self._cut(prompts, all(map(self.root.begins, prompts)))
-        each = -(-max(count, len(arrays)) // self.shards)
-        rows = _in_rows(arrays, each, self.shards, apart=before is None)
+        count = max(count, len(arrays))
+        rows, each = _in_rows(arrays, count, self.shards, max(self.lengths), apart=before is None)
         chosen = _places(rows, each, self.shards)
         key_xg = key_ng[np.maximum(chosen, 0)]
         out = self._sampled(arrays, rows, each, key_xg, how, max_new_tokens, before)
@@ -310,21 +310,31 @@ def packed(
     lengths: Sequence[int] = forest.LENGTHS,
     key: str = "lengths",
 ) -> tuple[decode.Prompts, int, Int[np.ndarray, " x"]]:
-    """Prompts in a row a shard as `Sampler.sample` has them, and the slots that are kept for all.
+    """Prompts in rows as `Sampler.sample` has them, and the slots that are kept for all.
 
     And the number of the prompt at each place of each row, -1 where there is none.
     """
     arrays = [np.asarray(prompt, np.int32) for prompt in prompts]
-    each = -(-len(arrays) // shards)
-    rows = _in_rows(arrays, each, shards, apart=True)
+    rows, each = _in_rows(arrays, len(arrays), shards, max(lengths), apart=True)
     made, root = _laid_out(arrays, rows, each, shards=shards, lengths=lengths, key=key)
     return made, root, _places(rows, each, shards)
 
 
-def _in_rows(prompts: Sequence[np.ndarray], each: int, shards: int, *, apart: bool) -> list["_Row"]:
-    """Rows of `each` prompts in their order, one a shard."""
-    cut = (range(k * each, min((k + 1) * each, len(prompts))) for k in range(shards))
-    return [_row(prompts, some, apart=apart) for some in cut]
+def _in_rows(
+    prompts: Sequence[np.ndarray], count: int, shards: int, longest: int, *, apart: bool
+) -> tuple[list["_Row"], int]:
+    """Prompts in their order, as many a row, and how many: few rows a shard that hold them all.
+
+    There is room for `count` of them.
+    """
+    each = -(-count // shards)
+    while True:
+        number = -(-count // (each * shards)) * shards
+        cut = (range(k * each, min((k + 1) * each, len(prompts))) for k in range(number))
+        rows = [_row(prompts, some, apart=apart) for some in cut]
+        if each == 1 or max(row.tokens for row in rows) <= longest:
+            return rows, each
+        each = -(-each // 2)
 
 
 def _places(rows: Sequence["_Row"], each: int, shards: int) -> Int[np.ndarray, " x"]:
