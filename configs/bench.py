@@ -8,10 +8,12 @@ import ml_collections
 
 from configs import common
 
+KNOWN = ("qwen2.5-0.5b", "smollm2", "tiny", "qwen3-0.6b")
+
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
-    preset = common.check(preset, ("smollm2", "tiny", "qwen3-0.6b"))
-    small, exact = preset == "tiny", preset in ("tiny", "smollm2")
+    preset = common.check(preset, KNOWN, default="smollm2")
+    small, exact = preset == "tiny", preset in common.LAPTOP
     c = ml_collections.ConfigDict()
     c.job = "bench"
     c.seed = 0  # of the token ids

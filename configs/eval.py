@@ -16,7 +16,7 @@ from configs import common
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
     preset = common.check(preset, common.PRESETS)
-    small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    small, laptop = preset == "tiny", preset in common.LAPTOP
     # PrefEval's noise takes 4,628 of SmolLM2's tokens for 10 pairs; of Qwen3's 10,933 for 30,
     # 24,429 for 70 and 106,200 for 300. What is longer loses its oldest messages, and is counted.
     trunks = (256, 512, 1024) if small else (256, 512, 1024, 2048, 4096, 8192, 16384)

@@ -1,6 +1,7 @@
 """Train the preference inferencer with GRPO against a judge.
 
-python -m pa_jax.main --config=configs/grpo.py                        SmolLM2-135M, a laptop CPU
+python -m pa_jax.main --config=configs/grpo.py                        Qwen2.5-Coder-0.5B, a laptop
+python -m pa_jax.main --config=configs/grpo.py:smollm2                SmolLM2-135M, a smaller CPU
 python -m pa_jax.main --config=configs/grpo.py:tiny                   random weights, under a minute
 python -m pa_jax.main --config=configs/grpo.py:qwen3-4b-lora          one 16 GB TPU chip
 python -m pa_jax.main --config=configs/grpo.py --config.task=ask      the decision to ask
@@ -14,7 +15,7 @@ from configs import common
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
     preset = common.check(preset, common.PRESETS)
-    small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    small, laptop = preset == "tiny", preset in common.LAPTOP
     chip = preset in ("qwen3-0.6b", "qwen3-4b-lora")  # one of 16 GB; else a slice
     c = ml_collections.ConfigDict()
     c.job = "grpo"
@@ -34,7 +35,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "temperature": 1.0,  # of rollouts, and of the log-probs they are compared with
         "top_k": 0,  # 0 is off
         "top_p": 1.0,  # 1 is off
-        "buckets": (512, 768) if small else (192, 256) if laptop else (256, 512, 1024),
+        "buckets": (640, 1024) if small else (704, 768) if laptop else (768, 1024),
         "slots": (12,) if small else (24,) if laptop else (32, 64),
     }
     c.judge = {
@@ -61,7 +62,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "clip_high": 0.2,  # the ratio counts up to 1 + clip_high
         "beta": 0.04,  # weight of the KL to the reference
     }
-    c.optim = common.optim(1e-5 if laptop or preset == "qwen3-4b-lora" else 1e-6)
+    rates = {"qwen2.5-0.5b": 1e-4, "smollm2": 1e-5, "tiny": 1e-5, "qwen3-4b-lora": 1e-5}
+    c.optim = common.optim(rates.get(preset, 1e-6))
     # Prompts a forward and backward pass; where all go in one, no sum of gradients is kept.
     c.micro = {"qwen3-0.6b": 4, "qwen3-4b-lora": 2, "qwen3-4b": 16}.get(preset, 1)
     c.train = {

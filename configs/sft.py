@@ -11,7 +11,7 @@ from configs import common
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
     preset = common.check(preset, common.PRESETS)
-    small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    small, laptop = preset == "tiny", preset in common.LAPTOP
     chip = preset in ("qwen3-0.6b", "qwen3-4b-lora")  # one of 16 GB; else a slice
     c = ml_collections.ConfigDict()
     c.job = "sft"
@@ -23,9 +23,10 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.rows = 8 if laptop else 64  # episodes an update
     c.micro = 2 if laptop or chip else 16  # episodes a forward and backward pass
     # allowed padded prompt lengths
-    c.buckets = (512, 768) if small else (192, 256) if laptop else (256, 512, 1024)
+    c.buckets = (640, 1024) if small else (704, 768) if laptop else (768, 1024)
     c.slots = (64, 128)  # allowed padded lengths of gold snippets
-    c.optim = common.optim(2e-5 if laptop else 1e-4 if preset == "qwen3-4b-lora" else 5e-6)
+    rates = {"qwen2.5-0.5b": 1e-4, "smollm2": 2e-5, "tiny": 2e-5, "qwen3-4b-lora": 1e-4}
+    c.optim = common.optim(rates.get(preset, 5e-6))
     c.train = {
         "steps": 6 if small else 60 if laptop else 500,
         "save_every": 2 if small else 20 if laptop else 100,

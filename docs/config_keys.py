@@ -25,7 +25,7 @@ from pa_jax.rl import advantage, learner, loss
 from pa_jax.serve import limits
 from pa_jax.train import loop, optimizer
 
-PRESETS = ("smollm2", "tiny", "qwen3-0.6b", "qwen3-4b-lora", "qwen3-4b")
+PRESETS = ("qwen2.5-0.5b", "smollm2", "tiny", "qwen3-0.6b", "qwen3-4b-lora", "qwen3-4b")
 
 KINDS = {  # a section's last name -> what documents its keys
     "agent": answering.AgentConfig,
@@ -52,6 +52,7 @@ KINDS = {  # a section's last name -> what documents its keys
     "train": loop.LoopConfig,
     "unseen": recall.RecallConfig,
 }
+SHOWN = 160  # characters of a value
 FIELD = re.compile(r"(?P<names>[a-z_]\w*(?:, [a-z_]\w*)*) {2,}(?P<text>\S.*)")
 
 
@@ -72,10 +73,16 @@ def table(name: str) -> str:
     lines.append("| --- | --- | --- | --- |")
     for key in keys(name):
         first, *rest = key.values.items()
-        other = ", ".join(f"{preset}: `{value!r}`" for preset, value in rest if value != first[1])
-        cells = (f"`{key.name}`", _plain(key.meaning), f"`{first[1]!r}`", other)
+        other = ", ".join(f"{p}: `{_shown(value)}`" for p, value in rest if value != first[1])
+        cells = (f"`{key.name}`", _plain(key.meaning), f"`{_shown(first[1])}`", other)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    """A value as code, the start of a long one."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 4]} ..."
 
 
 def keys(name: str) -> list[Key]:

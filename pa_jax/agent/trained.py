@@ -84,7 +84,7 @@ class Trained:
 
     def _written(self, episodes: Sequence[schema.Episode]) -> list[str]:
         cfg = self.cfg
-        limits = prompts.PromptConfig(cfg.profile_chars, cfg.context_chars, cfg.user_chars)
+        limits = prompts.PromptConfig(cfg.profile_chars, cfg.context_chars, cfg.user_chars, ())
         asked = [
             template.encode_chat(
                 self.words, prompts.ask(episode, limits), add_generation_prompt=True
