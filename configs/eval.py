@@ -33,8 +33,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.runs = ()  # work directories of training runs, each evaluated beside the untrained model
     c.against = "untrained"  # or the folder's name of a run: the model others are compared with
     # prefeval_mcq | prefeval_mcq_text | prefeval_mcq_rotated (each item under four orders of its
-    # options) | prefeval_generation | aloe | aloe_rlpa | aloe_unseen | single_turn | unseen |
-    # long_horizon | noise (synthetic users, then PrefEval's noise)
+    # options) | prefeval_generation | aloe | aloe_rlpa | aloe_unseen | conversations | single_turn
+    # | unseen | long_horizon | noise (synthetic users, then PrefEval's noise)
     c.benchmarks = ("single_turn",) if small else ("prefeval_mcq",)
     # no_history | zero_shot | full_history | reminder | cot | self_critic | retrieval | rag |
     # rag_embedding | memory_bank | oracle | inferred | personal_agent | personal_agent_asking
@@ -82,6 +82,10 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "turns": 3 if small else 10,
         "temperature": 0.0,  # of the simulated user
         "chunk": 4 if small else 16,
+    }
+    c.conversations = {
+        "path": "",  # a JSONL file of conversations, docs/reference/data.md
+        "chunk": 2 if small else 16,
     }
     c.data = common.data(preset)  # of single_turn
     c.single_turn = {

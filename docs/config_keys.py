@@ -17,7 +17,7 @@ from pa_jax.bench import work
 from pa_jax.data import source
 from pa_jax.dialogue import prompts
 from pa_jax.evaluate import speaker, systems
-from pa_jax.evaluate.benchmarks import aloe, prefeval_data, recall, single_turn
+from pa_jax.evaluate.benchmarks import aloe, conversations, prefeval_data, recall, single_turn
 from pa_jax.infer import live
 from pa_jax.jobs import configs, setup
 from pa_jax.judge import remote
@@ -32,6 +32,7 @@ KINDS = {  # a section's last name -> what documents its keys
     "aloe": aloe.AloeConfig,
     "ask": proactive.AskConfig,
     "bench": work.BenchConfig,
+    "conversations": conversations.ConversationsConfig,
     "data": source.DataConfig,
     "infer": inferencer.InferConfig,
     "limits": limits.Limits,
