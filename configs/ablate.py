@@ -12,7 +12,7 @@ from configs import grpo
 
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
-    c = grpo.get_config(preset)
+    c = grpo.get_config(preset or "smollm2")  # many trainings
     c.job = "ablate"
     # compl, nohall, inform and consist joined by +; all: the four; all-per_criterion: the four
     # under that aggregate; empty: the 15 subsets and that

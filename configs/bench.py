@@ -10,9 +10,11 @@ import ml_collections
 
 from configs import common
 
+KNOWN = ("qwen2.5-0.5b", "smollm2", "tiny", "qwen3-36m", "qwen3-0.6b")
+
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
-    preset = common.check(preset, ("smollm2", "tiny", "qwen3-36m", "qwen3-0.6b"))
+    preset = common.check(preset, KNOWN, default="smollm2")
     small, step = preset == "tiny", preset == "qwen3-36m"
     exact = preset != "qwen3-0.6b"
     c = ml_collections.ConfigDict()

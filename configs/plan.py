@@ -15,6 +15,7 @@ from configs import grpo
 
 SLICES = {
     "tiny": "v5e-1",
+    "qwen2.5-0.5b": "v5e-1",
     "smollm2": "v5e-1",
     "qwen3-0.6b": "v5e-1",
     "qwen3-4b-lora": "v5e-1",
@@ -23,8 +24,8 @@ SLICES = {
 
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
-    c = grpo.get_config(preset)
     preset = preset or "smollm2"
+    c = grpo.get_config(preset)
     c.name = preset  # in the table
     c.job = "plan"
     c.slice = SLICES[preset]  # v5e-N, v6e-N or v5p-N

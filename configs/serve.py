@@ -12,7 +12,7 @@ from configs import common
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
     preset = common.check(preset, common.PRESETS)
-    laptop = preset in ("tiny", "smollm2")
+    laptop = preset in common.LAPTOP
     c = ml_collections.ConfigDict()
     c.job = "serve"
     c.name = "pa_jax"  # of the model, for callers

@@ -11,7 +11,7 @@ from configs import common
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
     preset = common.check(preset, common.PRESETS)
-    small, laptop = preset == "tiny", preset in ("tiny", "smollm2")
+    small, laptop = preset == "tiny", preset in common.LAPTOP
     c = ml_collections.ConfigDict()
     c.job = "sft"
     c.seed = 0  # of data order and fresh adapters
@@ -21,8 +21,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.data = common.data(preset)
     c.prompt = common.prompt(preset)
     c.rows = 8 if laptop else 64  # episodes an update
-    c.prompt_tokens = 768 if small else 256 if laptop else 1024  # longer ones are skipped
-    c.optim = common.optim(2e-5 if laptop else 1e-4 if preset == "qwen3-4b-lora" else 5e-6)
+    c.prompt_tokens = 1024 if small else 768 if laptop else 1024  # longer ones are skipped
+    rates = {"qwen2.5-0.5b": 1e-4, "smollm2": 2e-5, "tiny": 2e-5, "qwen3-4b-lora": 1e-4}
+    c.optim = common.optim(rates.get(preset, 5e-6))
     c.train = {
         "steps": 6 if small else 60 if laptop else 500,
         "save_every": 2 if small else 20 if laptop else 100,

@@ -17,8 +17,8 @@ from pa_jax.bench import work
 from pa_jax.data import source
 from pa_jax.dialogue import prompts
 from pa_jax.evaluate import chat_model, systems
-from pa_jax.evaluate.benchmarks import aloe, prefeval_data, recall, single_turn
-from pa_jax.infer import live
+from pa_jax.evaluate.benchmarks import aloe, conversations, prefeval_data, recall, single_turn
+from pa_jax.infer.serving import scheduler
 from pa_jax.jobs import configs, setup
 from pa_jax.judge import remote
 from pa_jax.plan import work as plan_work
@@ -26,18 +26,19 @@ from pa_jax.rl import advantage, learner, loss
 from pa_jax.serve import limits
 from pa_jax.train import loop, optimizer
 
-PRESETS = ("smollm2", "tiny", "qwen3-0.6b", "qwen3-4b-lora", "qwen3-4b")
+PRESETS = ("qwen2.5-0.5b", "smollm2", "tiny", "qwen3-0.6b", "qwen3-4b-lora", "qwen3-4b")
 
 KINDS = {  # a section's last name -> what documents its keys
     "agent": answering.AgentConfig,
     "aloe": aloe.AloeConfig,
     "ask": proactive.AskConfig,
     "bench": work.BenchConfig,
+    "conversations": conversations.ConversationsConfig,
     "data": source.DataConfig,
     "full": work.Sizes,
     "infer": inferencer.InferConfig,
     "limits": limits.Limits,
-    "live": live.Live,
+    "live": scheduler.Scheduler,
     "long_horizon": recall.RecallConfig,
     "loss": loss.LossConfig,
     "noise": recall.RecallConfig,
@@ -56,6 +57,7 @@ KINDS = {  # a section's last name -> what documents its keys
     "train": loop.LoopConfig,
     "unseen": recall.RecallConfig,
 }
+SHOWN = 160  # characters of a value
 FIELD = re.compile(r"(?P<names>[a-z_]\w*(?:, [a-z_]\w*)*) {2,}(?P<text>\S.*)")
 
 
@@ -76,10 +78,16 @@ def table(name: str) -> str:
     lines.append("| --- | --- | --- | --- |")
     for key in keys(name):
         first, *rest = key.values.items()
-        other = ", ".join(f"{preset}: `{value!r}`" for preset, value in rest if value != first[1])
-        cells = (f"`{key.name}`", _plain(key.meaning), f"`{first[1]!r}`", other)
+        other = ", ".join(f"{p}: `{_shown(value)}`" for p, value in rest if value != first[1])
+        cells = (f"`{key.name}`", _plain(key.meaning), f"`{_shown(first[1])}`", other)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    """A value as code, the start of a long one."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 4]} ..."
 
 
 def keys(name: str) -> list[Key]:

@@ -11,6 +11,7 @@ give way is profile/update's matter.
 import dataclasses
 import datetime
 import math
+import re
 from collections.abc import Sequence
 
 import jax
@@ -27,12 +28,18 @@ from pa_jax.profile import facts, forget, render, update, wording
 # Why a statement was dropped.
 NO_SNIPPET = "no snippet"
 CUT = "cut off"
+QUOTED = "the turn in quotation marks"
 NOT_ABOUT_USER = "not about the user"
 NOT_OWN = "asked for, or another's preference"
 FORGOTTEN = "asked to be forgotten"
 UNGROUNDED = "not in the user's words"
 REPEATED = "said twice"
-REASONS = (NO_SNIPPET, CUT, NOT_ABOUT_USER, NOT_OWN, FORGOTTEN, UNGROUNDED, REPEATED)
+REASONS = (NO_SNIPPET, CUT, QUOTED, NOT_ABOUT_USER, NOT_OWN, FORGOTTEN, UNGROUNDED, REPEATED)
+
+SHORT_ANSWER = 12  # words; what is longer says itself what it is about
+_OFFERS = re.compile(
+    r"\?|^\s*(?:\d+[.)]|[-*•])\s|\bor\b", re.MULTILINE
+)  # a question, a list, a choice
 
 MAX_WORDS = 4000  # characters of a turn that rules over words look at
 
@@ -45,6 +52,7 @@ class InferConfig:
     prompt_tokens   of the longest prompt
     max_new_tokens  of a snippet; a line that is cut off there is dropped
     profile_chars, context_chars, user_chars    limits of the prompt's parts, as in training
+    examples        worked examples in front of the prompt (dialogue/prompts.py), as in training
     grounding       nats a token that the user's words must give a statement; ours, measured
     stated          share of a statement's content words from which the user stated it; ours
     place_...       placing.PlaceConfig
@@ -56,6 +64,7 @@ class InferConfig:
     profile_chars: int
     context_chars: int
     user_chars: int
+    examples: tuple[tuple[str, str, str], ...]
     grounding: float
     stated: float
     place_lexical: float
@@ -184,7 +193,9 @@ class Inferencer:
         User text of any length fits cfg.prompt_tokens: its parts are halved until they do.
         """
         cfg = self.cfg
-        limits = prompts.PromptConfig(cfg.profile_chars, cfg.context_chars, cfg.user_chars)
+        limits = prompts.PromptConfig(
+            cfg.profile_chars, cfg.context_chars, cfg.user_chars, cfg.examples
+        )
         while True:
             messages = prompts.infer(self._episode(turn, limits, now=now), limits)
             ids = template.encode_chat(self.words, messages, add_generation_prompt=True)
@@ -195,10 +206,11 @@ class Inferencer:
                     f"infer.prompt_tokens={cfg.prompt_tokens}: a prompt without the user's text "
                     f"takes {len(ids)} tokens; allow more."
                 )
-            limits = prompts.PromptConfig(
-                max(limits.profile_chars // 2, len(render.EMPTY)),
-                limits.context_chars // 2 if limits.context_chars > 16 else 8,
-                limits.user_chars // 2,
+            limits = dataclasses.replace(
+                limits,
+                profile_chars=max(limits.profile_chars // 2, len(render.EMPTY)),
+                context_chars=limits.context_chars // 2 if limits.context_chars > 16 else 8,
+                user_chars=limits.user_chars // 2,
             )
 
     def read(
@@ -215,7 +227,7 @@ class Inferencer:
         """
         ended = finished or [True] * len(texts)
         drafts = [Draft(*each) for each in zip(turns, texts, ended, strict=True)]
-        episodes = [_heard(turn) for turn in turns]
+        episodes = [_grounds(turn) for turn in turns]
         statements = [draft.statements for draft in drafts]
         if trusted:
             gains = [[math.inf] * len(row) for row in statements]
@@ -266,7 +278,7 @@ class Draft:
             self._drop(last, CUT)
             if not text.strip():
                 return
-        parsed = snippet.parse(text)
+        parsed = snippet.parse(text, turn=self.heard)
         if isinstance(parsed, snippet.ParseFailure):
             self._drop(text, NO_SNIPPET)
             return
@@ -279,6 +291,8 @@ class Draft:
                 self.statements.append(statement)
 
     def _objection(self, statement: str) -> str:
+        if snippet.quotes(statement, self.heard):
+            return QUOTED
         if not wordings.about_user(statement):
             return NOT_ABOUT_USER
         if wordings.not_own(statement, self.heard):
@@ -323,6 +337,19 @@ class Draft:
         return Inferred(self.text, tuple(ops), tuple(self.dropped))
 
 
+def _grounds(turn: Observed) -> schema.Episode:
+    """What may carry the turn's statements: the user's words alone.
+
+    The message they answer counts only where a short answer picks from it: from a question or a
+    list of choices ("the second one"). Anything else that it says are the assistant's words.
+    """
+    heard = _heard(turn)
+    answer = len(heard.user.split()) <= SHORT_ANSWER and "?" not in heard.user
+    if answer and _OFFERS.search(turn.context):
+        return heard
+    return dataclasses.replace(heard, context="")
+
+
 def _heard(turn: Observed, profile: tuple[str, ...] = ()) -> schema.Episode:
     """The turn as an episode: one line each, without control characters."""
     return schema.Episode(
@@ -337,7 +364,9 @@ def _heard(turn: Observed, profile: tuple[str, ...] = ()) -> schema.Episode:
 
 def root(words: tokenizer.Tokenizer, cfg: InferConfig) -> list[int]:
     """What every prompt of an Inferencer begins with: the instructions, computed once."""
-    limits = prompts.PromptConfig(cfg.profile_chars, cfg.context_chars, cfg.user_chars)
+    limits = prompts.PromptConfig(
+        cfg.profile_chars, cfg.context_chars, cfg.user_chars, cfg.examples
+    )
     return beginning(
         [
             template.encode_chat(words, prompts.infer(one, limits), add_generation_prompt=True)

@@ -21,15 +21,28 @@ next decision sees other needs and another coverage.
 import copy
 import dataclasses
 import datetime
+import re
 from collections.abc import Iterable, Sequence
 
 import jax
+import numpy as np
 
 from pa_jax import models
 from pa_jax.agent import needs as needing
 from pa_jax.infer import forest
 from pa_jax.profile import decay, facts, taxonomy
 
+TOLD = 0.7  # share of the best slot's words from which a sentence is about another slot, too
+_SENTENCE = re.compile(r"[^.!?;\n]+[.!?;\n]*")
+_OWN = re.compile(r"\b(?:I|I['’](?:m|ve|d|ll)|my|me|mine|we|our|us)\b", re.IGNORECASE)
+_WISH = re.compile(  # what is asked for, whose details are worth a question
+    r"\b(?:I|we)(?:['’](?:m|re|ll)| am| are| will)? (?:want|need|wish|wonder|looking|searching"
+    r"|trying|thinking|planning|hoping|going to|about to)\b"
+    r"|\b(?:I|we)(?:['’]d| would) (?:like|love|want|need)\b|\b(?:can|could|would|will) you\b"
+    r"|^\W*(?:please\W+)?(?:give|tell|show|help|write|make|find|explain|suggest|recommend|list"
+    r"|draft|plan|book|compare|choose|pick)\b",
+    re.IGNORECASE,
+)
 ANY = "*"  # in Request.declined: the user wants no questions at all
 
 Weights = tuple[tuple[str, float], ...]  # slots and the probability that each matters
@@ -135,9 +148,25 @@ class Proactive:
     def decide(self, requests: Sequence[Request], *, now: datetime.datetime) -> list[Decision]:
         """A decision for each request, in order."""
         return [
-            decision(request, weights, cfg=self.cfg, now=now)
+            decision(request, weights, cfg=self.cfg, now=now, told=self._told(request.words))
             for request, weights in zip(requests, self.needs_of(requests), strict=True)
         ]
+
+    def _told(self, words: str) -> frozenset[str]:
+        """Slots that the turn itself fills: those on which what it says of the user falls most."""
+        slots: set[str] = set()
+        for sentence in states(words[-self.cfg.words_chars :]):
+            score = self.needs.lexicon.score(sentence)
+            if score.max() > 0:
+                best = np.flatnonzero(score >= TOLD * score.max())
+                slots |= {self.needs.lexicon.slots[i] for i in best}
+        return frozenset(slots)
+
+
+def states(words: str) -> list[str]:
+    """The sentences in which users say how they are, live or feel; no wishes, no questions."""
+    own = [sentence for sentence in _SENTENCE.findall(words) if _OWN.search(sentence)]
+    return [one for one in own if not one.rstrip().endswith("?") and not _WISH.search(one)]
 
 
 def decision(
@@ -146,8 +175,9 @@ def decision(
     *,
     cfg: AskConfig,
     now: datetime.datetime,
+    told: frozenset[str] = frozenset(),
 ) -> Decision:
-    """The rule itself: what to do about a request with these needs."""
+    """The rule itself: what to do about a request with these needs; `told` needs no question."""
     filled = {slot: fills(request.profile, slot, sure=cfg.sure, now=now) for slot, _ in needs}
     top = max((weight for _, weight in needs), default=0.0)
     slots = taxonomy.Taxonomy.load().subcategories
@@ -159,7 +189,7 @@ def decision(
     )
     left = cfg.remains ** max(helped, 0.0) if needs else 0.0
     worth = {s: left * weight * (1 - filled[s]) * cfg.gain - cfg.cost for s, weight in needs}
-    barred = request.asked | request.declined
+    barred = request.asked | request.declined | told
     free = [slot for slot in worth if slot not in barred]
     best = max(free, key=worth.__getitem__, default=None)
     value = -cfg.cost if best is None else worth[best]
@@ -192,7 +222,7 @@ def _against(
     if request.questions and request.since <= cfg.cooldown:
         return f"the last question is {request.since} turns old, over {cfg.cooldown} are wanted"
     if best is None:
-        return "all that is missing was asked about or declined before"
+        return "all that is missing was just said, or asked about or declined before"
     if value <= 0:
         return f"the best question left is worth {value:+.2f}, more than 0 is wanted"
     return ""

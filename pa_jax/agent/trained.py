@@ -34,7 +34,9 @@ class Trained:
         """Of `cfg`, the batch and the limits of the prompt count; prompts are rows of `lengths`."""
         self.bounds = rule.but(cost=0.0)  # what it may ask, without the weighing
         self.words, self.cfg = model.tokenizer, cfg
-        self._limits = prompts.PromptConfig(cfg.profile_chars, cfg.context_chars, cfg.user_chars)
+        self._limits = prompts.PromptConfig(
+            cfg.profile_chars, cfg.context_chars, cfg.user_chars, examples=()
+        )
         two = inferencer.strangers(options=("Tea",), others=("Coffee",))
         self._sampler = sampler.Sampler(
             model,

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from pa_jax.dialogue import asking, schema, snippet
 from pa_jax.profile import render
 
-_INFER_SYSTEM = "You note the preferences that a user's message shows."
-_INFER_TASK = (
-    "Write the preference that this message shows as one short sentence that begins with "
-    '"The user". If it shows several, write one line for each. '
-    f'If it shows none, write "{snippet.NOTHING}"'
+_INFER_SYSTEM = (
+    "You keep notes about one user. From the user's message, write what it tells about the user "
+    "that is worth remembering: facts, likes, dislikes, needs, plans. One short sentence a line, "
+    'each begins with "The user". Keep the direction: an allergy or a dislike must be written as '
+    "one. Ignore what is about other people, and questions or requests. If there is nothing to "
+    f'remember, write "{snippet.NOTHING}"'
 )
+_INFER_KNOWN = "What have you noted about me so far?"
+_INFER_CONTEXT = "answering:"
 _ASK_SYSTEM = "You decide whether to ask a user something before you help."
 _ASK_TASK = (
     "If one of these topics matters for the answer and nothing is known about it, write "
@@ -33,11 +36,16 @@ SHORTEST = 64  # characters of the user's words that any prompt has room for
 
 @dataclasses.dataclass(frozen=True)
 class PromptConfig:
-    """Limits of the parts of a prompt, in characters; what is cut is the oldest or the end."""
+    """Limits of the parts of a prompt, in characters; what is cut is the oldest or the end.
+
+    examples  worked examples in front of every request for a snippet: (the assistant message that
+              is answered or "", the user's message, the snippet) each
+    """
 
     profile_chars: int
     context_chars: int
     user_chars: int
+    examples: tuple[tuple[str, str, str], ...]
 
 
 def _line(text: str, limit: int) -> str:
@@ -47,16 +55,32 @@ def _line(text: str, limit: int) -> str:
 
 
 def infer(episode: schema.Episode, cfg: PromptConfig) -> tuple[schema.Message, ...]:
-    """Messages that ask the policy for the preference snippet of one turn."""
-    parts = [f"What is known:\n{render.render(episode.profile, max_chars=cfg.profile_chars)}"]
-    if episode.context:
-        parts.append(f'The assistant said: "{_line(episode.context, cfg.context_chars)}"')
-    parts.append(f'The user says: "{_line(episode.user, cfg.user_chars)}"')
-    parts.append(_INFER_TASK)
+    """Messages that ask the policy for the preference snippet of one turn.
+
+    What all prompts share stands first, role, rules and worked examples: a root for all rows. Then
+    what is known of this user, as an exchange of its own (behind the words of the turn's message
+    models copy it), the message answered, and the turn itself, in its own words.
+    """
+    known = render.render(episode.profile, max_chars=cfg.profile_chars)
+    said = _turn(
+        _line(episode.context, cfg.context_chars) if episode.context else "",
+        _line(episode.user, cfg.user_chars),
+    )
+    exchanges = [(_turn(context, user), text) for context, user, text in cfg.examples]
     return (
         schema.Message("system", _INFER_SYSTEM),
-        schema.Message("user", "\n\n".join(parts)),
+        *(
+            schema.Message(role, text)
+            for exchange in (*exchanges, (_INFER_KNOWN, known))
+            for role, text in zip(_TALKING, exchange, strict=True)
+        ),
+        schema.Message("user", said),
     )
+
+
+def _turn(context: str, user: str) -> str:
+    """The user's words, behind the message they answer where there is one."""
+    return f"({_INFER_CONTEXT} {context})\n{user}" if context else user
 
 
 def respond(

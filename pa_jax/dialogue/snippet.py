@@ -5,10 +5,20 @@ person. NOTHING is the snippet of a turn that shows no preference.
 """
 
 import dataclasses
+import re
 
 NOTHING = "No new preference."
 MAX_STATEMENTS = 4
 MAX_CHARS = 400
+
+_REPORT = re.compile(  # The user says: ..., The user: ..., The user's message is ...
+    r"\W*(?:the |this )?user(?:['’]s (?:message|words|turn))?"
+    r"(?:\s*:|\s+(?:says?|said|asks?|asked|writes?|wrote|states?|stated|typed|is saying|is|are)\s*"
+    r"(?:that\b|[:,]|(?=[\"“'‘«])))",
+    re.IGNORECASE,
+)
+_QUOTED = re.compile(r"[\"“'‘«].*[\"”'’»][.!]?", re.DOTALL)
+_WORD = re.compile(r"\w+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +40,8 @@ def render(snippet: Snippet) -> str:
     return "\n".join(snippet.statements) if snippet.statements else NOTHING
 
 
-def parse(text: str) -> Snippet | ParseFailure:
-    """The statements of a reply, or why it has none."""
+def parse(text: str, *, turn: str = "") -> Snippet | ParseFailure:
+    """The statements of a reply, or why it has none: what only quotes the `turn` has none."""
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     if not lines:
         return ParseFailure("empty reply")
@@ -44,4 +54,23 @@ def parse(text: str) -> Snippet | ParseFailure:
             return ParseFailure(f"a line without a letter: {line!r}")
         if len(line) > MAX_CHARS:
             return ParseFailure(f"a line of {len(line)} characters, at most {MAX_CHARS}")
+    if all(quotes(line, turn) for line in lines):
+        return ParseFailure("it only quotes the turn")
     return Snippet(tuple(lines))
+
+
+def quotes(line: str, turn: str) -> bool:
+    """Whether a line reports or puts in quotation marks what the user typed, and says no more.
+
+    The user's own sentence without either is a statement: data may state preferences so. The last
+    word is not compared, for it may be cut.
+    """
+    reported = _REPORT.match(line)
+    rest = line[reported.end() :] if reported else line
+    if not (reported or _QUOTED.fullmatch(rest.strip())):
+        return False
+    said, typed = _WORD.findall(rest.lower()), _WORD.findall(turn.lower())
+    kept = said[: max(1, len(said) - 1)]
+    return bool(kept) and any(
+        typed[start : start + len(kept)] == kept for start in range(len(typed) - len(kept) + 1)
+    )

@@ -38,11 +38,13 @@ class PersonalAgent:
 
     def system(self) -> systems.System:
         """The grid's view of it."""
-        return systems.System(self.prompts, figures=self.figures)
+        return systems.System(self.prompts, figures=self.figures, statements=self.statements)
 
     def asking(self) -> systems.System:
         """The same with questions to the user."""
-        return systems.System(self.asked_prompts, figures=self.asked_figures)
+        return systems.System(
+            self.asked_prompts, figures=self.asked_figures, statements=self.statements
+        )
 
     def prompts(
         self,
@@ -56,6 +58,16 @@ class PersonalAgent:
             systems.with_profile(request, [fact.statement for fact in held], cfg)
             for request, (held, _) in zip(requests, profiles, strict=True)
         ]
+
+    def statements(
+        self,
+        requests: Sequence[systems.Request],
+        model: chat_model.ChatModel,
+        cfg: systems.SystemConfig,
+    ) -> list[tuple[str, ...]]:
+        """What is held at each request."""
+        profiles = self.profiles(requests, model, cfg)
+        return [tuple(fact.statement for fact in held) for held, _ in profiles]
 
     def asked_prompts(
         self,

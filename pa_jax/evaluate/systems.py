@@ -79,6 +79,9 @@ class SystemConfig:
 
 Prompts = Callable[[Sequence[Request], chat_model.ChatModel, SystemConfig], list[Chat]]
 Figures = Callable[[Request, chat_model.ChatModel, SystemConfig], dict[str, float]]
+Statements = Callable[
+    [Sequence[Request], chat_model.ChatModel, SystemConfig], list[tuple[str, ...]]
+]
 Reply = Callable[[Sequence[Request], chat_model.ChatModel, SystemConfig], list[chat_model.Reply]]
 
 
@@ -89,11 +92,13 @@ class System:
     reply    answers by itself where that is more than the model's answer to the prompt: an agent
              that asks, say
     figures  what there is to say about the profile that the system holds at a request
+    statements  what it holds about each user, where it holds statements
     """
 
     prompts: Prompts
     reply: Reply | None = None
     figures: Figures | None = None
+    statements: Statements | None = None
 
 
 def answer(
@@ -223,12 +228,22 @@ def oracle(requests, model, cfg):
     return [with_profile(r, r.gold, cfg) for r in requests]
 
 
+def _true(requests, model, cfg):
+    return [request.gold for request in requests]
+
+
 def inferred(requests, model, cfg):
     """A profile that the model infers turn by turn with the inferencer's prompt.
 
     The turn-level decomposition alone: no update rules, grounding or questions, which the agent
     brings.
     """
+    noted = _noted(requests, model, cfg)
+    return [with_profile(r, of_one, cfg) for r, of_one in zip(requests, noted, strict=True)]
+
+
+def _noted(requests, model, cfg):
+    """The statements of `inferred`, in the order in which they were written."""
     turns = [turns_of(request.history) for request in requests]
     known: list[list[str]] = [[] for _ in requests]
     for number in range(max(map(len, turns), default=0)):
@@ -249,7 +264,7 @@ def inferred(requests, model, cfg):
             parsed = snippet.parse(said.text)
             if said.finished and isinstance(parsed, snippet.Snippet):
                 known[i] += [line for line in parsed.statements if line not in known[i]]
-    return [with_profile(r, of_one, cfg) for r, of_one in zip(requests, known, strict=True)]
+    return [tuple(of_one) for of_one in known]
 
 
 SYSTEMS: dict[str, System] = {
@@ -265,9 +280,10 @@ SYSTEMS: dict[str, System] = {
         "rag": rag,
         "rag_embedding": rag_embedding,
         "memory_bank": memory_bank,
-        "oracle": oracle,
-        "inferred": inferred,
     }.items()
+} | {
+    "oracle": System(oracle, statements=_true),
+    "inferred": System(inferred, statements=_noted),
 }
 
 

@@ -22,7 +22,15 @@ from pa_jax.core import mesh as meshes
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.dialogue import prompts
 from pa_jax.evaluate import agent_system, chat_model, grid, jury, page, plots, systems, tables
-from pa_jax.evaluate.benchmarks import aloe, prefeval, prefeval_data, protocol, recall, single_turn
+from pa_jax.evaluate.benchmarks import (
+    aloe,
+    conversations,
+    prefeval,
+    prefeval_data,
+    protocol,
+    recall,
+    single_turn,
+)
 from pa_jax.jobs import policy, setup
 from pa_jax.judge import remote
 from pa_jax.train import loop
@@ -136,6 +144,11 @@ def _aloe_unseen(config, workdir, quarantine):
     return aloe.Aloe(cfg, aloe.read_cases(cfg, "unseen_path", quarantine), name="aloe_unseen")
 
 
+def _conversations(config, workdir, quarantine):
+    cfg = setup.section(conversations.ConversationsConfig, config.conversations)
+    return conversations.Conversations(cfg, conversations.read(cfg.path, quarantine))
+
+
 def _single_turn(config, workdir, quarantine):
     cfg = setup.section(single_turn.SingleTurnConfig, config.single_turn)
     episodes = setup.labelled(setup.open_episodes(config, workdir, cfg.split))
@@ -169,6 +182,7 @@ BENCHMARKS: dict[str, Opener] = {
     "aloe": _aloe,
     "aloe_rlpa": _rlpa,
     "aloe_unseen": _aloe_unseen,
+    "conversations": _conversations,
     "single_turn": _single_turn,
     "unseen": _unseen,
     "long_horizon": _long_horizon,

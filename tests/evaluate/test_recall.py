@@ -133,6 +133,7 @@ INFER = inferencer.InferConfig(
     profile_chars=100,
     context_chars=50,
     user_chars=100,
+    examples=(),
     grounding=-100.0,
     stated=0.1,
     place_lexical=20.0,

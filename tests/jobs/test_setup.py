@@ -54,7 +54,7 @@ def test_spread_covers_all_items_evenly():
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--config=configs/grpo.py:tinny"], "this config has smollm2, tiny"),
+        (["--config=configs/grpo.py:tinny"], "this config has qwen2.5-0.5b, smollm2"),
         (["--config=configs/grpo.py:tiny", "--config.rollout.grup=3"], "grup"),
         (["--config=configs/nope.py"], "configs/nope.py"),
         (["--config=configs/grpo.py:tiny", "--config.model.source=foo:bar"], "allowed: pypi:"),

@@ -17,7 +17,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from pa_jax import models
-from pa_jax.models.io import source
+from pa_jax.models.io import parts, source, wheels
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "parity"
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -260,3 +260,29 @@ def test_an_index_that_points_elsewhere_is_refused(hub):
     serve(hub, config__json=b"{}", model__safetensors__index__json=json.dumps(index).encode())
     with pytest.raises(ValueError, match=r"names '\.\./\.\./x\.safetensors'"):
         source.resolve(f"hf:{REPO}")
+
+
+def parted(content: bytes) -> parts.Parted:
+    """A file that the served repository has; no wheels of it exist."""
+    sha = hashlib.sha256(content).hexdigest()
+    pins = (wheels.Pin("no-such-wheel-of-ours", "1.0", "0" * 64, "x"),)
+    return parts.Parted("toy.bin", len(content), sha, REPO, pins, (len(content),))
+
+
+@pytest.mark.parametrize("arrived", [0, MEGABYTE + 7])
+def test_a_parted_file_comes_from_the_hub_by_the_byte(arrived: int, hub, tmp_path):
+    content = np.random.default_rng(1).bytes(3 * MEGABYTE)
+    serve(hub, toy__bin=content)
+    folder = tmp_path / "cache" / "models" / "toy"
+    folder.mkdir(parents=True)
+    (folder / "toy.bin.part").write_bytes(content[:arrived])
+    assert source.from_parts("toy", parted(content)).read_bytes() == content
+    assert hub.fetched("toy.bin")[-1] == (arrived, len(content) - arrived)
+
+
+def test_another_file_at_the_hub_is_not_taken(hub, monkeypatch):
+    serve(hub, toy__bin=b"other")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(ValueError, match="its toy.bin is another one.*no-such-wheel-of-ours"):
+        source.from_parts("toy", parted(b"wanted"))
+    assert hub.fetched("toy.bin") == []

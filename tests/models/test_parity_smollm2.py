@@ -19,9 +19,13 @@ NEW_TOKENS = 64
 GROUPS = 4  # rows of the 20 prompts run at a time, shortest first
 
 
+def recorded() -> list[dict]:
+    return sorted(json.loads(GOLDEN.read_text(encoding="utf-8")), key=lambda x: len(x["prompt"]))
+
+
 @pytest.fixture(scope="module")
 def items() -> list[dict]:
-    return sorted(json.loads(GOLDEN.read_text(encoding="utf-8")), key=lambda x: len(x["prompt"]))
+    return recorded()
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -26,15 +26,23 @@ def problem(path: pathlib.Path, wanted: str, stamp_path: pathlib.Path) -> str:
     """
     if not path.is_file():
         return "not in the cache"
-    stat = path.stat()
-    stamp = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": wanted}
-    if stamp_path.is_file() and stamp_path.read_text() == json.dumps(stamp):
+    if stamp_path.is_file() and stamp_path.read_text() == _stamp(path, wanted):
         return ""
     got = digest(path, wanted)
     if got != wanted:
         return f"damaged: {'sha256' if len(wanted) == 64 else 'git sha1'} is {got}, not {wanted}"
-    files.atomic_write(stamp_path, json.dumps(stamp))
+    stamp(path, wanted, stamp_path)
     return ""
+
+
+def stamp(path: pathlib.Path, known: str, stamp_path: pathlib.Path) -> None:
+    """Remember that the file, as it is now, has this hash."""
+    files.atomic_write(stamp_path, _stamp(path, known))
+
+
+def _stamp(path: pathlib.Path, known: str) -> str:
+    stat = path.stat()
+    return json.dumps({"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": known})
 
 
 def digest(path: pathlib.Path, like: str) -> str:

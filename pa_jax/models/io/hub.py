@@ -91,7 +91,7 @@ def _weights(repo: str, folder: pathlib.Path, name: str, stamps: pathlib.Path) -
     if not (blob.exists() and _sound(blob, stamps)):
         part = blob.with_name(f"{meta.etag}.pa_jax.incomplete")
         for last in (False, True):
-            _resume(url, part, meta.size, name)
+            resume(url, part, meta.size, name)
             problem = checked.problem(part, meta.etag, _stamp(meta.etag, stamps))
             if not problem:
                 break
@@ -118,7 +118,7 @@ def _sound(blob: pathlib.Path, stamps: pathlib.Path) -> bool:
     return not problem
 
 
-def _resume(url: str, part: pathlib.Path, size: int | None, name: str) -> None:
+def resume(url: str, part: pathlib.Path, size: int | None, name: str) -> None:
     """Fetch what `part` lacks of the file."""
     part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("ab") as file:

