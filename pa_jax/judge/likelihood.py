@@ -11,7 +11,9 @@ dislikes), P the profile, and log-ratios in nats:
   consistency       [log p(s|P,g+) - log p(s)] / |s|
 
 each over the gold snippet's own value (1 - exp(-x) where there is no gold) and clipped to [0, 1].
-Completeness and consistency are then scaled by the agreement of stance 1 / (1 + exp(-(x + FAVOUR)
+Consistency is then multiplied by no_hallucination: a statement that this turn does not carry earns
+nothing, whatever it agrees with. Else copies of the profile are what pays most. Completeness and
+consistency are scaled by the agreement of stance 1 / (1 + exp(-(x + FAVOUR)
 / TEMPER)), where s' is the opposite of s and
 
   x = [log p(s|P,g+) - log p(s|P,g')] - [log p(s'|P,g+) - log p(s'|P,g')].
@@ -156,6 +158,7 @@ def scaled(
         share = ratios[:n] / np.maximum(ratios[-1], least)
     share = np.clip(share, 0, 1)  # nan stays nan: a failure
     agrees = 0.5 * (1 + np.tanh((odds + FAVOUR) / (2 * TEMPER)))
+    share[:, 3] *= share[:, 1]  # what the turn does not carry earns nothing by agreeing
     share[:, [0, 3]] *= agrees[:, None]
     for k, text in enumerate(group.texts):
         share[k] *= 1 - (1 - SPOKEN) * contexts.first_person(text)

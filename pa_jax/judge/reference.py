@@ -56,8 +56,9 @@ def agreement(episode: schema.Episode, text: str) -> tuple[float, float, float, 
     completeness      recall of gold's content words
     no_hallucination  share of the worst line's content words that gold or the user said
     informativeness   token-F1 with gold: as much as gold says, without padding
-    consistency       share of content words known from gold, user or profile; 0 where one of gold
-                      and snippet denies an odd number of times and the other does not
+    consistency       share of content words known from gold, user or profile, times the second: a
+                      line that the turn does not carry earns nothing by agreeing; 0 where one of
+                      gold and snippet denies an odd number of times and the other does not
     """
     if episode.gold is None:
         return (float("nan"),) * 4
@@ -73,7 +74,7 @@ def agreement(episode: schema.Episode, text: str) -> tuple[float, float, float, 
     complete = len(own & gold) / max(len(gold), 1)
     grounded = min(len(line & known) / max(len(line), 1) for line in lines)
     profile = content(" ".join(episode.profile))
-    agrees = len(own & (known | profile)) / max(len(own), 1)
+    agrees = grounded * len(own & (known | profile)) / max(len(own), 1)
     if _denials(text) % 2 != _denials(episode.gold) % 2:
         agrees = 0.0
     scores = (complete, grounded, token_f1(text, episode.gold), agrees)

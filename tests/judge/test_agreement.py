@@ -55,6 +55,14 @@ def test_reference_without_gold_fails_and_is_counted():
     assert scores.failed.all() and (scores.values == 0).all()
 
 
+def test_reference_gives_statements_of_the_profile_no_consistency(episodes):
+    chosen = [e for e in episodes if e.profile and e.gold != snippet.NOTHING]
+    groups = [rubric.Group(e, ((), ()), (e.gold, e.profile[0])) for e in chosen]
+    consistency = judge.Judge("reference").score(groups).values[..., 3]
+    assert len(chosen) > 20 and (consistency[:, 0] == 1).all()
+    assert consistency[:, 1].mean() < 0.2
+
+
 def test_reference_knows_right_from_spoilt(episodes):
     report = agreement.measure(
         judge.Judge("reference"), episodes[:40], episodes, seed=1, words=None

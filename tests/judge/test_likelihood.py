@@ -106,7 +106,7 @@ def test_scores_equal_the_formulas_computed_path_by_path(tiny):
         expected = [min(max(r / max(o, m), 0.0), 1.0) for r, o, m in parts]
         agrees = 1 / (1 + math.exp(-(odds + 0.3) / 0.5))
         expected[0] *= agrees
-        expected[3] *= agrees
+        expected[3] *= agrees * expected[1]
         np.testing.assert_allclose(scores.values[0, k], expected, atol=2e-3)
 
 
