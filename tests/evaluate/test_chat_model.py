@@ -226,6 +226,8 @@ def test_vectors_are_means_of_hidden_states_and_kept(tiny, tools):
     for text, vector in zip(texts, got, strict=False):
         _, mean = after(tiny, tiny.tokenizer.encode(text or "\n"))
         np.testing.assert_allclose(vector, mean, atol=1e-5)
+    long, beginning = model.vectors(["word " * 700, "word " * 600])
+    np.testing.assert_allclose(long, beginning, atol=1e-5)  # of which both have the same 512 tokens
     computed = model.prefilled
     model.vectors(texts)
     assert model.prefilled == computed

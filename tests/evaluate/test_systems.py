@@ -3,13 +3,11 @@
 import collections
 import math
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from pa_jax.dialogue import schema
 from pa_jax.evaluate import memory, systems
-from pa_jax.models import tree
 
 HISTORY = tuple(
     schema.Message(("user", "assistant")[i % 2], text)
@@ -87,18 +85,6 @@ def test_retrieval_brings_back_what_was_said_long_ago(tools):
     for name in ("retrieval", "rag", "memory_bank"):
         assert "I never eat meat." in built(name, tools)[-1].content
         assert "capital of France" not in built(name, tools)[-1].content
-
-
-def test_a_texts_vector_is_the_mean_of_its_own_hidden_states(tools):
-    texts = ["I never eat meat.", "Paris.", "I never eat meat.", "", "word " * 700]
-    found = tools.model.vectors(texts)
-    module, words = tools.model.model.module, tools.model.words
-    for text, got in zip(texts[:2], found, strict=False):
-        ids = words.encode(text)
-        spec, lens = tree.TreeSpec(len(ids)), tree.lengths([len(ids)])
-        (hidden,) = module.on_tree(jnp.array([ids], jnp.int32), spec, lens)
-        np.testing.assert_allclose(got, np.mean(hidden, axis=0), atol=1e-5)
-    assert (found[0] == found[2]).all() and np.isfinite(found).all()
 
 
 def test_the_nearest_vectors_come_first_whatever_all_share():
