@@ -184,7 +184,7 @@ class Scorer:
 
     def _on_rows(self, trees: Trees, call: Call, before: decoder.Context | None) -> list[list[Any]]:
         """All rows are dispatched before the first result is waited for."""
-        packed = forest.pack(trees, self.lengths, key=self.key)
+        packed = forest.pack(trees, self.lengths, shards=self.shards, key=self.key)
         by_length: dict[int, list[int]] = {}
         for number, row in enumerate(packed.rows):
             by_length.setdefault(len(row.ids), []).append(number)

@@ -48,7 +48,7 @@ def batch_of(
                 "with labels (synthetic, prefeval) or train with grpo.py."
             )
         trees.append([forest.follows(prompt, [*words.encode(episode.gold), words.eos_ids[0]])])
-    packed = forest.pack(trees, lengths, even=True)
+    packed = forest.pack(trees, lengths, even=True, shards=shards)
     count = -(-len(packed.rows) // shards)
     shape = -(-count // calls) * calls, shards
     rows = forest.stacked(packed.rows, shape[0] * shards)

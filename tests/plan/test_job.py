@@ -51,7 +51,7 @@ def run_main(root, workdir, *flags, **environment):
         (
             "tiny",
             {"tokens.prompt": 1300},
-            r"prompts of a row \(see lengths\) of 1300 tokens, at most",
+            r"a row \(see lengths\) of 1300 tokens",
         ),
         (
             "qwen3-4b",
