@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pa_jax.profile import (
+    cleaning,
     connect,
     database,
     entries,
@@ -49,10 +50,12 @@ class ProfileStore:
         self._database = database.Database(url)
         self._insert = self._database.insert
         self._locks = locks.UserLocks(self._database)
+        self._cleaner = cleaning.Cleaner(self._database, self._locks)
         self.journal = journal.Journal(self._database)
 
     def close(self) -> None:
         """Closes all connections; the next call opens new ones."""
+        self._cleaner.close()
         self._locks.close()
         self._database.close()
 
@@ -178,15 +181,25 @@ class ProfileStore:
                     connection.execute(table.insert(), table_rows)
         return user
 
-    def erase(self, user: str) -> erasure.Receipt:
-        """Deletes all that is known about a user, and makes sure that it is gone.
+    def erase(self, user: str, *, wait: bool = True) -> erasure.Receipt:
+        """Deletes all that is known about a user.
 
-        A turn of the user that is being answered is waited for. A second call is safe, and finishes
-        what a crash interrupted.
+        A turn of the user that is being answered is waited for. With `wait` the database's files
+        hold nothing of it either when this returns; without, they are cleaned in the background,
+        by the next process where this one ends before. A second call does no harm.
         """
         database.require_user(user)
-        with self.turn_of(user, wait_seconds=connect.WAIT_SECONDS), self._database.failures():
-            return erasure.erase(self._database.engine, user)
+        with self.turn_of(user, wait_seconds=connect.WAIT_SECONDS):
+            with self._database.write() as connection:
+                receipt = erasure.erase(connection, user)
+        self._cleaner.ask()
+        if wait and not self._cleaner.wait(connect.WAIT_SECONDS):
+            raise connect.StoreError(
+                "erased, but another process keeps reading the old state, so the write-ahead log "
+                "still has it; close that process, and erase again, or leave it: it is cleaned up "
+                "as soon as it can be."
+            )
+        return receipt
 
     def turn_of(self, user: str, *, wait_seconds: float) -> contextlib.AbstractContextManager[None]:
         """Holds a user's turn: of all threads and processes one at a time, the others wait."""

@@ -62,7 +62,8 @@ def build(
     access = _access(known)
     app.include_router(completions.Completions(agent, places, meters, access, name=name).router)
     app.include_router(profiles.Profiles(agent, places, access).router)
-    _add_plain_routes(app, agent, meters, access, _model(name, source))
+    _add_plain_routes(app, agent, access, _model(name, source))
+    _add_load_routes(app, agent, meters, known)
     errors.install(app)
     app.add_exception_handler(streams.Gone, _nobody)
     app.add_middleware(_Counting, meters=meters)
@@ -78,12 +79,7 @@ def _access(known: keys.Keys | None) -> Any:
             return keys.EVERYONE
         found = None if sent is None else known.access(sent.credentials)
         if found is None:
-            raise errors.ApiError(
-                401,
-                "no API key that is known here came along; send Authorization: Bearer KEY.",
-                code="invalid_api_key",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
+            raise keys.unknown()
         return found
 
     return access
@@ -96,12 +92,10 @@ def _model(name: str, source: str) -> wire.Model:
 def _add_plain_routes(
     app: fastapi.FastAPI,
     agent: session.Agent,
-    meters: gauges.Gauges,
     access: Any,
     model: wire.Model,
 ) -> None:
     needs_key = [fastapi.Depends(access)]
-    engine = agent.parts.serves
 
     @app.get("/v1/models", dependencies=needs_key, tags=["chat"])
     def models() -> wire.Models:
@@ -115,26 +109,6 @@ def _add_plain_routes(
             message = f"model {ascii(name[:60])} is not here; use {model.id!r}."
             raise errors.ApiError(404, message, code="model_not_found")
         return model
-
-    @app.get("/health", tags=["server"])
-    def health() -> dict[str, Any]:
-        """Whether it answers; 503 where the engine has failed."""
-        if engine.failure is not None:
-            raise errors.ApiError(
-                503, "the engine has failed; the log says why. Start anew.", code="engine_failed"
-            )
-        load = engine.load()
-        return {"status": "ok", "running": load.running, "waiting": load.waiting}
-
-    @app.get(
-        "/metrics",
-        dependencies=needs_key,
-        tags=["server"],
-        response_class=responses.PlainTextResponse,
-    )
-    def metrics() -> responses.Response:
-        """Prometheus's text format."""
-        return responses.Response(meters.text(), media_type=gauges.CONTENT_TYPE)
 
     @app.get("/", include_in_schema=False)
     def page() -> responses.Response:
@@ -155,6 +129,49 @@ def _add_plain_routes(
 
     files = staticfiles.StaticFiles(directory=PAGE, check_dir=False)
     app.mount("/page", files, name="page")
+
+
+def _add_load_routes(
+    app: fastapi.FastAPI, agent: session.Agent, meters: gauges.Gauges, known: keys.Keys | None
+) -> None:
+    """What tells of everybody's requests, for operators alone where there are keys."""
+    engine = agent.parts.serves
+
+    def may_see(
+        sent: Annotated[security.HTTPAuthorizationCredentials | None, fastapi.Depends(_BEARER)],
+    ) -> bool:
+        found = known.access(sent.credentials) if known is not None and sent is not None else None
+        return known is None or (found is not None and found.operator)
+
+    Sees = Annotated[bool, fastapi.Depends(may_see)]
+
+    @app.get("/health", tags=["server"])
+    def health(sees: Sees) -> dict[str, Any]:
+        """Whether it answers, and to operators how busy it is; 503 where the engine has failed."""
+        if engine.failure is not None:
+            raise errors.ApiError(
+                503, "the engine has failed; the log says why. Start anew.", code="engine_failed"
+            )
+        load = engine.load()
+        busy = {"running": load.running, "waiting": load.waiting} if sees else {}
+        return {"status": "ok"} | busy
+
+    @app.get(
+        "/metrics",
+        dependencies=[fastapi.Depends(_access(known))],
+        tags=["server"],
+        response_class=responses.PlainTextResponse,
+    )
+    def metrics(sees: Sees) -> responses.Response:
+        """Prometheus's text format, for operators."""
+        if not sees:
+            raise errors.ApiError(
+                403,
+                "this key is no operator's; metrics tell of everybody's requests. Give its entry "
+                "in the keys file operator = true.",
+                code="operator_only",
+            )
+        return responses.Response(meters.text(), media_type=gauges.CONTENT_TYPE)
 
 
 async def _nobody(*_: Any) -> responses.Response:

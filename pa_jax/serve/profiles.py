@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import functools
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
@@ -176,8 +177,11 @@ class Profiles:
         return {"user": user, "facts": count}
 
     async def erase(self, user: User) -> dict[str, Any]:
-        """Deletes all that is known of the user and was said, and makes sure."""
-        receipt = await self._alone(user, self.agent.session(user).erase)
+        """Deletes all that is known of the user and was said; files are cleaned afterwards.
+
+        Nobody waits for that: how long it takes depends on how much others have stored.
+        """
+        receipt = await self._alone(user, functools.partial(self.store.erase, user, wait=False))
         return dataclasses.asdict(receipt)
 
     async def forget(
