@@ -93,7 +93,7 @@ class Cleaner:
             thread = self._thread
             self._changed.notify_all()
         if thread is not None:
-            thread.join()
+            thread.join(_CLOSE_SECONDS)
 
     def _work(self) -> None:
         while True:
@@ -128,7 +128,8 @@ class Cleaner:
                 isolation_level="AUTOCOMMIT"
             ) as connection:
                 for table in tables.metadata.sorted_tables:
-                    connection.execute(sa.text(f"VACUUM {table.name}"))
+                    if not self._closing:
+                        connection.execute(sa.text(f"VACUUM {table.name}"))
             return True
         with self._data.read() as connection:
             main = connection.exec_driver_sql("PRAGMA database_list").all()[0].file

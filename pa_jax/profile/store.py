@@ -15,6 +15,7 @@ from pa_jax.profile import (
     entries,
     erasure,
     facts,
+    imports,
     journal,
     locks,
     portable,
@@ -27,6 +28,14 @@ from pa_jax.profile import (
 Facts = tuple[facts.Fact, ...]  # named here: inside ProfileStore, `facts` is a method
 Ops = Sequence[facts.FactOp]
 Source = facts.Source
+
+_CHANGED_AT = sa.select(tables.USERS.c.changed_at).where(
+    tables.USERS.c.user_id == sa.bindparam("user")
+)
+
+
+class UserExists(ValueError):
+    """An import for a user who has a profile already."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +75,14 @@ class ProfileStore:
         with self._database.read() as connection:
             return queries.held(connection, user, valid_at=tables.micros(now))
 
+    def present(self, user: str, now: datetime.datetime) -> datetime.datetime:
+        """`now`, or the user's latest change where the clock has gone back behind it."""
+        database.require_user(user)
+        database.require_utc("now", now)
+        with self._database.read() as connection:
+            latest = connection.execute(_CHANGED_AT, {"user": user}).scalar_one_or_none()
+        return now if latest is None else max(now, tables.moment(latest))
+
     def as_of(
         self, user: str, time: datetime.datetime, *, valid_at: datetime.datetime | None = None
     ) -> Facts:
@@ -95,11 +112,10 @@ class ProfileStore:
         _require_source(source)
         database.require_utc("now", now)
         with self._database.write() as connection:
-            latest = self._database.touch(connection, user, now)
+            at = self._database.touch(connection, user, now)
             turn = queries.applied(connection, user, source)
             if turn is not None:
                 return Applied(turn.receipts, queries.changes_by(connection, user, source), True)
-            at = database.not_before(latest, now)
             result = self._update(connection, user, ops, source, at)
             turn = portable.AppliedTurn(source.session, source.turn, at, result.receipts)
             queries.add_turn(connection, user, turn)
@@ -151,23 +167,22 @@ class ProfileStore:
             )
         return portable.dump(profile)
 
-    def import_(self, data: Any) -> str:
+    def import_(self, data: Any, *, now: datetime.datetime | None = None) -> str:
         """Stores what `export` gave (the dict, or its JSON text); returns the user's id.
 
-        Refuses a user who is already there: `erase` first.
+        Refuses a user who is already there (UserExists: `erase` first), and what no store could
+        have written until `now`, which is the present where it is None.
         """
         profile = portable.load(data)
         user = profile.user
         database.require_user(user)
-        times = [record.known_from for record in profile.records]
-        times += [turn.applied_at for turn in profile.turns]
-        times += [turn.times[0] for turn in profile.journal]
-        changed_at = tables.micros(max(times)) if times else 0
+        imports.require_own(profile, now=now or datetime.datetime.now(datetime.UTC))
+        changed_at = tables.micros(imports.last_time(profile))
         insert = self._insert(tables.USERS).values(user_id=user, changed_at=changed_at)
         with self._database.write() as connection:
             added = insert.on_conflict_do_nothing().returning(tables.USERS.c.user_id)
             if connection.execute(added).one_or_none() is None:
-                raise ValueError(
+                raise UserExists(
                     f"user {user!r} already has a profile here; erase it first, then import."
                 )
             rows = {

@@ -8,6 +8,7 @@ from absl import logging
 from fastapi import exceptions, responses
 from starlette import exceptions as starlette_exceptions
 
+from pa_jax.agent import caller
 from pa_jax.infer import live
 from pa_jax.profile import connect
 
@@ -68,7 +69,7 @@ def of(error: BaseException) -> ApiError:
         return error
     if isinstance(error, live.Busy):
         return busy(f"{error}", retry_after=1.0)
-    if isinstance(error, live.Closed):
+    if isinstance(error, live.Closed | caller.Left):
         return busy("the server is shutting down.", retry_after=5.0, status=503)
     if isinstance(error, connect.StoreError):
         return busy(f"{error}", retry_after=2.0, status=503)
@@ -84,7 +85,15 @@ def install(app: fastapi.FastAPI) -> None:
     """Has an app answer every error in this shape."""
     app.add_exception_handler(exceptions.RequestValidationError, _invalid)
     app.add_exception_handler(starlette_exceptions.HTTPException, _http)
-    for kind in (ApiError, live.Busy, live.Closed, connect.StoreError, LookupError, Exception):
+    for kind in (
+        ApiError,
+        live.Busy,
+        live.Closed,
+        caller.Left,
+        connect.StoreError,
+        LookupError,
+        Exception,
+    ):
         app.add_exception_handler(kind, _any)
 
 

@@ -19,7 +19,7 @@ class Limits:
     body_seconds   for a request's body to arrive
     send_seconds   for a client to take what is sent, then it is cut off
     ping_seconds   of silence in a stream until a comment shows that it lives
-    drain_seconds  for requests under way when the server is told to end
+    drain_seconds  until the server has ended once it is told to; requests under way get half of it
     """
 
     body_bytes: int

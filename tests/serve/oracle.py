@@ -56,7 +56,8 @@ def erased(client, data, user, guess):
     data["user"] = user
     data["facts"][0]["statement"] = guess
     path = f"/v1/profiles/{user}"
-    assert client.post(f"{path}/import", json=data).status_code == 200
+    stored = client.post(f"{path}/import", json=data)
+    assert stored.status_code == 200, stored.text
     began = time.perf_counter()
     answer = client.delete(path)
     return time.perf_counter() - began, answer.text.replace(user, "USER")
