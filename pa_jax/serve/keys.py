@@ -67,6 +67,7 @@ class Keys:
 
     def __init__(self, by_digest: Mapping[bytes, Access]) -> None:
         self._by_digest = dict(by_digest)
+        self.names = tuple(access.name for access in self._by_digest.values())
 
     def access(self, key: str) -> Access | None:
         """What a key opens, None for one that is not known; takes as long for any key."""

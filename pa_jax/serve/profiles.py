@@ -11,7 +11,7 @@ from fastapi import concurrency
 
 from pa_jax.agent import caller, session
 from pa_jax.profile import decay, facts, portable, store
-from pa_jax.serve import errors, keys, seats, wire
+from pa_jax.serve import errors, guard, keys, seats, wire
 
 T = TypeVar("T")
 SESSIONS = 1000  # that are listed
@@ -150,7 +150,9 @@ class Profiles:
             message = f"nothing is known of user {user!r:.60}; there is nothing to export."
             raise errors.ApiError(404, message, code="user_not_found") from None
 
-    async def import_(self, user: User, body: dict[str, Any]) -> dict[str, Any]:
+    async def import_(
+        self, request: fastapi.Request, user: User, body: dict[str, Any]
+    ) -> dict[str, Any]:
         """Stores what an export gave, for a user of whom nothing is known yet."""
         if body.get("user") != user:
             raise errors.ApiError(
@@ -168,21 +170,26 @@ class Profiles:
             return len({fact["id"] for fact in body["facts"]})
 
         try:
-            count = await self._alone(user, stored)
+            count = await self._alone(request, user, stored)
         except (ValueError, RecursionError, OverflowError) as error:
             raise errors.ApiError(400, f"{error}", code="invalid_profile") from error
         return {"user": user, "facts": count}
 
-    async def erase(self, user: User) -> dict[str, Any]:
+    async def erase(self, request: fastapi.Request, user: User) -> dict[str, Any]:
         """Deletes all that is known of the user and was said; files are cleaned afterwards.
 
         Nobody waits for that: how long it takes depends on how much others have stored.
         """
-        receipt = await self._alone(user, functools.partial(self.store.erase, user, wait=False))
+        erase = functools.partial(self.store.erase, user, wait=False)
+        receipt = await self._alone(request, user, erase)
         return dataclasses.asdict(receipt)
 
     async def forget(
-        self, user: User, fact_id: str, session: Annotated[int, fastapi.Query(ge=0)] | None = None
+        self,
+        request: fastapi.Request,
+        user: User,
+        fact_id: str,
+        session: Annotated[int, fastapi.Query(ge=0)] | None = None,
     ) -> dict[str, Any]:
         """Retracts a fact; its history stays until the user is erased."""
         number = session
@@ -193,7 +200,7 @@ class Profiles:
         forget = self.agent.session(user, number).forget
         who = caller.Caller()
         try:
-            reply = await self._alone(user, forget, fact_id, who, waiting=who)
+            reply = await self._alone(request, user, forget, fact_id, who, waiting=who)
         except LookupError:
             message = "no fact with that id holds; the profile lists those that do."
             raise errors.ApiError(404, message, code="fact_not_found") from None
@@ -201,13 +208,14 @@ class Profiles:
 
     async def _alone(
         self,
+        request: fastapi.Request,
         user: str,
         function: Callable[..., T],
         *args: Any,
         waiting: caller.Caller | None = None,
     ) -> T:
         """A blocking call that waits for the user's turns, and they for it."""
-        seat = await self.places.take(user)
+        seat = await self.places.take(user, request.scope[guard.SHARE])
         try:
             return await seat.run(function, *args, waiting=waiting)
         finally:

@@ -13,7 +13,7 @@ import functools
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from pa_jax.serve import errors, limits
+from pa_jax.serve import errors, limits, shares, turnstile
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class Seats:
     def __init__(self, cfg: limits.Limits) -> None:
         self.cfg = cfg
         self._pool = concurrent.futures.ThreadPoolExecutor(cfg.running, thread_name_prefix="answer")
-        self._free = asyncio.Semaphore(cfg.running)
+        self._places = turnstile.Turnstile(cfg.running)
         self._of_user: collections.Counter[str] = collections.Counter()
         self._turns: dict[str, asyncio.Lock] = {}
         self._answers: set[Leaves] = set()
@@ -70,8 +70,10 @@ class Seats:
                     del self._of_user[user]
                     self._turns.pop(user, None)
 
-    async def take(self, user: str | None) -> "Seat":
+    async def take(self, user: str | None, share: shares.Share, *, cost: int = 1) -> "Seat":
         """A place, when it is this request's turn; requests of one user follow one another.
+
+        Keys take turns; `cost` is how many places of its key's it needs.
 
         Raises an ApiError (429) where too many wait, or it takes too long.
         """
@@ -81,7 +83,7 @@ class Seats:
             async with asyncio.timeout(self.cfg.wait_seconds):
                 if user is not None:
                     await stack.enter_async_context(self._turns.setdefault(user, asyncio.Lock()))
-                await stack.enter_async_context(self._free)
+                await stack.enter_async_context(self._places.held(share, cost))
         except TimeoutError:
             await stack.aclose()
             waited = f"no place came free in {self.cfg.wait_seconds:g} s."
