@@ -205,10 +205,13 @@ class ProfileStore:
         """
         database.require_user(user)
         with self.turn_of(user, wait_seconds=connect.WAIT_SECONDS):
-            with self._database.write() as connection:
-                receipt = erasure.erase(connection, user)
+            try:
+                receipt = self._erased(user)
+            except connect.NoRoom:
+                self._cleaner.make_room()
+                receipt = self._erased(user)
         self._cleaner.ask()
-        if wait and not self._cleaner.wait(connect.WAIT_SECONDS):
+        if wait and not self._cleaner.wait(max(connect.WAIT_SECONDS, 5.0)):
             raise connect.StoreError(
                 "erased, but another process keeps reading the old state, so the write-ahead log "
                 "still has it; close that process, and erase again, or leave it: it is cleaned up "
@@ -220,6 +223,16 @@ class ProfileStore:
         """Holds a user's turn: of all threads and processes one at a time, the others wait."""
         database.require_user(user)
         return self._locks.held(user, wait_seconds=wait_seconds)
+
+    def _erased(self, user: str) -> erasure.Receipt:
+        try:
+            with self._database.write() as connection:
+                return erasure.erase(connection, user)
+        except connect.NoRoom as error:
+            raise connect.NoRoom(
+                f"nothing was erased. {error} Deleting first writes about twice the size of the "
+                "user's rows beside the database; then erase again."
+            ) from error
 
     # inside a transaction
 
