@@ -41,7 +41,7 @@ def main(argv: list[str]) -> None:
     import jax
 
     from pa_jax.core import checkpoint, distributed
-    from pa_jax.jobs import table
+    from pa_jax.jobs import setup, table
     from pa_jax.models.io import source
     from pa_jax.profile import connect
     from pa_jax.train import loop
@@ -63,7 +63,8 @@ def main(argv: list[str]) -> None:
             )
         if jax.process_index() > 0:
             logging.set_verbosity(logging.WARNING)
-        table.JOBS[config.job](config, workdir)
+        with setup.alone(workdir):
+            table.JOBS[config.job](config, workdir)
     except expected as error:
         if logging.get_verbosity() >= logging.DEBUG:
             raise

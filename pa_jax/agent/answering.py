@@ -278,7 +278,8 @@ class Answering:
     # what they share
 
     def _held(self, turn: turns.Turn) -> tuple[facts.Fact, ...]:
-        return self._profiles.facts(turn.user, now=self._clock())
+        now = self._profiles.present(turn.user, self._clock())
+        return self._profiles.facts(turn.user, now=now)
 
     def _worth_a_try(self, turn: turns.Turn) -> bool:
         """Whether models look at the turn: no command, and none on which they kept failing."""

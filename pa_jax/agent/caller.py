@@ -12,6 +12,10 @@ from pa_jax.profile import turns
 _POLL_SECONDS = 0.02  # between tries for room in a full queue
 
 
+class Left(RuntimeError):
+    """The caller was gone before its turn began; nothing of it was kept."""
+
+
 class Caller:
     """One caller of one turn; `leave` may come from any thread, the rest is the turn's.
 
@@ -31,6 +35,7 @@ class Caller:
         self.how, self.before, self.system = dict(how or {}), tuple(before), system
         self.turn: turns.Turn | None = None
         self.ticket: Any = None
+        self._behind: Caller | None = None
         self._changing = threading.Lock()
         self._left = threading.Event()
 
@@ -45,12 +50,25 @@ class Caller:
         last = self.before[-1] if self.before else None
         return last.content if last is not None and last.role == "assistant" else ""
 
+    def behind(self) -> "Caller":
+        """Who waits for an earlier turn before this caller's own, and leaves when it does.
+
+        Raises Left where it has: no turn is begun, or gone on with, that nobody waits for.
+        """
+        if self.left:
+            raise Left("nobody waits for this turn any more; it was not begun.")
+        other = Caller()
+        other._left, other._changing = self._left, self._changing
+        self._behind = other
+        return other
+
     def leave(self) -> None:
         """Waits no longer: what was said until now is the answer. Twice does no harm."""
         with self._changing:
             self._left.set()
-        if self.ticket is not None:
-            self.ticket.cancel()
+        for one in (self, self._behind):
+            if one is not None and one.ticket is not None:
+                one.ticket.cancel()
 
     def ticket_of(self, submit: Callable[[], Any], *, wait_seconds: float) -> Iterable[str]:
         """The pieces of what `submit` asks for; waits for room in the engine's queue."""

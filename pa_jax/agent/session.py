@@ -105,7 +105,7 @@ class Session:
     def resume(self) -> tuple[Reply, ...]:
         """Finishes the user's turns that were cut off, of any session; their replies."""
         with self._alone():
-            return tuple(self._unfinished())
+            return tuple(self._unfinished(caller.Caller()))
 
     def said(self) -> tuple[turns.Turn, ...]:
         """What was said in this session so far."""
@@ -115,12 +115,13 @@ class Session:
 
     def profile(self) -> tuple[facts.Fact, ...]:
         """What is known of the user now, oldest first."""
-        return self.agent.profiles.facts(self.user, now=self.agent.clock())
+        now = self.agent.profiles.present(self.user, self.agent.clock())
+        return self.agent.profiles.facts(self.user, now=now)
 
-    def forget(self, fact_id: str) -> Reply:
+    def forget(self, fact_id: str, asked_by: caller.Caller | None = None) -> Reply:
         """Retracts a fact by its id; its history stays until the user is erased."""
         with self._alone():
-            for _ in self._unfinished():
+            for _ in self._unfinished(asked_by or caller.Caller()):
                 pass
             known = {fact.id: fact for fact in self.profile()}
             if fact_id not in known:
@@ -145,10 +146,11 @@ class Session:
         return self.agent.profiles.turn_of(self.user, wait_seconds=self.agent.cfg.wait_seconds)
 
     def _turn(self, text: str, asked_by: caller.Caller | None) -> Generator[str, None, Reply]:
+        who = asked_by or caller.Caller()
         with self._alone():
-            for _ in self._unfinished():
+            for _ in self._unfinished(who):
                 pass
-            turn = yield from self.agent.answering.carry_on(self._begun(text), asked_by)
+            turn = yield from self.agent.answering.carry_on(self._begun(text), who)
             return self._reply(turn)
 
     def _begun(self, text: str, *, ops: tuple[facts.FactOp, ...] | None = None) -> turns.Turn:
@@ -174,18 +176,21 @@ class Session:
         asked = said[-1].asked if said else None
         return asked if asked and declining.declined(text) else None
 
-    def _unfinished(self) -> Iterator[Reply]:
+    def _unfinished(self, who: caller.Caller) -> Iterator[Reply]:
+        """Finishes what was cut off, one after the other, for as long as the caller waits."""
         for turn in self._journal.unfinished(self.user):
-            yield self._finish(turn)
+            yield self._finish(turn, who.behind())
 
-    def _finish(self, turn: turns.Turn) -> Reply:
-        stream = Stream(self._carried_on(turn))
+    def _finish(self, turn: turns.Turn, who: caller.Caller | None = None) -> Reply:
+        stream = Stream(self._carried_on(turn, who))
         for _ in stream:
             pass
         return stream.reply
 
-    def _carried_on(self, turn: turns.Turn) -> Generator[str, None, Reply]:
-        turn = yield from self.agent.answering.carry_on(turn)
+    def _carried_on(
+        self, turn: turns.Turn, who: caller.Caller | None
+    ) -> Generator[str, None, Reply]:
+        turn = yield from self.agent.answering.carry_on(turn, who)
         return self._reply(turn)
 
     def _reply(self, turn: turns.Turn) -> Reply:

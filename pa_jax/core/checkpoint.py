@@ -2,7 +2,8 @@
 
 On file: FOLDER/STEP/ holds Orbax's items `state` (arrays by path) and `meta` (JSON), and, written
 last, a manifest of sizes and sha256 sums. A folder without manifest was never finished and does
-not count; one that differs from its manifest is damaged.
+not count; one that differs from its manifest is damaged. FOLDER/.saving-STEP stands beside a save
+from its begin to its end, so that one that was cut off is told from one that lost its manifest.
 """
 
 import concurrent.futures
@@ -100,6 +101,8 @@ class Checkpointer:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._check_room(step, size)
         try:
+            if jax.process_index() == 0:
+                self._mark(step).touch()
             self._begin(step, args)
         except (OSError, ValueError, RuntimeError) as e:
             self._give_up(step, size, e)
@@ -136,6 +139,21 @@ class Checkpointer:
         """Finished checkpoints, oldest first; damage is not looked for."""
         return [s for s in self._folders() if manifest.finished(self.folder / str(s))]
 
+    def require_manifests(self) -> None:
+        """DamagedError where checkpoints are there and every one has lost its manifest.
+
+        To begin anew on top of them would remove them.
+        """
+        unfinished = [] if self.steps() else self._folders()
+        lost = [step for step in unfinished if not self._mark(step).exists()]
+        if lost:
+            steps = ", ".join(map(str, lost))
+            raise DamagedError(
+                f"{self.folder} has checkpoints (steps {steps}) and none has its "
+                f"{manifest.NAME}: they were copied without it. Copy them again with all files "
+                "(rsync -a), or move the folder away to start afresh; nothing was changed."
+            )
+
     def wait(self) -> None:
         """Return when the last save is finished; raise if it failed."""
         pending, self._pending = self._pending, None
@@ -157,6 +175,7 @@ class Checkpointer:
             self._orbax.wait_until_finished()
             if jax.process_index() == 0:
                 manifest.write(path)
+                self._mark(step).unlink(missing_ok=True)
         except (OSError, ValueError, RuntimeError) as e:
             self._give_up(step, size, e)
             raise
@@ -172,6 +191,7 @@ class Checkpointer:
         for step in self._folders():
             if step not in kept:
                 _remove(self.folder / str(step))
+                self._mark(step).unlink(missing_ok=True)
 
     def _begin(self, step: int, args: ocp.args.Composite) -> None:
         """Hands it to Orbax; again where a thread of a failed save made its folder meanwhile."""
@@ -188,6 +208,10 @@ class Checkpointer:
     def _remove_leftovers(self) -> None:
         for path in self.folder.glob(f"*{_TMP}*"):
             shutil.rmtree(path, ignore_errors=True)  # a failed save's threads may still be writing
+
+    def _mark(self, step: int) -> pathlib.Path:
+        """Is there while a step is being saved, and afterwards where that was cut off."""
+        return self.folder / f".saving-{step}"
 
     def _folders(self) -> list[int]:
         if not self.folder.is_dir():
@@ -247,6 +271,7 @@ class Checkpointer:
             self._remove_leftovers()
             if not manifest.finished(self.folder / str(step)):
                 shutil.rmtree(self.folder / str(step), ignore_errors=True)
+                self._mark(step).unlink(missing_ok=True)
         if _disk_full(e):
             raise self._full_disk(step, size) from e
 

@@ -276,8 +276,7 @@ class Terminal:
         self.session = self.agent.session(user)
         self.say(
             f"  deleted: {receipt.facts} facts in {receipt.versions} versions, {receipt.journal} "
-            f"turns, {receipt.labels} labels; looked for {receipt.pieces} pieces of text in "
-            f"{receipt.bytes_checked} bytes, none is left. {receipt.note}"
+            f"turns, {receipt.labels} labels; none is left. {receipt.note}"
         )
 
     def become(self, user: str) -> None:

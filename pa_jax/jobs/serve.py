@@ -80,9 +80,7 @@ def serve_agent(
     compiles: timing.CompileCounter,
 ) -> None:
     """Serves until it is told to end; `known` are Keys, None without; `cfg` are its Limits."""
-    import uvicorn
-
-    from pa_jax.serve import app, guard
+    from pa_jax.serve import app, guard, http
 
     keyless = known is None
     host, port = listening.getsockname()[:2]
@@ -96,18 +94,7 @@ def serve_agent(
         source=config.model.source,
         compiles=compiles,
     )
-    server = uvicorn.Server(
-        uvicorn.Config(
-            made,
-            log_level="warning",
-            access_log=False,
-            lifespan="on",
-            server_header=False,
-            ws="none",
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=max(round(cfg.drain_seconds), 1),
-        )
-    )
+    server = http.server(made, cfg)
     if keyless:
         logging.info("no API keys: only this machine is served, and all of it may see every user")
     logging.info("serving %s at http://%s:%d", config.name, shown, port)

@@ -1,19 +1,22 @@
 """What jobs share before their first step: work directory, mesh, episodes, prompts, model."""
 
+import contextlib
 import dataclasses
 import datetime
 import json
 import math
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import ml_collections
+import numpy as np
 from absl import logging
+from jax.experimental import multihost_utils
 
 from pa_jax import models
-from pa_jax.core import files, keys, sharding
+from pa_jax.core import exclusive, files, keys, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.data import quarantine, source
 from pa_jax.dialogue import prompts, schema, template, tokenizer
@@ -29,6 +32,27 @@ MAY_CHANGE = (
         for name in ("key_env", "concurrency", "timeout", "retries", "requests", "cost", "cache")
     ),
 )
+
+
+@contextlib.contextmanager
+def alone(workdir: pathlib.Path) -> Iterator[None]:
+    """Inside, no other job works in the folder; of several processes the first holds it for all."""
+    if workdir.exists() and not workdir.is_dir():
+        raise ValueError(f"workdir {workdir} is a file; give a folder.")
+    with contextlib.ExitStack() as stack:
+        failed: ValueError | None = None
+        if jax.process_index() == 0:
+            try:
+                stack.enter_context(exclusive.held(workdir))
+            except ValueError as error:
+                failed = error
+        if jax.process_count() > 1:  # all of them end, or none
+            refused = bool(multihost_utils.broadcast_one_to_all(np.bool_(failed is not None)))
+            if refused and failed is None:
+                failed = ValueError(f"{workdir} is in use by another job; process 0 says whose.")
+        if failed is not None:
+            raise failed
+        yield
 
 
 def open_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:

@@ -177,7 +177,9 @@ def resume(
     saver = checkpoint.Checkpointer(workdir / "checkpoints", keep=config.train.keep)
     stack.callback(saver.close)
     restored = saver.restore(state)
-    if restored is not None:
+    if restored is None:
+        saver.require_manifests()
+    else:
         state = restored.state
         batches.set_state(restored.meta["data"])
         logging.info("resuming %s from step %d", workdir, restored.step)

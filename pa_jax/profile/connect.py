@@ -1,6 +1,7 @@
 """Opening the database behind a URL, bringing its tables up to date, and saying what failed."""
 
 import contextlib
+import functools
 import os
 import pathlib
 import sqlite3
@@ -25,10 +26,13 @@ DRIVERS = {
     "postgresql+psycopg": "postgresql+psycopg",
 }
 
+_SYNCHRONOUS = ("full", "normal")  # the log is on disk at each commit, or at checkpoints
+_UNKNOWN = "it failed; the message and the database's own log are all that is known."
 _MIGRATIONS = pathlib.Path(__file__).with_name("migrations")
 _MIGRATION_LOCK = 7_040_417  # any number that all versions of pa_jax share
 _ONE_AT_A_TIME = threading.Lock()  # alembic keeps its context in a module
 
+_FULL = "there is no room left on its disk; free some."
 _REMEDIES = (  # words of the database's own message -> what to do
     ("readonly", "it is read-only; make the file and its folder writable, or use another path."),
     ("read-only", "it is read-only; make it writable, or use another path."),
@@ -36,7 +40,15 @@ _REMEDIES = (  # words of the database's own message -> what to do
     ("locked", f"another process kept it locked for {WAIT_SECONDS:g} s; close that one, retry."),
     ("not a database", "the file is no SQLite database; name another file."),
     ("malformed", "the file is damaged; restore it from a backup."),
-    ("full", "there is no room left on its disk; free some."),
+    ("full", _FULL),
+    ("no space left", _FULL),
+    (
+        "disk i/o error",
+        "the disk failed, or refused to let the file grow (a quota, a limit on file sizes); free "
+        "some room or raise the limit, and look into the system's log.",
+    ),
+    ("already exists", "it has tables of that name that no pa_jax made; name another database."),
+    ("too many open files", "this process has too many files open; raise its limit (ulimit -n)."),
     ("connection", "the server does not answer; start it, and check host, port and password."),
 )
 
@@ -45,8 +57,16 @@ class StoreError(RuntimeError):
     """The database cannot do what was asked; nothing was half applied."""
 
 
+class NoRoom(StoreError):
+    """There is no room on the database's disk."""
+
+
 def parse(url: str) -> sa.URL:
-    """The URL with the driver that the package uses."""
+    """The URL with the driver that the package uses.
+
+    sqlite:///FILE?synchronous=normal is faster and may lose what was acknowledged last when the
+    power goes (never when only the process is killed); full, the default, loses nothing.
+    """
     try:
         parsed = sa.make_url(url)
     except exc.ArgumentError as error:
@@ -65,7 +85,16 @@ def parse(url: str) -> sa.URL:
             f"profile store URL {url!r} names no file, and profiles are to last; "
             "write sqlite:///FILE."
         )
+    if _level(parsed) not in _SYNCHRONOUS:
+        raise ValueError(
+            f"profile store URL has synchronous={_level(parsed)!r:.20}: choose one of "
+            f"{', '.join(_SYNCHRONOUS)}."
+        )
     return parsed
+
+
+def _level(url: sa.URL) -> str:
+    return url.query.get("synchronous", "full")
 
 
 @contextlib.contextmanager
@@ -77,7 +106,8 @@ def failures(url: sa.URL) -> Iterator[None]:
         said = str(getattr(error, "orig", None) or error).strip()
         remedy = next((text for word, text in _REMEDIES if word in said.lower()), "")
         name = url.render_as_string(hide_password=True)
-        raise StoreError(f"profile store {name}: {remedy or 'it failed.'} ({said})") from error
+        kind = NoRoom if remedy is _FULL else StoreError
+        raise kind(f"profile store {name}: {remedy or _UNKNOWN} ({said})") from error
 
 
 def engine(url: sa.URL) -> sa.Engine:
@@ -85,20 +115,21 @@ def engine(url: sa.URL) -> sa.Engine:
     if url.drivername != "sqlite":
         return sa.create_engine(url, hide_parameters=True, pool_pre_ping=True, max_overflow=64)
     made = sa.create_engine(
-        url,
+        url.difference_update_query(["synchronous"]),
         hide_parameters=True,
         max_overflow=64,
         connect_args={"timeout": WAIT_SECONDS, "check_same_thread": False},
     )
-    event.listen(made, "connect", _prepare_sqlite)
+    prepare = functools.partial(_prepare_sqlite, level=_level(url))
+    event.listen(made, "connect", lambda connection, _: prepare(connection))
     return made
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, *, level: str) -> None:
     connection.isolation_level = None  # sqlite3 begins nothing of its own: write and snapshot do
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA secure_delete = ON")
-    connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: survives a killed process
+    connection.execute(f"PRAGMA synchronous = {level}")
 
 
 @contextlib.contextmanager

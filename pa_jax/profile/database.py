@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from pa_jax.profile import connect, tables
 
 MAX_USER_CHARS = 256
-CLOCK_SLACK = datetime.timedelta(minutes=5)  # between machines, and waiting for a lock
+CLOCK_SLACK = datetime.timedelta(minutes=5)  # between the clocks of machines
 
 _INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
@@ -72,20 +72,13 @@ class Database:
     def touch(
         self, connection: sa.Connection, user: str, now: datetime.datetime
     ) -> datetime.datetime:
-        """Time of the user's latest change, `now` included; holds the user's row until commit."""
+        """Time of the user's latest change, `now` included; holds the user's row until commit.
+
+        What is changed now has this time: where a clock has gone back, a history still does not.
+        """
         row = {"user_id": user, "changed_at": tables.micros(now)}
         latest = connection.execute(self._keep_latest, row).scalar_one()
         return tables.moment(latest)
-
-
-def not_before(latest: datetime.datetime, now: datetime.datetime) -> datetime.datetime:
-    """`latest`, so that a user's history never runs backwards."""
-    if latest - now > CLOCK_SLACK:
-        raise ValueError(
-            f"now={now} lies {latest - now} before this user's latest change at {latest}; set the "
-            f"clock right (up to {CLOCK_SLACK} is bridged), and apply turns in their order."
-        )
-    return latest
 
 
 def require_user(user: str) -> None:

@@ -97,7 +97,7 @@ class Journal:
         if session is not None and not 0 <= session <= entries.MAX_INTEGER:
             raise ValueError(f"session={session}; count from 0, to at most {entries.MAX_INTEGER}.")
         with self._database.write() as connection:
-            at = database.not_before(self._database.touch(connection, user, now), now)
+            at = self._database.touch(connection, user, now)
             if session is None:
                 session = _next(connection, _LAST_SESSION, {"user": user})
             number = _next(connection, _LAST_TURN, {"user": user, "of_session": session})

@@ -18,8 +18,10 @@ from pa_jax.profile import connect, database
 
 _POLL_SECONDS = 0.01  # between tries for what another process holds
 
-# Of a process: its threads queue here, and it holds each lock file open once, because closing a
-# file drops every lock that the process has on it.
+_CLEANING = 2**62  # no user's number is as large
+
+# Of a process: its threads queue here, and it holds each file open once, because closing a file
+# drops every lock that the process has on it, SQLite's own among them.
 _QUEUES: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 _FILES: dict[str, int] = {}
 _ONE_AT_A_TIME = threading.Lock()
@@ -61,6 +63,40 @@ class UserLocks:
         finally:
             queue.release()
 
+    @contextlib.contextmanager
+    def of_cleaning(self) -> Iterator[bool]:
+        """Whether nobody else cleans the database's files; inside, nobody else begins to."""
+        queue = _queue(self._locks.name, _CLEANING)
+        if not queue.acquire(blocking=False):
+            yield False
+            return
+        try:
+            if not self._locks.try_lock(_CLEANING):
+                yield False
+                return
+            try:
+                yield True
+            finally:
+                self._locks.unlock(_CLEANING)
+        finally:
+            queue.release()
+
+
+def kept_open(name: str) -> int:
+    """A file, made where there is none, that stays open as long as the process lives."""
+    with _ONE_AT_A_TIME:
+        known = _FILES.get(name)
+        if known is not None and _is_open_on(known, pathlib.Path(name)):
+            return known
+        try:
+            made = os.open(name, os.O_CREAT | os.O_RDWR, 0o600)
+        except OSError as error:
+            raise connect.StoreError(
+                f"cannot open {name} ({error}); make it and its folder writable."
+            ) from error
+        _FILES[name] = made
+        return made
+
 
 def _too_long(user: str, wait_seconds: float) -> connect.StoreError:
     return connect.StoreError(
@@ -92,7 +128,7 @@ class _FileLocks:
 
     def try_lock(self, number: int) -> bool:
         try:
-            fcntl.lockf(self._file(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
+            fcntl.lockf(kept_open(self.name), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EAGAIN):
                 return False
@@ -102,21 +138,7 @@ class _FileLocks:
         return True
 
     def unlock(self, number: int) -> None:
-        fcntl.lockf(self._file(), fcntl.LOCK_UN, 1, number)
-
-    def _file(self) -> int:
-        with _ONE_AT_A_TIME:
-            known = _FILES.get(self.name)
-            if known is not None and _is_open_on(known, pathlib.Path(self.name)):
-                return known
-            try:
-                made = os.open(self.name, os.O_CREAT | os.O_RDWR, 0o600)
-            except OSError as error:
-                raise connect.StoreError(
-                    f"cannot open {self.name} ({error}); make it and its folder writable."
-                ) from error
-            _FILES[self.name] = made
-            return made
+        fcntl.lockf(kept_open(self.name), fcntl.LOCK_UN, 1, number)
 
 
 def _is_open_on(file: int, path: pathlib.Path) -> bool:

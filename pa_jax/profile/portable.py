@@ -14,6 +14,7 @@ anything is stored.
 import dataclasses
 import datetime
 import json
+import math
 from typing import Any
 
 from pa_jax.profile import entries, facts, promote, turns, update, wording
@@ -227,14 +228,12 @@ def _turn(entry: entries.Entry) -> AppliedTurn:
 
 
 def _receipt(entry: entries.Entry) -> update.Receipt:
-    closed = entry.take("closed", list)
-    if not all(isinstance(name, str) for name in closed):
-        raise ValueError(f"{entry.where}.closed must be a list of fact ids.")
+    closed = entry.texts("closed")
     return update.Receipt(
         entry.take("op", int),
         entry.choice("outcome", update.OUTCOMES),
         entry.take("fact_id", str, optional=True),
-        tuple(closed),
+        closed,
         entry.take("reason", str),
     )
 
@@ -269,8 +268,8 @@ def _journal_turn(entry: entries.Entry, user: str) -> turns.Turn:
                 f"{entry.where}.{name} is not as a journal keeps it: at most "
                 f"{turns.MAX_TEXT_CHARS} characters, none of them a control character."
             )
-    for name in ("declined", "asked"):
-        if fields[name] not in (None, turns.ANY):
+    for name, allowed in (("declined", (None, turns.ANY)), ("asked", (None,))):
+        if fields[name] not in allowed:
             entry.build(lambda name=name: facts.require_slot(name, fields[name]))
     reached = len(entry.take("times", list))
     inferred, decided = reached > 1, reached > turns.STAGES.index(turns.DECIDED)
@@ -299,7 +298,10 @@ def _op(entry: entries.Entry) -> facts.FactOp:
 def _need(entry: entries.Entry) -> tuple[str, float]:
     slot = entry.take("slot", str)
     entry.build(lambda: facts.require_slot("slot", slot))
-    return slot, entry.take("weight", float)
+    weight = entry.take("weight", float)
+    if not 0.0 <= weight < math.inf:
+        raise ValueError(f"{entry.where}.weight={weight}: give a number of 0 or more.")
+    return slot, weight
 
 
 def _require_unique(what: str, keys: list[Any]) -> None:

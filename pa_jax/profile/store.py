@@ -9,11 +9,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from pa_jax.profile import (
+    cleaning,
     connect,
     database,
     entries,
     erasure,
     facts,
+    imports,
     journal,
     locks,
     portable,
@@ -26,6 +28,14 @@ from pa_jax.profile import (
 Facts = tuple[facts.Fact, ...]  # named here: inside ProfileStore, `facts` is a method
 Ops = Sequence[facts.FactOp]
 Source = facts.Source
+
+_CHANGED_AT = sa.select(tables.USERS.c.changed_at).where(
+    tables.USERS.c.user_id == sa.bindparam("user")
+)
+
+
+class UserExists(ValueError):
+    """An import for a user who has a profile already."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,10 +59,12 @@ class ProfileStore:
         self._database = database.Database(url)
         self._insert = self._database.insert
         self._locks = locks.UserLocks(self._database)
+        self._cleaner = cleaning.Cleaner(self._database, self._locks)
         self.journal = journal.Journal(self._database)
 
     def close(self) -> None:
         """Closes all connections; the next call opens new ones."""
+        self._cleaner.close()
         self._locks.close()
         self._database.close()
 
@@ -62,6 +74,14 @@ class ProfileStore:
         database.require_utc("now", now)
         with self._database.read() as connection:
             return queries.held(connection, user, valid_at=tables.micros(now))
+
+    def present(self, user: str, now: datetime.datetime) -> datetime.datetime:
+        """`now`, or the user's latest change where the clock has gone back behind it."""
+        database.require_user(user)
+        database.require_utc("now", now)
+        with self._database.read() as connection:
+            latest = connection.execute(_CHANGED_AT, {"user": user}).scalar_one_or_none()
+        return now if latest is None else max(now, tables.moment(latest))
 
     def as_of(
         self, user: str, time: datetime.datetime, *, valid_at: datetime.datetime | None = None
@@ -92,11 +112,10 @@ class ProfileStore:
         _require_source(source)
         database.require_utc("now", now)
         with self._database.write() as connection:
-            latest = self._database.touch(connection, user, now)
+            at = self._database.touch(connection, user, now)
             turn = queries.applied(connection, user, source)
             if turn is not None:
                 return Applied(turn.receipts, queries.changes_by(connection, user, source), True)
-            at = database.not_before(latest, now)
             result = self._update(connection, user, ops, source, at)
             turn = portable.AppliedTurn(source.session, source.turn, at, result.receipts)
             queries.add_turn(connection, user, turn)
@@ -148,23 +167,22 @@ class ProfileStore:
             )
         return portable.dump(profile)
 
-    def import_(self, data: Any) -> str:
+    def import_(self, data: Any, *, now: datetime.datetime | None = None) -> str:
         """Stores what `export` gave (the dict, or its JSON text); returns the user's id.
 
-        Refuses a user who is already there: `erase` first.
+        Refuses a user who is already there (UserExists: `erase` first), and what no store could
+        have written until `now`, which is the present where it is None.
         """
         profile = portable.load(data)
         user = profile.user
         database.require_user(user)
-        times = [record.known_from for record in profile.records]
-        times += [turn.applied_at for turn in profile.turns]
-        times += [turn.times[0] for turn in profile.journal]
-        changed_at = tables.micros(max(times)) if times else 0
+        imports.require_own(profile, now=now or datetime.datetime.now(datetime.UTC))
+        changed_at = tables.micros(imports.last_time(profile))
         insert = self._insert(tables.USERS).values(user_id=user, changed_at=changed_at)
         with self._database.write() as connection:
             added = insert.on_conflict_do_nothing().returning(tables.USERS.c.user_id)
             if connection.execute(added).one_or_none() is None:
-                raise ValueError(
+                raise UserExists(
                     f"user {user!r} already has a profile here; erase it first, then import."
                 )
             rows = {
@@ -178,20 +196,43 @@ class ProfileStore:
                     connection.execute(table.insert(), table_rows)
         return user
 
-    def erase(self, user: str) -> erasure.Receipt:
-        """Deletes all that is known about a user, and makes sure that it is gone.
+    def erase(self, user: str, *, wait: bool = True) -> erasure.Receipt:
+        """Deletes all that is known about a user.
 
-        A turn of the user that is being answered is waited for. A second call is safe, and finishes
-        what a crash interrupted.
+        A turn of the user that is being answered is waited for. With `wait` the database's files
+        hold nothing of it either when this returns; without, they are cleaned in the background,
+        by the next process where this one ends before. A second call does no harm.
         """
         database.require_user(user)
-        with self.turn_of(user, wait_seconds=connect.WAIT_SECONDS), self._database.failures():
-            return erasure.erase(self._database.engine, user)
+        with self.turn_of(user, wait_seconds=connect.WAIT_SECONDS):
+            try:
+                receipt = self._erased(user)
+            except connect.NoRoom:
+                self._cleaner.make_room()
+                receipt = self._erased(user)
+        self._cleaner.ask()
+        if wait and not self._cleaner.wait(max(connect.WAIT_SECONDS, 5.0)):
+            raise connect.StoreError(
+                "erased, but another process keeps reading the old state, so the write-ahead log "
+                "still has it; close that process, and erase again, or leave it: it is cleaned up "
+                "as soon as it can be."
+            )
+        return receipt
 
     def turn_of(self, user: str, *, wait_seconds: float) -> contextlib.AbstractContextManager[None]:
         """Holds a user's turn: of all threads and processes one at a time, the others wait."""
         database.require_user(user)
         return self._locks.held(user, wait_seconds=wait_seconds)
+
+    def _erased(self, user: str) -> erasure.Receipt:
+        try:
+            with self._database.write() as connection:
+                return erasure.erase(connection, user)
+        except connect.NoRoom as error:
+            raise connect.NoRoom(
+                f"nothing was erased. {error} Deleting first writes about twice the size of the "
+                "user's rows beside the database; then erase again."
+            ) from error
 
     # inside a transaction
 

@@ -22,6 +22,7 @@ from pa_jax.serve import (
     limits,
     profiles,
     seats,
+    shares,
     streams,
     wire,
 )
@@ -45,7 +46,8 @@ def build(
     `name` is the model's for callers, `source` where its weights come from.
     """
     places = seats.Seats(cfg)
-    meters = gauges.Gauges(agent.parts.serves, places, compiles)
+    parts = shares.Shares(cfg, known)
+    meters = gauges.Gauges(agent.parts.serves, places, compiles, parts)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: fastapi.FastAPI) -> AsyncGenerator[None, None]:
@@ -59,34 +61,23 @@ def build(
         redoc_url=None,
         responses={"4XX": {"model": wire.Error}, "5XX": {"model": wire.Error}},
     )
-    access = _access(known)
-    app.include_router(completions.Completions(agent, places, meters, access, name=name).router)
-    app.include_router(profiles.Profiles(agent, places, access).router)
-    _add_plain_routes(app, agent, meters, access, _model(name, source))
+    app.include_router(completions.Completions(agent, places, meters, _access, name=name).router)
+    app.include_router(profiles.Profiles(agent, places, _access).router)
+    _add_plain_routes(app, _model(name, source))
+    _add_load_routes(app, agent, meters)
     errors.install(app)
     app.add_exception_handler(streams.Gone, _nobody)
     app.add_middleware(_Counting, meters=meters)
-    app.add_middleware(guard.Guard, cfg=cfg, hosts=hosts)
+    app.add_middleware(guard.Guard, cfg=cfg, hosts=hosts, known=known, parts=parts)
     return app
 
 
-def _access(known: keys.Keys | None) -> Any:
-    def access(
-        sent: Annotated[security.HTTPAuthorizationCredentials | None, fastapi.Depends(_BEARER)],
-    ) -> keys.Access:
-        if known is None:
-            return keys.EVERYONE
-        found = None if sent is None else known.access(sent.credentials)
-        if found is None:
-            raise errors.ApiError(
-                401,
-                "no API key that is known here came along; send Authorization: Bearer KEY.",
-                code="invalid_api_key",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-        return found
-
-    return access
+def _access(
+    request: fastapi.Request,
+    _: Annotated[security.HTTPAuthorizationCredentials | None, fastapi.Depends(_BEARER)],
+) -> keys.Access:
+    """What the guard found the caller's key to open; the header is named for the schema."""
+    return request.scope[guard.ACCESS]
 
 
 def _model(name: str, source: str) -> wire.Model:
@@ -95,13 +86,9 @@ def _model(name: str, source: str) -> wire.Model:
 
 def _add_plain_routes(
     app: fastapi.FastAPI,
-    agent: session.Agent,
-    meters: gauges.Gauges,
-    access: Any,
     model: wire.Model,
 ) -> None:
-    needs_key = [fastapi.Depends(access)]
-    engine = agent.parts.serves
+    needs_key = [fastapi.Depends(_access)]
 
     @app.get("/v1/models", dependencies=needs_key, tags=["chat"])
     def models() -> wire.Models:
@@ -115,26 +102,6 @@ def _add_plain_routes(
             message = f"model {ascii(name[:60])} is not here; use {model.id!r}."
             raise errors.ApiError(404, message, code="model_not_found")
         return model
-
-    @app.get("/health", tags=["server"])
-    def health() -> dict[str, Any]:
-        """Whether it answers; 503 where the engine has failed."""
-        if engine.failure is not None:
-            raise errors.ApiError(
-                503, "the engine has failed; the log says why. Start anew.", code="engine_failed"
-            )
-        load = engine.load()
-        return {"status": "ok", "running": load.running, "waiting": load.waiting}
-
-    @app.get(
-        "/metrics",
-        dependencies=needs_key,
-        tags=["server"],
-        response_class=responses.PlainTextResponse,
-    )
-    def metrics() -> responses.Response:
-        """Prometheus's text format."""
-        return responses.Response(meters.text(), media_type=gauges.CONTENT_TYPE)
 
     @app.get("/", include_in_schema=False)
     def page() -> responses.Response:
@@ -155,6 +122,40 @@ def _add_plain_routes(
 
     files = staticfiles.StaticFiles(directory=PAGE, check_dir=False)
     app.mount("/page", files, name="page")
+
+
+def _add_load_routes(app: fastapi.FastAPI, agent: session.Agent, meters: gauges.Gauges) -> None:
+    """What tells of everybody's requests, for operators alone where there are keys."""
+    engine = agent.parts.serves
+
+    @app.get("/health", tags=["server"])
+    def health(request: fastapi.Request) -> dict[str, Any]:
+        """Whether it answers, and to operators how busy it is; 503 where the engine has failed."""
+        if engine.failure is not None:
+            raise errors.ApiError(
+                503, "the engine has failed; the log says why. Start anew.", code="engine_failed"
+            )
+        who = request.scope.get(guard.ACCESS)
+        if who is None or not who.operator:
+            return {"status": "ok"}
+        load = engine.load()
+        return {"status": "ok", "running": load.running, "waiting": load.waiting}
+
+    @app.get(
+        "/metrics",
+        tags=["server"],
+        response_class=responses.PlainTextResponse,
+    )
+    def metrics(who: Annotated[keys.Access, fastapi.Depends(_access)]) -> responses.Response:
+        """Prometheus's text format, for operators."""
+        if not who.operator:
+            raise errors.ApiError(
+                403,
+                "this key is no operator's; metrics tell of everybody's requests. Give its entry "
+                "in the keys file operator = true.",
+                code="operator_only",
+            )
+        return responses.Response(meters.text(), media_type=gauges.CONTENT_TYPE)
 
 
 async def _nobody(*_: Any) -> responses.Response:

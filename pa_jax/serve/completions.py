@@ -13,7 +13,19 @@ from pa_jax.agent import session
 from pa_jax.dialogue import schema
 from pa_jax.infer.serving import scheduler
 from pa_jax.profile import turns
-from pa_jax.serve import answers, errors, gauges, keys, limits, profiles, seats, streams, wire
+from pa_jax.serve import (
+    answers,
+    errors,
+    gauges,
+    guard,
+    keys,
+    limits,
+    profiles,
+    seats,
+    shares,
+    streams,
+    wire,
+)
 
 _ROLES = {"developer": "system"}
 
@@ -55,12 +67,14 @@ class Completions:
     ) -> responses.Response:
         """The response of a checked request."""
         answer = self.answer(body)
-        seat = await self.places.take(body.user)
+        share = request.scope[guard.SHARE]
+        share.require_tokens()
+        seat = await self.places.take(body.user, share, cost=body.n or 1)
         streaming = False
         try:
             await seat.run(answer.prepare)
             shape = _Shape(self.name, body, answer)
-            events = self._watched(seat, answer, began)
+            events = self._watched(seat, answer, share, began)
             if body.stream:
                 streaming = True
                 source = self._streamed(seat, shape, events)
@@ -121,7 +135,11 @@ class Completions:
             _refuse("messages", f"a turn has at most {turns.MAX_TEXT_CHARS} characters.")
 
     async def _watched(
-        self, seat: seats.Seat, answer: answers.Plain | answers.Turn, began: float
+        self,
+        seat: seats.Seat,
+        answer: answers.Plain | answers.Turn,
+        share: shares.Share,
+        began: float,
     ) -> AsyncGenerator[answers.Piece | None, None]:
         """The pieces of an answer; the meters see when they come, and how many tokens in all."""
         first = last = None
@@ -131,6 +149,7 @@ class Completions:
                 first = first or last
             yield piece
         usage = answer.usage()
+        share.used(usage.prompt + usage.reply)
         self.meters.tokens.labels("prompt").inc(usage.prompt)
         self.meters.tokens.labels("reply").inc(usage.reply)
         if first is not None:

@@ -8,6 +8,7 @@ from absl import logging
 from fastapi import exceptions, responses
 from starlette import exceptions as starlette_exceptions
 
+from pa_jax.agent import caller
 from pa_jax.infer.serving import scheduler
 from pa_jax.profile import connect
 
@@ -68,7 +69,7 @@ def of(error: BaseException) -> ApiError:
         return error
     if isinstance(error, scheduler.Busy):
         return busy(f"{error}", retry_after=1.0)
-    if isinstance(error, scheduler.Closed):
+    if isinstance(error, scheduler.Closed | caller.Left):
         return busy("the server is shutting down.", retry_after=5.0, status=503)
     if isinstance(error, connect.StoreError):
         return busy(f"{error}", retry_after=2.0, status=503)
@@ -88,6 +89,7 @@ def install(app: fastapi.FastAPI) -> None:
         ApiError,
         scheduler.Busy,
         scheduler.Closed,
+        caller.Left,
         connect.StoreError,
         LookupError,
         Exception,

@@ -3,11 +3,13 @@
 No name or word of any user is in it.
 """
 
+import functools
+
 import prometheus_client as prometheus
 
 from pa_jax.core import timing
 from pa_jax.infer.serving import scheduler
-from pa_jax.serve import seats
+from pa_jax.serve import seats, shares
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _TOKEN_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
@@ -18,7 +20,11 @@ class Gauges:
     """The metrics of one server."""
 
     def __init__(
-        self, engine: scheduler.Scheduler, places: seats.Seats, compiles: timing.CompileCounter
+        self,
+        engine: scheduler.Scheduler,
+        places: seats.Seats,
+        compiles: timing.CompileCounter,
+        parts: shares.Shares,
     ) -> None:
         self._registry = registry = prometheus.CollectorRegistry()
         prometheus.ProcessCollector(registry=registry)
@@ -54,6 +60,19 @@ class Gauges:
         ):
             gauge = prometheus.Gauge(f"pa_jax_{name}", text, registry=registry)
             gauge.set_function(value)
+        of_keys = {
+            name: prometheus.Gauge(f"pa_jax_key_{name}", text, ("key",), registry=registry)
+            for name, text in (
+                ("requests", "Requests of a key that are under way."),
+                ("bytes", "Bytes of their bodies."),
+                ("tokens", "Tokens of a key's prompts and replies since the start."),
+                ("refused", "Requests of a key that its share had no room for."),
+            )
+        }
+        for name, gauge in of_keys.items():
+            for share in parts.all():
+                value = functools.partial(getattr, share, name)
+                gauge.labels(share.name).set_function(value)
 
     def text(self) -> bytes:
         """The present state, in Prometheus's text format."""

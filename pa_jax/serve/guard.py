@@ -1,4 +1,7 @@
-"""What every request goes through first: host, origin, address and body within bounds; headers.
+"""What every request goes through first: host, origin, address, key, share and body; headers.
+
+Where the server has keys, nothing of a request without one is read beyond its head, and only what
+is for everyone answers it: the page, the schema, whether the server is well.
 
 Without API keys the server trusts whoever reaches it, so it must not be reached by a web page of
 another site: the Host must be one of this machine's own names (a rebound DNS name is not), and an
@@ -7,11 +10,11 @@ Origin, where the browser sends one, must be the server itself.
 
 import asyncio
 import urllib.parse
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from starlette import datastructures, types
 
-from pa_jax.serve import errors, limits
+from pa_jax.serve import errors, keys, limits, shares
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 CONTENT_POLICY = (
@@ -27,15 +30,27 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _IMPORT = "/import"
+_NEED_A_KEY = ("/v1/", "/metrics")
+# What Guard puts into a request's scope for those behind it, and the connection in front of it.
+ACCESS, SHARE = "pa_jax.access", "pa_jax.share"
 
 
 class Guard:
-    """ASGI middleware; `hosts` are the names that a Host header may have, None for any."""
+    """ASGI middleware; `hosts` are the names that a Host header may have, None for any.
+
+    `known` are the server's keys, None for one that takes everyone; `parts` what each has in use.
+    """
 
     def __init__(
-        self, app: types.ASGIApp, cfg: limits.Limits, hosts: Collection[str] | None
+        self,
+        app: types.ASGIApp,
+        cfg: limits.Limits,
+        hosts: Collection[str] | None,
+        known: keys.Keys | None,
+        parts: shares.Shares,
     ) -> None:
         self.app, self.cfg, self.hosts = app, cfg, hosts
+        self.known, self.parts = known, parts
 
     async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
         if scope["type"] != "http":
@@ -49,17 +64,36 @@ class Guard:
 
         try:
             self._check(scope)
-            body = await self._body(receive, self._most(scope))
+            access = self._access(scope)
+            if access is None:
+                await self.app(scope, _Read(b"", receive), dressed)
+                return
+            share = self.parts.of(access)
+            scope |= {ACCESS: access, SHARE: share}
+            with share.request(), share.body() as add:
+                body = await self._body(receive, self._most(scope), add)
+                if body is not None:
+                    await self.app(scope, _Read(body, receive), dressed)
         except errors.ApiError as error:
             made = error.response()
             made.headers["Connection"] = "close"  # its body may still be on the way
             await made(scope, receive, dressed)
-            return
-        if body is not None:
-            await self.app(scope, _Read(body, receive), dressed)
 
-    async def _body(self, receive: types.Receive, most: int) -> bytes | None:
-        """The whole body, None where the client went away before its end."""
+    def _access(self, scope: types.Scope) -> keys.Access | None:
+        """What the request's key opens; None without one, where none is needed."""
+        if self.known is None:
+            return keys.EVERYONE
+        sent = datastructures.Headers(scope=scope).get("authorization", "")
+        kind, _, key = sent.partition(" ")
+        found = self.known.access(key.strip()) if kind.lower() == "bearer" else None
+        if found is None and scope["path"].startswith(_NEED_A_KEY):
+            raise keys.unknown()
+        return found
+
+    async def _body(
+        self, receive: types.Receive, most: int, add: Callable[[int], None]
+    ) -> bytes | None:
+        """The whole body, `add`ed up as it comes; None where the client left before its end."""
         body, more = bytearray(), True
         try:
             async with asyncio.timeout(self.cfg.body_seconds):
@@ -68,6 +102,7 @@ class Guard:
                     if message["type"] == "http.disconnect":
                         return None
                     body += message.get("body", b"")
+                    add(len(message.get("body", b"")))
                     more = message.get("more_body", False)
                     if len(body) > most:
                         raise _too_large(most)
@@ -90,6 +125,12 @@ class Guard:
                 raise errors.ApiError(
                     400, f"the address is not UTF-8 ({error.reason}).", code="invalid_utf8"
                 ) from error
+        if "content-length" in headers and "transfer-encoding" in headers:
+            raise errors.ApiError(
+                400,
+                "Content-Length and Transfer-Encoding exclude each other; send one of them.",
+                code="ambiguous_length",
+            )
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > self._most(scope):
             raise _too_large(self._most(scope))

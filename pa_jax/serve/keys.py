@@ -5,6 +5,8 @@ A TOML file (or JSON of the same shape), readable by its owner:
     [[keys]]
     key = "a long random text"         # or sha256 = "hex digest of it"
     users = ["ann", "team-*"]          # names, or beginnings that end with *
+    operator = true                    # may also read /metrics and the load in /health, which
+                                       # tell of everybody's requests; false where left out
 
 Whether a user exists plays no part: a user who is not on the list is refused before anything is
 looked up, so the answer is the same for one who is there and one who is not.
@@ -19,15 +21,25 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pa_jax.serve import errors
+
 LEAST_CHARS = 16  # of a key
 _FIELDS = ({"key", "users"}, {"sha256", "users"})
+_OPTIONAL = {"operator"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Access:
-    """The users that a caller may touch: names, or beginnings that end with *."""
+    """What a caller may do.
+
+    users     that it may touch: names, or beginnings that end with *
+    operator  it may see how busy the server is, over all callers
+    name      of the key in metrics: its place in the file; "" where there are no keys
+    """
 
     users: tuple[str, ...]
+    operator: bool
+    name: str
 
     def may(self, user: str) -> bool:
         """Whether `user` is one of them."""
@@ -37,7 +49,17 @@ class Access:
         )
 
 
-EVERYONE = Access(("*",))
+EVERYONE = Access(("*",), operator=True, name="")
+
+
+def unknown() -> errors.ApiError:
+    """What a caller is told whose key is none of the server's."""
+    return errors.ApiError(
+        401,
+        "no API key that is known here came along; send Authorization: Bearer KEY.",
+        code="invalid_api_key",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
 
 
 class Keys:
@@ -45,6 +67,7 @@ class Keys:
 
     def __init__(self, by_digest: Mapping[bytes, Access]) -> None:
         self._by_digest = dict(by_digest)
+        self.names = tuple(access.name for access in self._by_digest.values())
 
     def access(self, key: str) -> Access | None:
         """What a key opens, None for one that is not known; takes as long for any key."""
@@ -68,18 +91,23 @@ def load(path: pathlib.Path) -> Keys:
         raise ValueError(f"keys file {path} names no keys; write [[keys]] with key and users.")
     made: dict[bytes, Access] = {}
     for number, entry in enumerate(entries, start=1):
-        digest, access = _entry(entry, f"keys file {path}, entry {number}")
+        digest, access = _entry(entry, number, f"keys file {path}, entry {number}")
         if digest in made:
             raise ValueError(f"keys file {path}, entry {number}: that key was there already.")
         made[digest] = access
     return Keys(made)
 
 
-def _entry(entry: Any, where: str) -> tuple[bytes, Access]:
-    if not isinstance(entry, dict) or set(entry) not in _FIELDS:
+def _entry(entry: Any, number: int, where: str) -> tuple[bytes, Access]:
+    if not isinstance(entry, dict) or set(entry) - _OPTIONAL not in _FIELDS:
         got = sorted(entry) if isinstance(entry, dict) else type(entry).__name__
-        raise ValueError(f"{where} has {got}; give key (or sha256) and users, nothing else.")
-    return _digest(entry, where), Access(_users(entry["users"], where))
+        raise ValueError(
+            f"{where} has {got}; give key (or sha256) and users, and operator at most."
+        )
+    operator = entry.get("operator", False)
+    if not isinstance(operator, bool):
+        raise ValueError(f"{where}: operator must be true or false.")
+    return _digest(entry, where), Access(_users(entry["users"], where), operator, f"{number}")
 
 
 def _digest(entry: Mapping[str, Any], where: str) -> bytes:

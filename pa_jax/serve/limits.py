@@ -13,13 +13,21 @@ class Limits:
     choices        completions of one request (n)
     running        requests that are answered side by side; further ones wait
     queue          that wait, over all users; the next gets 429
+    key_running    places of one key's requests; a completion of n choices takes n of them. What is
+                   said of a key holds where the server has several
+    key_queue      of one key's requests that wait; the next gets 429
+    key_tokens     of prompts and replies of one key in a minute, then 429
+    key_bytes      of bodies that one key's requests hold at once, then 429
     user_queue     of one user's that run or wait (they take turns); the next gets 429
     wait_seconds   for a place, then 429
     reply_seconds  of a reply, which is cut where it is then
+    connections    that are open; one more has the oldest closed that never showed a key, or else
+                   the oldest that is idle
+    head_seconds   for a request's head to arrive, then its connection is closed
     body_seconds   for a request's body to arrive
     send_seconds   for a client to take what is sent, then it is cut off
     ping_seconds   of silence in a stream until a comment shows that it lives
-    drain_seconds  for requests under way when the server is told to end
+    drain_seconds  until the server has ended once it is told to; requests under way get half of it
     """
 
     body_bytes: int
@@ -29,9 +37,15 @@ class Limits:
     choices: int
     running: int
     queue: int
+    key_running: int
+    key_queue: int
+    key_tokens: int
+    key_bytes: int
     user_queue: int
     wait_seconds: float
     reply_seconds: float
+    connections: int
+    head_seconds: float
     body_seconds: float
     send_seconds: float
     ping_seconds: float
@@ -39,7 +53,10 @@ class Limits:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value, least = getattr(self, field.name), 0 if field.name == "queue" else 1
+            value, least = (
+                getattr(self, field.name),
+                0 if field.name in ("queue", "key_queue") else 1,
+            )
             if field.type is float:
                 least = 0.001
             if value < least:

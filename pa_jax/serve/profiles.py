@@ -2,15 +2,16 @@
 
 import dataclasses
 import datetime
+import functools
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 import fastapi
 from fastapi import concurrency
 
-from pa_jax.agent import session
-from pa_jax.profile import decay, facts, portable
-from pa_jax.serve import errors, keys, seats, wire
+from pa_jax.agent import caller, session
+from pa_jax.profile import decay, facts, portable, store
+from pa_jax.serve import errors, guard, keys, seats, wire
 
 T = TypeVar("T")
 SESSIONS = 1000  # that are listed
@@ -99,12 +100,12 @@ class Profiles:
 
     async def facts(self, user: User, as_of: AsOf = None) -> dict[str, Any]:
         """What holds now, oldest first; with `as_of` what was known then."""
-        now, store = self.agent.clock(), self.store
+        now = self.agent.clock()
         if as_of is None:
-            held = await concurrency.run_in_threadpool(store.facts, user, now=now)
+            held = await concurrency.run_in_threadpool(self.agent.session(user).profile)
         else:
             now = _moment(as_of)
-            held = await concurrency.run_in_threadpool(store.as_of, user, now)
+            held = await concurrency.run_in_threadpool(self.store.as_of, user, now)
         return {"user": user, "facts": [fact_data(fact, now=now) for fact in held]}
 
     async def history(self, user: User, fact: str | None = None) -> dict[str, Any]:
@@ -149,7 +150,9 @@ class Profiles:
             message = f"nothing is known of user {user!r:.60}; there is nothing to export."
             raise errors.ApiError(404, message, code="user_not_found") from None
 
-    async def import_(self, user: User, body: dict[str, Any]) -> dict[str, Any]:
+    async def import_(
+        self, request: fastapi.Request, user: User, body: dict[str, Any]
+    ) -> dict[str, Any]:
         """Stores what an export gave, for a user of whom nothing is known yet."""
         if body.get("user") != user:
             raise errors.ApiError(
@@ -160,28 +163,33 @@ class Profiles:
             )
 
         def stored() -> int:
-            profile = portable.load(body)
             try:
-                self.store.import_(body)
-            except UnicodeError:
-                raise
-            except ValueError as error:
+                self.store.import_(body, now=self.agent.clock())
+            except store.UserExists as error:
                 raise errors.ApiError(409, f"{error}", code="user_exists") from error
-            return len({record.fact.id for record in profile.records})
+            return len({fact["id"] for fact in body["facts"]})
 
         try:
-            count = await self._alone(user, stored)
+            count = await self._alone(request, user, stored)
         except (ValueError, RecursionError, OverflowError) as error:
             raise errors.ApiError(400, f"{error}", code="invalid_profile") from error
         return {"user": user, "facts": count}
 
-    async def erase(self, user: User) -> dict[str, Any]:
-        """Deletes all that is known of the user and was said, and makes sure."""
-        receipt = await self._alone(user, self.agent.session(user).erase)
+    async def erase(self, request: fastapi.Request, user: User) -> dict[str, Any]:
+        """Deletes all that is known of the user and was said; files are cleaned afterwards.
+
+        Nobody waits for that: how long it takes depends on how much others have stored.
+        """
+        erase = functools.partial(self.store.erase, user, wait=False)
+        receipt = await self._alone(request, user, erase)
         return dataclasses.asdict(receipt)
 
     async def forget(
-        self, user: User, fact_id: str, session: Annotated[int, fastapi.Query(ge=0)] | None = None
+        self,
+        request: fastapi.Request,
+        user: User,
+        fact_id: str,
+        session: Annotated[int, fastapi.Query(ge=0)] | None = None,
     ) -> dict[str, Any]:
         """Retracts a fact; its history stays until the user is erased."""
         number = session
@@ -189,18 +197,27 @@ class Profiles:
             self.store.journal.last, user, number, 1
         ):
             raise errors.ApiError(404, f"no session {number}.", code="session_not_found")
+        forget = self.agent.session(user, number).forget
+        who = caller.Caller()
         try:
-            reply = await self._alone(user, self.agent.session(user, number).forget, fact_id)
+            reply = await self._alone(request, user, forget, fact_id, who, waiting=who)
         except LookupError:
             message = "no fact with that id holds; the profile lists those that do."
             raise errors.ApiError(404, message, code="fact_not_found") from None
         return turn_made(reply, now=self.agent.clock())
 
-    async def _alone(self, user: str, function: Callable[..., T], *args: Any) -> T:
+    async def _alone(
+        self,
+        request: fastapi.Request,
+        user: str,
+        function: Callable[..., T],
+        *args: Any,
+        waiting: caller.Caller | None = None,
+    ) -> T:
         """A blocking call that waits for the user's turns, and they for it."""
-        seat = await self.places.take(user)
+        seat = await self.places.take(user, request.scope[guard.SHARE])
         try:
-            return await seat.run(function, *args)
+            return await seat.run(function, *args, waiting=waiting)
         finally:
             seat.free()
 

@@ -13,18 +13,23 @@ import functools
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from pa_jax.serve import errors, limits
+from pa_jax.serve import errors, limits, shares, turnstile
 
 T = TypeVar("T")
 
 
 @runtime_checkable
-class Answer(Protocol):
+class Leaves(Protocol):
+    """Who may be told, from any thread, that nobody waits any more."""
+
+    def leave(self) -> None: ...
+
+
+@runtime_checkable
+class Answer(Leaves, Protocol):
     """What blocks: iterated in one thread, left from any."""
 
     def __iter__(self) -> Iterator[Any]: ...
-
-    def leave(self) -> None: ...
 
 
 class Seats:
@@ -33,10 +38,10 @@ class Seats:
     def __init__(self, cfg: limits.Limits) -> None:
         self.cfg = cfg
         self._pool = concurrent.futures.ThreadPoolExecutor(cfg.running, thread_name_prefix="answer")
-        self._free = asyncio.Semaphore(cfg.running)
+        self._places = turnstile.Turnstile(cfg.running)
         self._of_user: collections.Counter[str] = collections.Counter()
         self._turns: dict[str, asyncio.Lock] = {}
-        self._answers: set[Answer] = set()
+        self._answers: set[Leaves] = set()
         self.inside = 0  # that run or wait
 
     @contextlib.asynccontextmanager
@@ -65,8 +70,10 @@ class Seats:
                     del self._of_user[user]
                     self._turns.pop(user, None)
 
-    async def take(self, user: str | None) -> "Seat":
+    async def take(self, user: str | None, share: shares.Share, *, cost: int = 1) -> "Seat":
         """A place, when it is this request's turn; requests of one user follow one another.
+
+        Keys take turns; `cost` is how many places of its key's it needs.
 
         Raises an ApiError (429) where too many wait, or it takes too long.
         """
@@ -76,7 +83,7 @@ class Seats:
             async with asyncio.timeout(self.cfg.wait_seconds):
                 if user is not None:
                     await stack.enter_async_context(self._turns.setdefault(user, asyncio.Lock()))
-                await stack.enter_async_context(self._free)
+                await stack.enter_async_context(self._places.held(share, cost))
         except TimeoutError:
             await stack.aclose()
             waited = f"no place came free in {self.cfg.wait_seconds:g} s."
@@ -88,11 +95,12 @@ class Seats:
 
     async def leave(self) -> None:
         """Cuts every answer off where it is, and waits for the threads."""
+        self._pool.shutdown(wait=False, cancel_futures=True)  # nothing begins any more
         for answer in tuple(self._answers):
             answer.leave()
-        await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
+        await asyncio.to_thread(self._pool.shutdown)
 
-    def start(self, answer: Answer | None, work: Callable[[], Any]) -> asyncio.Future:
+    def start(self, answer: Leaves | None, work: Callable[[], Any]) -> asyncio.Future:
         """Runs `work` in a thread of the pool."""
         future = asyncio.get_running_loop().run_in_executor(self._pool, work)
         if answer is not None:
@@ -109,9 +117,9 @@ class Seat:
         self._busy: asyncio.Future | None = None
         self._freeing: asyncio.Task | None = None
 
-    async def run(self, function: Callable[..., T], *args: Any) -> T:
-        """The result of a blocking call."""
-        self._busy = self._seats.start(None, functools.partial(function, *args))
+    async def run(self, function: Callable[..., T], *args: Any, waiting: Leaves | None = None) -> T:
+        """The result of a blocking call; `waiting` is told when the server ends meanwhile."""
+        self._busy = self._seats.start(waiting, functools.partial(function, *args))
         return await asyncio.shield(self._busy)
 
     async def pieces(self, answer: Answer) -> AsyncGenerator[Any, None]:

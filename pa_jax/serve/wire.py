@@ -219,7 +219,7 @@ class Imported(pydantic.BaseModel):
 
 
 class Receipt(pydantic.BaseModel):
-    """DELETE /v1/profiles/{user}: erasure.Receipt without the server's file names."""
+    """DELETE /v1/profiles/{user}: erasure.Receipt."""
 
     user: str
     facts: int
@@ -227,8 +227,6 @@ class Receipt(pydantic.BaseModel):
     turns: int
     labels: int
     journal: int
-    pieces: int
-    bytes_checked: int
     verified: bool
     note: str
 

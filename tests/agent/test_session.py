@@ -207,14 +207,18 @@ def test_a_message_without_words_is_refused(agent, profiles):
     assert profiles.users() == ()
 
 
-def test_a_clock_that_runs_back_is_told_and_nothing_is_kept(agent, profiles):
+@pytest.mark.parametrize("back", [datetime.timedelta(hours=1), datetime.timedelta(days=400)])
+def test_a_clock_that_runs_back_stops_nobody(agent, profiles, model, back):
     talk = agent.session("ann")
     talk.respond("I like tea")
-    before = profiles.export("ann")
-    agent.clock.now -= datetime.timedelta(hours=1)
-    with pytest.raises(ValueError, match="before this user's latest change at .* clock"):
-        talk.respond("I like rum")
-    assert profiles.export("ann") == before
+    agent.clock.now -= back
+    reply = talk.respond("I like rum")
+    assert [change.event for change in reply.updates] == ["added"]
+    assert len(talk.profile()) == 2
+    assert talk.respond("let us fly").asked == SEAT
+    assert len(model.requests[-1].profile) == 2  # what was decided knew of both
+    begun = [turn.times[0] for turn in talk.said()]
+    assert begun == sorted(begun)
 
 
 def test_a_full_queue_is_waited_for_and_then_told(profiles, model):

@@ -275,3 +275,27 @@ def test_killed_in_the_first_save_is_a_fresh_start_with_a_warning(folder, absl_l
         never_finish(folder / step)
     assert restored(folder) is None
     assert len([r for r in absl_log.records if "never finished" in r.message]) == 2
+
+
+def test_checkpoints_that_all_lost_their_manifests_are_not_built_upon(folder):
+    for step in ("10", "20"):
+        never_finish(folder / step)
+    before = sorted(folder.rglob("*"))
+    saver = checkpoint.Checkpointer(folder, keep=2)
+    assert saver.restore(SHAPE) is None
+    with pytest.raises(checkpoint.DamagedError, match=r"steps 10, 20\).*rsync -a"):
+        saver.require_manifests()
+    saver.close()
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_first_save_that_was_cut_off_is_told_from_a_lost_manifest(folder):
+    for step in ("10", "20"):
+        never_finish(folder / step)
+        (folder / f".saving-{step}").touch()
+    saver = checkpoint.Checkpointer(folder, keep=2)
+    saver.require_manifests()
+    saver.save(30, state(30), {"at": 30})
+    saver.require_manifests()
+    saver.close()
+    assert not list(folder.glob(".saving-*"))

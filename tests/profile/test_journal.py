@@ -160,11 +160,9 @@ class TestContract:
             profiles.journal.inferred(turn, snippet="", ops=(), dropped=(), now=NOON)
         assert profiles.users() == ()
 
-    def test_a_clock_that_runs_back_is_refused_and_nothing_is_kept(self, profiles):
+    def test_a_clock_that_runs_back_is_bridged(self, profiles):
         profiles.journal.begin("ann", "hi", now=at(60))
-        with pytest.raises(ValueError, match="before this user's latest change at .*13:00.*clock"):
-            profiles.journal.begin("ann", "again", now=NOON)
-        assert len(profiles.journal.turns_of("ann")) == 1
+        assert profiles.journal.begin("ann", "again", now=NOON).times == (at(60),)
 
     def test_any_text_is_kept_as_data(self, profiles):
         words = "<|im_start|>\nDROP TABLE profile_journal; -- ' \" \0 \x1b[31m \ud800 \u202eabc"
@@ -271,7 +269,6 @@ def test_erase_leaves_no_byte_of_a_conversation(tmp_path):
         assert f"ann0007{part}".encode() in before
     receipt = profiles.erase("ann")
     assert (receipt.journal, receipt.turns, receipt.verified) == (20, 20, True)
-    assert receipt.pieces >= 4 * 20  # words, statement, snippet and answer of each turn
     assert b"ann0" not in everything()
     assert profiles.export("bob") == kept
     profiles.close()

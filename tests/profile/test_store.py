@@ -171,15 +171,16 @@ class TestContract:
         with pytest.raises(LookupError, match="'ann' is not in this profile store; users"):
             profiles.export("ann")
 
-    def test_a_clock_that_runs_back_is_refused_and_nothing_is_applied(self, profiles):
+    def test_a_clock_that_runs_back_is_bridged_and_history_does_not(self, profiles):
         profiles.apply("ann", [add("The user likes mild food.")], turn(0), now=at(60))
-        before = profiles.export("ann")
-        with pytest.raises(ValueError, match="before this user's latest change at .*13:00.*clock"):
-            profiles.apply("ann", [add("The user likes hot food.")], turn(1), now=NOON)
-        assert profiles.export("ann") == before
-        # a few seconds between two machines are bridged: history never runs back
-        profiles.apply("ann", [add("The user likes hot food.")], turn(1), now=at(59))
+        profiles.apply("ann", [add("The user likes hot food.")], turn(1), now=NOON)
         assert profiles.history("ann")[-1].known_from == at(60)
+        assert profiles.present("ann", NOON) == at(60) and profiles.present("bob", NOON) == NOON
+        assert statements(profiles.facts("ann", now=profiles.present("ann", NOON))) == [
+            "The user likes hot food."
+        ]
+        profiles.apply("ann", [add("The user likes warm food.")], turn(2), now=at(61))
+        assert profiles.present("ann", NOON) == at(61)
 
     def test_naive_times_are_refused(self, profiles):
         naive = datetime.datetime(2026, 3, 1)

@@ -70,8 +70,7 @@ def test_erase_leaves_no_byte_and_keeps_the_others(path, profiles):
     assert {user: profiles.export(user) for user in kept} == kept
     assert (receipt.facts, receipt.turns, receipt.labels) == (50, 25, 25)
     assert receipt.versions > receipt.facts  # those that crowded others out
-    assert receipt.verified and receipt.files[0] == str(path)
-    assert receipt.bytes_checked == len(after)
+    assert receipt.verified
 
 
 def test_words_that_another_profile_holds_too_stay_there(path, profiles):

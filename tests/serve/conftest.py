@@ -8,12 +8,11 @@ import threading
 
 import httpx
 import pytest
-import uvicorn
 
 from pa_jax.core import timing
 from pa_jax.jobs import chat, serve, setup
 from pa_jax.profile import facts
-from pa_jax.serve import app, guard, limits
+from pa_jax.serve import app, guard, http, limits
 
 SEAT = "travel/flight_seat"
 LIMITS = {
@@ -98,8 +97,7 @@ def serving(agent, known=None, **changes):
         source="random:tiny",
         compiles=agent.compiles,
     )
-    options = uvicorn.Config(made, log_level="warning", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(options)
+    server = http.server(made, setup.section(limits.Limits, config.limits))
     listening.listen()  # from now on nobody is turned away
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

@@ -1,4 +1,4 @@
-"""A server to be killed: argv is a store's URL and a port's file.
+"""A server to be killed: argv is a store's URL, a port's file, a cache, and how slowly it learns.
 
 Its model decides by rule what is learnt ("I like tea"), for random weights would learn nothing;
 replies are drawn by a real engine from random weights. All else is as the job has it.
@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import pathlib
 import sys
+import time
 
 import jax
 
@@ -17,7 +18,19 @@ scripted = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(scripted)
 
 
-def main(url, place, cache):
+class Slow(scripted.Model):
+    """Takes its time over each turn that it learns from, and hears nothing meanwhile."""
+
+    def __init__(self, seconds):
+        super().__init__()
+        self.seconds = seconds
+
+    def infer(self, turns, *, now, seed):
+        time.sleep(self.seconds)
+        return super().infer(turns, now=now, seed=seed)
+
+
+def main(url, place, cache, seconds="0"):
     jax.config.update("jax_compilation_cache_dir", cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     from pa_jax import models
@@ -29,7 +42,7 @@ def main(url, place, cache):
 
     config = importlib.import_module("configs.serve").get_config("tiny")
     model = models.load("random:tiny", dtype="float32")
-    rules = scripted.Model()
+    rules = Slow(float(seconds))
     engine = scheduler.Scheduler(model, rows=2, trunk=450, slots=256, chunk=2)
     engine.warm_up()
     reply = responder.Responder(model.tokenizer, setup.section(responder.ReplyConfig, config.reply))

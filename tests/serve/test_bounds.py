@@ -236,7 +236,7 @@ def test_every_answer_carries_the_strict_policy(server):
 
 # keys
 
-MINE, THEIRS = "key-of-ann-and-teams", "key-of-everybody-else"
+MINE, THEIRS, OPS = "key-of-ann-and-teams", "key-of-everybody-else", "key-of-an-operator"
 FILE = f"""
 [[keys]]
 key = "{MINE}"
@@ -244,6 +244,10 @@ users = ["ann", "team-*"]
 [[keys]]
 key = "{THEIRS}"
 users = ["zoe", "Ann", "team", "zed-*"]
+[[keys]]
+key = "{OPS}"
+users = ["ops"]
+operator = true
 """
 WORDS = "The user likes zeppelins."
 EXISTING = ("zoe", "Ann", "team", "zed-1")  # of the other key, all with a profile
@@ -345,4 +349,25 @@ def test_without_a_key_only_health_answers(guarded, header):
         assert answer.json()["error"]["code"] == "invalid_api_key"
         assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert guarded.post({"messages": []}, headers=headers).status_code == 401
-    assert httpx.get(f"{guarded.url}/health").status_code == 200
+    assert httpx.get(f"{guarded.url}/health").json() == {"status": "ok"}
+
+
+def test_the_load_of_all_is_for_operators(guarded):
+    mine, ops = ({"Authorization": f"Bearer {key}"} for key in (MINE, OPS))
+    assert httpx.get(f"{guarded.url}/health", headers=mine).json() == {"status": "ok"}
+    answer = httpx.get(f"{guarded.url}/metrics", headers=mine)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "operator_only")
+    assert set(httpx.get(f"{guarded.url}/health", headers=ops).json()) > {"running", "waiting"}
+    assert "pa_jax_requests" in httpx.get(f"{guarded.url}/metrics", headers=ops).text
+
+
+def test_erasing_says_the_same_whether_a_guess_is_in_others_rows_or_not(guarded, teach):
+    mine = {"Authorization": f"Bearer {MINE}"}
+    answers = []
+    for guess in (WORDS, "The user likes submarines."):
+        teach("team-7", guess)
+        answer = guarded.delete("team-7", headers=mine)
+        headers = {k: v for k, v in answer.headers.items() if k != "date"}
+        answers.append((answer.status_code, headers, answer.json()))
+    assert answers[0] == answers[1]
+    assert not {"bytes_checked", "files", "pieces"} & set(answers[0][2])

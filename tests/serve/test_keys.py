@@ -24,6 +24,7 @@ KEY = "a-key-of-some-length"
         ("[[keys]]\nkey = 'sixteen-characters'\nusers = ['*a']", "not at its end"),
         ("[[keys]]\nsha256 = 'AB'\nusers = ['a']", "64"),
         ("[[keys]]\nkey = 'sixteen-characters'\nusers = ['a']\n" * 2, "there already"),
+        ("[[keys]]\nkey = 'sixteen-characters'\nusers = ['a']\noperator = 1", "true or false"),
         ("[[keys", "keys file"),
     ],
 )
@@ -47,6 +48,7 @@ def test_json_and_digests_open_the_same(tmp_path):
             for user in ("ann", "anna", "team-", "team-x", "team")
             if known.access(KEY).may(user)
         ]
+        assert not known.access(KEY).operator
         assert may == ["ann", "team-", "team-x"]
         assert known.access(f"{KEY}x") is known.access("") is known.access(digest) is None
 

@@ -19,16 +19,18 @@ from pa_jax.profile import store
 WORKER = pathlib.Path(__file__).with_name("killed.py")
 USERS = ("ann", "bob", "cyd")
 TURNS = 3  # that each tries before a kill
+DRAIN_SECONDS = 10.0  # of configs/serve.py
 EVENTS = 300  # of all streams, after which one comes at the latest
 
 
 class Process:
     """The server as a process of its own."""
 
-    def __init__(self, root, folder, cache):
+    def __init__(self, root, folder, cache, *how):
         place = folder / "port"
         place.unlink(missing_ok=True)
         command = [sys.executable, str(WORKER), f"sqlite:///{folder}/p.db", str(place), str(cache)]
+        command += how
         env = {"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin", "JAX_PLATFORMS": "cpu"}
         self.process = subprocess.Popen(command, cwd=root, env=env | {"HOME": os.environ["HOME"]})
         while not (place.exists() and place.read_text()):
@@ -133,3 +135,28 @@ def test_told_to_end_it_lets_streams_end(root, tmp_path):
     assert server.end(signal.SIGTERM) == 0
     thread.join()
     assert seen[-1] == "[DONE]" and learnt(seen) == ["The user likes tea."]
+
+
+@pytest.mark.slow
+def test_told_to_end_it_ends_in_time_whatever_its_threads_do(root, tmp_path):
+    """A turn that takes minutes to learn from, and one that waits behind it; both go on later."""
+    server = Process(root, tmp_path, tmp_path / "xla", "300")
+    seen = {user: [] for user in USERS}
+    threads = [
+        threading.Thread(target=streamed, args=(server.url, user, "I like tea", seen[user]))
+        for user in USERS
+    ]
+    for thread in threads:
+        thread.start()
+    while not all(seen.values()):
+        time.sleep(0.01)
+    began = time.monotonic()
+    assert server.end(signal.SIGTERM) == 0
+    assert time.monotonic() - began < DRAIN_SECONDS + 2
+    for thread in threads:
+        thread.join()
+    finished(root, tmp_path, tmp_path / "xla")
+    profiles = store.ProfileStore(f"sqlite:///{tmp_path}/p.db")
+    for user in USERS:
+        assert [turn.stage for turn in profiles.journal.turns_of(user)] == ["replied"] * 2
+    profiles.close()

@@ -93,17 +93,10 @@ export class EraseDialog {
 
   #show(receipt) {
     byId("erase-title").textContent = "Erased";
-    byId("erase-text").textContent = receipt.verified
-      ? "It is gone, and the database was searched to make sure."
-      : "It is deleted.";
+    byId("erase-text").textContent = "It is gone.";
     const rows = COUNTED.filter(([name]) => receipt[name] !== undefined)
       .map(([name, one, many]) => count(receipt[name], one, many));
     const parts = [el("dt", {}, "Deleted"), ...rows.map((row) => el("dd", {}, row))];
-    if (receipt.bytes_checked) {
-      parts.push(el("dt", {}, "Searched"), el("dd", {},
-        `${count(receipt.pieces, "piece")} of text in ${receipt.bytes_checked.toLocaleString()} `
-        + "bytes: none left"));
-    }
     byId("erase-receipt").replaceChildren(...parts);
     byId("erase-receipt").hidden = false;
     byId("erase-note").textContent = sentence(receipt.note ?? "");

@@ -1,0 +1,114 @@
+"""Whether erasing tells of others' rows: times of erases with right and wrong guesses, as JSON.
+
+    python tests/serve/oracle.py --erases=2000 --runs=3
+
+Two keys on a server with a large store: one key's users import a guess at another key's fact and
+are erased; half of the guesses are right, in random order. p is of a two-sided Mann-Whitney test.
+"""
+
+import argparse
+import importlib
+import json
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import httpx
+import numpy as np
+from scipy import stats
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "profile")]
+MINE, THEIRS = "key-of-the-one-who-guesses", "key-of-all-the-others"
+KEYS = f"""
+[[keys]]
+key = "{MINE}"
+users = ["mallory-*"]
+[[keys]]
+key = "{THEIRS}"
+users = ["*"]
+"""
+SECRET = "The user keeps the spare key behind brick {:04d}."
+
+
+def started(folder):
+    command = [
+        *(sys.executable, "-m", "pa_jax.main", "--config=configs/serve.py:tiny"),
+        *("--config.port=0", f"--config.store=sqlite:///{folder}/p.db"),
+        *(f"--workdir={folder}/run", f"--config.key_file={folder}/keys.toml"),
+    ]
+    log = folder / "log"
+    process = subprocess.Popen(command, cwd=ROOT, stderr=log.open("w"))
+    while not (found := re.search(r"serving \S+ at (\S+)", log.read_text())):
+        if process.poll() is not None:
+            raise RuntimeError(log.read_text())
+        time.sleep(0.2)
+    return process, found[1]
+
+
+def erased(client, data, user, guess):
+    """Seconds that an erasure took, and what it said."""
+    data["user"] = user
+    data["facts"][0]["statement"] = guess
+    path = f"/v1/profiles/{user}"
+    stored = client.post(f"{path}/import", json=data)
+    assert stored.status_code == 200, stored.text
+    began = time.perf_counter()
+    answer = client.delete(path)
+    return time.perf_counter() - began, answer.text.replace(user, "USER")
+
+
+def run(client, data, count, seed):
+    rng = random.Random(seed)
+    kinds = [n % 2 == 0 for n in range(count)]
+    rng.shuffle(kinds)
+    times, replies = {True: [], False: []}, set()
+    for number, right in enumerate(kinds):
+        guess = SECRET.format(rng.randrange(500) + (0 if right else 5000))
+        seconds, text = erased(client, data, f"mallory-{number:05d}", guess)
+        times[right].append(seconds)
+        replies.add(text)
+    found = stats.mannwhitneyu(times[True], times[False])
+    return {
+        "p": round(float(found.pvalue), 4),
+        "median_ms_right": round(1000 * float(np.median(times[True])), 3),
+        "median_ms_wrong": round(1000 * float(np.median(times[False])), 3),
+        "replies": len(replies),
+    }
+
+
+def main(argv):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--erases", type=int, default=2000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--megabytes", type=int, default=20)
+    opts = parser.parse_args(argv)
+    load = importlib.import_module("erase_load")
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        profiles = load.store.ProfileStore(f"sqlite:///{folder}/p.db")
+        load.fill(profiles, folder / "p.db", opts.megabytes)
+        for number in range(500):
+            source = load.facts.Source(0, number, "q")
+            profiles.apply("victim", [load.add(SECRET.format(number))], source, now=load.NOON)
+        data = profiles.export("seed")
+        profiles.close()
+        (folder / "keys.toml").write_text(KEYS)
+        process, url = started(folder)
+        try:
+            headers = {"Authorization": f"Bearer {MINE}"}
+            with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
+                run(client, data, 50, 0)  # warm
+                return [run(client, data, opts.erases, seed + 1) for seed in range(opts.runs)]
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main(sys.argv[1:]), indent=2) + "\n")
