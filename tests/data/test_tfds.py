@@ -244,7 +244,7 @@ def test_batches_of_a_mix_resume_exactly_and_are_the_same_for_any_number_of_proc
     cfg = dataclasses.replace(
         chats, source="synthetic=1,tfds:messages=1", path=f",{chats.path}", users=1
     )
-    plan = pipeline.PipelineConfig(4, (64, 128), 7)
+    plan = pipeline.PipelineConfig(4, 128, 7)
 
     def batches(index, count):
         return pipeline.batches(

@@ -27,7 +27,7 @@ class Numbers:
 
     def __next__(self):
         self.at += 1
-        return jnp.full((1,), jnp.nan if self.at > self.bad_from else 1.0)
+        return jnp.full((1, 1), jnp.nan if self.at > self.bad_from else 1.0)
 
     def get_state(self):
         return {"at": self.at}
@@ -40,12 +40,11 @@ def run(tmp_path, bad_from, steps=8):
         graph,
         lambda model, x: (jnp.sum((model.w[...] * x - 2.0) ** 2), {}),
         tx,
-        micro=1,
         compute="float32",
     )
     seen = []
     hooks = loop.Hooks(
-        lambda state, batch, number: (*update(state, batch), None),
+        lambda state, batch, number: (*update(state, batch, jnp.int32(1)), None),
         lambda row: "",
         lambda number, samples, row: seen.append(number),
     )
