@@ -18,7 +18,7 @@ from pa_jax.data import source
 from pa_jax.dialogue import prompts
 from pa_jax.evaluate import speaker, systems
 from pa_jax.evaluate.benchmarks import aloe, prefeval_data, recall, single_turn
-from pa_jax.infer.serving import scheduler
+from pa_jax.infer import live
 from pa_jax.jobs import configs, setup
 from pa_jax.judge import remote
 from pa_jax.rl import advantage, learner, loss
@@ -35,7 +35,7 @@ KINDS = {  # a section's last name -> what documents its keys
     "data": source.DataConfig,
     "infer": inferencer.InferConfig,
     "limits": limits.Limits,
-    "live": scheduler.Scheduler,
+    "live": live.Live,
     "long_horizon": recall.RecallConfig,
     "loss": loss.LossConfig,
     "noise": recall.RecallConfig,

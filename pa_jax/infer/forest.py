@@ -276,17 +276,13 @@ def _emitted(
         places[i][j] = number, np.array(of_path, np.int32)
     for (slot, target), place in wanted.items():
         at[place], token[place] = slot, target
-    return Forest(
-        made.ids, made.end, made.position, at, token, np.array(len(wanted), np.int32)
-    ), made.used
+    return Forest(made.ids, made.end, made.position, at, token, np.int32(len(wanted))), made.used
 
 
 def stacked(rows: Sequence[Forest], count: int) -> Forest:
     """Rows of one length as [count, t], empty ones behind."""
     length = rows[0].ids.shape[-1]
     zero = np.zeros(length, np.int32)
-    empty = Forest(
-        zero, np.arange(1, length + 1, dtype=np.int32), zero, zero, zero, np.array(0, np.int32)
-    )
+    empty = Forest(zero, np.arange(1, length + 1, dtype=np.int32), zero, zero, zero, np.int32(0))
     rows = [*rows, *[empty] * (count - len(rows))]
     return jax.tree.map(lambda *each: np.stack(each), *rows)
