@@ -56,7 +56,7 @@ class Agent:
         clock: Callable[[], datetime.datetime],
         cfg: AgentConfig,
     ) -> None:
-        """Takes an Inferencer, a Proactive, a Responder and a Live; they stay open when it closes.
+        """Takes an Inferencer, a Proactive, a Responder, a Scheduler, which it leaves open.
 
         `clock` gives aware times in UTC.
         """

@@ -56,7 +56,7 @@ class Root:
             row = np.zeros(-(-len(self.ids) // SLOTS) * SLOTS, np.int32)
             row[: len(self.ids)] = self.ids
             rows = np.repeat(row[None], sharding.data_shards(self._mesh), axis=0)
-            length = sharding.put(np.array(len(self.ids), np.int32), self._mesh)
+            length = jnp.int32(len(self.ids))
             with meshes.using(self._mesh):
                 ids = sharding.put(rows, self._mesh, "rows")
                 self._context = computed(self._graph, state, ids, length)

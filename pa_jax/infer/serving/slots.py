@@ -24,6 +24,7 @@ from pa_jax.infer import decode, forest, sampler, sampling
 from pa_jax.models import decoder
 
 NARROWEST = 128  # trunk slots of the smallest program
+SHORTEST = 64  # tokens of a root from which it is worth programs of its own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -274,7 +275,8 @@ class DecodeSlots:
             )
         self.rows, self.slots, self.chunk = rows, slots, chunk
         self.widths, self._entries = widths(trunk), entries(trunk)
-        self._behind = tuple(n for n in self._entries if len(run.root) + n <= trunk)
+        fit = tuple(n for n in self._entries if len(run.root) + n <= trunk)
+        self._behind = fit if len(run.root) >= SHORTEST else ()
         self._run = run
         tokenizer = run.model.tokenizer
         self.ends = tuple(tokenizer.eos_ids) if tokenizer is not None else ()
@@ -307,7 +309,7 @@ class DecodeSlots:
         """Compiles every program. All rows must be free."""
         root = self._run.root.ids
         prompts = [[0] * width for width in self._entries]
-        prompts += [[*root, *[0] * width] for width in self._behind if root]
+        prompts += [[*root, *[0] * width] for width in self._behind]
         for _ in range(2):  # the second round sees the arrays that the programs themselves made
             for prompt in prompts:
                 self._admit([self.rows], [Request(prompt, 1, 0, 0.0, 0, 1.0)])
