@@ -224,9 +224,9 @@ class Step:
         def lower(rows):
             if likelihood:
                 at = self._whole(jnp.float32)
-                return score.scored.lower(self.judge_graph, self.judge, rows, at)
+                return score.scored.lower(self.judge_graph, self.judge, rows, None, at)
             label = self._whole(jnp.int32, len(verbals.LABELS))
-            return score.labelled.lower(self.judge_graph, self.judge, rows, label)
+            return score.labelled.lower(self.judge_graph, self.judge, rows, None, label)
 
         takes = ("reference",) if of.judge is None else ("judge",)
         made = self._forward("judge", cfg, packed, lower, takes)
@@ -239,7 +239,7 @@ class Step:
 
         def lower(rows):
             at = self._whole(jnp.float32)
-            return score.scored.lower(self.reference_graph, self.reference, rows, at)
+            return score.scored.lower(self.reference_graph, self.reference, rows, None, at)
 
         packed = self.work.scored(self.shards)
         return self._forward("reference", self.work.policy, packed, lower, ("reference",))
