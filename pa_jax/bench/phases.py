@@ -338,17 +338,16 @@ def batches(subject: Subject) -> list[tuple[groups.Groups, loss.GroupBatch]]:
     advantage = draw.standard_normal(old.shape[:2], np.float32)
 
     def batch(packed: groups.Groups, *lead: int) -> loss.GroupBatch:
-        used = np.full(packed.real.shape[:2], one.real.sum(), np.float32)
-        made = loss.GroupBatch(
-            rows=packed.rows,
-            place=packed.place,
-            used=packed.real,
-            old_logp=packed.of_tokens(old.reshape(*lead, work.longest)),
-            advantage=packed.of_completions(advantage.reshape(lead)),
-            reference_logp=_by_call(subject, packed, REFERENCE),
-            tokens=used,
+        tokens = np.full(packed.real.shape[:2], one.real.sum(), np.float32)
+        return loss.GroupBatch(
+            rows=jax.device_put(packed.rows),
+            place=jnp.asarray(packed.place),
+            used=jnp.asarray(packed.real),
+            old_logp=jnp.asarray(packed.of_tokens(old.reshape(*lead, work.longest))),
+            advantage=jnp.asarray(packed.of_completions(advantage.reshape(lead))),
+            reference_logp=jnp.asarray(_by_call(subject, packed, REFERENCE)),
+            tokens=jnp.asarray(tokens),
         )
-        return jax.tree.map(jnp.asarray, made)
 
     return [(one, batch(one, *old.shape[:2])), (two, batch(two, work.paths, 1))]
 
