@@ -11,7 +11,7 @@ Needs libtpu's compiler, no TPU: pip install 'pa_jax[tpu]'. All keys of configs/
 
 import ml_collections
 
-from configs import grpo
+from configs import common, grpo
 
 SLICES = {
     "tiny": "v5e-1",
@@ -34,7 +34,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "prompt": {"tiny": 256, "qwen3-4b-lora": 512}.get(preset, c.rollout.prompt_tokens),
         "completion": c.rollout.max_new_tokens,
         # what the judge reads before a completion, task and questions among it
-        "judge": {"tiny": 128, "smollm2": 256}.get(preset, 1088),
+        "judge": 128 if preset == "tiny" else 256 if preset in common.LAPTOP else 1088,
         # of a question behind a completion, or of a gold snippet between two notes lines
         "question": 4 if c.judge.kind == "verbal" else 64,
     }

@@ -91,21 +91,28 @@ class Prompts:
 
     def of_paths(self, values: Array | np.ndarray) -> np.ndarray:
         """What every branch has, [paths, ...] prompt by prompt."""
-        return np.asarray(values).reshape(len(self.order), -1)[self.order]
+        return np.asarray(values).reshape(self.rows.length.size * self.branches, -1)[self.order]
+
+    @property
+    def paths(self) -> Int[np.ndarray, "x g"]:
+        """Which path each branch of each place is; the first where there is no prompt."""
+        paths = np.zeros(self.rows.length.size * self.branches, int)
+        paths[self.order] = np.arange(len(self.order))
+        return paths.reshape(-1, self.branches)
 
     def size(self) -> flops.Size:
         """Of the prefill: in every row the first slots hold tokens."""
         used = self.rows.own.reshape(len(self.rows.own), -1).max(axis=1) + 1
         tokens = int(np.maximum(used, self.rows.root.max(axis=1)).sum())
         pairs = flops.visible_pairs(list(self.rows.end), tokens)
-        return flops.Size(tokens, pairs, self.rows.length.size)
+        return flops.Size(tokens, pairs, int((self.rows.length > 0).sum()))
 
 
 def together(subject: Subject) -> Prompts:
     """The prompts in one row, common beginnings once."""
     g = subject.cfg.group
     rows, root, places = sampler.packed(subject.work.prompts, key="bench.prompts")
-    order = np.argsort(places)[:, None] * g + np.arange(g)
+    order = _where(places)[:, None] * g + np.arange(g)
     return Prompts(rows, root, g, order.reshape(-1))
 
 
@@ -116,7 +123,12 @@ def apart(subject: Subject) -> Prompts:
     copies = [unlike.ids(prompt) for _ in range(g) for prompt in subject.work.prompts]
     rows, root, places = sampler.packed(copies, shards=g, key="bench.prompts")
     rows = dataclasses.replace(rows, ids=rows.ids % subject.model.vocab)
-    return Prompts(rows, root, 1, np.argsort(places).reshape(g, n).T.reshape(-1))
+    return Prompts(rows, root, 1, _where(places).reshape(g, n).T.reshape(-1))
+
+
+def _where(places: Int[np.ndarray, " x"]) -> Int[np.ndarray, " n"]:
+    """The place of each prompt; -1 among the places says that there is none."""
+    return np.argsort(places)[(places < 0).sum() :]
 
 
 @functools.partial(jax.jit, static_argnames=("graph", "root"))
@@ -178,8 +190,7 @@ def decode(subject: Subject) -> Phase:
 
     def side(prompts: Prompts) -> Side:
         rows = jax.device_put(prompts.rows)
-        back = np.argsort(prompts.order)
-        batch = jnp.asarray(ids[back].reshape(-1, prompts.branches, work.longest))
+        batch = jnp.asarray(ids[prompts.paths])
 
         def prepare():
             return prefilled(subject.graph, subject.state, rows, root=prompts.root)[1]
@@ -214,7 +225,7 @@ def rollout(subject: Subject) -> Phase:
 
     def side(prompts: Prompts) -> Side:
         rows = jax.device_put(prompts.rows)
-        key = key_ng.reshape(-1)[np.argsort(prompts.order)].reshape(-1, prompts.branches)
+        key = key_ng.reshape(-1)[prompts.paths]
 
         def run(_):
             return decoding.rollout(
@@ -254,7 +265,7 @@ def judge(subject: Subject) -> Phase:
     label = jnp.arange(LABELS)
 
     def call(rows: forest.Forest) -> Array:
-        return score.labelled(subject.graph, subject.state, rows, label)[0]
+        return score.labelled(subject.graph, subject.state, rows, None, label)[0]
 
     return _forward("judge", subject, subject.work.judged(), call)
 
@@ -263,7 +274,7 @@ def logprobs(subject: Subject) -> Phase:
     """The reference's log-probs of completion tokens."""
 
     def call(rows: forest.Forest) -> Array:
-        return score.scored(subject.graph, subject.state, rows, jnp.float32(1.0))[0]
+        return score.scored(subject.graph, subject.state, rows, None, jnp.float32(1.0))[0]
 
     return _forward("logprobs", subject, subject.work.scored(), call)
 
@@ -327,17 +338,16 @@ def batches(subject: Subject) -> list[tuple[groups.Groups, loss.GroupBatch]]:
     advantage = draw.standard_normal(old.shape[:2], np.float32)
 
     def batch(packed: groups.Groups, *lead: int) -> loss.GroupBatch:
-        used = np.full(packed.real.shape[:2], one.real.sum(), np.float32)
-        made = loss.GroupBatch(
-            rows=packed.rows,
-            place=packed.place,
-            used=packed.real,
-            old_logp=packed.of_tokens(old.reshape(*lead, work.longest)),
-            advantage=packed.of_completions(advantage.reshape(lead)),
-            reference_logp=_by_call(subject, packed, REFERENCE),
-            tokens=used,
+        tokens = np.full(packed.real.shape[:2], one.real.sum(), np.float32)
+        return loss.GroupBatch(
+            rows=jax.device_put(packed.rows),
+            place=jnp.asarray(packed.place),
+            used=jnp.asarray(packed.real),
+            old_logp=jnp.asarray(packed.of_tokens(old.reshape(*lead, work.longest))),
+            advantage=jnp.asarray(packed.of_completions(advantage.reshape(lead))),
+            reference_logp=jnp.asarray(_by_call(subject, packed, REFERENCE)),
+            tokens=jnp.asarray(tokens),
         )
-        return jax.tree.map(jnp.asarray, made)
 
     return [(one, batch(one, *old.shape[:2])), (two, batch(two, work.paths, 1))]
 
@@ -348,7 +358,8 @@ def _by_call(
     """Log-probs of the wanted tokens, call after call."""
     calls = [jax.tree.map(lambda x, i=i: x[i], packed.rows) for i in range(packed.count)]
     at = jnp.float32(temperature)
-    return np.stack([score.scored(subject.graph, subject.state, rows, at)[0] for rows in calls])
+    scored = functools.partial(score.scored, subject.graph, subject.state)
+    return np.stack([scored(rows, None, at)[0] for rows in calls])
 
 
 def _forward(

@@ -178,9 +178,9 @@ class Step:
         key = jax.ShapeDtypeStruct(
             key.shape, key.dtype, sharding=shaped(self.mesh, jnp.int32, shape, "rows").sharding
         )
-        like = jax.tree.map(lambda x: shaped(self.mesh, x.dtype, x.shape, "rows"), prompts)
 
         def lower():
+            like = jax.tree.map(lambda x: shaped(self.mesh, x.dtype, x.shape, "rows"), prompts)
             return decode.rollout.lower(
                 self._sampled_graph(),
                 self.sampler,
@@ -224,9 +224,9 @@ class Step:
         def lower(rows):
             if likelihood:
                 at = self._whole(jnp.float32)
-                return score.scored.lower(self.judge_graph, self.judge, rows, at)
+                return score.scored.lower(self.judge_graph, self.judge, rows, None, at)
             label = self._whole(jnp.int32, len(verbals.LABELS))
-            return score.labelled.lower(self.judge_graph, self.judge, rows, label)
+            return score.labelled.lower(self.judge_graph, self.judge, rows, None, label)
 
         takes = ("reference",) if of.judge is None else ("judge",)
         made = self._forward("judge", cfg, packed, lower, takes)
@@ -239,7 +239,7 @@ class Step:
 
         def lower(rows):
             at = self._whole(jnp.float32)
-            return score.scored.lower(self.reference_graph, self.reference, rows, at)
+            return score.scored.lower(self.reference_graph, self.reference, rows, None, at)
 
         packed = self.work.scored(self.shards)
         return self._forward("reference", self.work.policy, packed, lower, ("reference",))
@@ -254,12 +254,11 @@ class Step:
     ) -> Phase:
         """Of rows of one length; figures of a call are the mean of all."""
         calls = -(-len(packed.rows) // self.shards)
-        rows = self._rows(packed.rows[0], self.shards)
         total, pairs = packed.size, kernels.visited_pairs(cfg, [row.end for row in packed.rows])
         kernel = kernels.forward(cfg, pairs) / calls
         return Phase(
             name,
-            self._on_mesh(lambda: lower(rows)),
+            self._on_mesh(lambda: lower(self._rows(packed.rows[0], self.shards))),
             flops.forward(cfg, total).over(calls),
             kernel if self.attention == KERNEL else 0.0,
             total.tokens // calls,
@@ -288,10 +287,11 @@ class Step:
             self.graph, loss_fn, self.tx, compute=of.compute, where=self.where
         )
         count = -(-len(packed.rows) // self.shards)
-        calls = of.calls(self.shards)
-        batch = self._groups(packed.rows[0], -(-count // calls) * calls)
+        room = of.calls(self.shards)
+        room *= -(-count // room)
 
         def lower():
+            batch = self._groups(packed.rows[0], room)
             return update.lower(self.state, batch, self._whole(jnp.int32), self.frozen)
 
         size, frozen = packed.size, of.adapters is not None
@@ -305,7 +305,7 @@ class Step:
             flops.train(ahead, remat=of.remat, frozen=frozen),
             kernel if self.attention == KERNEL else 0.0,
             size.tokens,
-            trips=chunks if batch.tokens.shape[0] == 1 else (count, *chunks),
+            trips=chunks if room == 1 else (count, *chunks),
             takes=("parameters", "optimiser", *(("reference",) if frozen else ())),
         )
 
