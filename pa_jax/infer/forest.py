@@ -43,6 +43,8 @@ def follows(context: Sequence[int], continuation: Sequence[int]) -> Path:
 
 def state_of(ids: Sequence[int]) -> Path:
     """The path whose last token's state is wanted: for the probabilities of what comes next."""
+    if not len(ids):
+        raise ValueError("no tokens: a state is that of at least one.")
     return Path(tuple(ids), (0,))
 
 
@@ -145,6 +147,11 @@ class _Row(_Sorted):
         super().__init__()
         self.used = self.wants = 0
 
+    @property
+    def size(self) -> int:
+        """What a row must hold: it has as many places as slots."""
+        return max(self.used, self.wants)
+
     def takes(self, unit: "_Unit", room: int) -> int | None:
         """Slots that the unit would add, None where it does not fit."""
         added = unit.used - self.shares(unit.keys[0], unit.paths[0][0])
@@ -165,13 +172,24 @@ class _Unit(_Sorted):
     def grow(self, key: bytes, entry: tuple[np.ndarray, Path, tuple[int, int]], room: int) -> bool:
         """Takes the next path in order, unless that is more than a row holds."""
         ids, path, _ = entry
-        added = len(ids) - (shared(ids, self.paths[-1][0]) if self.paths else 0)
-        if self.used + added > room or self.wants + len(path.targets) > room:
+        added, wants = len(ids), len(path.targets)
+        if self.paths:
+            before, other, _ = self.paths[-1]
+            common = shared(ids, before)
+            added, wants = added - common, wants - _alike(path, other, common)
+        if self.used + added > room or self.wants + wants > room:
             return False
         self.keys.append(key)
         self.paths.append(entry)
-        self.used, self.wants = self.used + added, self.wants + len(path.targets)
+        self.used, self.wants = self.used + added, self.wants + wants
         return True
+
+
+def _alike(path: Path, other: Path, common: int) -> int:
+    """How many wants of two paths are one place: the same token after the same beginning."""
+    first, others = (len(each.ids) - len(each.targets) for each in (path, other))
+    both = range(max(first, others), common)
+    return sum(path.targets[at - first] == other.targets[at - others] for at in both)
 
 
 def pack(
@@ -195,7 +213,7 @@ def pack(
     least = fit(longest, lengths, what=f"a path (see {key})")
     for room in sorted(n for n in lengths if n >= least):
         rows = _filled(_units(trees, room), room)
-        took = [room if even else fit(row.used, lengths, what="row") for row in rows]
+        took = [room if even else fit(row.size, lengths, what="row") for row in rows]
         of_length = collections.Counter(took).items()
         cost = sum(-(-count // shards) * (length + CALL) for length, count in of_length)
         if not best[0] or cost <= best[0]:

@@ -43,12 +43,14 @@ def token_logprobs(
     Of softmax(logits / temperature). Gradients go through the log-probs alone.
     """
     n, w, _ = hidden_nwd.shape
-    form = _Form(model.cfg.tied, bool(model.blocks.lora), _chunk(n, w))
+    output = model.output()
+    frozen = bool(model.blocks.lora) or output[1] is not None  # int8 never trains
+    form = _Form(model.cfg.tied, frozen, _chunk(n, w))
     pad = -w % form.chunk
     hidden = jnp.pad(hidden_nwd, ((0, 0), (0, pad), (0, 0)))
     token = jnp.pad(token_nw, ((0, 0), (0, pad)))
     count = -(-wanted_n.max() // form.chunk)
-    logp, entropy = _chunked(form, hidden, model.output(), token, count, temperature)
+    logp, entropy = _chunked(form, hidden, output, token, count, temperature)
     real = jnp.arange(w) < wanted_n[:, None]
     return jnp.where(real, logp[:, :w], 0.0), jnp.where(real, entropy[:, :w], 0.0)
 

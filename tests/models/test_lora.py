@@ -13,14 +13,15 @@ from safetensors.numpy import load_file, save_file
 
 from pa_jax import models
 from pa_jax.core import mesh, sharding
-from pa_jax.models import decoder, lora, quant, tree
+from pa_jax.models import decoder, lora, quant
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "parity"
 FAMILIES = ("llama", "qwen2", "qwen3_untied", "qwen3_moe")
 CFG = lora.LoraConfig(rank=3, alpha=6.0)
-SPEC = tree.TreeSpec(trunk=6, branches=2, branch=4)
-IDS = np.random.default_rng(0).integers(0, 128, (2, SPEC.slots))
-LENS = ([6, 4], [[4, 2], [1, 3]])
+IDS = np.random.default_rng(0).integers(0, 128, (2, 14))
+# Six tokens and two branches of four; four tokens, branches of one and three, and padding.
+END = np.array([[14] * 6 + [10] * 4 + [14] * 4, [8] * 4 + [5] + [8] * 3 + [*range(9, 15)]])
+POSITION = np.array([[*range(10), *range(6, 10)], [*range(5), *range(4, 7), *[0] * 6]])
 
 
 def load(name: str) -> decoder.Decoder:
@@ -37,8 +38,8 @@ def trained(module: decoder.Decoder, cfg: lora.LoraConfig = CFG) -> decoder.Deco
 
 
 def logits_of(module: decoder.Decoder, remat: str = "none"):
-    hidden = module.on_tree(jnp.asarray(IDS), SPEC, tree.lengths(*LENS), remat=remat)
-    return module.logits(hidden)
+    rows = map(jnp.asarray, (IDS, END, POSITION))
+    return module.logits(module.on_rows(*rows, remat=remat).hidden)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -315,10 +316,10 @@ def test_peft_reads_ours_and_we_read_theirs(name, tmp_path):
     ids = np.random.default_rng(1).integers(0, 128, (2, 9))
     with torch.no_grad():
         want = theirs(input_ids=torch.tensor(ids)).logits.numpy()
-    spec = tree.TreeSpec(trunk=9)
-    got = made.logits(made.on_tree(jnp.asarray(ids), spec, tree.lengths([9, 9])))
+    rows = ids, np.full_like(ids, 9), np.broadcast_to(np.arange(9), ids.shape)
+    got = made.logits(made.on_rows(*map(jnp.asarray, rows)).hidden)
     np.testing.assert_allclose(got, want, atol=2e-4)
-    plain = model.module.logits(model.module.on_tree(jnp.asarray(ids), spec, tree.lengths([9, 9])))
+    plain = model.module.logits(model.module.on_rows(*map(jnp.asarray, rows)).hidden)
     assert np.abs(np.asarray(plain) - want).max() > 0.05
     theirs.save_pretrained(tmp_path / "again")
     back = lora.import_peft(model.module, tmp_path / "again")

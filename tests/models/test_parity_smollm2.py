@@ -11,8 +11,7 @@ import pytest
 
 from pa_jax import models
 from pa_jax.dialogue import schema, template
-from pa_jax.infer import engine
-from pa_jax.models import tree
+from pa_jax.infer import sampler
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "smollm2_greedy.json"
 NEW_TOKENS = 64
@@ -78,7 +77,9 @@ def test_each_recorded_token_is_our_best(items, model):
 
     @jax.jit
     def best(module, ids_nt, length_n):
-        hidden = module.on_tree(ids_nt, tree.TreeSpec(trunk=width), tree.lengths(length_n))
+        slot = jnp.broadcast_to(jnp.arange(width), ids_nt.shape)
+        end = jnp.where(slot < length_n[:, None], length_n[:, None], slot + 1)
+        hidden = module.on_rows(ids_nt, end, slot).hidden
         return jax.lax.map(lambda row: module.logits(row).argmax(axis=-1), hidden)
 
     for start in range(0, len(items), GROUPS):
@@ -92,9 +93,9 @@ def test_each_recorded_token_is_our_best(items, model):
 
 
 @pytest.mark.slow
-def test_engine_continues_as_transformers_does(items, model):
+def test_sampler_continues_as_transformers_does(items, model):
     def greedy(prompts: list[list[int]]) -> list[list[int]]:
-        out = engine.Engine(model).generate(
+        out = sampler.Sampler(model).generate(
             prompts, n=1, max_new_tokens=NEW_TOKENS, temperature=0.0, seed=0
         )
         pairs = zip(out.ids[:, 0], out.lengths[:, 0], strict=True)

@@ -13,7 +13,7 @@ from flax import nnx
 from pa_jax import judge, models
 from pa_jax.dialogue import schema
 from pa_jax.judge import rubric
-from pa_jax.models import decoder, quant, tree
+from pa_jax.models import decoder, quant
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "parity"
 FAMILIES = ("llama", "qwen2", "qwen3_untied", "qwen3_moe")
@@ -26,9 +26,8 @@ def load(name: str) -> models.LoadedModel:
 @functools.partial(jax.jit, static_argnums=0)
 def _logps(graph, state, ids):
     module = nnx.merge(graph, state)
-    hidden = module.on_tree(
-        ids, tree.TreeSpec(ids.shape[1]), tree.lengths([ids.shape[1]] * len(ids))
-    )
+    slot = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
+    hidden = module.on_rows(ids, jnp.full_like(ids, ids.shape[1]), slot).hidden
     return jax.nn.log_softmax(module.logits(hidden))
 
 
@@ -91,7 +90,8 @@ def test_int8_computes_as_its_dequantised_weights(name):
 def test_bfloat16_activations_stay_bfloat16():
     module = models.load(str(GOLDEN / "qwen3_moe"), dtype="bfloat16").module
     made = quant.quantise(module)
-    hidden = made.on_tree(jnp.asarray([[1, 2, 3]]), tree.TreeSpec(3), tree.lengths([3]))
+    ids, end, position = (jnp.asarray([row]) for row in ([1, 2, 3], [3, 3, 3], [0, 1, 2]))
+    hidden = made.on_rows(ids, end, position).hidden
     assert hidden.dtype == jnp.bfloat16 and made.logits(hidden).dtype == jnp.float32
     assert quant.dequantise(made).blocks.wq[...].dtype == jnp.bfloat16
 
