@@ -263,11 +263,12 @@ def _journal_turn(entry: entries.Entry, user: str) -> turns.Turn:
         for name in ("words", "declined", "snippet", "asked", "question", "why", "answer")
     }
     for name, text in fields.items():
-        if text is not None and text != turns.clean(text):
+        if text is not None and not turns.is_storable(text):
             raise ValueError(
                 f"{entry.where}.{name} is not as a journal keeps it: at most "
                 f"{turns.MAX_TEXT_CHARS} characters, none of them a control character."
             )
+    fields = {name: None if t is None else turns.clean(t) for name, t in fields.items()}
     for name, allowed in (("declined", (None, turns.ANY)), ("asked", (None,))):
         if fields[name] not in allowed:
             entry.build(lambda name=name: facts.require_slot(name, fields[name]))

@@ -23,6 +23,7 @@ from pa_jax.profile import (
     queries,
     tables,
     update,
+    wording,
 )
 
 Facts = tuple[facts.Fact, ...]  # named here: inside ProfileStore, `facts` is a method
@@ -210,6 +211,7 @@ class ProfileStore:
             except connect.NoRoom:
                 self._cleaner.make_room()
                 receipt = self._erased(user)
+        wording.forget()
         self._cleaner.ask()
         if wait and not self._cleaner.wait(max(connect.WAIT_SECONDS, 5.0)):
             raise connect.StoreError(

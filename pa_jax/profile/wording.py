@@ -68,6 +68,12 @@ def topic(statement: str) -> str:
     return " ".join(words) or key(statement)
 
 
+def forget() -> None:
+    """Lets go of every statement that was looked at."""
+    key.cache_clear()
+    topic.cache_clear()
+
+
 def negated(statement: str) -> bool:
     """Whether the words reject their topic: "dislikes", "does not like", "likes no"."""
     words = _words(statement)

@@ -173,6 +173,28 @@ class TestContract:
         assert len(kept.words) == turns.MAX_TEXT_CHARS
         assert not set(kept.words + kept.answer) & set("\0\x1b\ud800")
 
+    @pytest.mark.parametrize(
+        ("said", "kept"),
+        [
+            ("I like \u202etae\u202c tea", "I like tae tea"),
+            ("pea\u200bnut pea\u200dnut \ufeffpea\u00adnut", "peanut peanut peanut"),
+            ("\u2066tea\u2069 \U000e0041\U000e0042ok", "tea ok"),
+            ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", None),  # Persian
+            ("\U0001f468\u200d\U0001f469\u200d\U0001f467", None),  # a family
+            ("a\tb\nc", None),
+        ],
+    )
+    def test_what_nobody_sees_is_not_kept(self, profiles, said, kept):
+        assert profiles.journal.begin("ann", said, now=NOON).words == (kept or said)
+
+    def test_a_journal_from_before_comes_in_without_what_nobody_sees(self, profiles):
+        finish(profiles.journal, profiles.journal.begin("ann", "tea", now=NOON))
+        data = profiles.export("ann")
+        profiles.erase("ann")
+        data["journal"][0]["words"] = "\u202etea"
+        profiles.import_(data)
+        assert profiles.export("ann")["journal"][0]["words"] == "tea"
+
     @pytest.mark.parametrize("user", ["", "a\0b", "x" * 257])
     def test_impossible_user_ids_are_refused(self, profiles, user):
         for call in (
