@@ -41,7 +41,8 @@ import jax
 import numpy as np
 
 from pa_jax.core.typing import Float
-from pa_jax.judge import contexts, forward, rubric, stance
+from pa_jax.english import person, stance
+from pa_jax.judge import contexts, forward, rubric
 
 LEAST = 1.0  # nats: a gold that explains less than this is no measure
 LEAST_MEAN = 0.05  # nats a token
@@ -177,5 +178,5 @@ def scaled(
     agrees = 0.5 * (1 + np.tanh((odds[:n] + FAVOUR) / (2 * TEMPER)))
     share[:, [0, 3]] *= agrees[:, None]
     for k, text in enumerate(group.texts):
-        share[k] *= 1 - (1 - SPOKEN) * contexts.first_person(text)
+        share[k] *= 1 - (1 - SPOKEN) * person.first_person(text)
     return share

@@ -70,9 +70,7 @@ def _delete(connection: sa.Connection, user: str) -> tuple[set[str], tuple[int, 
     connection.execute(sa.select(tables.USERS).where(users).with_for_update())
     columns = tables.FACTS.c
     rows = connection.execute(
-        sa.select(columns.fact_id, columns.statement, columns.topic, columns.quote).where(
-            columns.user_id == user
-        )
+        sa.select(columns.fact_id, columns.statement, columns.quote).where(columns.user_id == user)
     ).all()
     names = connection.execute(
         sa.select(tables.LABELS.c.name).where(tables.LABELS.c.user_id == user)

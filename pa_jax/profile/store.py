@@ -205,8 +205,7 @@ class ProfileStore:
     ) -> update.Update:
         if not ops:
             return update.Update((), (), ())
-        reach = update.reach(ops)
-        versions, held, forgotten = queries.reached(connection, user, reach)
+        versions, held, forgotten = queries.before(connection, user)
         result = update.apply(held, ops, user=user, source=source, now=now, forgotten=forgotten)
         by = (source.session, source.turn)
         added = [

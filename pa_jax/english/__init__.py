@@ -1,0 +1,1 @@
+"""Rules over English words that several layers share; no model, no JAX."""
