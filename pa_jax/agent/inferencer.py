@@ -28,7 +28,8 @@ NOT_OWN = "asked for, or another's preference"
 FORGOTTEN = "asked to be forgotten"
 UNGROUNDED = "not in the user's words"
 REPEATED = "said twice"
-REASONS = (NO_SNIPPET, CUT, NOT_ABOUT_USER, NOT_OWN, FORGOTTEN, UNGROUNDED, REPEATED)
+UNCLEAR = "asked to forget, but not what"
+REASONS = (NO_SNIPPET, CUT, NOT_ABOUT_USER, NOT_OWN, FORGOTTEN, UNGROUNDED, REPEATED, UNCLEAR)
 
 AKIN = 0.6  # share of words from which two statements are about the same
 MAX_WORDS = 4000  # characters of a turn that rules over words look at
@@ -233,6 +234,8 @@ class Draft:
         self.statements: list[str] = []
         self.gains: list[float] = []
         self.dropped: list[Dropped] = []
+        if forget.unclear(self.heard, turn.profile, (turn.session, turn.turn)):
+            self._drop("", UNCLEAR)
         self._parse(finished)
 
     def _parse(self, finished: bool) -> None:
@@ -246,8 +249,8 @@ class Draft:
         if isinstance(parsed, snippet.ParseFailure):
             self._drop(text, NO_SNIPPET)
             return
-        for line in parsed.statements:
-            statement = update.flat(line)
+        lines = (part for line in parsed.statements for part in statements.parts(line))
+        for statement in map(update.flat, lines):
             reason = self._objection(statement)
             if reason:
                 self._drop(statement, reason)

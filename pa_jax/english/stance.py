@@ -12,6 +12,8 @@ notice: such statements count as neither agreeing nor not.
 import dataclasses
 import re
 
+from pa_jax.english import words
+
 JUDGED, MEASURED = 0, 1
 FOR, AGAINST, NEITHER = "for", "against", "neither"  # NEITHER: denies or stresses, no stance itself
 
@@ -128,6 +130,7 @@ _STANCE = re.compile(
 )
 _NOT = re.compile(rf"\b(?:{_DENIALS})\b", re.IGNORECASE)
 _NO = re.compile(r"(?:\s+(?:of|to|for|on))?\s+no\b(?! longer)", re.IGNORECASE)
+_LACKS = re.compile(rf"\b(?:{_DENIALS}|no|without|least)\b", re.IGNORECASE)
 _HEAD = re.compile(r"^(?:\S+\s+){0,5}\S*")  # where a denial without a stance stands
 _SPEAKS = re.compile(
     r"\bI(?! know\b)(?:['’](?:d|m|ve|ll))? (?:\w+ ){0,3}?(?:like|"
@@ -179,13 +182,14 @@ def is_own(text: str) -> bool:
 
 def denials(text: str) -> int:
     """How many words of a text deny or stand against something."""
+    text = words.expanded(text)
     against = sum(hit["against"] is not None for hit in _STANCE.finditer(text))
-    return against + len(_NOT.findall(_STANCE.sub(" ", text)))
+    return against + len(_LACKS.findall(_STANCE.sub(" ", text)))
 
 
-def turned(text: str, words: int) -> str:
+def turned(text: str, kind: int) -> str:
     """Every statement with its stances turned round, or denied as a whole where it shows none."""
-    return "\n".join(_turned(line, words) for line in text.splitlines())
+    return "\n".join(_turned(line, kind) for line in text.splitlines())
 
 
 def without(text: str) -> str:
@@ -199,11 +203,11 @@ def pair(text: str) -> tuple[str, str]:
     return turned(denied, JUDGED), denied
 
 
-def _turned(line: str, words: int) -> str:
-    denied = _DENIED[words]
+def _turned(line: str, kind: int) -> str:
+    denied = _DENIED[kind]
     if line.startswith(denied):
         return line[len(denied)].upper() + line[len(denied) + 1 :] if line != denied else line
     if not _FOUND.search(line):
         start = line[:1] if line[:2] in ("I ", "I'") else line[:1].lower()
         return denied + start + line[1:]
-    return _FOUND.sub(lambda hit: _TABLE[int(hit.lastgroup[1:])][words + 2], line)
+    return _FOUND.sub(lambda hit: _TABLE[int(hit.lastgroup[1:])][kind + 2], line)

@@ -45,6 +45,15 @@ _COUNTING = frozenset(  # what stands before a number that counts, where nothing
 ) | {""}
 
 _UNIT = re.compile(r"^[€$£]|(?:[€$£%]|\d(?:k|m|kg|g|mg|l|ml|km|cm|h|am|pm))$")
+_VERB = (
+    r"(?:(?:also|always|only|really) )?(?:never|does not|doesn['’]t|do not|don['’]t|cannot|can['’]t"
+    r"|(?:is|am|has|have|loves?|likes?|hates?|dislikes?|avoids?|prefers?|enjoys?|wants?|needs?|lives?"
+    r"|works?|plays?|speaks?|owns?|takes?|drinks?|eats?|uses?|listens?|watches|reads?)\b)"
+)
+_JOINT = re.compile(
+    rf"(?:\s*[,;]\s*(?:and|but)?|\s+(?:and|but))\s+(?=(?:the user|I) |{_VERB})", re.IGNORECASE
+)
+_ANOTHER = re.compile(r"\b(?:who|whose|which|that|because|when|if|while)\b", re.IGNORECASE)
 _LEAD = re.compile(r"^(?P<lead>[^,]{2,80}),\s*(?P<rest>(?:the|this) user\b.+)$", re.IGNORECASE)
 _LONGER = re.compile(r"\bno longer\b", re.IGNORECASE)
 _SUBJECT = re.compile(r"^(?:(?:the|this) user(?:['’]s)?|i|we|my|our)\s+", re.IGNORECASE)
@@ -182,6 +191,19 @@ def parse(statement: str) -> Statement:
         past,
         passing,
     )
+
+
+def parts(line: str) -> list[str]:
+    """The statements of a compound line: "loves tea, and never eats meat" says two things.
+
+    What follows another person ("a son who is four and has asthma") tells of that person.
+    """
+    found = _JOINT.split(line.strip())
+    start = _SUBJECT.match(line)
+    if len(found) == 1 or start is None or _ANOTHER.search(line):
+        return [line]
+    rest = [part if _SUBJECT.match(part) else start[0] + part for part in found[1:]]
+    return [f"{part.rstrip(' .,;')}." for part in (found[0], *rest)]
 
 
 def _counted(text: str) -> frozenset[str]:

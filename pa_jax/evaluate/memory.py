@@ -13,7 +13,7 @@ from pa_jax.english import words
 K1, B = 1.5, 0.75  # the usual BM25 constants
 
 
-def _stems(text: str) -> list[str]:
+def stems(text: str) -> list[str]:
     """Stems of the words that carry content, with repetition."""
     return [words.stem(word) for word in words.tokens(text) if word not in words.STOP]
 
@@ -27,7 +27,7 @@ class Index:
         self.holders: collections.Counter[str] = collections.Counter()
 
     def add(self, text: str) -> None:
-        count = collections.Counter(_stems(text))
+        count = collections.Counter(stems(text))
         self.counts.append(count)
         self.lengths.append(count.total())
         self.holders.update(count.keys())
@@ -38,7 +38,7 @@ class Index:
         mean = max(sum(self.lengths) / max(n, 1), 1e-9)
         weight = {
             word: math.log(1 + (n - self.holders[word] + 0.5) / (self.holders[word] + 0.5))
-            for word in set(_stems(query))
+            for word in set(stems(query))
             if self.holders[word]
         }
         return [

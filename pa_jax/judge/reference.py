@@ -29,8 +29,8 @@ def agreement(episode: schema.Episode, text: str) -> tuple[float, float, float, 
     completeness      recall of gold's content words
     no_hallucination  share of the worst line's content words that gold or the user said
     informativeness   token-F1 with gold: as much as gold says, without padding
-    consistency       share of content words known from gold, user or profile; 0 where one of gold
-                      and snippet denies an odd number of times and the other does not
+    consistency       share of content words known from gold, user or profile; 0 where not as
+                      many lines of the snippet as of gold deny what they name
     """
     if episode.gold is None:
         return (float("nan"),) * 4
@@ -50,9 +50,14 @@ def agreement(episode: schema.Episode, text: str) -> tuple[float, float, float, 
     grounded = min(len(line & known) / max(len(line), 1) for line in lines)
     profile = statements.content(" ".join(episode.profile))
     agrees = len(own & (known | profile)) / max(len(own), 1)
-    if stance.denials(text) % 2 != stance.denials(episode.gold) % 2:
+    if _sides(text) != _sides(episode.gold):
         agrees = 0.0
     scores = (complete, grounded, words.token_f1(text, episode.gold), agrees)
     if person.first_person(episode.gold):  # PrefEval's gold speaks as the user
         return scores
     return tuple((1 - 0.5 * person.first_person(text)) * x for x in scores)
+
+
+def _sides(text: str) -> int:
+    """How many lines of a text deny what they name."""
+    return sum(stance.denials(line) % 2 for line in text.splitlines())

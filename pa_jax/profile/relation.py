@@ -172,7 +172,8 @@ class _Said:
         if not near or old.kind == statements.ALLERGY and self.new.kind != statements.ALLERGY:
             return False
         same_slot = self.claim.slot == fact.slot
-        what = old.named if same_slot else old.named | old.scope
+        alone = len(old.named) == 1 and not same_slot  # one word names too much elsewhere
+        what = old.named | old.scope if alone else old.named
         what = what - _slot_when(fact.slot) or old.named | old.scope
         if what <= self.new.named:
             return False
