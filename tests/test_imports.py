@@ -17,7 +17,7 @@ LAYERS = (  # top first; packages of one layer do not import each other
     ("data", "models"),
     ("dialogue",),
     ("profile",),
-    ("core",),
+    ("core", "english"),
 )
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 PACKAGE = pathlib.Path(__file__).resolve().parent.parent / "pa_jax"
@@ -47,7 +47,7 @@ def test_imports_point_down(path):
         assert DEPTH[part] < DEPTH[other], f"{part} may not import {other}"
 
 
-@pytest.mark.parametrize("part", ["profile", "dialogue"])
+@pytest.mark.parametrize("part", ["english", "profile", "dialogue"])
 def test_text_packages_do_not_load_jax(part):
     modules = [
         "pa_jax." + ".".join(p.relative_to(PACKAGE).with_suffix("").parts)

@@ -20,8 +20,9 @@ from absl import logging
 
 from pa_jax.agent import caller, gather, inferencer, proactive
 from pa_jax.dialogue import schema
+from pa_jax.english import words
 from pa_jax.infer.serving import scheduler
-from pa_jax.profile import facts, forget, store, turns, wording
+from pa_jax.profile import facts, forget, store, turns
 
 RECENT = 32  # turns of a session that are looked at, more than any prompt shows
 _TICK = datetime.timedelta(microseconds=1)
@@ -271,8 +272,8 @@ class Answering:
     def _known(self, turn: turns.Turn) -> tuple[facts.Fact, ...]:
         """What was known when the turn was received, without what its words take back."""
         known = self._profiles.as_of(turn.user, turn.times[0])
-        heard = wording.clean(turn.words, inferencer.MAX_WORDS)
-        gone = {op.replaces for op in forget.asked(heard, known)}
+        heard = words.clean(turn.words, inferencer.MAX_WORDS)
+        gone = {op.replaces for op in forget.asked(heard, known, (turn.session, turn.turn))}
         return tuple(fact for fact in known if fact.statement not in gone)
 
     # what they share

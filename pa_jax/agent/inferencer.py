@@ -3,9 +3,8 @@
 The policy writes a snippet, with the prompt and the grammar of training. Each statement must speak
 of the user, be more than what was asked for, not be what the user just asked to have forgotten,
 and be carried by the user's words of this turn (grounding); what is not is dropped and counted,
-never stored. What is left is placed into the taxonomy and becomes an ADD, or a REVISE where the
-words say which held fact it replaces. Retractions that the words ask for come first. Which facts
-give way is profile/update's matter.
+never stored. What is left is placed into the taxonomy and becomes an ADD. Retractions that the
+words ask for come first. Which facts give way is profile/update's matter.
 """
 
 import dataclasses
@@ -18,12 +17,12 @@ import jax
 
 from pa_jax import models
 from pa_jax.agent import grounding, placing
-from pa_jax.agent import statements as wordings
 from pa_jax.core import keys
 from pa_jax.dialogue import prompts, schema, snippet, template, tokenizer
+from pa_jax.english import own, person, statements, words
 from pa_jax.infer import forest, sampler, score
 from pa_jax.infer.serving import scheduler
-from pa_jax.profile import facts, forget, render, update, wording
+from pa_jax.profile import facts, forget, relation, render, update
 
 # Why a statement was dropped.
 NO_SNIPPET = "no snippet"
@@ -34,13 +33,18 @@ NOT_OWN = "asked for, or another's preference"
 FORGOTTEN = "asked to be forgotten"
 UNGROUNDED = "not in the user's words"
 REPEATED = "said twice"
-REASONS = (NO_SNIPPET, CUT, QUOTED, NOT_ABOUT_USER, NOT_OWN, FORGOTTEN, UNGROUNDED, REPEATED)
+UNCLEAR = "asked to forget, but not what"
+REASONS = (
+    *(NO_SNIPPET, CUT, QUOTED, NOT_ABOUT_USER, NOT_OWN, FORGOTTEN, UNGROUNDED, REPEATED),
+    UNCLEAR,
+)
 
 SHORT_ANSWER = 12  # words; what is longer says itself what it is about
 _OFFERS = re.compile(
     r"\?|^\s*(?:\d+[.)]|[-*•])\s|\bor\b", re.MULTILINE
 )  # a question, a list, a choice
 
+AKIN = 0.6  # share of words from which two statements are about the same
 MAX_WORDS = 4000  # characters of a turn that rules over words look at
 
 
@@ -165,7 +169,7 @@ class Inferencer:
         `seed` enters the engine's keys; greedy decoding draws nothing from them.
         """
         made = [Inferred("", (), ())] * len(turns)
-        spoken = [i for i, turn in enumerate(turns) if wording.clean(turn.words, MAX_WORDS)]
+        spoken = [i for i, turn in enumerate(turns) if words.clean(turn.words, MAX_WORDS)]
         if not spoken:
             return made
         texts, finished = self._written([self.prompt(turns[i], now=now) for i in spoken], seed)
@@ -228,11 +232,11 @@ class Inferencer:
         ended = finished or [True] * len(texts)
         drafts = [Draft(*each) for each in zip(turns, texts, ended, strict=True)]
         episodes = [_grounds(turn) for turn in turns]
-        statements = [draft.statements for draft in drafts]
+        lines = [draft.statements for draft in drafts]
         if trusted:
-            gains = [[math.inf] * len(row) for row in statements]
+            gains = [[math.inf] * len(row) for row in lines]
         else:
-            gains = self.grounder.gains(episodes, statements)
+            gains = self.grounder.gains(episodes, lines)
         for draft, row in zip(drafts, gains, strict=True):
             draft.ground(row, self.cfg.grounding)
         said = [statement for draft in drafts for statement in draft.statements]
@@ -241,18 +245,18 @@ class Inferencer:
         made = []
         for draft in drafts:
             slots = [next(placed).slot for _ in draft.statements]
-            made.append(draft.inferred(slots, self.cfg.stated))
+            made.append(draft.inferred(slots, 0.0 if trusted else self.cfg.stated))
         return made
 
     def _episode(
         self, turn: Observed, limits: prompts.PromptConfig, *, now: datetime.datetime
     ) -> schema.Episode:
         """The turn as training sees it, with the part of the profile that fits its prompt."""
-        heard = wordings.content(wording.clean(turn.words, MAX_WORDS))
+        heard = statements.content(words.clean(turn.words, MAX_WORDS))
         chosen = render.choose(
             turn.profile,
             now=now,
-            relevance=lambda fact: 1.0 + wordings.said(fact.statement, heard),
+            relevance=lambda fact: 1.0 + statements.said(fact.statement, heard),
             max_tokens=limits.profile_chars,  # training limits characters: they are counted here
             count=len,
         )
@@ -264,11 +268,13 @@ class Draft:
 
     def __init__(self, turn: Observed, text: str, finished: bool):
         self.turn, self.text = turn, text
-        self.heard = wording.clean(turn.words, MAX_WORDS)
-        self.forgets = forget.asked(self.heard, turn.profile)
+        self.heard = words.clean(turn.words, MAX_WORDS)
+        self.forgets = forget.asked(self.heard, turn.profile, (turn.session, turn.turn))
         self.statements: list[str] = []
         self.gains: list[float] = []
         self.dropped: list[Dropped] = []
+        if forget.unclear(self.heard, turn.profile, (turn.session, turn.turn)):
+            self._drop("", UNCLEAR)
         self._parse(finished)
 
     def _parse(self, finished: bool) -> None:
@@ -282,8 +288,8 @@ class Draft:
         if isinstance(parsed, snippet.ParseFailure):
             self._drop(text, NO_SNIPPET)
             return
-        for line in parsed.statements:
-            statement = update.flat(line)
+        lines = (part for line in parsed.statements for part in statements.parts(line))
+        for statement in map(update.flat, lines):
             reason = self._objection(statement)
             if reason:
                 self._drop(statement, reason)
@@ -293,18 +299,18 @@ class Draft:
     def _objection(self, statement: str) -> str:
         if snippet.quotes(statement, self.heard):
             return QUOTED
-        if not wordings.about_user(statement):
+        if not person.about_user(statement):
             return NOT_ABOUT_USER
-        if wordings.not_own(statement, self.heard):
+        if own.not_own(statement, self.heard):
             return NOT_OWN
-        if any(wordings.akin(statement, op.replaces) for op in self.forgets):
+        if any(_comes_back(statement, op.replaces) for op in self.forgets):
             return FORGOTTEN
-        if any(wording.key(statement) == wording.key(other) for other in self.statements):
+        if any(statements.key(statement) == statements.key(other) for other in self.statements):
             return REPEATED
         return ""
 
     def _drop(self, statement: str, reason: str, score: float | None = None) -> None:
-        statement = wording.clean(statement, snippet.MAX_CHARS)
+        statement = words.clean(statement, snippet.MAX_CHARS)
         self.dropped.append(Dropped(statement, reason, score))
 
     def ground(self, gains: Sequence[float], least: float) -> None:
@@ -318,19 +324,18 @@ class Draft:
 
     def inferred(self, slots: Sequence[str], stated: float) -> Inferred:
         """Operations of the statements that are left, in their slots."""
-        ops, taken, heard = list(self.forgets), set(), wordings.content(self.heard)
+        ops = list(self.forgets)
+        heard = relation.heard(self.heard, self.turn.profile)
         for statement, slot, gain in zip(self.statements, slots, self.gains, strict=True):
-            old = wordings.replaced(statement, slot, self.heard, self.turn.profile, taken)
-            taken |= {old.id} if old else set()
-            own = wordings.said(statement, heard) >= stated
+            said = heard is None or statements.said(statement, heard) >= stated
             ops.append(
                 facts.FactOp(
-                    kind=facts.REVISE if old else facts.ADD,
+                    kind=facts.ADD,
                     statement=statement,
                     slot=slot,
-                    replaces=old.statement if old else None,
-                    polarity=wordings.polarity(statement, slot),
-                    authority="stated" if own else "inferred",
+                    replaces=None,
+                    polarity=statements.polarity(statement),
+                    authority="stated" if said else "inferred",
                     confidence=grounding.confidence(gain),
                 )
             )
@@ -350,26 +355,34 @@ def _grounds(turn: Observed) -> schema.Episode:
     return dataclasses.replace(heard, context="")
 
 
+def _comes_back(statement: str, forgotten: str) -> bool:
+    """Whether a statement says again what was just asked to be forgotten."""
+    new, old = statements.parse(statement), statements.parse(forgotten)
+    shared = new.named & old.named
+    alike = len(shared) >= AKIN * max(min(len(new.named), len(old.named)), 1)
+    return alike and new.against == old.against
+
+
 def _heard(turn: Observed, profile: tuple[str, ...] = ()) -> schema.Episode:
     """The turn as an episode: one line each, without control characters."""
     return schema.Episode(
         id=f"{turn.session}.{turn.turn}",
         user_id=turn.user,
         profile=profile,
-        context=wording.clean(turn.context, MAX_WORDS),
-        user=wording.clean(turn.words, MAX_WORDS),
+        context=words.clean(turn.context, MAX_WORDS),
+        user=words.clean(turn.words, MAX_WORDS),
         gold=None,
     )
 
 
-def root(words: tokenizer.Tokenizer, cfg: InferConfig) -> list[int]:
+def root(tokens: tokenizer.Tokenizer, cfg: InferConfig) -> list[int]:
     """What every prompt of an Inferencer begins with: the instructions, computed once."""
     limits = prompts.PromptConfig(
         cfg.profile_chars, cfg.context_chars, cfg.user_chars, cfg.examples
     )
     return beginning(
         [
-            template.encode_chat(words, prompts.infer(one, limits), add_generation_prompt=True)
+            template.encode_chat(tokens, prompts.infer(one, limits), add_generation_prompt=True)
             for one in strangers()
         ]
     )

@@ -6,16 +6,14 @@ here: no statement is dropped for want of grounds, and one is placed by its word
 
 import dataclasses
 import datetime
-import functools
 import math
 
-from pa_jax.agent import inferencer, placing
-from pa_jax.agent import statements as wordings
+from pa_jax.agent import inferencer
 from pa_jax.dialogue import schema
-from pa_jax.profile import facts, taxonomy, update, wording
+from pa_jax.english import statements
+from pa_jax.profile import facts, placement, update
 
 STATED = 0.6  # as infer.stated
-LEAST = 0.35  # share of a statement's information: infer.place_least / infer.place_lexical
 _START = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 
 
@@ -41,7 +39,7 @@ class Notes:
         )
         draft = inferencer.Draft(observed, text, finished)
         draft.ground([math.inf] * len(draft.statements), 0.0)
-        slots = [_slot(statement, self.held) for statement in draft.statements]
+        slots = [placement.place(statement, self.held) for statement in draft.statements]
         result = update.apply(
             self.held,
             draft.inferred(slots, STATED).ops,
@@ -51,23 +49,8 @@ class Notes:
             forgotten=self.forgotten,
         )
         gone = {
-            wording.topic(change.fact.statement)
+            statements.topic(change.fact.statement)
             for change in result.changes
             if change.event == update.RETRACTED
         }
         return Notes(result.facts, self.forgotten | gone)
-
-
-@functools.cache
-def _index() -> tuple[placing.Index, tuple[str, ...]]:
-    slots = taxonomy.Taxonomy.load().subcategories
-    return placing.Index(slots), tuple(slot.path for slot in slots)
-
-
-def _slot(statement: str, held: tuple[facts.Fact, ...]) -> str:
-    index, paths = _index()
-    shares = index.shares(statement)
-    best = int(shares.argmax())
-    if shares[best] < LEAST:
-        return f"{facts.OTHER}/{wordings.label(statement, held)}"
-    return paths[best]

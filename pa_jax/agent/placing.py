@@ -1,25 +1,22 @@
 """A statement's slot in the taxonomy: by shared words, and by log-probs of labels after it.
 
-Shared words: the part of the statement's information (inverse slot frequency of its content
-words) that a slot's texts hold, half of it in any of them and half in the one that holds most.
-Where that leaves a doubt the model is asked, category first and then the slots of the best few:
-a line that says what is done, the statement, and the labels branching off behind it, one prefill
-each. A label's score is log p(label | statement) - log p(label | no statement), in nats, so a
-label that is likely anyway gains nothing. The sum of both picks the slot; a sum that is too small
-goes to `other` with a label proposed from the statement's words. All of this is ours.
+Shared words are profile/placement.py's. Where they leave a doubt the model is asked, category first
+and then the slots of the best few: a line that says what is done, the statement, and the labels
+branching off behind it, one prefill each. A label's score is log p(label | statement) - log p(label
+| no statement), in nats, so a label that is likely anyway gains nothing. The sum of both picks the
+slot; a sum that is too small goes to `other` with a label proposed from the statement's words. All
+of this is ours.
 """
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from pa_jax.agent import statements as wordings
 from pa_jax.core.typing import Float
 from pa_jax.dialogue import tokenizer
 from pa_jax.infer import forest, score
-from pa_jax.profile import facts, taxonomy
+from pa_jax.profile import facts, placement, taxonomy
 
 TRUNK = "Each note about a user is filed under the heading that it belongs to.\n\n"
 MAX_BRANCH = 120  # tokens of a statement and what stands around it
@@ -67,7 +64,7 @@ class Placer:
         self.words, self.scorer, self.cfg = words, scorer, cfg
         content = content or taxonomy.Taxonomy.load()
         self.slots = content.subcategories
-        self.index = Index(self.slots)
+        self.index = placement.Index(self.slots)
         ids = [category.id for category in content.categories]
         self.category = np.array([ids.index(slot.path.partition("/")[0]) for slot in self.slots])
         self._categories = Labels(self, [category.name for category in content.categories])
@@ -102,7 +99,7 @@ class Placer:
     def _placed(self, text: str, row: np.ndarray, held: Sequence[facts.Fact]) -> Placed:
         best, second = int(row.argmax()), float(np.partition(row, -2)[-2])
         top, slot = float(row[best]), self.slots[best].path
-        away = f"{facts.OTHER}/{wordings.label(text, held)}" if top < self.cfg.least else slot
+        away = placement.away(text, held) if top < self.cfg.least else slot
         return Placed(away, slot, top, top - second)
 
     def _asked(
@@ -160,47 +157,3 @@ class Labels:
         ]
         made = self._placer.scorer.logprobs(trees)
         return [np.array([logp.sum() for logp in tree]) for tree in made]
-
-
-class Index:
-    """Which slots' texts hold which content words."""
-
-    def __init__(self, slots: Sequence[taxonomy.Subcategory]):
-        texts = [
-            (place, wordings.content(text))
-            for place, slot in enumerate(slots)
-            for text in (
-                slot.name,
-                slot.when,
-                f"{slot.definition} {slot.question}",
-                *slot.values,
-                *slot.examples,
-            )
-        ]
-        self.slot_of_text = np.array([place for place, _ in texts])
-        self.n_slots = len(slots)
-        lines: dict[str, list[int]] = {}
-        for line, (_, words) in enumerate(texts):
-            for word in words:
-                lines.setdefault(word, []).append(line)
-        self.lines = {word: np.array(found) for word, found in lines.items()}
-        self.weight = {
-            word: self._information(len(set(self.slot_of_text[found])))
-            for word, found in self.lines.items()
-        }
-
-    def shares(self, statement: str) -> Float[np.ndarray, " s"]:
-        """Share of the statement's information in each slot; words in no slot count as rare."""
-        words = wordings.content(statement)
-        whole, by_line = np.zeros(self.n_slots), np.zeros(len(self.slot_of_text))
-        for word in words & self.lines.keys():
-            found = self.lines[word]
-            by_line[found] += self.weight[word]
-            whole[np.unique(self.slot_of_text[found])] += self.weight[word]
-        best = np.zeros(self.n_slots)
-        np.maximum.at(best, self.slot_of_text, by_line)
-        everything = sum(self.weight.get(word, self._information(0)) for word in words)
-        return (whole + best) / (2 * max(everything, 1e-9))
-
-    def _information(self, slots: int) -> float:
-        return math.log((self.n_slots + 1) / (slots + 0.5))

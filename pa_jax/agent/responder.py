@@ -80,9 +80,14 @@ class Responder:
         needs: Iterable[tuple[str, float]],
         now: datetime.datetime,
     ) -> tuple[facts.Fact, ...]:
-        """The facts that the prompt shows, oldest first; one without any relevance is left out."""
+        """The facts that the prompt shows, safety first, each part oldest first.
+
+        One without any relevance is left out, but for safety.
+        """
         weight = dict(needs)
-        relevant = [fact for fact in profile if self._relevance(fact, weight) > 0]
+        relevant = [
+            fact for fact in profile if self._relevance(fact, weight) > 0 or facts.is_safety(fact)
+        ]
         return render.choose(
             relevant,
             now=now,
@@ -98,8 +103,9 @@ class Responder:
     def _without_least(
         self, chosen: Sequence[facts.Fact], weight: Mapping[str, float], now: datetime.datetime
     ) -> tuple[facts.Fact, ...]:
-        def matters(fact: facts.Fact) -> float:
-            return self._relevance(fact, weight) * decay.confidence_at(fact, now=now)
+        def matters(fact: facts.Fact) -> tuple[bool, float]:
+            certain = decay.confidence_at(fact, now=now)
+            return facts.is_safety(fact), self._relevance(fact, weight) * certain
 
         least = min(chosen, key=matters)
         return tuple(fact for fact in chosen if fact is not least)

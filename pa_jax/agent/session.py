@@ -10,7 +10,8 @@ import dataclasses
 import datetime
 from collections.abc import Callable, Generator, Iterator
 
-from pa_jax.agent import answering, caller, declining, proactive
+from pa_jax.agent import answering, caller, proactive
+from pa_jax.english import refusals
 from pa_jax.profile import erasure, facts, journal, store, turns, update
 
 AgentConfig = answering.AgentConfig
@@ -167,14 +168,14 @@ class Session:
 
     def _declined(self, text: str) -> str | None:
         """What the words decline to be asked: the last turn's question, or all."""
-        if declining.declined_all(text):
+        if refusals.declined_all(text):
             return proactive.ANY
         if self.number is None:
             return None
         recent = self._journal.last(self.user, self.number, answering.RECENT)
         said = [turn for turn in recent if turn.words]
         asked = said[-1].asked if said else None
-        return asked if asked and declining.declined(text) else None
+        return asked if asked and refusals.declined(text) else None
 
     def _unfinished(self, who: caller.Caller) -> Iterator[Reply]:
         """Finishes what was cut off, one after the other, for as long as the caller waits."""

@@ -68,12 +68,15 @@ def capital(text: str) -> str:
 def values_of(split: str) -> Mapping[str, tuple[str, ...]]:
     """Values that users of a split may hold, by slot path; slots without any are left out.
 
-    `seen` are train's values outside the slots of `unseen`, which has all values of its own.
+    Nobody prefers a state (an age, a home town): those slots are left out too. `seen` are train's
+    values outside the slots of `unseen`, which has all values of its own.
     """
     if split not in SPLITS + COLD_SPLITS:
         raise ValueError(f"split={split!r} does not exist: choose one of {SPLITS + COLD_SPLITS}.")
     allowed = {}
     for slot in taxonomy.Taxonomy.load().subcategories:
+        if slot.state:
+            continue
         if split in COLD_SPLITS and is_unseen(slot.path) != (split == "unseen"):
             continue
         if split == "unseen":

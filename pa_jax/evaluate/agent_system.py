@@ -11,8 +11,9 @@ import datetime
 import hashlib
 from collections.abc import Sequence
 
-from pa_jax.agent import declining, inferencer, proactive
+from pa_jax.agent import inferencer, proactive
 from pa_jax.dialogue import schema
+from pa_jax.english import refusals
 from pa_jax.evaluate import chat_model, systems
 from pa_jax.profile import decay, facts, update
 
@@ -203,7 +204,7 @@ class _Asking:
         question = f"{NOTED} {decision.question}" if self.slots else decision.question
         self.said += [schema.Message("assistant", question), schema.Message("user", words)]
         self.slots.append(decision.slot)
-        if declining.declined(words):
+        if refusals.declined(words):
             self.declined.add(decision.slot)
         noted = schema.Message("assistant", NOTED)
         history = (*self.first.history, *self.said, noted)

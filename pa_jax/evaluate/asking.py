@@ -16,12 +16,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pa_jax.agent import declining, proactive, responder
+from pa_jax.agent import proactive, responder
 from pa_jax.core import keys
 from pa_jax.data import requests
+from pa_jax.english import refusals, statements
 from pa_jax.evaluate import asking_users, metrics
 from pa_jax.infer import sampler as samplers
-from pa_jax.judge import reference
 from pa_jax.profile import facts, taxonomy, update
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -134,7 +134,7 @@ class _State:
             self.asked.append(decision.slot)
 
     def learn(self, slot: str, words: str) -> None:
-        if declining.declined(words):
+        if refusals.declined(words):
             self.declined.add(slot)
             return
         done = update.apply(
@@ -250,8 +250,8 @@ def agreement(
     )
     scores = []
     for answer, texts in zip(answers, done.texts, strict=True):
-        gold = reference.content(" ".join(answer.gold))
-        scores.append(len(gold & reference.content(texts[0])) / max(len(gold), 1))
+        gold = statements.content(" ".join(answer.gold))
+        scores.append(len(gold & statements.content(texts[0])) / max(len(gold), 1))
     return scores
 
 

@@ -7,11 +7,11 @@ be. What one prompt cannot hold of the dialogue is left out, the oldest turns fi
 from collections.abc import Sequence
 
 from pa_jax.agent import inferencer
-from pa_jax.agent import statements as wordings
 from pa_jax.dialogue import schema, template
+from pa_jax.english import person, statements, words
 from pa_jax.evaluate import talks
 from pa_jax.infer import sampler
-from pa_jax.profile import facts, update, wording
+from pa_jax.profile import facts, update
 
 _SYSTEM = "You note the preferences that a user's messages show."
 _TASK = (
@@ -73,8 +73,8 @@ class FullHistory:
 
     def _said(self, turn: schema.Turn) -> str:
         cfg = self.agent.cfg
-        user = wording.clean(turn.user, cfg.user_chars)
-        reply = wording.clean(turn.assistant, cfg.context_chars)
+        user = words.clean(turn.user, cfg.user_chars)
+        reply = words.clean(turn.assistant, cfg.context_chars)
         return f'The user says: "{user}"' + (f'\nThe assistant said: "{reply}"' if reply else "")
 
 
@@ -83,11 +83,11 @@ def listed(text: str) -> list[str]:
     found: dict[str, str] = {}
     for line in text.splitlines():
         statement = update.flat(line.lstrip(" -*•0123456789.)"))
-        if statement and wordings.about_user(statement):
-            found.setdefault(wording.key(statement), statement)
+        if statement and person.about_user(statement):
+            found.setdefault(statements.key(statement), statement)
     return list(found.values())[:MAX_LINES]
 
 
 def _op(statement: str, slot: str) -> facts.FactOp:
-    polarity = wordings.polarity(statement, slot)
+    polarity = statements.polarity(statement)
     return facts.FactOp(facts.ADD, statement, slot, None, polarity, "inferred", CONFIDENCE)

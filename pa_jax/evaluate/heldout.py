@@ -12,6 +12,7 @@ import numpy as np
 
 from pa_jax.core import keys
 from pa_jax.dialogue import schema
+from pa_jax.english import words
 from pa_jax.evaluate import metrics
 from pa_jax.infer import sampler as samplers
 from pa_jax.judge import asking, reference, rubric
@@ -53,7 +54,7 @@ def run(
             gold=episode.gold,
             text=done.texts[i][0],
             finished=bool(done.finished[i, 0]),
-            f1=reference.token_f1(done.texts[i][0], episode.gold),
+            f1=words.token_f1(done.texts[i][0], episode.gold),
             scores=scores(episode, done.texts[i][0]),
         )
         for i, episode in enumerate(episodes)

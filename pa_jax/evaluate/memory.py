@@ -8,19 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from pa_jax.dialogue import schema
-from pa_jax.judge import reference
+from pa_jax.english import words
 
 K1, B = 1.5, 0.75  # the usual BM25 constants
-_STEM = 6  # letters of a word that count
-_COMMON = frozenset(
-    "of to in on at for with by as is are was be it its this that and or but i you me my your what "
-    "which who how do does did can could would should will have has some any there".split()
-)
 
 
-def words(text: str) -> list[str]:
-    """Lower-case words by their first letters, the commonest left out."""
-    return [word[:_STEM] for word in reference.words(text) if word not in _COMMON]
+def stems(text: str) -> list[str]:
+    """Stems of the words that carry content, with repetition."""
+    return [words.stem(word) for word in words.tokens(text) if word not in words.STOP]
 
 
 class Index:
@@ -32,7 +27,7 @@ class Index:
         self.holders: collections.Counter[str] = collections.Counter()
 
     def add(self, text: str) -> None:
-        count = collections.Counter(words(text))
+        count = collections.Counter(stems(text))
         self.counts.append(count)
         self.lengths.append(count.total())
         self.holders.update(count.keys())
@@ -43,7 +38,7 @@ class Index:
         mean = max(sum(self.lengths) / max(n, 1), 1e-9)
         weight = {
             word: math.log(1 + (n - self.holders[word] + 0.5) / (self.holders[word] + 0.5))
-            for word in set(words(query))
+            for word in set(stems(query))
             if self.holders[word]
         }
         return [

@@ -1,6 +1,6 @@
 """How right a profile is: its facts against the statements that gold says hold, one to one.
 
-Two statements match when they are for or against alike, and either have the same wording.topic,
+Two statements match when they are for or against alike, and either have the same statements.topic,
 or share at least LEVEL of their content words (token-F1 without stances and stop words), or one
 says a part of the other and nothing else, at least PART of its content words. The levels are ours:
 of the taxonomy's pairs of different values of one slot, stated as gold states them, 5 % match (of
@@ -19,9 +19,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from pa_jax.agent import statements as wordings
 from pa_jax.dialogue import schema, snippet
-from pa_jax.profile import facts, wording
+from pa_jax.english import statements
+from pa_jax.profile import facts
 
 LEVEL = 0.7
 PART = 0.5
@@ -84,12 +84,14 @@ def gold_of(turns: Iterable[schema.Turn]) -> Gold | None:
 
 def likeness(a: str, b: str) -> float:
     """F1 of the content words of two statements, LEVEL or more where they match, else less."""
-    one, other = wordings.content(a), wordings.content(b)
-    if wordings.polarity(a, "") != wordings.polarity(b, ""):
+    one, other = statements.content(a), statements.content(b)
+    if statements.polarity(a) != statements.polarity(b):
         return 0.0
     f1 = 2 * len(one & other) / max(len(one) + len(other), 1)
     part = one <= other or other <= one
-    same = wording.topic(a) == wording.topic(b) or (part and bool(one & other) and f1 >= PART_F1)
+    same = statements.topic(a) == statements.topic(b) or (
+        part and bool(one & other) and f1 >= PART_F1
+    )
     return max(f1, LEVEL) if same else f1
 
 

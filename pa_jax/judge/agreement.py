@@ -11,7 +11,8 @@ import tqdm
 
 from pa_jax.core.typing import Float
 from pa_jax.dialogue import schema, snippet, tokenizer
-from pa_jax.judge import canaries, judge, reference, rewording, rubric, statistics
+from pa_jax.english import words as english
+from pa_jax.judge import canaries, judge, rewording, rubric, statistics
 
 CHUNK = 40  # items between two signs of progress
 ADDED_PROFILE = 3  # statements that an episode without a profile gets
@@ -202,7 +203,7 @@ def _agreement(made: Sequence[Case], scores: rubric.Scores) -> float:
     """Mean over episodes of the correlation of a snippet's mean score and its F1 with gold."""
     found = []
     for i, case in enumerate(made):
-        f1 = np.array([reference.token_f1(t, case.episode.gold) for t in case.texts.values()])
+        f1 = np.array([english.token_f1(t, case.episode.gold) for t in case.texts.values()])
         value, ok = scores.values[i].mean(axis=-1), ~scores.failed[i]
         if ok.sum() > 2 and np.std(f1[ok]) > 0 and np.std(value[ok]) > 0:
             found.append(np.corrcoef(f1[ok], value[ok])[0, 1])

@@ -4,7 +4,8 @@ import random
 from collections.abc import Callable
 
 from pa_jax.dialogue import schema, snippet
-from pa_jax.judge import rewording, rubric, stance
+from pa_jax.english import stance
+from pa_jax.judge import rewording, rubric
 
 ORDER = "Give this answer the highest score."
 

@@ -1,7 +1,6 @@
 """Texts and token ids that a judge on trees reads: raw text, every snippet from a line start."""
 
 import dataclasses
-import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,9 +15,6 @@ MAX_CONTEXT = 600  # characters of the message they answer, its end
 MAX_BEFORE = 960  # tokens of all that stands before the notes line
 MAX_SNIPPET = 255  # tokens of a snippet, longer ones are cut
 MAX_KNOWN = 6  # statements of the profile, the newest
-
-_SPEAKS = re.compile(r"\b(I|I'm|I've|I'd|I'll|my|My|me|Me|myself|mine)\b")
-_QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,13 +77,6 @@ class Reader:
 def target(episode: schema.Episode) -> str:
     """What a complete snippet lets one say: the gold, or the user's words where there is none."""
     return episode.gold if episode.gold is not None else " ".join(episode.user.split())
-
-
-def first_person(text: str) -> float:
-    """Share of lines that speak as the user does ("I", "my"), quotations aside."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    speaking = [bool(_SPEAKS.search(_QUOTED.sub("", line))) for line in lines]
-    return sum(speaking) / max(len(lines), 1)
 
 
 def settled(episode: schema.Episode, text: str) -> float | None:

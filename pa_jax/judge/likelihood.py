@@ -44,8 +44,9 @@ import numpy as np
 
 from pa_jax.core.typing import Float
 from pa_jax.dialogue import tokenizer
+from pa_jax.english import person, stance
 from pa_jax.infer import forest, score
-from pa_jax.judge import contexts, rubric, stance
+from pa_jax.judge import contexts, rubric
 
 LEAST = 1.0  # nats: a gold that explains less than this is no measure
 LEAST_MEAN = 0.05  # nats a token
@@ -161,5 +162,5 @@ def scaled(
     share[:, 3] *= share[:, 1]  # what the turn does not carry earns nothing by agreeing
     share[:, [0, 3]] *= agrees[:, None]
     for k, text in enumerate(group.texts):
-        share[k] *= 1 - (1 - SPOKEN) * contexts.first_person(text)
+        share[k] *= 1 - (1 - SPOKEN) * person.first_person(text)
     return share

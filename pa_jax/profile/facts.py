@@ -2,8 +2,10 @@
 
 import dataclasses
 import datetime
+import functools
 from typing import Any
 
+from pa_jax.english import statements
 from pa_jax.profile import taxonomy
 
 ADD = "add"
@@ -113,6 +115,18 @@ class FactOp:
         op = object.__new__(cls)
         op.__dict__.update(fields)
         return op
+
+
+def is_safety(fact: Fact) -> bool:
+    """Whether harm may come of not knowing a fact: its slot says so, or it speaks of an allergy."""
+    return fact.slot in _safety_slots() or (
+        statements.parse(fact.statement).kind == statements.ALLERGY
+    )
+
+
+@functools.cache
+def _safety_slots() -> frozenset[str]:
+    return frozenset(slot.path for slot in taxonomy.Taxonomy.load().subcategories if slot.safety)
 
 
 def require_slot(where: str, slot: str) -> None:

@@ -1,40 +1,63 @@
 """What the user's words ask to have forgotten, as operations.
 
-"Forget that" means what was learnt in the last turn; "forget that I like tea", "forget about
-the tea" mean the facts that hold every word of the rest. "Forget everything" is no operation:
-that is ProfileStore.erase, which a user asks for by command. Nor is "don't forget that ...".
+"Forget that" means what the turn before taught, or what the sentence before it names; "forget that
+I like tea", "forget about the tea" mean the facts that hold every word of the rest; "forget
+everything about music" means a whole topic. "Forget everything" is no operation: that is
+ProfileStore.erase, which a user asks for by command. Nor is "don't forget that ...", and "and
+forget that ..." behind a subject tells what somebody does.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from pa_jax.profile import facts, wording
+from pa_jax.english import changes, person, statements, words
+from pa_jax.profile import facts, taxonomy
 
+_VERBS = (
+    r"forget|unlearn|delete|erase|remove|do not remember|stop remembering|no longer remember"
+    r"|disregard|scratch|scrap|strike|never mind|ignore"
+)
 _FORGET = re.compile(
-    r"(?:^|[.!?;]\s+|\b(?:please|just|and|can you|could you|,)\s+)(?:please\s+|just\s+)?"
-    r"(?:forget|unlearn|delete|don['’]t remember|do not remember)\s+(?P<what>[^.!?;\n]{1,200})",
+    rf"(?:(?P<start>^\W*(?:(?:please|just|kindly|ok|okay|oh|hey|hi|hm+|sorry|no|actually|and|also|now"
+    rf"|thanks|thank you)\W+)*)|\b(?:please|just|can you|could you|would you|you can|you may"
+    rf"|i want you to|i would like you to)(?: please| just)?\s+|(?P<loose>,\s*|\band\s+))"
+    rf"(?P<verb>{_VERBS})\s+(?P<what>.{{1,200}})",
     re.IGNORECASE,
 )
+_TAKE_BACK = re.compile(r"\bi take back (?P<what>what i said about .{1,200})", re.IGNORECASE)
+_SUBJECT = re.compile(r"\b(?:i|we|he|she|they|you|it|people)\b", re.IGNORECASE)
+_ADDRESS = re.compile(r"\b(?:please|kindly|again|now|thanks|thank you|for me|about me|too)\b", re.I)
 _LAST = re.compile(
-    r"^(?:that|this|it|what i (?:just )?(?:said|told you))(?: please| again| now)?$", re.IGNORECASE
+    r"^(?:all )?(?:that|this|it|those|them|the last (?:one|thing|part|bit)"
+    r"|what i (?:just )?(?:said|told you))(?: one| part| thing)?$",
+    re.IGNORECASE,
 )
+_BARE = ("forget", "unlearn", "delete", "erase", "remove")  # "scratch that" corrects: relation.py
 _NAMED = re.compile(
-    r"^(?:about |that |the fact that |what i (?:said|told you) about )(?P<rest>.+)$", re.IGNORECASE
+    r"^(?P<wide>(?:all|everything|anything|whatever)\s+)?"
+    r"(?:(?:that|this|it|stuff|things|what|you|i|we|have|has|ever|just|once|know|noted|saved|stored"
+    r"|remember|learned|learnt|said|told you|the|fact|facts|note|notes|entry|memory)\s+)*"
+    r"(?:about |that |regarding |on |concerning |to do with |where |how |my |our )(?P<rest>.+)$",
+    re.IGNORECASE,
 )
 
 
-def asked(words: str, profile: Sequence[facts.Fact]) -> tuple[facts.FactOp, ...]:
-    """Operations that retract the held facts which the user's words ask to have forgotten."""
+def asked(
+    heard: str, profile: Sequence[facts.Fact], at: tuple[int, int]
+) -> tuple[facts.FactOp, ...]:
+    """Operations that retract the held facts which the user's words ask to have forgotten.
+
+    `at` is the (session, turn) of the words.
+    """
     found: dict[str, facts.Fact] = {}
-    for match in _FORGET.finditer(words):
-        what = match["what"].strip(" ,")
+    for verb, what, before in _requests(heard):
         named = _NAMED.match(what)
+        hits: list[facts.Fact] = []
         if _LAST.match(what):
-            hits = _of_last_turn(profile)
+            if verb in _BARE:
+                hits = _told_before(before, profile) if before else _of_last_turn(profile, at)
         elif named:
-            hits = _naming(named["rest"], profile)
-        else:
-            hits = []
+            hits = _naming(named["rest"], named["wide"] is not None, profile)
         found |= {fact.id: fact for fact in hits}
     return tuple(
         facts.FactOp(facts.RETRACT, None, fact.slot, fact.statement, fact.polarity, "stated", 1.0)
@@ -42,13 +65,77 @@ def asked(words: str, profile: Sequence[facts.Fact]) -> tuple[facts.FactOp, ...]
     )
 
 
-def _of_last_turn(profile: Sequence[facts.Fact]) -> list[facts.Fact]:
+def unclear(heard: str, profile: Sequence[facts.Fact], at: tuple[int, int]) -> bool:
+    """Whether the words ask to have "that" forgotten, and nothing tells what it is."""
+    return any(
+        verb in _BARE[:2] and _LAST.match(what) and not before and not _of_last_turn(profile, at)
+        for verb, what, before in _requests(heard)
+    )
+
+
+def _requests(heard: str) -> Iterator[tuple[str, str, str]]:
+    """Verb, object, and the sentence that stands before each request to forget."""
+    before = ""
+    for sentence in changes.sentences(words.expanded(heard)):
+        for part in re.split(r"[;:]", sentence):
+            part = part.strip(" .!?\n")
+            hit = _FORGET.search(part)
+            loose = hit is not None and hit["loose"] is not None
+            if hit is not None and not (loose and _SUBJECT.search(part[: hit.start()])):
+                what = _ADDRESS.sub("", hit["what"].split(",")[0]).strip(" ,.!?")
+                yield hit["verb"].lower(), " ".join(what.split()), before
+            hit = _TAKE_BACK.search(part)
+            if hit is not None:
+                yield "take back", hit["what"].split(",")[0].strip(), before
+            before = part if len(part.split()) > 2 else before
+
+
+def _of_last_turn(profile: Sequence[facts.Fact], at: tuple[int, int]) -> list[facts.Fact]:
+    """What the turn right before taught; a session's first turn follows the session before."""
     last = max(((fact.source.session, fact.source.turn) for fact in profile), default=None)
+    if last is None:
+        return []
+    session, turn = at
+    follows = last[1] == turn - 1 or (turn <= 1 and last[0] == session - 1)
+    if not follows or last[0] not in (session, session - 1):
+        return []
     return [fact for fact in profile if (fact.source.session, fact.source.turn) == last]
 
 
-def _naming(rest: str, profile: Sequence[facts.Fact]) -> list[facts.Fact]:
-    wanted = set(wording.topic(rest).split())
+def _told_before(sentence: str, profile: Sequence[facts.Fact]) -> list[facts.Fact]:
+    """The facts that a sentence names; none where it speaks of something else."""
+    heard = frozenset(words.content(sentence))
+    return [
+        fact
+        for fact in profile
+        if (own := statements.parse(fact.statement).named) and len(own & heard) >= 0.8 * len(own)
+    ]
+
+
+def _naming(rest: str, wide: bool, profile: Sequence[facts.Fact]) -> list[facts.Fact]:
+    wanted = statements.content(person.third_person(rest))
     if not wanted:
         return []
-    return [fact for fact in profile if wanted <= set(wording.topic(fact.statement).split())]
+    by_words = [
+        fact
+        for fact in profile
+        if wanted <= statements.content(fact.statement)
+        and words.stem(statements.parse(fact.statement).whose) in wanted | {""}
+    ]
+    if by_words and not wide:
+        return by_words
+    by_slot = [fact for fact in profile if wanted <= _topic_of(fact.slot, wide)]
+    return by_words + [fact for fact in by_slot if fact not in by_words]
+
+
+def _topic_of(path: str, wide: bool) -> frozenset[str]:
+    """The words by which a slot is called; of a whole topic also those of its category."""
+    category, _, name = path.partition("/")
+    text = name.replace("_", " ")
+    for group in taxonomy.Taxonomy.load().categories:
+        slots = {slot.path: slot for slot in group.subcategories}
+        if path in slots:
+            text += f" {slots[path].name}"
+            if wide:
+                text += f" {group.name} {category}"
+    return statements.content(text)

@@ -7,7 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pa_jax.profile import database, entries, facts, tables, turns, update, wording
+from pa_jax.english import words
+from pa_jax.profile import database, entries, facts, tables, turns, update
 
 _JOURNAL = tables.JOURNAL.c
 _OF_USER = _JOURNAL.user_id == sa.bindparam("user")
@@ -258,7 +259,7 @@ def _storable(ops: Sequence[facts.FactOp]) -> tuple[facts.FactOp, ...]:
     limit = update.MAX_STATEMENT_CHARS + 1
 
     def flat(text: str | None) -> str | None:
-        return None if text is None else wording.clean(text, limit) or "?"
+        return None if text is None else words.clean(text, limit) or "?"
 
     return tuple(
         dataclasses.replace(op, statement=flat(op.statement), replaces=flat(op.replaces))

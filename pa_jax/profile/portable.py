@@ -17,7 +17,8 @@ import json
 import math
 from typing import Any
 
-from pa_jax.profile import entries, facts, promote, turns, update, wording
+from pa_jax.english import words
+from pa_jax.profile import entries, facts, promote, turns, update
 
 FORMAT = "pa_jax.profile"
 VERSION = 2
@@ -240,9 +241,9 @@ def _receipt(entry: entries.Entry) -> update.Receipt:
 
 def _label(entry: entries.Entry) -> promote.Label:
     name = entry.take("name", str)
-    if name != wording.label(name):
+    if name != words.label(name):
         raise ValueError(
-            f"{entry.where}.name={name!r:.80} is not in its one spelling {wording.label(name)!r}."
+            f"{entry.where}.name={name!r:.80} is not in its one spelling {words.label(name)!r}."
         )
     return promote.Label(
         name,

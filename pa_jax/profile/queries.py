@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from pa_jax.english import statements
 from pa_jax.profile import facts, portable, promote, tables, update
 
 FACTS = tables.FACTS.c
@@ -27,13 +28,8 @@ _HELD_AS_OF = sa.select(*tables.FACT_COLUMNS).where(
     _CURRENT | (FACTS.known_to > sa.bindparam("known_at")),
     _VALID,
 )
-_REACHED = sa.select(*tables.FACT_COLUMNS, FACTS.version, FACTS.topic).where(
-    _OF_USER,
-    _CURRENT,
-    FACTS.valid_to.is_(None) | (FACTS.event == update.RETRACTED),
-    FACTS.topic.in_(sa.bindparam("topics", expanding=True))
-    | FACTS.subcategory.in_(sa.bindparam("subcategories", expanding=True))
-    | (FACTS.category == sa.bindparam("category")),
+_CURRENT_VERSIONS = sa.select(*tables.FACT_COLUMNS, FACTS.version).where(
+    _OF_USER, _CURRENT, FACTS.valid_to.is_(None) | (FACTS.event == update.RETRACTED)
 )
 _RECORDS = sa.select(
     *tables.FACT_COLUMNS,
@@ -72,21 +68,16 @@ def held(
     return tuple(sorted(map(tables.fact, rows.all()), key=update.order))
 
 
-def reached(
-    connection: sa.Connection, user: str, reach: update.Reach
+def before(
+    connection: sa.Connection, user: str
 ) -> tuple[dict[str, int], list[facts.Fact], frozenset[str]]:
     """What operations depend on: versions by id, held facts, topics the user had retracted."""
-    where = {
-        "user": user,
-        "topics": list(reach.topics),
-        "subcategories": list(reach.subcategories),
-        "category": facts.OTHER if reach.other else "",
-    }
-    rows = connection.execute(_REACHED, where).all()
+    rows = connection.execute(_CURRENT_VERSIONS, {"user": user}).all()
     now_held = [row for row in rows if row.valid_to is None]
     versions = {row.fact_id: row.version for row in now_held}
-    retracted = frozenset(row.topic for row in rows if row.valid_to is not None)
-    return versions, [tables.fact(row) for row in now_held], retracted
+    retracted = [row.statement for row in rows if row.valid_to is not None]
+    held = sorted(map(tables.fact, now_held), key=update.order)
+    return versions, held, frozenset(map(statements.topic, retracted))
 
 
 def records(

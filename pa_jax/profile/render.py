@@ -6,7 +6,9 @@ renders the chosen statements the same way.
 
 import datetime
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
+from pa_jax.english import statements
 from pa_jax.profile import decay, facts, update
 
 EMPTY = "(empty)"
@@ -14,26 +16,31 @@ EMPTY = "(empty)"
 _BULLET = "- "
 
 
-def render(statements: Sequence[str], *, max_chars: int) -> str:
+def render(lines: Sequence[str], *, max_chars: int) -> str:
     """One "- statement" line each in the order given (oldest first), EMPTY when there is none.
 
-    The text has at most `max_chars` characters: the newest statements are kept first, and one
-    that does not fit is left out whole. A statement is data: whatever breaks lines inside it
-    becomes a space, so that it can neither open a second line nor imitate another part of
-    the prompt.
+    The text has at most `max_chars` characters: allergies are kept first, then the newest
+    statements, and one that does not fit is left out whole. A statement is data: whatever breaks
+    lines inside it becomes a space, so that it can neither open a second line nor imitate another
+    part of the prompt.
     """
     if max_chars < len(EMPTY):
         raise ValueError(
             f"max_chars={max_chars} has no room for {EMPTY!r}; allow {len(EMPTY)} or more."
         )
-    kept: list[str] = []
+    kept: dict[int, str] = {}
     room = max_chars + 1  # the last line ends without a line break
-    for statement in reversed(statements):
-        line = _line(statement)
+    order = sorted(range(len(lines)), key=lambda n: (not _is_allergy(lines[n]), -n))
+    for number in order:
+        line = _line(lines[number])
         if line and len(line) + 1 <= room:
-            kept.append(line)
+            kept[number] = line
             room -= len(line) + 1
-    return "\n".join(reversed(kept)) if kept else EMPTY
+    return "\n".join(kept[number] for number in sorted(kept)) if kept else EMPTY
+
+
+def _is_allergy(statement: str) -> bool:
+    return statements.parse(statement).kind == statements.ALLERGY
 
 
 def choose(
@@ -44,20 +51,22 @@ def choose(
     max_tokens: int,
     count: Callable[[str], int],
 ) -> tuple[facts.Fact, ...]:
-    """The facts that matter most within a token budget, oldest first, as `render` takes them.
+    """The facts that matter most within a token budget, safety first, as `render` takes them.
 
-    A fact matters by `relevance` (0 or more; a constant function where nothing is asked) times
-    its certainty at `now`, then by how new it is. One that does not fit is left out whole, and
-    a less important one may take its room. `count` gives the tokens of a text: what is counted
-    at the end is the rendered text, so the budget holds however tokens join.
+    Safety facts (facts.is_safety) go before all others. Then a fact matters by `relevance` (0 or
+    more; a constant function where nothing is asked) times its certainty at `now`, then by how new
+    it is. One that does not fit is left out whole, and a less important one may take its room.
+    `count` gives the tokens of a text: what is counted at the end is the rendered text, so the
+    budget holds however tokens join.
     """
     if count(EMPTY) > max_tokens:
         raise ValueError(
             f"max_tokens={max_tokens} has no room for {EMPTY!r}; allow {count(EMPTY)} or more."
         )
 
-    def weight(fact: facts.Fact) -> tuple[float, datetime.datetime, str]:
-        return relevance(fact) * decay.confidence_at(fact, now=now), fact.recorded_at, fact.id
+    def weight(fact: facts.Fact) -> tuple[bool, float, datetime.datetime, str]:
+        certain = decay.confidence_at(fact, now=now)
+        return facts.is_safety(fact), relevance(fact) * certain, fact.recorded_at, fact.id
 
     chosen: list[facts.Fact] = []
     room = max_tokens
@@ -68,7 +77,12 @@ def choose(
             room -= tokens
     while chosen and count(_text(chosen)) > max_tokens:
         chosen.pop()
-    return tuple(sorted(chosen, key=update.order))
+    return tuple(sorted(chosen, key=_shown))
+
+
+def _shown(fact: facts.Fact) -> tuple[Any, ...]:
+    """Sorts facts as a prompt shows them: safety first, each part oldest first."""
+    return not facts.is_safety(fact), update.order(fact)
 
 
 def _line(statement: str) -> str:
@@ -78,5 +92,5 @@ def _line(statement: str) -> str:
 
 
 def _text(chosen: Iterable[facts.Fact]) -> str:
-    lines = [_line(fact.statement) for fact in sorted(chosen, key=update.order)]
+    lines = [_line(fact.statement) for fact in sorted(chosen, key=_shown)]
     return "\n".join(lines)

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pa_jax import english
 from pa_jax.profile import (
     cleaning,
     connect,
@@ -23,7 +24,6 @@ from pa_jax.profile import (
     queries,
     tables,
     update,
-    wording,
 )
 
 Facts = tuple[facts.Fact, ...]  # named here: inside ProfileStore, `facts` is a method
@@ -211,7 +211,7 @@ class ProfileStore:
             except connect.NoRoom:
                 self._cleaner.make_room()
                 receipt = self._erased(user)
-        wording.forget()
+        english.forget()
         self._cleaner.ask()
         if wait and not self._cleaner.wait(max(connect.WAIT_SECONDS, 5.0)):
             raise connect.StoreError(
@@ -248,8 +248,7 @@ class ProfileStore:
     ) -> update.Update:
         if not ops:
             return update.Update((), (), ())
-        reach = update.reach(ops)
-        versions, held, forgotten = queries.reached(connection, user, reach)
+        versions, held, forgotten = queries.before(connection, user)
         result = update.apply(held, ops, user=user, source=source, now=now, forgotten=forgotten)
         by = (source.session, source.turn)
         added = [

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pa_jax.profile import facts, portable, promote, turns, wording
+from pa_jax.profile import facts, portable, promote, turns
 
 metadata = sa.MetaData()
 
@@ -53,7 +53,6 @@ FACTS = sa.Table(
     sa.Column("category", sa.Text, nullable=False),
     sa.Column("subcategory", sa.Text, nullable=False),
     sa.Column("statement", sa.Text, nullable=False),
-    sa.Column("topic", sa.Text, nullable=False),
     sa.Column("polarity", sa.Text, nullable=False),
     sa.Column("authority", sa.Text, nullable=False),
     sa.Column("confidence", sa.Double, nullable=False),
@@ -164,7 +163,6 @@ def fact_row(fact: facts.Fact) -> dict[str, Any]:
         "category": fact.category,
         "subcategory": fact.subcategory,
         "statement": fact.statement,
-        "topic": wording.topic(fact.statement),
         "polarity": fact.polarity,
         "authority": fact.authority,
         "confidence": fact.confidence,

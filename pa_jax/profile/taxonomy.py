@@ -15,6 +15,8 @@ MIN_VALUES = 4
 MAX_VALUES = 5
 MIN_EXAMPLES = 2
 
+ONE, MANY = "one", "many"
+
 _FILE = "taxonomy.json"
 _CATEGORY_TEXTS = ("id", "name", "definition")
 _SUBCATEGORY_TEXTS = ("id", "name", "definition", "question", "when")
@@ -27,7 +29,11 @@ class Subcategory:
     path      "food/spice_level"
     question  what to ask the user when the slot is unknown
     when      closes a sentence that names a value: "I prefer {value} {when}."
-    values    distinct alternatives, noun or gerund phrases; each excludes the others
+    holds     ONE value at a time, which another replaces, or MANY, which stand side by side
+    safety    whether harm may come of not knowing it: allergies, medicines, conditions
+    state     whether it tells how things are with the user rather than what is preferred
+    rejected  the slot of what is rejected here, "" where it is this one
+    values    distinct alternatives, noun or gerund phrases
     examples  statements about a user that belong to this slot
     """
 
@@ -36,6 +42,10 @@ class Subcategory:
     definition: str
     question: str
     when: str
+    holds: str
+    safety: bool
+    state: bool
+    rejected: str
     values: tuple[str, ...]
     examples: tuple[str, ...]
 
@@ -112,6 +122,8 @@ def parse(text: str) -> Taxonomy:
     _reject_repeats("category id", [category.id for category in taxonomy.categories])
     _reject_repeats("path", [slot.path for slot in taxonomy.subcategories])
     _reject_repeats("value", [value for slot in taxonomy.subcategories for value in slot.values])
+    for path in filter(None, (slot.rejected for slot in taxonomy.subcategories)):
+        taxonomy.get(path)
     return taxonomy
 
 
@@ -138,7 +150,27 @@ def _subcategory(category_id: str, entry: Any) -> Subcategory:
         raise ValueError(
             f"{_FILE}: {path} has {len(examples)} examples; write {MIN_EXAMPLES} or more."
         )
-    return Subcategory(path=path, values=values, examples=examples, **texts)
+    holds = _text(entry, "holds", path)
+    if holds not in (ONE, MANY):
+        raise ValueError(f"{_FILE}: holds of {path} is {holds!r}; write {ONE!r} or {MANY!r}.")
+    return Subcategory(
+        path=path,
+        values=values,
+        examples=examples,
+        holds=holds,
+        safety=_flag(entry, "safety", path),
+        state=_flag(entry, "state", path),
+        rejected=_text(entry, "rejected", path) if "rejected" in entry else "",
+        **texts,
+    )
+
+
+def _flag(entry: Any, key: str, where: str) -> bool:
+    """Whether a flag is set; it may be left out."""
+    value = entry.get(key, False)
+    if not isinstance(value, bool):
+        raise ValueError(f"{_FILE}: {key} of {where} is {value!r}; write true, or leave it out.")
+    return value
 
 
 def _field(entry: Any, key: str, where: str) -> Any:

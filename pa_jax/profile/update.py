@@ -5,18 +5,16 @@ The rules, in the order in which they are asked; everything is a function of its
 ADD
 1. "The user used to X" ends the held fact X; where none is held, it goes into history only.
 2. What the user had retracted comes back only when it is stated, never by inference.
-3. A held fact that says the same (wording.topic, and as much for or against it) is reinforced:
-   more certain, newer, stated if either was. It is not stored twice, whatever its slot.
-4. Against the new statement stands each fact held before this turn that says the opposite of
-   the same topic, and, in a slot of the taxonomy (its values exclude each other), each positive
-   fact where the new one is positive too. "I also ..." in the user's words lifts the second
-   half, "from now on ..." extends it to `other`. Statements of one turn do not exclude each
-   other. Facts that are neutral or negative stand side by side.
-5. New against old: a stated statement supersedes what stands against it. An inferred one
-   supersedes a fact that is inferred or stale (decay.is_stale) and no more certain than itself;
-   a stated fact only where the user's own words announce a change ("from now on", "no longer").
-   Otherwise it is refused, and an inferred fact that withstood it is weakened by it.
-6. A slot holds MAX_PER_SLOT facts, `other` MAX_OTHER: beyond, the least certain one goes.
+3. What the new statement is to each fact held before this turn is decided in one place
+   (relation.decide, or a model behind the same signature); the reasons go into the receipt.
+4. The same is reinforced: more certain, newer, stated if either was. It is not stored twice,
+   whatever its slot. What refines a fact or has nothing to do with it stands beside it.
+5. What it opposes or replaces stands against it. A stated statement ends that. An inferred one
+   never ends a stated fact, however old; it ends an inferred one that is no more certain than
+   itself. Otherwise it is refused, and an inferred fact that withstood it is weakened by it.
+6. Bounds: a slot holds MAX_PER_SLOT facts beside stated ones and MAX_STATED in all, `other` as a
+   whole MAX_OTHER and MAX_STATED. Beyond, the least certain inferred one goes, then the least
+   certain stated one; a stated safety fact never does. What goes is counted in the receipt.
 
 REVISE is ADD, with `replaces` among what stands against the new statement; one that is not
 held makes it a plain ADD. RETRACT ends a held fact by the same rank (rule 5). A fact that ended
@@ -27,12 +25,14 @@ import dataclasses
 import datetime
 from collections.abc import Callable, Iterable, Sequence, Set
 
-from pa_jax.profile import decay, facts, wording
+from pa_jax.english import statements, words
+from pa_jax.profile import decay, facts, relation
 
 MAX_STATEMENT_CHARS = 1000
 MAX_QUOTE_CHARS = 1000
 MAX_PER_SLOT = 8
 MAX_OTHER = 48
+MAX_STATED = 256
 INFERRED_CEILING = 0.95  # repeating itself does not make an inference certain
 
 ADDED = "added"
@@ -65,7 +65,7 @@ class Receipt:
     outcome  one of OUTCOMES
     fact_id  the fact that holds its statement, or that it ended; None where there is none
     closed   ids of the facts that it superseded
-    reason   why it was refused, "" otherwise; never the user's words
+    reason   why it was refused, or why it closed or joined others; never the user's words
     """
 
     op: int
@@ -84,40 +84,15 @@ class Update:
     receipts: tuple[Receipt, ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class Reach:
-    """Which held facts some operations can touch: `apply` on these alone changes the same.
-
-    `other` asks for every fact under `other`, whose number is bounded as a whole.
-    """
-
-    subcategories: frozenset[str]
-    topics: frozenset[str]
-    other: bool
-
-
-def reach(ops: Iterable[facts.FactOp]) -> Reach:
-    """The part of a profile that decides what the operations do."""
-    ops = tuple(ops)
-    said = [text for op in ops for text in (op.statement, op.replaces) if text is not None]
-    past = [ended for text in said if (ended := wording.ended(text))]
-    slots = [place(op) for op in ops]
-    return Reach(
-        frozenset(name for category, name in slots if category != facts.OTHER),
-        frozenset(wording.topic(flat(text)) for text in said + past),
-        any(category == facts.OTHER for category, _ in slots),
-    )
-
-
 def place(op: facts.FactOp) -> tuple[str, str]:
     """Category and subcategory of an operation; a proposed label in its one spelling."""
     category, _, name = op.slot.partition("/")
-    return category, wording.label(name) if category == facts.OTHER else name
+    return category, words.label(name) if category == facts.OTHER else name
 
 
 def flat(statement: str) -> str:
     """A statement as it is stored: one line, no control characters."""
-    return wording.clean(statement, MAX_STATEMENT_CHARS)
+    return words.clean(statement, MAX_STATEMENT_CHARS)
 
 
 def order(fact: facts.Fact) -> tuple[datetime.datetime, list[int], str]:
@@ -134,14 +109,15 @@ def apply(
     source: facts.Source,
     now: datetime.datetime,
     forgotten: Set[str] = frozenset(),
+    decide: relation.Decider = relation.decide,
 ) -> Update:
-    """The profile after one turn.
+    """The profile after one turn; `held` is all that holds before it.
 
     A new fact's id is "SESSION.TURN.OP", so the same turn always makes the same facts.
-    `forgotten` has the topics (wording.topic) that the user had retracted.
+    `forgotten` has the topics (statements.topic) that the user had retracted.
     """
-    source = dataclasses.replace(source, quote=wording.clean(source.quote, MAX_QUOTE_CHARS))
-    turn = _Turn(held, user, source, now, forgotten)
+    source = dataclasses.replace(source, quote=words.clean(source.quote, MAX_QUOTE_CHARS))
+    turn = _Turn(held, user, source, now, forgotten, decide)
     receipts = tuple(turn.take(place, op) for place, op in enumerate(ops))
     after = sorted(turn.held.values(), key=order)
     return Update(tuple(after), tuple(turn.changes.values()), receipts)
@@ -157,7 +133,9 @@ class _Turn:
         source: facts.Source,
         now: datetime.datetime,
         forgotten: Set[str],
+        decide: relation.Decider,
     ) -> None:
+        self.decide = decide
         self.held = {fact.id: fact for fact in held}
         self.changes: dict[str, Change] = {}
         self.user = user
@@ -174,7 +152,7 @@ class _Turn:
         if not flat(op.statement):
             return _refusal(index, "no words")
         op = dataclasses.replace(op, statement=flat(op.statement))
-        past = wording.ended(op.statement)
+        past = statements.ended(op.statement)
         if past is not None:
             return self._end(index, op, past)
         return self._put(index, op)
@@ -191,70 +169,77 @@ class _Turn:
         return Receipt(index, RETRACTED, target.id, (), "")
 
     def _end(self, index: int, op: facts.FactOp, past: str) -> Receipt:
-        target = self._find(lambda fact: _says_the_same(fact, past, op.polarity))
-        if target is None:
+        claim = dataclasses.replace(op, statement=past)
+        over = [fact for fact, found in self._related(claim) if found.kind == relation.SAME]
+        if not over:
             fact = dataclasses.replace(self._fact(index, op), valid_to=self.now)
             self.changes[fact.id] = Change(fact, ENDED)
             return Receipt(index, ENDED, fact.id, (), "")
-        self._close(target, ENDED, None)
-        return Receipt(index, ENDED, target.id, (), "")
+        if not self._outranks(op, over[0]):
+            return _refusal(index, "a stated fact stands against an inference", over[0].id)
+        self._close(over[0], ENDED, None)
+        return Receipt(index, ENDED, over[0].id, (), "")
 
     def _put(self, index: int, op: facts.FactOp) -> Receipt:
         inferred = op.authority == "inferred"
-        if inferred and wording.topic(op.statement) in self.forgotten:
+        if inferred and statements.topic(op.statement) in self.forgotten:
             return _refusal(index, "the user had this forgotten")
-        twin = self._find(lambda fact: _says_the_same(fact, op.statement, op.polarity))
-        against = [fact for fact in self._against(op, twin) if fact.id not in self.fresh]
-        standing = [fact for fact in against if not self._outranks(op, fact)]
+        related = self._related(op)
+        twin = next((fact for fact, found in related if found.kind == relation.SAME), None)
+        against = [
+            (fact, found)
+            for fact, found in related
+            if found.kind in (relation.OPPOSITE, relation.REPLACES) and fact.id not in self.fresh
+        ]
+        standing = [(fact, found) for fact, found in against if not self._outranks(op, fact)]
         if standing:
-            for fact in standing:
+            for fact, _ in standing:
                 if fact.authority == "inferred":
                     self._weaken(fact, op.confidence)
-            return _refusal(index, "a more certain fact stands against it", standing[0].id)
+            fact, found = standing[0]
+            reason = f"a more certain fact stands against it: {found.reason}"
+            return _refusal(index, reason, fact.id)
         fact = self._reinforced(twin, op) if twin else self._fact(index, op)
         self.held[fact.id] = fact
         self.changes[fact.id] = Change(fact, self._event(fact, REINFORCED if twin else ADDED))
         self.fresh.add(fact.id)
-        for old in against:
+        for old, _ in against:
             self._close(old, SUPERSEDED, fact.id)
-        self._make_room(fact)
+        reasons = [f"{found.kind}: {found.reason}" for _, found in related if found.reason]
+        reasons += self._make_room(fact)
         outcome = REVISED if against else REINFORCED if twin else ADDED
-        return Receipt(index, outcome, fact.id, tuple(old.id for old in against), "")
+        closed = tuple(old.id for old, _ in against)
+        return Receipt(index, outcome, fact.id, closed, "; ".join(dict.fromkeys(reasons)))
 
     # what stands against what
 
-    def _against(self, op: facts.FactOp, twin: facts.Fact | None) -> list[facts.Fact]:
-        category, name = place(op)
-        announced = wording.announces_change(self.source.quote)
-        exclusive = op.polarity == "positive" and (
-            announced or (twin is None and category != facts.OTHER)
-        )
-        exclusive = exclusive and not wording.adds(self.source.quote)
+    def _related(self, op: facts.FactOp) -> list[tuple[facts.Fact, relation.Decision]]:
+        """The held facts to which the operation is anything, and what it is to each."""
+        held = tuple(self.held.values())
+        claim = relation.Claim(op.statement, "/".join(place(op)), op.polarity, self.source)
+        decisions = self.decide(claim, held)
         replaced = self._same_words(op) if op.kind == facts.REVISE else None
-        topic = wording.topic(op.statement)
-        direction = _direction(op.statement, op.polarity)
+        revised = relation.Decision(relation.REPLACES, "revised by name")
         found = []
-        for fact in self.held.values():
-            same_slot = (fact.category, fact.subcategory) == (category, name)
-            opposite = (
-                wording.topic(fact.statement) == topic
-                and _direction(fact.statement, fact.polarity) != direction
-            )
-            excluded = exclusive and same_slot and fact.polarity == "positive"
-            if fact is not twin and (opposite or excluded or fact is replaced):
-                found.append(fact)
+        for fact, decision in zip(held, decisions, strict=True):
+            if fact is replaced and decision.kind != relation.SAME:
+                decision = revised
+            if decision.kind != relation.UNRELATED:
+                found.append((fact, decision))
         return found
 
     def _outranks(self, op: facts.FactOp, old: facts.Fact) -> bool:
-        if op.authority == "stated" or wording.announces_change(self.source.quote):
+        if op.authority == "stated":
             return True
-        if old.authority == "stated" and not decay.is_stale(old, now=self.now):
+        if old.authority == "stated":
             return False
         return op.confidence >= decay.confidence_at(old, now=self.now)
 
     def _same_words(self, op: facts.FactOp) -> facts.Fact | None:
-        words = wording.key(flat(op.replaces))
-        return self._find(lambda fact: wording.key(fact.statement) == words)
+        named = flat(op.replaces)
+        exact = self._find(lambda fact: fact.statement == named)
+        key = statements.key(named)
+        return exact or self._find(lambda fact: statements.key(fact.statement) == key)
 
     def _find(self, wanted: Callable[[facts.Fact], bool]) -> facts.Fact | None:
         return next((fact for fact in self.held.values() if wanted(fact)), None)
@@ -309,30 +294,36 @@ class _Turn:
         before = self.changes.get(fact.id)
         return ADDED if before is not None and before.event == ADDED else event
 
-    def _make_room(self, fact: facts.Fact) -> None:
+    def _make_room(self, fact: facts.Fact) -> list[str]:
+        """Closes what is too much beside a new fact; says how many went, where any did."""
         other = fact.category == facts.OTHER
         members = [
             member
             for member in self.held.values()
             if (member.category == facts.OTHER if other else member.slot == fact.slot)
         ]
-        excess = len(members) - (MAX_OTHER if other else MAX_PER_SLOT)
-        members = [member for member in members if member.id not in self.fresh]
-        members.sort(key=lambda member: decay.confidence_at(member, now=self.now))
-        for member in members[: max(excess, 0)]:
+        stated = [member for member in members if member.authority == "stated"]
+        most = MAX_OTHER if other else MAX_PER_SLOT
+        gone = self._least(members, "inferred", len(members) - max(most, len(stated)))
+        gone += self._least(members, "stated", len(stated) - MAX_STATED)
+        for member in gone:
             self._close(member, CROWDED, None)
+        return [f"{CROWDED}: {len(gone)}"] if gone else []
+
+    def _least(
+        self, members: Iterable[facts.Fact], authority: str, excess: int
+    ) -> list[facts.Fact]:
+        """The `excess` least certain facts of an authority, of those that may go."""
+        may_go = [
+            member
+            for member in members
+            if member.authority == authority
+            and member.id not in self.fresh
+            and not (authority == "stated" and facts.is_safety(member))
+        ]
+        may_go.sort(key=lambda member: decay.confidence_at(member, now=self.now))
+        return may_go[: max(excess, 0)]
 
 
 def _refusal(index: int, reason: str, fact_id: str | None = None) -> Receipt:
     return Receipt(index, REFUSED, fact_id, (), reason)
-
-
-def _direction(statement: str, polarity: str) -> bool:
-    """Whether a statement is for its topic; the words count before the label."""
-    return not wording.negated(statement) and polarity != "negative"
-
-
-def _says_the_same(fact: facts.Fact, statement: str, polarity: str) -> bool:
-    if wording.topic(fact.statement) != wording.topic(statement):
-        return False
-    return _direction(fact.statement, fact.polarity) == _direction(statement, polarity)

@@ -35,18 +35,6 @@ def test_taxonomy_statements_land_in_their_slots_by_their_words(placer):
     assert np.mean([a == b for a, (_, b) in zip(best, cases, strict=True)]) > 0.95
 
 
-def test_shares_are_the_part_of_the_information_that_a_slot_holds(placer):
-    slots = taxonomy.Taxonomy.load().subcategories
-    only = placing.Index(slots[:1])  # one slot: every known word weighs the same
-    known, unknown = only.shares("oatmeal"), only.shares("zeppelin")
-    assert unknown == 0 and known == 0  # spice level knows neither
-    both = only.shares("chili")[0]
-    assert both == pytest.approx(1.0)
-    weights = np.log(2 / 1.5), np.log(2 / 0.5)
-    half = only.shares("chili zeppelin")[0]
-    assert half == pytest.approx(weights[0] / sum(weights))
-
-
 def test_a_statement_of_no_slot_goes_to_other_with_a_label(placer):
     strict = placing.Placer(
         placer.words, placer.scorer, placing.PlaceConfig(20.0, 0.0, 1, least=5.0)

@@ -105,12 +105,12 @@ def test_relevance_is_bm25():
     index = memory.Index()
     for text in texts:
         index.add(text)
-    bags = [collections.Counter(memory.words(text)) for text in texts]
+    bags = [collections.Counter(memory.stems(text)) for text in texts]
     mean = sum(bag.total() for bag in bags) / 4
 
     def slow(bag):
         total = 0.0
-        for word in memory.words("cheese wine"):
+        for word in memory.stems("cheese wine"):
             n = sum(word in other for other in bags)
             idf = math.log(1 + (4 - n + 0.5) / (n + 0.5))
             total += idf * bag[word] * 2.5 / (bag[word] + 1.5 * (0.25 + 0.75 * bag.total() / mean))

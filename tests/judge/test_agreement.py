@@ -6,7 +6,7 @@ import pytest
 from pa_jax import judge
 from pa_jax.data import source
 from pa_jax.dialogue import schema, snippet
-from pa_jax.judge import agreement, canaries, contexts, reference, rewording, rubric, stance
+from pa_jax.judge import agreement, canaries, rewording, rubric
 
 
 def test_auc_by_hand():
@@ -17,21 +17,6 @@ def test_auc_by_hand():
 
 def test_win_rate_by_hand():
     assert agreement.win_rate(np.array([1.0, 0.0, 5.0]), np.array([0.0, 0.0, 9.0])) == 0.5
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "expected"),
-    [
-        ("The user likes tea.", "user LIKES tea", 1.0),
-        ("likes green tea", "likes tea", 0.8),
-        ("tea tea", "tea", 2 / 3),
-        ("coffee", "tea", 0.0),
-        ("", "", 1.0),
-        ("", "tea", 0.0),
-    ],
-)
-def test_token_f1(a, b, expected):
-    assert reference.token_f1(a, b) == pytest.approx(expected)
 
 
 @pytest.fixture(scope="module")
@@ -104,29 +89,6 @@ def test_canaries_as_they_are_named():
     assert made["empty"] == "" and made["colon"] == ":" and made["copy"] == "I like tea."
     assert made["unchanged"] == "q\nr\ns\nt"
     assert "unknown" in made["unknown"] and "highest score" in made["order"]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("I strictly avoid tea.", "The user strictly avoids tea."),
-        ("I have a dog and walk my dog.", "The user has a dog and walk their dog."),
-        ("I'm vegan.", "The user is vegan."),
-        ('"I don\'t like tea."', "The user doesn't like tea."),
-        ("As a nurse, I work nights.", "As a nurse, they work nights."),
-        ("I cannot stand tea. I try coffee.", "The user cannot stand tea. The user tries coffee."),
-    ],
-)
-def test_third_person(text, expected):
-    assert rewording.third_person(text) == expected
-    assert contexts.first_person(expected) == 0
-
-
-def test_the_two_vocabularies_share_no_stance():
-    for line in ("prefers tea", "dislikes tea", "goes for tea", "avoids tea", "is tea"):
-        text = f"The user {line}."
-        made = {stance.turned(text, words) for words in (stance.JUDGED, stance.MEASURED)}
-        assert len(made | {text}) == 3
 
 
 def test_half_drops_a_statement_or_words():

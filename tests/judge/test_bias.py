@@ -8,7 +8,8 @@ import pytest
 from pa_jax import judge
 from pa_jax.data import source
 from pa_jax.dialogue import snippet
-from pa_jax.judge import agreement, bias, reference, rubric
+from pa_jax.english import statements
+from pa_jax.judge import agreement, bias, rubric
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_padding_adds_words_and_keeps_a_snippet_one(made):
         long = bias.padded(right, random.Random(1))
         assert len(long.split()) > len(right.split()) + 8
         assert len(snippet.parse(long).statements) == len(snippet.parse(right).statements)
-        assert reference.content(right) <= reference.content(long)
+        assert statements.content(right) <= statements.content(long)
     assert bias.padded("x" * 395, random.Random(1)) == "x" * 395
 
 

@@ -9,7 +9,7 @@ from flax import nnx
 
 from pa_jax import judge, models
 from pa_jax.dialogue import schema, snippet
-from pa_jax.judge import contexts, likelihood, rubric, stance
+from pa_jax.judge import contexts, likelihood, rubric
 
 SNIPPETS = (
     "The user likes trains.",
@@ -207,25 +207,12 @@ def test_no_groups_give_no_scores(tiny):
     assert scores.values.shape == (0, 0, 4)
 
 
-def test_speaking_as_the_user_costs_half():
-    assert contexts.first_person("I love my cat.") == 1
-    assert contexts.first_person("The user loves cats.\nI do.") == 0.5
-    assert contexts.first_person('The user says "I love cats".') == 0
-
-
 def test_candidate_cuts_blank_ends_and_numbers_lines(tiny):
     words = tiny.tokenizer
     read = contexts.Reader(words)
     made = read.candidate(words.encode("\n ab\ncd \n\n"))
     assert [line.strip() for line in words.decode(made.ids).splitlines()] == ["ab", "cd"]
     assert made.line[0] == 0 and made.line[-1] == 1 and len(made.line) == len(made.ids)
-
-
-def test_opposites():
-    turned = stance.turned("The user prefers tea.\nThe user is tall.", stance.JUDGED)
-    assert turned == "The user dislikes tea.\nIt is not true that the user is tall."
-    assert stance.turned(turned, stance.JUDGED) == "The user likes tea.\nThe user is tall."
-    assert stance.pair("The user avoids tea.") == ("The user dislikes tea.", "The user likes tea.")
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Certainty halves with each half-life; budgets choose what is most certain and relevant."""
 
+import dataclasses
 import datetime
 import json
 import pathlib
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pa_jax.profile
-from pa_jax.profile import decay, facts, forget, promote, render
+from pa_jax.profile import decay, facts, promote, render
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)
@@ -88,6 +89,17 @@ def test_the_most_certain_is_chosen_first_then_the_newest():
     assert choose([old, new], max_tokens=4) == (new,)
 
 
+def test_safety_goes_before_all_else():
+    allergy = dataclasses.replace(
+        fact(0, "The user is allergic to nuts.", 0.1), subcategory="allergies"
+    )
+    sure, new = fact(1), fact(2, days=3)
+    assert choose([sure, new, allergy]) == (allergy, sure, new)
+    assert choose([sure, new, allergy], max_tokens=7) == (allergy,)
+    old = NOON + 3000 * DAY
+    assert choose([allergy, sure], max_tokens=7, now=old) == (allergy,)
+
+
 def test_relevance_weighs_certainty():
     unsure, sure = fact(0, confidence=0.5), fact(1, "The user skis.")
     relevance = {"0.0.0": 1.0, "0.1.0": 0.1}
@@ -124,35 +136,3 @@ def test_the_rendered_choice_is_within_the_budget_however_tokens_join(texts, bud
     )
     text = render.render([f.statement for f in chosen], max_chars=10_000)
     assert count(text) <= budget
-
-
-def test_forget_that_means_the_last_turn():
-    profile = [fact(0, "The user skis."), fact(1), fact(2, "The user reads.", turn=1)]
-    ops = forget.asked("Hm. Please forget that. And what is the weather?", profile)
-    assert [(op.kind, op.replaces) for op in ops] == [
-        ("retract", "The user naps."),
-        ("retract", "The user reads."),
-    ]
-
-
-def test_forget_names_facts_by_their_words():
-    profile = [fact(0, "The user likes green tea."), fact(1, "The user likes green cars.")]
-    for said in ("forget that I like green tea", "Please forget about the tea!", "Ok, forget tea"):
-        found = [op.replaces for op in forget.asked(said, profile)]
-        assert found == ([] if said.endswith("forget tea") else ["The user likes green tea."])
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        "Don't forget that I nap.",
-        "Never forget that!",
-        "I keep forgetting that",
-        "forget all previous instructions",
-        "Forget everything you know about user bob",
-        "Forget about the",
-        "forget",
-    ],
-)
-def test_what_does_not_ask_to_forget(said):
-    assert forget.asked(said, [fact(0), fact(1, "The user skis.")]) == ()

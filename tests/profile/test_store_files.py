@@ -152,7 +152,9 @@ def test_tables_of_a_newer_version_are_left_alone(url):
     with connect.write(profiles._database.engine) as connection:
         connection.execute(sa.text("UPDATE profile_schema SET version_num = '9999'"))
     profiles.close()
-    with pytest.raises(connect.StoreError, match="version '9999', .* knows 0001, 0002; upgrade"):
+    with pytest.raises(
+        connect.StoreError, match="version '9999', .* knows 0001, 0002, 0003; upgrade"
+    ):
         store.ProfileStore(url)
 
 

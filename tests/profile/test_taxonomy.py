@@ -30,6 +30,7 @@ def _smallest():
         "definition": "The tea.",
         "question": "Which tea?",
         "when": "at noon",
+        "holds": "many",
         "values": ["green tea", "black tea", "mint tea", "no tea"],
         "examples": ["The user likes tea.", "The user drinks tea."],
     }
@@ -90,6 +91,22 @@ def test_load_holds_the_file_in_order():
     assert taxonomy.Taxonomy.load() is loaded
 
 
+def test_slots_say_how_many_they_hold():
+    loaded = taxonomy.Taxonomy.load()
+    one = "home/home_town travel/flight_seat people/own_age communication/units people/own_name"
+    many = "food/allergies food/cuisine leisure/music_genre leisure/hobbies food/coffee"
+    many += " people/languages_spoken home/own_pets health/medicines food/disliked_ingredients"
+    assert {loaded.get(path).holds for path in one.split()} == {"one"}
+    assert {loaded.get(path).holds for path in many.split()} == {"many"}
+
+
+def test_safety_slots_hold_many():
+    safe = [slot for slot in taxonomy.Taxonomy.load().subcategories if slot.safety]
+    assert {slot.holds for slot in safe} == {"many"}
+    paths = {slot.path for slot in safe}
+    assert paths >= {"food/allergies", "health/medicines", "health/chronic_condition"}
+
+
 def test_get_finds_every_path():
     loaded = taxonomy.Taxonomy.load()
     for category, slot in SLOTS:
@@ -148,6 +165,22 @@ def _repeat_value(category):
     category["subcategories"][0]["values"][0] = "mint tea"
 
 
+def _hold_some(category):
+    category["subcategories"][0]["holds"] = "some"
+
+
+def _no_holds(category):
+    del category["subcategories"][0]["holds"]
+
+
+def _odd_flag(category):
+    category["subcategories"][0]["safety"] = "yes"
+
+
+def _rejected_nowhere(category):
+    category["subcategories"][0]["rejected"] = "food/coffee"
+
+
 def _repeat_slot(category):
     category["subcategories"].append(copy.deepcopy(category["subcategories"][0]))
 
@@ -167,6 +200,10 @@ def _no_slots(category):
         (_one_example, "food/tea has 1 examples"),
         (_repeat_value, "value 'mint tea' occurs more than once"),
         (_repeat_slot, "path 'food/tea' occurs more than once"),
+        (_hold_some, "holds of food/tea is 'some'; write 'one' or 'many'"),
+        (_no_holds, "entry of food/tea has no 'holds'"),
+        (_odd_flag, "safety of food/tea is 'yes'; write true"),
+        (_rejected_nowhere, "'food/coffee' does not exist"),
         (_no_slots, "subcategories of food must be a list with entries"),
     ],
 )

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from pa_jax.dialogue import prompts, schema
+from pa_jax.english import words
 from pa_jax.evaluate import systems
 from pa_jax.evaluate.benchmarks import protocol
 from pa_jax.judge import reference, rubric
@@ -69,7 +70,7 @@ class SingleTurn:
         rows = []
         for episode, one in zip(asked, said, strict=True):
             scores = reference.agreement(episode, one.text)
-            measures = {"token_f1": reference.token_f1(one.text, episode.gold)}
+            measures = {"token_f1": words.token_f1(one.text, episode.gold)}
             measures["criteria_mean"] = float(np.mean(scores))
             measures |= dict(zip(rubric.CRITERIA, map(float, scores), strict=True))
             measures["finished"] = float(one.finished)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pa_jax.agent import declining
+from pa_jax.english import refusals
 
 REFUSALS = (
     "I'd rather not say.",
@@ -52,13 +52,13 @@ ANSWERS = (
 
 @pytest.mark.parametrize("words", REFUSALS)
 def test_a_refusal_is_recognised(words):
-    assert declining.declined(words)
-    assert not declining.declined_all(words)
+    assert refusals.declined(words)
+    assert not refusals.declined_all(words)
 
 
 @pytest.mark.parametrize("words", ANSWERS)
 def test_an_answer_is_no_refusal(words):
-    assert not declining.declined(words)
+    assert not refusals.declined(words)
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def test_an_answer_is_no_refusal(words):
     ("Stop asking me things.", "No more questions, please.", "Don't ask me anything else."),
 )
 def test_asking_for_no_questions_at_all_declines_this_one_too(words):
-    assert declining.declined_all(words)
-    assert declining.declined(words)
+    assert refusals.declined_all(words)
+    assert refusals.declined(words)
 
 
 def test_a_megabyte_is_read_in_no_time():
-    assert not declining.declined("I'd rather " * 100_000)
+    assert not refusals.declined("I'd rather " * 100_000)

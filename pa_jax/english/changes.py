@@ -1,0 +1,138 @@
+"""What a user's words say about a change: given up, corrected, added, or for this once.
+
+Words count where they stand: in the clause that speaks of the fact, not anywhere in the message.
+"""
+
+import functools
+import re
+
+from pa_jax.english import person, statements, words
+
+_UNHEARD = frozenset(map(words.stem, words.STOP))  # `given_up` has no such words
+NAMED = 0.8  # share of a statement's object by which words name it
+HALF = 0.5  # share from which a clause is about a statement
+
+_SENTENCE = re.compile(r"[^.!?\n]+[.!?\n]*")
+# A clause ends at a mark, and before an "and" that begins a new one.
+_CLAUSE = re.compile(
+    r"[,;:.!?]|\s[-–—]\s|\b(?:but|because|while|whereas|though|although|so)\b"
+    r"|\band (?=(?:now|then|i|my|we|it|took|take|started|switched|went|have|am|there|prefer|only)"
+    r"\b)",
+    re.IGNORECASE,
+)
+_BEFORE = re.compile(  # what is given up follows
+    r"\b(?:gave up|given up|give up|giving up|quit|quitting|stopped|not|no|no more|never again"
+    r"|dropped|ditched|sold|got rid of|used to|instead of|rather than|in place of|switched from"
+    r"|changed from|moved (?:away )?from|moved out of|left|leaving|done with|tired of|sick of"
+    r"|bored of|fed up with|had enough of|over with|wrong about|forget|forgot|scrap|scratch|strike"
+    r"|drop|ignore|out with|stop assuming|swore by|once (?:wanted|liked|loved|had)"
+    r"|(?:have|has) me down for|i said|i told you(?: about)?|changed my mind (?:about|on)"
+    r"|changed (?:about|on)|days of|remember|take back (?:what i said about)?"
+    r"|correct (?:your|the) notes on|lost (?:my|our|the)|broke up with|divorced|cancel(?:led)?"
+    r"|replaced|swapped|traded|outgrew|outgrown|over)\b(?P<what>.*)",
+    re.IGNORECASE,
+)
+_AFTER = re.compile(  # what is given up comes first
+    r"(?P<what>.+?)\b(?:anymore|any longer|no more|no longer|out of date|died|passed away|broke"
+    r"|(?:is|are) (?:out|over|history|gone|dead|off|behind me|not for me)|put me off|was wrong)\b",
+    re.IGNORECASE,
+)
+_BACK = re.compile(  # "that" is the clause before
+    r"\b(?:done with (?:that|it|those|them)|not (?:that|those|them) anymore"
+    r"|(?:that|it) (?:is|was) (?:all )?(?:out of date|over|wrong|history|in the past|not true"
+    r"|no longer true|not the case))\b",
+    re.IGNORECASE,
+)
+_STRONG = re.compile(  # the whole clause speaks of a change
+    r"\b(?:from (?:now|here|today|this \w+) on|starting (?:today|now|this \w+)|instead|switched"
+    r"|changed my mind|gone over to|come (?:round|around) to|for good|going forward|in future"
+    r"|(?:have|has) (?:changed|shifted)|not going back|after all|take back|turns out)\b",
+    re.IGNORECASE,
+)
+_CORRECTS = re.compile(
+    r"\b(?:i meant|i mean|correction|i misspoke|my mistake|typo|make that|scratch that|scrap that"
+    r"|scrap the|strike that|i take (?:that|it) back|take back|that (?:was|is) wrong|got that wrong"
+    r"|should have said|should be|it is actually|actually it is|wait|sorry|oops|rather)\b",
+    re.IGNORECASE,
+)
+_ALSO = re.compile(
+    r"\b(?:also|too|as well|in addition|on top of (?:that|it)|besides|another|plus|both|second"
+    r"|additionally|not only|alongside)\b",
+    re.IGNORECASE,
+)
+_REQUEST = re.compile(  # "also" of a request adds nothing to what is known
+    r"^\W*(?:(?:and|but|so|also|then|now|please)\W+)*(?:can|could|would|recommend|suggest|give|tell"
+    r"|show|help|write|find|what|which|how|where)\b",
+    re.IGNORECASE,
+)
+
+
+@functools.lru_cache(maxsize=1024)
+def clauses(text: str) -> tuple[str, ...]:
+    """The clauses of the user's words, contractions written out."""
+    parts = _CLAUSE.split(words.expanded(text))
+    return tuple(part.strip() for part in parts if part and part.strip())
+
+
+@functools.lru_cache(maxsize=1024)
+def sentences(text: str) -> tuple[str, ...]:
+    """The sentences of the user's words."""
+    return tuple(found.strip() for found in _SENTENCE.findall(text))
+
+
+@functools.lru_cache(maxsize=1024)
+def given_up(text: str) -> tuple[frozenset[str], ...]:
+    """Of each place in the words where something is given up, the stems that name what is."""
+    found, before = [], ""
+    for clause in clauses(text):
+        if person.whose(clause):  # what others gave up is no matter here
+            before = ""
+            continue
+        for pattern in (_BEFORE, _AFTER):
+            hit = pattern.search(clause)
+            while hit is not None and hit["what"].strip():
+                found.append(hit["what"])
+                hit = pattern.search(hit["what"])
+        if _BACK.search(clause):
+            found.append(before)
+        before = clause
+    return tuple(frozenset(words.content(part)) for part in found)
+
+
+def gives_up(text: str, what: frozenset[str], name: frozenset[str] = frozenset()) -> bool:
+    """Whether the words give up what `what` names, or the topic that goes by `name`."""
+    return any(_names(part, what) or (name and name <= part) for part in given_up(text))
+
+
+def _names(part: frozenset[str], what: frozenset[str]) -> bool:
+    what = what - _UNHEARD or what
+    return bool(what) and len(part & what) >= NAMED * len(what)
+
+
+def about(text: str, what: frozenset[str]) -> list[str]:
+    """The clauses that speak of `what`: they hold half of it or more, or the most of all."""
+    hits = [(len(what & set(words.content(clause))), clause) for clause in clauses(text)]
+    most = max((count for count, _ in hits), default=0)
+    return [clause for count, clause in hits if count and count >= min(HALF * len(what), most)]
+
+
+def adds(text: str, what: frozenset[str]) -> bool:
+    """Whether a clause that names `what` puts it beside what was known: "I also like ..."."""
+    near = [part for part in clauses(text) if what & set(words.content(part))]
+    return any(_ALSO.search(part) and not _REQUEST.match(part) for part in near)
+
+
+def announces(text: str, what: frozenset[str]) -> bool:
+    """Whether a clause about `what` says that it is new: "from now on ...", "I switched to ..."."""
+    return any(_STRONG.search(part) for part in about(text, what))
+
+
+@functools.lru_cache(maxsize=1024)
+def corrects(text: str) -> bool:
+    """Whether the words take back what was said before them: "I meant", "scratch that"."""
+    return _CORRECTS.search(words.expanded(text)) is not None
+
+
+def passing(text: str, what: frozenset[str]) -> bool:
+    """Whether a clause about `what` speaks of this once only: "this time I want ..."."""
+    return any(statements.passing(part) for part in about(text, what))

@@ -1,0 +1,95 @@
+"""Whether what a statement says is the user's own: no request, and nobody else's stance."""
+
+import re
+
+from pa_jax.english import changes, person, stance, statements, words
+
+_ASKS = re.compile(
+    r"^\W*(?:(?:and|but|so|also|then|now|hi|hello|hey|hi there|please|kindly|just|ok|okay)\W+)*(?:"
+    r"(?:can|could|would|will|do|does|did|is|are|has|have|should|might) (?!I\b)\w+"
+    r"|(?:what|which|who|how|any (?:idea|tip|suggestion)s?)\b"
+    r"|make(?! that| it)|give|tell|show|help|write|find|explain|suggest|recommend|list|draft|plan"
+    r"|shorten|translate|summari[sz]e|turn|convert|fix|check|compare|describe|define|name|create"
+    r"|generate|rewrite|rephrase|proofread|calculate|compute|sort|draw|sketch|prepare"
+    r"|design|teach|remind|walk me|talk me|think of|come up|look up"
+    r")\b",
+    re.IGNORECASE,
+)
+_STANDING = re.compile(  # a request for all replies to come says what the user wants
+    r"\b(?:always|never|from (?:now|here|today) on|in future|going forward|only|rather than|exact"
+    r"|instead of|keep|every time|each time|by default|no longer|not|answers|replies|responses"
+    r"|explanations)\b"
+    r"|^\W*(?:please )?(?:write|explain|answer|reply|describe|show|summari[sz]e)"
+    r"(?: (?:it|things|everything|this|that|to me|me))*\s+"
+    r"(?:in|as|without|using|like|more|less|briefly|simply|with)\b",
+    re.IGNORECASE,
+)
+_STANCES = (
+    r"prefers|likes|loves|enjoys|wants|favou?rs|adores|hates|avoids|insists on|goes for|opts for"
+    r"|swears by|sticks to|asked for|raves? about|(?:is|are) (?:mad|crazy|nuts) about"
+    r"|(?:is|are) (?:into|fond of)|can(?:['’]t| not) (?:stand|bear|get enough of)"
+)
+_DOINGS = (
+    r"eats|drinks|plays|uses|does|sells|has|gave up|quit|lives|moved|works|needs|takes|switched"
+)
+_KIN = "|".join(sorted(person.KIN))
+_OTHERS = re.compile(  # somebody else's stance, or of a person of the user's also what they do
+    rf"^\W*(?:\w+[,.]\W+)?(?:(?:(?!I\b|We\b)[A-Z]\w+|[Aa]n? [\w ]{{1,30}}? I know)"
+    rf"(?: from \w+)? (?:{_STANCES})"
+    rf"|(?:[Mm]y (?:\w+ )?(?:{_KIN})|[Mm]y \w+|[Oo]ur \w+|[Hh]e|[Ss]he|[Tt]hey)"
+    rf"(?: from \w+)? (?:{_STANCES}|{_DOINGS}))\b"
+)
+_REACTS = re.compile(  # the user's own mind about what was said of another
+    r"\bnot (?:my \w+|for me|me|mine)\b"
+    r"|\bI (?:do not(?! get| know| see| understand| think)|am not|find (?:it|that|them|those)|never"
+    r"|prefer|hate|can not)\b"
+    r"|\b(?:neither|so) (?:do|am) I\b|\bme (?:too|neither)\b",
+    re.IGNORECASE,
+)
+_IT = re.compile(r"\b(?:it|them|that|those|these)\b", re.IGNORECASE)
+
+
+def not_own(statement: str, heard: str) -> bool:
+    """Whether a statement only says what the user asks for, or what somebody else likes.
+
+    It does when each clause of the words that holds half of its content words or more, and each
+    sentence where no clause does, is a question, a request or another's stance, without a stance of
+    the user's own. Where none is, as in "the second one, please", it was understood from what the
+    words answer. A statement that tells of the other person tells the user's own business.
+    """
+    own = statements.content(statement)
+    if not own or not words.is_english(heard):
+        return False
+    sentences = [words.expanded(text) for text in changes.sentences(heard)]
+    if any(_reacts(text, own) for text in sentences):
+        return False
+    kin = bool(own & {words.stem(word) for word in person.KIN})
+    clauses = [clause for text in sentences for clause in _clauses(text)]
+    for parts in (clauses, sentences):
+        carrying = [text for text in parts if 2 * len(own & statements.content(text)) >= len(own)]
+        if carrying:
+            return all(_is_foreign(text, kin) for text in carrying)
+    return False
+
+
+def _reacts(text: str, own: frozenset[str]) -> bool:
+    """Whether a sentence gives the user's own mind about what it, or the one before, names."""
+    if stance.is_own(text) and _IT.search(text):
+        return True
+    return _REACTS.search(text) is not None and bool(own & statements.content(text))
+
+
+def _clauses(sentence: str) -> list[str]:
+    """The clauses of a sentence, the last one with the mark that ends it."""
+    parts = list(changes.clauses(sentence))
+    return [*parts[:-1], f"{parts[-1]}{sentence[-1]}"] if parts else []
+
+
+def _is_foreign(text: str, about_kin: bool) -> bool:
+    """Whether a clause asks, or speaks of another's stance, and of none of the user's own."""
+    if stance.is_own(text):
+        return False
+    if _OTHERS.match(text.strip()):
+        return not about_kin
+    asks = text.rstrip().endswith("?") or _ASKS.match(text) is not None
+    return asks and not _STANDING.search(text)

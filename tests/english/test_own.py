@@ -1,0 +1,41 @@
+"""Requests and others' stances are not the user's own."""
+
+import pytest
+
+from pa_jax.english import own
+
+
+@pytest.mark.parametrize(
+    "statement, heard",
+    [
+        ("The user wants the history of Lisbon.", "What's the history of Lisbon? Keep it short."),
+        ("The user wants a poem about rain.", "Please write a poem about rain for my aunt."),
+        ("The user likes oat milk.", "My brother likes oat milk. Where do I get some for him?"),
+        ("The user prefers tea.", "A baker I know swears by tea."),
+        ("The user drinks coffee.", "My boss gave up coffee."),
+        ("The user likes olives.", "my husband is mad about olives, i don't get it"),
+    ],
+)
+def test_requests_and_others_preferences_are_not_the_users_own(statement, heard):
+    assert own.not_own(statement, heard)
+
+
+@pytest.mark.parametrize(
+    "statement, heard",
+    [
+        ("The user likes oat milk.", "I like oat milk. Where do I get oat milk?"),
+        ("The user likes oat milk.", "Could you find a cafe, since I prefer oat milk?"),
+        ("The user likes oat milk.", "Is there a cafe near? Oat milk it must be."),
+        ("The user likes oat milk.", "The second one, please. Can you help?"),
+        ("The user likes oat milk.", "My brother and I like oat milk."),
+        ("The user dislikes CrossFit.", "My mate swears by CrossFit but I find it cultish."),
+        ("The user has a son with asthma.", "My boy has asthma, any ideas for a trip?"),
+        ("The user wants exact grams.", "Give me exact grams, never cups."),
+        ("The user wants long answers.", "For recipes, give me long answers."),
+        ("The user has a parrot.", "There's a parrot in the kitchen."),
+        ("The user cannot stand cats.", "Cats? I cant stand them."),
+        ("The user's name is Ann.", "Llamo Ann, quiero leche de avena."),
+    ],
+)
+def test_what_the_user_says_of_themselves_is_their_own(statement, heard):
+    assert not own.not_own(statement, heard)

@@ -1,0 +1,166 @@
+"""Statements taken apart: what says the same, on which side, where and when."""
+
+import pytest
+
+from pa_jax.data import synth_truth
+from pa_jax.english import statements
+from pa_jax.profile import taxonomy
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("The user likes tea.", "the user  LOVES the Tea"),
+        ("The user prefers dishes with fish.", "The user prefers a dish with fish"),
+        ("The user studies maps.", "The user study map"),
+        ("The user likes ﬁsh.", "The user likes fish."),
+    ],
+)
+def test_same_key(left, right):
+    assert statements.key(left) == statements.key(right)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("The user likes C++.", "The user likes C#."),
+        ("The user likes tea over coffee.", "The user likes coffee over tea."),
+        ("The user has two cats.", "The user has three cats."),
+        ("The user goes by he.", "The user goes by she."),
+        ("The user likes tea.", "The user hates tea."),
+        ("用户喜欢茶", "用户喜欢咖啡"),
+        ("The user is 🙂.", "The user is 🙃."),
+        ("the", "a"),
+    ],
+)
+def test_other_key(left, right):
+    assert statements.key(left) != statements.key(right)
+
+
+def test_a_topic_is_shared_by_what_is_for_it_and_against_it():
+    ways = (
+        "likes",
+        "hates",
+        "does not like",
+        "doesnt like",
+        "no longer likes",
+        "avoids",
+        "loathes",
+    )
+    assert len({statements.topic(f"The user {way} tea.") for way in ways}) == 1
+    against = [statements.parse(f"The user {way} tea.").against for way in ways]
+    assert against == [False, True, True, True, True, True, True]
+    assert not statements.parse("The user does not dislike tea.").against
+
+
+def test_no_two_values_of_the_taxonomy_have_one_topic():
+    slots = taxonomy.Taxonomy.load().subcategories
+    lines = [f"The user goes for {value} {slot.when}." for slot in slots for value in slot.values]
+    lines += [example for slot in slots for example in slot.examples]
+    assert len({statements.topic(line) for line in lines}) == len(lines) > 2000
+
+
+def test_used_to_names_what_ended():
+    assert statements.ended("The user used to live in Rome.") == "The user lives in Rome."
+    assert statements.ended("The user used to be shy.") == "The user is shy."
+    assert statements.ended("The user is used to noise.") is None
+    assert statements.ended("The user once a week swims.") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("The user has a peanut allergy.", {"kind": "allergy", "core": ("peanut",)}),
+        ("The user is allergic to peanuts.", {"kind": "allergy", "core": ("peanut",)}),
+        ("The user is no longer allergic to eggs.", {"kind": "allergy", "against": True}),
+        ("The user no longer drinks coffee.", {"kind": "habit", "verb": "drink", "against": True}),
+        ("The user has no mixer.", {"kind": "have", "against": True, "core": ("mixer",)}),
+        ("The user is 34 years old.", {"kind": "be", "numbers": ("34",)}),
+        ("The user has two cats.", {"numbers": ("2",)}),
+        ("The user needs silence at work.", {"scope": frozenset({"work"})}),
+        ("When cooking, the user likes jazz.", {"core": ("jazz",)}),
+        ("The user eats everything except pork.", {"exceptions": frozenset({"pork"})}),
+        ("The user prefers tea over coffee.", {"over": frozenset({"coffe"})}),
+        ("The user wants a beach for this trip.", {"passing": True}),
+        ("The user was a smoker.", {"past": True}),
+        ("The user's sister loves sushi.", {"whose": "sister"}),
+        ("The user mag keinen Fisch.", {"core": ("mag", "keinen", "fisch")}),
+    ],
+)
+def test_parts(text, parts):
+    found = statements.parse(text)
+    assert {name: getattr(found, name) for name in parts} == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "polarity"),
+    [
+        ("The user prefers a mild dish without chili.", "positive"),
+        ("The user does not dislike crowds.", "positive"),
+        ("The user never eats meat.", "negative"),
+        ("The user no longer likes tea.", "negative"),
+        ("The user is allergic to nuts.", "negative"),
+        ("The user has two children.", "neutral"),
+        ("The user is vegetarian.", "neutral"),
+        ("The user isn’t keen on jazz.", "negative"),
+    ],
+)
+def test_polarity_is_of_the_stance_not_of_its_object(text, polarity):
+    assert statements.polarity(text) == polarity
+
+
+def test_every_wording_of_a_synthetic_preference_has_its_polarity():
+    wanted = {synth_truth.LIKE: "positive", synth_truth.DISLIKE: "negative"}
+    for slot in taxonomy.Taxonomy.load().subcategories[::6]:
+        for value in slot.values:
+            for way, polarity in wanted.items():
+                if way == synth_truth.DISLIKE and not synth_truth.can_dislike(value):
+                    continue
+                for text in synth_truth.variants(slot.path, value, way):
+                    assert statements.polarity(text) == polarity, text
+
+
+def test_a_label_is_of_the_object_and_an_own_label_comes_back():
+    text = "The user prefers vintage postcards when it rains."
+    assert statements.label(text, []) == "vintage_postcard"
+    assert statements.label(text, ["old_postcard"]) == "old_postcard"
+    assert statements.label("???", []) == "unnamed"
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        (
+            "The user loves very spicy food, and never eats meat.",
+            ["The user loves very spicy food.", "The user never eats meat."],
+        ),
+        (
+            "I love very spicy food, and I never eat meat.",
+            ["I love very spicy food.", "I never eat meat."],
+        ),
+        (
+            "The user likes tea but dislikes coffee",
+            ["The user likes tea.", "The user dislikes coffee."],
+        ),
+        ("The user likes bread and butter.", ["The user likes bread and butter."]),
+        ("The user has a son who is four and has asthma.",) * 2,
+    ],
+)
+def test_a_compound_line_is_its_statements(line, parts):
+    assert statements.parts(line) == (parts if isinstance(parts, list) else [parts])
+
+
+def test_no_synthetic_statement_is_taken_apart():
+    for slot in taxonomy.Taxonomy.load().subcategories[::4]:
+        for text in (*synth_truth.variants(slot.path, slot.values[0], synth_truth.LIKE),):
+            assert statements.parts(text) == [text]
+
+
+def test_what_was_said_is_known_by_its_object_its_names_and_its_numbers():
+    def said(statement, quote):
+        return statements.said(statement, statements.content(quote))
+
+    assert said("The user lives in Ghent.", "We moved to Ghent last month.") == 1
+    assert said("The user no longer drinks coffee.", "I gave up coffee.") == 1
+    assert said("The user is 35 years old.", "I turned 35 yesterday.") == 1
+    assert said("The user likes hot curry.", "The second one, please.") == 0

@@ -1,0 +1,104 @@
+"""Words of a text: lines, tokens, stems, and other languages."""
+
+import pytest
+
+from pa_jax.english import words
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ("The user likes tea.", "user LIKES tea", 1.0),
+        ("likes green tea", "likes tea", 0.8),
+        ("tea tea", "tea", 2 / 3),
+        ("coffee", "tea", 0.0),
+        ("", "", 1.0),
+        ("", "tea", 0.0),
+    ],
+)
+def test_token_f1(a, b, expected):
+    assert words.token_f1(a, b) == pytest.approx(expected)
+
+
+def test_clean_leaves_one_line_without_control_characters():
+    assert words.clean(" a\n\tb\x00c\x1b\u2028d\ud800 ", 50) == "a b c d"
+    assert words.clean("שלום \u202eabc", 50) == "שלום \u202eabc"
+    assert words.clean("x" * 10, 10) == "x" * 10
+    assert words.clean("x" * 11, 10) == "x" * 7 + "..."
+
+
+def test_labels_have_one_spelling():
+    spellings = ("Board games", " board-GAMES ", "board_games", "Board/games!")
+    assert {words.label(text) for text in spellings} == {"board_games"}
+    assert words.label("!!!") == "unnamed"
+    assert len(words.label("x" * 500)) == words.MAX_LABEL_CHARS
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("doesn't", "does not"),
+        ("doesnt", "does not"),
+        ("can't", "can not"),
+        ("cannot", "can not"),
+        ("cant", "can not"),
+        ("won’t", "will not"),
+        ("I'm", "I am"),
+    ],
+)
+def test_contractions_are_written_out(one, other):
+    assert words.tokens(one) == words.tokens(other)
+
+
+@pytest.mark.parametrize(
+    "forms",
+    [
+        ("run", "runs", "running", "ran"),
+        ("hike", "hikes", "hiking"),
+        ("party", "parties"),
+        ("strawberry", "strawberries"),
+        ("potato", "potatoes"),
+        ("dish", "dishes"),
+        ("flight", "flights", "plane", "planes"),
+        ("evening", "evenings"),
+        ("cookie", "cookies"),
+        ("child", "children", "kids"),
+        ("allergic", "allergy", "allergies"),
+        ("study", "studies", "studying", "studied"),
+    ],
+)
+def test_forms_of_a_word_have_one_stem(forms):
+    assert len({words.stem(form) for form in forms}) == 1
+
+
+def test_other_words_have_other_stems():
+    others = "tea team need needle bread bred string strings glass gas bus busy news new".split()
+    assert len({words.stem(word) for word in others}) == len(others) - 1  # string, strings
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ich vertrage keine Haselnüsse.",
+        "Nee, toch liever Engels, dit is te moeilijk.",
+        "Je n'aime pas le poisson.",
+        "Me gusta el café.",
+        "También al marisco.",
+        "我喜欢喝茶。",
+        "Я люблю чай",
+    ],
+)
+def test_other_languages_are_told_from_english(text):
+    assert not words.is_english(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "Peanuts!", "I live in Köln.", "From Die Hard to El Mariachi, I like it all.", "Tea"],
+)
+def test_english_is_english(text):
+    assert words.is_english(text)
+
+
+def test_numbers_are_digits():
+    assert words.numbers("Two cats, 3 dogs and 500€") == ["2", "3", "500€"]
