@@ -140,16 +140,11 @@ class Checkpointer:
         return [s for s in self._folders() if manifest.finished(self.folder / str(s))]
 
     def require_manifests(self) -> None:
-        """DamagedError where checkpoints are there and every one has lost its manifest.
-
-        To begin anew on top of them would remove them.
-        """
-        unfinished = [] if self.steps() else self._folders()
-        lost = [step for step in unfinished if not self._mark(step).exists()]
-        if lost:
-            steps = ", ".join(map(str, lost))
+        """DamagedError where checkpoints are there and all lost theirs: a new run removes them."""
+        lost = [f"{step}" for step in self._folders() if not self._mark(step).exists()]
+        if lost and not self.steps():
             raise DamagedError(
-                f"{self.folder} has checkpoints (steps {steps}) and none has its "
+                f"{self.folder} has checkpoints (steps {', '.join(lost)}) and none has its "
                 f"{manifest.NAME}: they were copied without it. Copy them again with all files "
                 "(rsync -a), or move the folder away to start afresh; nothing was changed."
             )
