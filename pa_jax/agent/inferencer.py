@@ -28,10 +28,21 @@ CUT = "cut off"
 QUOTED = "the turn in quotation marks"
 NOT_ABOUT_USER = "not about the user"
 NOT_OWN = "asked for, or another's preference"
+COPIED = "held before, and not said again"
 FORGOTTEN = "asked to be forgotten"
 UNGROUNDED = "not in the user's words"
 REPEATED = "said twice"
-REASONS = (NO_SNIPPET, CUT, QUOTED, NOT_ABOUT_USER, NOT_OWN, FORGOTTEN, UNGROUNDED, REPEATED)
+REASONS = (
+    NO_SNIPPET,
+    CUT,
+    QUOTED,
+    NOT_ABOUT_USER,
+    NOT_OWN,
+    COPIED,
+    FORGOTTEN,
+    UNGROUNDED,
+    REPEATED,
+)
 
 SHORT_ANSWER = 12  # words; what is longer says itself what it is about
 _OFFERS = re.compile(
@@ -241,6 +252,7 @@ class Draft:
     def __init__(self, turn: Observed, text: str, finished: bool):
         self.turn, self.text = turn, text
         self.heard = wording.clean(turn.words, MAX_WORDS)
+        self.content = wordings.content(self.heard)
         self.forgets = forget.asked(self.heard, turn.profile)
         self.statements: list[str] = []
         self.gains: list[float] = []
@@ -273,6 +285,9 @@ class Draft:
             return NOT_ABOUT_USER
         if wordings.not_own(statement, self.heard):
             return NOT_OWN
+        held = {wording.key(fact.statement) for fact in self.turn.profile}
+        if wording.key(statement) in held and not wordings.said(statement, self.content):
+            return COPIED
         if any(wordings.akin(statement, op.replaces) for op in self.forgets):
             return FORGOTTEN
         if any(wording.key(statement) == wording.key(other) for other in self.statements):
@@ -294,11 +309,11 @@ class Draft:
 
     def inferred(self, slots: Sequence[str], stated: float) -> Inferred:
         """Operations of the statements that are left, in their slots."""
-        ops, taken, heard = list(self.forgets), set(), wordings.content(self.heard)
+        ops, taken = list(self.forgets), set()
         for statement, slot, gain in zip(self.statements, slots, self.gains, strict=True):
             old = wordings.replaced(statement, slot, self.heard, self.turn.profile, taken)
             taken |= {old.id} if old else set()
-            own = wordings.said(statement, heard) >= stated
+            own = wordings.said(statement, self.content) >= stated
             ops.append(
                 facts.FactOp(
                     kind=facts.REVISE if old else facts.ADD,
