@@ -30,12 +30,13 @@ CUT = "cut off"
 QUOTED = "the turn in quotation marks"
 NOT_ABOUT_USER = "not about the user"
 NOT_OWN = "asked for, or another's preference"
+COPIED = "held before, and not said again"
 FORGOTTEN = "asked to be forgotten"
 UNGROUNDED = "not in the user's words"
 REPEATED = "said twice"
 UNCLEAR = "asked to forget, but not what"
 REASONS = (
-    *(NO_SNIPPET, CUT, QUOTED, NOT_ABOUT_USER, NOT_OWN, FORGOTTEN, UNGROUNDED, REPEATED),
+    *(NO_SNIPPET, CUT, QUOTED, NOT_ABOUT_USER, NOT_OWN, COPIED, FORGOTTEN, UNGROUNDED, REPEATED),
     UNCLEAR,
 )
 
@@ -269,6 +270,7 @@ class Draft:
     def __init__(self, turn: Observed, text: str, finished: bool):
         self.turn, self.text = turn, text
         self.heard = words.clean(turn.words, MAX_WORDS)
+        self.content = statements.content(self.heard)
         self.forgets = forget.asked(self.heard, turn.profile, (turn.session, turn.turn))
         self.statements: list[str] = []
         self.gains: list[float] = []
@@ -303,6 +305,9 @@ class Draft:
             return NOT_ABOUT_USER
         if own.not_own(statement, self.heard):
             return NOT_OWN
+        held = {statements.key(fact.statement) for fact in self.turn.profile}
+        if statements.key(statement) in held and not statements.said(statement, self.content):
+            return COPIED
         if any(_comes_back(statement, op.replaces) for op in self.forgets):
             return FORGOTTEN
         if any(statements.key(statement) == statements.key(other) for other in self.statements):

@@ -131,6 +131,14 @@ def test_a_statement_under_the_threshold_is_dropped_with_its_score(tiny, agent):
     assert grounding.confidence(-1.0) == 0.0
 
 
+def test_a_copy_of_the_profile_is_no_news(agent):
+    held = profile_of((MILD, TRAIN), ("food/spice_level", "travel/cruise"))
+    copied = agent.ops_of(observed("What a day.", held), TRAIN)
+    assert copied.ops == () and [d.reason for d in copied.dropped] == [inferencer.COPIED]
+    again = agent.ops_of(observed("A slow river cruise for me, as ever.", held), TRAIN)
+    assert [op.statement for op in again.ops] == [TRAIN]
+
+
 LIST = "You could try:\n1. Margherita with mixed vegetables\n2. Lentil soup"
 
 

@@ -131,7 +131,7 @@ def test_each_answer_has_its_scores_reward_and_advantage(workdir):
     assert "broken no verdict , left out" in first and "advantage +0.00" not in first
     assert "broken no verdict" not in third and "advantage +0.00" in third
     assert "Asking about tea is worth +0.500" in second and "completeness" not in second
-    assert "What is known: - The user likes tea." in first  # the prompt itself
+    assert "noted about me so far? [assistant] - The user likes tea." in first  # the prompt itself
 
 
 def test_a_run_that_is_not_finished_or_has_not_begun_has_a_page_too(workdir):
