@@ -133,7 +133,7 @@ def _alone(joining: Joining) -> decode.Prompts:
     length = joining.length[:, None]
     end = jnp.where(slot < length, length, slot + 1)
     nothing = jnp.zeros(n, jnp.int32)
-    return decode.Prompts(joining.prompt, end, slot, nothing, slot[:, None], length)
+    return decode.Prompts(joining.prompt, end, slot, nothing[:, None], slot[:, None], length)
 
 
 @functools.partial(jax.jit, static_argnames=("graph", "root"), donate_argnames="rows")
