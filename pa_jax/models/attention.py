@@ -313,7 +313,7 @@ def cached(k_nskz: Array, v_nskz: Array) -> tuple[Array, Array]:
 
 def decode_attention(
     q_nghz: Float[Array, "n g h z"],
-    context: Sequence[tuple[tuple[Array, Array], Int[Array, " x"]]],
+    context: Sequence[tuple[tuple[Array, Array], Int[Array, " _"]]],
     branch_kv: tuple[Float[Array, "n g k z c"], Float[Array, "n g k c z"]],
     own_real: Bool[Array, "#n #g c"],
 ) -> Float[Array, "n g h z"]:

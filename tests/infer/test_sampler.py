@@ -17,7 +17,7 @@ from pa_jax.infer import decode, sampler, sampling, score
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "parity"
 RNG = np.random.default_rng(0)
-LENGTHS, LIMIT = (8, 16, 32), 8
+LENGTHS, LIMIT = (8, 16, 32, 64), 8
 
 
 def some(*lengths):
@@ -220,7 +220,7 @@ def test_an_empty_prompt_names_its_place(two):
 
 
 def test_a_prompt_past_the_largest_row_names_the_limit_and_the_key(loaded):
-    run = made(loaded, key="rollout.lengths")
+    run = made(loaded, lengths=(32,), key="rollout.lengths")
     with pytest.raises(ValueError, match=r"prompt 1 .*rollout.lengths.* of 33 tokens, at most 32"):
         generate(run, [[1], [1] * 33])
 

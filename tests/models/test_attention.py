@@ -13,15 +13,14 @@ from pa_jax.models import attention
 SHAPES = {
     "grouped heads, several rows": (3, 100, 100, 4, 2),
     "behind a context": (2, 40, 110, 3, 1),
-    "a head a key head": (1, 96, 96, 2, 2),
-    "few queries": (2, 5, 35, 2, 1),
+    "few queries, a head a key head": (2, 5, 35, 2, 2),
 }
 WIDTH = 8
 
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(attention, "BLOCK", 16)
+    monkeypatch.setattr(attention, "BLOCK", 32)
 
 
 def grow(rng, end, start, stop, depth):
@@ -94,7 +93,8 @@ def test_the_oracle_is_a_softmax_over_what_is_seen():
     n, t, s, h, kv = SHAPES["behind a context"]
     q, k, v, _ = (np.asarray(x, np.float64) for x in inputs(n, t, s, h, kv))
     end = forests(0, n, s)
-    got = attention.forest_attention(*map(jnp.float32, (q, k, v)), end, impl="dense")
+    got = attention.forest_attention(*map(jnp.float32, (q, k, v)), jnp.asarray(end), impl="dense")
+    got = np.asarray(got)
     for row, query in np.ndindex(n, t):
         seen = [j for j in range(s) if j <= s - t + query < end[row, j]]
         for head in range(h) if seen else []:
@@ -145,22 +145,22 @@ def test_padding_never_matters(small_blocks):
 
 def test_blocks_that_nobody_sees_are_not_computed(small_blocks):
     """NaN in one tree and in padding does not reach the queries of another, by no arithmetic."""
-    q, k, v, d = inputs(1, 64, 64, 2, 1)
-    end = np.repeat([16, 48, 48, 0], 16)[None].astype(np.int32)
-    bad = (np.arange(64) < 16) | (np.arange(64) >= 48)
+    q, k, v, d = inputs(1, 128, 128, 2, 1)
+    end = np.repeat([32, 96, 96, 0], 32)[None].astype(np.int32)
+    bad = (np.arange(128) < 32) | (np.arange(128) >= 96)
     k, v = (jnp.where(bad[:, None, None], jnp.nan, x) for x in (k, v))
     out, dq, dk, dv = with_gradients("blocks")(q, k, v, d, end)
     for got in (out, dq, dk, dv):
         assert np.isfinite(got[:, ~bad]).all()
-    assert np.isnan(out[:, :16]).any()
+    assert np.isnan(out[:, :32]).any()
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_query_block_visits_the_key_blocks_it_sees(seed, small_blocks):
     """In the narrowest class that holds them; and each query block is in one class."""
-    n, t, s, block = 2, 160, 400, attention.BLOCK
+    n, t, s, block = 2, 320, 640, attention.BLOCK
     end = forests(seed, n, s)
-    end[1, 300:] = 0
+    end[1, 500:] = 0
     plan = attention._schedule(jnp.asarray(end), t)
     keys, blocks, start, count = map(np.asarray, plan)
     widths = attention._widths(s // block)
@@ -179,8 +179,9 @@ def test_a_query_block_visits_the_key_blocks_it_sees(seed, small_blocks):
 
 def test_trees_side_by_side_cost_what_they_cost_alone(small_blocks):
     """Eight trees of two blocks: 8 (1 + 2) pairs of blocks, where one path has 16 * 17 / 2."""
-    end = np.repeat(np.arange(32, 257, 32), 32)[None].astype(np.int32)
-    plan = attention._schedule(jnp.asarray(end), 256)
+    tree = 2 * attention.BLOCK
+    end = np.repeat(np.arange(tree, 8 * tree + 1, tree), tree)[None].astype(np.int32)
+    plan = attention._schedule(jnp.asarray(end), 8 * tree)
     widths = attention._widths(16)
     assert sum(w * int(c) for w, c in zip(widths, plan.count, strict=True)) == 24
 

@@ -105,10 +105,11 @@ def test_float32_file_is_the_same_model(name: str, tmp_path):
     model = models.load(str(tmp_path), dtype="float32")
     assert model.config == models.load(str(GOLDEN / name), dtype="float32").config
     expected = load_file(GOLDEN / name / "expected.st")
-    ids, lengths = jnp.asarray(expected["ids"], jnp.int32), expected["lengths"]
-    slot = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
-    end = np.where(slot < lengths[:, None], lengths[:, None], slot + 1).astype(np.int32)
-    logits = np.asarray(model.module.logits(model.module.on_rows(ids, end, slot).hidden))
+    ids, lengths = expected["ids"], expected["lengths"]
+    slot, length = np.broadcast_to(np.arange(ids.shape[1]), ids.shape), lengths[:, None]
+    rows = ids, np.where(slot < length, length, slot + 1), slot
+    hidden = model.module.on_rows(*(jnp.asarray(x, jnp.int32) for x in rows)).hidden
+    logits = np.asarray(model.module.logits(hidden))
     for row, length in enumerate(lengths):
         assert np.abs(logits[row, :length] - expected["logits"][row, :length]).max() <= 2e-4
 

@@ -20,9 +20,10 @@ TOLERANCE = 2e-4  # max abs difference of float32 logits
 
 def our_logits(model: models.LoadedModel, ids, lengths, impl: str) -> np.ndarray:
     model.module.attention = impl
-    ids, slot = jnp.asarray(ids, jnp.int32), np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
-    end = np.where(slot < lengths[:, None], lengths[:, None], slot + 1).astype(np.int32)
-    return np.asarray(model.module.logits(model.module.on_rows(ids, end, slot).hidden))
+    slot, length = np.broadcast_to(np.arange(ids.shape[1]), ids.shape), lengths[:, None]
+    rows = ids, np.where(slot < length, length, slot + 1), slot
+    hidden = model.module.on_rows(*(jnp.asarray(x, jnp.int32) for x in rows)).hidden
+    return np.asarray(model.module.logits(hidden))
 
 
 def compare(ours: np.ndarray, theirs: np.ndarray, lengths) -> None:
