@@ -17,7 +17,8 @@ def test_rows_of_two_dialogues_in_one_call_equal_prompts_alone():
     places = list(enumerate((500, 500, 480, 300, 40)))
     prompts = [*asked_along(rng, places, 20), *asked_along(rng, places[:4], 3)]
     together = sampler.Sampler(model, rows=16, lengths=(64, 640, 1280))
-    (call,) = together._calls([np.array(ids, np.int32) for ids in prompts])
+    arrays = [np.array(ids, np.int32) for ids in prompts]
+    (call,) = together._calls(arrays, apart=True)
     assert sorted(len(row.chosen) for row in call) == [4, 5]
     alone = sampler.Sampler(model, rows=1, lengths=(64, 640))
     how = {"n": 2, "max_new_tokens": 5, "temperature": 1.0, "seed": 7, "step": 3}

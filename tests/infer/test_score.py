@@ -221,7 +221,8 @@ def test_an_update_is_scored_under_at_once(model):
     before = scorer.logprobs(trees)[0][0]
     scorer.update(jax.tree.map(lambda x: -x, scorer.state))
     assert np.abs(scorer.logprobs(trees)[0][0] - before).max() > 1e-2
-    np.testing.assert_array_equal(score.logprobs(model, PROMPTS[:1], [[[4, 9]]])[0][0], before)
+    again = score.logprobs(model, PROMPTS[:1], [[[4, 9]]])[0][0]  # in a row of another length
+    np.testing.assert_allclose(again, before, rtol=1e-5)
 
 
 def test_fill_is_the_share_of_real_slots(model):

@@ -10,8 +10,7 @@ import transformers
 
 from pa_jax import models
 from pa_jax.dialogue import schema, template
-from pa_jax.infer import engine
-from pa_jax.models import tree
+from pa_jax.infer import sampler
 from pa_jax.models.io import kept, source
 from tests.models import test_parity_smollm2
 
@@ -79,7 +78,7 @@ def theirs(weights, prompts) -> list[tuple[list[int], np.ndarray]]:
 
 def test_greedy_tokens(prompts, theirs):
     model = models.load(SOURCE, dtype="float32")
-    out = engine.Engine(model).generate(
+    out = sampler.Sampler(model).generate(
         prompts, n=1, max_new_tokens=NEW_TOKENS, temperature=0.0, seed=0
     )
     ours = [
@@ -95,8 +94,9 @@ def test_logits(prompts, theirs):
 
     @jax.jit
     def logits_of(module, ids_nt, length_n):
-        spec = tree.TreeSpec(trunk=width)
-        return module.logits(module.on_tree(ids_nt, spec, tree.lengths(length_n)))
+        slot = jnp.arange(width)[None]
+        end_nt = jnp.where(slot < length_n[:, None], length_n[:, None], slot + 1)
+        return module.logits(module.on_rows(ids_nt, end_nt, slot).hidden)
 
     for prompt, (ids, wanted) in zip(prompts, theirs, strict=True):
         row = np.asarray([*prompt, *ids])
