@@ -21,6 +21,7 @@ from pa_jax.core.typing import Array, Float, Int
 from pa_jax.models import decoder
 
 CHUNK = 256  # states a chunk, of all rows that lie on one device
+SMALLEST = 64  # below, reading the projection takes longer than computing with it
 
 
 class _Form(NamedTuple):
@@ -67,7 +68,7 @@ def label_logprobs(
     hidden, output = jnp.pad(hidden_nwd, ((0, 0), (0, -w % chunk), (0, 0))), model.output()
 
     def one(c, made):
-        logits = decoder.project(_slice(hidden, c * chunk, chunk), output, tied=model.cfg.tied)
+        logits = decoder.project(_cut(hidden, c * chunk, chunk), output, tied=model.cfg.tied)
         return _put(made, jax.nn.log_softmax(logits, axis=-1)[..., label], c * chunk)
 
     made = jnp.zeros((n, hidden.shape[1], len(label)), jnp.float32)
@@ -75,33 +76,40 @@ def label_logprobs(
 
 
 def _chunk(n: int, w: int) -> int:
-    """States of a row that are projected at a time."""
-    return min(max(CHUNK // (n // sharding.row_parts(n)), 1), w)
+    """States of a row that are projected at a time: fewer where there are few at all."""
+    return min(max(CHUNK // (n // sharding.row_parts(n)), 1), max(w // 4, SMALLEST), w)
 
 
-def _slice(x: Array, at: Array, chunk: int) -> Array:
-    return jax.lax.dynamic_slice_in_dim(x, at, chunk, axis=1)
+def _cut(x: Array, at: Array, chunk: int) -> Array:
+    """A chunk of every row, one state after the other."""
+    x = jax.lax.dynamic_slice_in_dim(x, at, chunk, axis=1)
+    return x.reshape(-1, *x.shape[2:])
 
 
-def _put(x: Array, new: Array, at: Array) -> Array:
-    return jax.lax.dynamic_update_slice_in_dim(x, new.astype(x.dtype), at, axis=1)
+def _put(x: Array, new_b: Array, at: Array) -> Array:
+    """The rows with a chunk's numbers in their places."""
+    new = new_b.reshape(x.shape[0], -1, *x.shape[2:]).astype(x.dtype)
+    return jax.lax.dynamic_update_slice_in_dim(x, new, at, axis=1)
 
 
-def _shifted(form: _Form, hidden_ncd: Array, output, temperature: Array) -> tuple[Array, Array]:
-    """Logits less the largest of each state, and the log of the sum of their exponentials."""
-    logits = decoder.project(hidden_ncd, output, tied=form.tied) / temperature
-    shifted = logits - jax.lax.stop_gradient(logits.max(axis=-1, keepdims=True))
-    # Written once: fused into each of the sums that follow, XLA's CPU code for them is slow.
-    shifted = jax.lax.optimization_barrier(shifted)
-    return shifted, jnp.log(jnp.exp(shifted).sum(axis=-1))
+def _read(
+    form: _Form, hidden_bd: Array, output: tuple[Array, Array | None], temperature: Array
+) -> tuple[Array, Array, Array]:
+    """Logits [b, v], the log of the sum of their exponentials, and their softmax.
+
+    One axis of states: over two, XLA's CPU code for sums of exponentials takes five times as long.
+    """
+    logits_bv = decoder.project(hidden_bd, output, tied=form.tied) / temperature
+    total_b = jax.nn.logsumexp(logits_bv, axis=-1)
+    return logits_bv, total_b, jax.nn.softmax(logits_bv, axis=-1)
 
 
-def _weighted(form: _Form, share_ncv: Array, output: tuple[Array, Array | None]) -> Array:
-    """[n, c, d]: the rows of W weighed by a number a token of the vocabulary."""
+def _weighted(form: _Form, share_bv: Array, output: tuple[Array, Array | None]) -> Array:
+    """[b, d]: the rows of W weighed by a number a token of the vocabulary."""
     weight, scale = output
-    share = share_ncv if scale is None else share_ncv * scale
+    share = share_bv if scale is None else share_bv * scale
     dtype = weight.dtype if scale is None else jnp.float32
-    spelled = "ncv,vd->ncd" if form.tied else "ncv,dv->ncd"
+    spelled = "bv,vd->bd" if form.tied else "bv,dv->bd"
     return jnp.einsum(spelled, share.astype(dtype), weight.astype(dtype))
 
 
@@ -115,14 +123,12 @@ def _forward(form, hidden_nwd, output, token_nw, count, temperature, *, keep=Tru
 
     def one(c, made):
         at = c * form.chunk
-        hidden, token = _slice(hidden_nwd, at, form.chunk), _slice(token_nw, at, form.chunk)
-        shifted, total = _shifted(form, hidden, output, temperature)
-        chosen = jnp.take_along_axis(shifted, token[..., None], axis=-1)[..., 0]
-        share = jnp.exp(shifted - total[..., None])
-        entropy = total - jnp.sum(jnp.exp(shifted) * shifted, axis=-1) * jnp.exp(-total)
-        new = [chosen - total, entropy]
+        hidden, token = _cut(hidden_nwd, at, form.chunk), _cut(token_nw, at, form.chunk)
+        logits, total, share = _read(form, hidden, output, temperature)
+        chosen = jnp.take_along_axis(logits, token[:, None], axis=-1)[:, 0]
+        new = [chosen - total, total - jnp.sum(share * logits, axis=-1)]
         if keep:
-            hit = token[..., None] == jnp.arange(share.shape[-1])
+            hit = token[:, None] == jnp.arange(share.shape[-1])
             new.append(_weighted(form, hit - share, output) / temperature)
         return tuple(_put(old, x, at) for old, x in zip(made, new, strict=True))
 
@@ -143,13 +149,12 @@ def _backward(form, kept, d_out):
 
     def one(c, made):
         at = c * form.chunk
-        hidden, token = _slice(hidden_nwd, at, form.chunk), _slice(token_nw, at, form.chunk)
-        shifted, total = _shifted(form, hidden, output, temperature)
-        hit = token[..., None] == jnp.arange(shifted.shape[-1])
-        d = _slice(d_logp, at, form.chunk)[..., None] / temperature
-        d = (d * (hit - jnp.exp(shifted - total[..., None]))).astype(hidden.dtype)
-        flat, d_flat = hidden.reshape(-1, hidden.shape[-1]), d.reshape(-1, d.shape[-1])
-        pair = (d_flat, flat) if form.tied else (flat, d_flat)
+        hidden, token = _cut(hidden_nwd, at, form.chunk), _cut(token_nw, at, form.chunk)
+        _, _, share = _read(form, hidden, output, temperature)
+        hit = token[:, None] == jnp.arange(share.shape[-1])
+        d = _cut(d_logp, at, form.chunk)[:, None] / temperature * (hit - share)
+        d = d.astype(hidden.dtype)
+        pair = (d, hidden) if form.tied else (hidden, d)
         summed = jnp.einsum("bx,by->xy", *pair, preferred_element_type=jnp.float32)
         return _put(made[0], _weighted(form, d, output), at), made[1] + summed
 
