@@ -55,7 +55,7 @@ class Topics:
 
     def warm_up(self) -> None:
         """Compiles every program of `score`."""
-        self._scorer.warm_up(max(self._scorer.lengths), label=self._tokens)
+        self._scorer.warm_up(max(self._scorer.lengths), label=self._tokens.tolist())
 
     def score(self, texts: Sequence[str]) -> Float[np.ndarray, "n s"]:
         """Log-ratios in nats, a row a text."""
@@ -67,7 +67,7 @@ class Topics:
             [forest.state_of([*trunk, *branch]) for branch in self._branches]
             for trunk in map(self._encoded, texts)
         ]
-        probs = np.exp(np.array(self._scorer.labels(trees, self._tokens), np.float32))
+        probs = np.exp(np.array(self._scorer.labels(trees, self._tokens.tolist()), np.float32))
         return np.moveaxis(probs @ self._weights.T, 1, 0)
 
     def _encoded(self, text: str) -> list[int]:

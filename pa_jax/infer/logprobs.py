@@ -46,7 +46,7 @@ def token_logprobs(
     n, w, _ = hidden_nwd.shape
     output = model.output()
     frozen = bool(model.blocks.lora) or output[1] is not None  # int8 never trains
-    form = _Form(model.cfg.tied, frozen, _chunk(n, w))
+    form = _Form(model.cfg.tied, frozen, chunk_of(n, w))
     pad = -w % form.chunk
     hidden = jnp.pad(hidden_nwd, ((0, 0), (0, pad), (0, 0)))
     token = jnp.pad(token_nw, ((0, 0), (0, pad)))
@@ -64,7 +64,7 @@ def label_logprobs(
 ) -> Float[Array, "n w k"]:
     """Log-probs of each label token at each state; 0 from the chunk after `wanted` on."""
     n, w, _ = hidden_nwd.shape
-    chunk = _chunk(n, w)
+    chunk = chunk_of(n, w)
     hidden, output = jnp.pad(hidden_nwd, ((0, 0), (0, -w % chunk), (0, 0))), model.output()
 
     def one(c, made):
@@ -75,7 +75,7 @@ def label_logprobs(
     return jax.lax.fori_loop(0, -(-wanted_n.max() // chunk), one, made)[:, :w]
 
 
-def _chunk(n: int, w: int) -> int:
+def chunk_of(n: int, w: int) -> int:
     """States of a row that are projected at a time: fewer where there are few at all."""
     return min(max(CHUNK // (n // sharding.row_parts(n)), 1), max(w // 4, SMALLEST), w)
 

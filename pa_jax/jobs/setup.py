@@ -102,11 +102,16 @@ def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def section(kind: Callable[..., Any], values: ml_collections.ConfigDict) -> Any:
     """A component's dataclass from a config section; tuples where the config holds lists."""
-    made = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in values.items()}
+    made = {k: _tuples(v) for k, v in values.items()}
     try:
         return kind(**made)
     except TypeError as error:
         raise ValueError(f"config section for {kind.__name__}: {error}.") from error
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples, those inside lists too."""
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 def endpoint(values: ml_collections.ConfigDict, workdir: pathlib.Path) -> remote.Endpoint:

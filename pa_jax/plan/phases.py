@@ -340,7 +340,7 @@ class Step:
 
 def _chunks(packed: forest.Packed) -> int:
     """How many chunks of states the fullest row projects (infer/logprobs.py)."""
-    width = min(logprobs.CHUNK, packed.rows[0].ids.shape[-1])
+    width = logprobs.chunk_of(1, packed.rows[0].ids.shape[-1])
     return -(-max(int(row.wanted) for row in packed.rows) // width)
 
 

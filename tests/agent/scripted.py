@@ -60,7 +60,7 @@ class Model:
             self.fail[turn.words] -= 1
             raise ArithmeticError("no number")
         liked = re.findall(r"I like (\w+)", turn.words)
-        ops = forget.asked(turn.words, turn.profile) + tuple(
+        ops = forget.asked(turn.words, turn.profile, (turn.session, turn.turn)) + tuple(
             facts.FactOp("add", f"The user likes {x}.", "other/x", None, "positive", "stated", 0.9)
             for x in liked
         )

@@ -277,7 +277,9 @@ def test_the_root_is_what_every_prompt_begins_with_and_nothing_of_the_user(tiny,
     turns = [observed("I like tea.", held), observed("Hm.", context="Tea?"), observed("", held[:1])]
     asked = [agent.prompt(turn, now=NOW) for turn in turns]
     assert all(ids[: len(root)] == root for ids in asked)
-    assert tiny.tokenizer.decode(root).rstrip().endswith("What is known:")
+    text = tiny.tokenizer.decode(root)
+    assert "The user likes comedies." in text and "What have you noted about me so far?" in text
+    assert not any(fact.statement in text for fact in held)
 
 
 def test_words_that_no_row_holds_are_cut_where_they_ground(tiny, agent):
@@ -288,7 +290,7 @@ def test_words_that_no_row_holds_are_cut_where_they_ground(tiny, agent):
 
 
 def test_a_prompt_that_no_row_holds_is_refused_at_the_door(tiny):
-    with pytest.raises(ValueError, match="infer.prompt_tokens .see lengths.*768 tokens.*512"):
+    with pytest.raises(ValueError, match="infer.prompt_tokens .see lengths.*1024 tokens.*512"):
         inferencer.Inferencer(tiny, config(), lengths=(128, 512))
 
 

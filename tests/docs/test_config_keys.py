@@ -26,7 +26,7 @@ def test_meanings_come_from_comments_and_docstrings():
     assert meaning("grpo", "task").meaning.startswith("infer: write the preference of a turn; ask")
     assert "cut completions met no pressure" in meaning("grpo", "reward.truncated").meaning  # both
     assert "a number: that is their reward" in meaning("grpo", "reward.truncated").meaning
-    assert meaning("plan", "micro").meaning.startswith("Prompts a forward and backward")  # of grpo
+    assert meaning("plan", "lengths").meaning.startswith("tokens of packed rows")  # of grpo
     assert meaning("infer", "infer.place_sure").meaning.startswith("lexical lead")  # PlaceConfig
 
 

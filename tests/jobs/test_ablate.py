@@ -15,7 +15,7 @@ LAST = "heldout-after-1.json"
 def config(*arms):
     made = importlib.import_module("configs.ablate").get_config("tiny")
     made.arms = arms
-    made.rollout.prompts, made.rollout.group, made.micro = 8, 2, 8  # devices of the tests
+    made.rollout.prompts, made.rollout.group = 8, 2  # devices of the tests
     made.data.users, made.eval.episodes, made.eval.rows = 2, 2, 8
     made.judge.kind = "reference"
     made.train.steps, made.train.save_every = 1, 1

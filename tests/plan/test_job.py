@@ -50,8 +50,8 @@ def run_main(root, workdir, *flags, **environment):
         ("tiny", {"tokens.root": 300}, "tokens.root=300: must be under tokens.prompt=256"),
         (
             "tiny",
-            {"tokens.prompt": 1300},
-            r"a row \(see lengths\) of 1300 tokens",
+            {"tokens.prompt": 1600},
+            r"a row \(see lengths\) of 1600 tokens",
         ),
         (
             "qwen3-4b",
@@ -95,14 +95,15 @@ def test_every_phase_compiles_here_and_is_kept_for_the_next_time(tmp_path):
     for name, packed in (("judge", asked.work.judged(4)), ("reference", asked.work.scored(4))):
         (phase,) = (phase for phase in step.phases() if phase.name == name)
         length = packed.rows[0].ids.shape[-1]
-        states = min(logprobs.CHUNK, length) * phase.trips[0]
+        states = logprobs.chunk_of(1, length) * phase.trips[0]
         done = flops.Size(length, length**2, states).times(4 * phase.calls)  # every slot and pair
         want = flops.forward(asked.work.policy, done).total / 8 / phase.calls
         got = first.compiled[name].cost.running(phase.trips)
         assert got.flops == pytest.approx(want, rel=0.02)
         assert phase.flops.total / 8 < got.flops
     phase, got = step.update(), first.compiled["update"].cost
-    assert phase.flops.total / 8 < got.running(phase.trips).flops < 3 * phase.flops.total / 8
+    # remat computes parts of the forward pass again
+    assert phase.flops.total / 8 < got.running(phase.trips).flops < 4.5 * phase.flops.total / 8
     assert got.running(phase.trips[:1]).flops < got.running(phase.trips).flops
     again = client.ask(asked, tmp_path / "log", begun.append, environment=EIGHT)
     assert all(one.kept for one in again.compiled.values())

@@ -182,9 +182,9 @@ def test_others_write_while_the_file_is_cleaned_and_lose_nothing(path, profiles,
 
 def test_no_statement_of_an_erased_user_stays_in_memory(profiles):
     apply(profiles, "ann", "The user hides silver under the plum.")
-    assert statements.topic.cache_info().currsize
+    assert statements.parse.cache_info().currsize
     profiles.erase("ann")
-    assert statements.topic.cache_info().currsize == statements.key.cache_info().currsize == 0
+    assert statements.parse.cache_info().currsize == statements.key.cache_info().currsize == 0
 
 
 def test_a_store_that_may_only_be_read_opens_with_a_pass_to_be_done(path, profiles, load):
