@@ -104,7 +104,7 @@ def test_every_phase_compiles_here_and_is_kept_for_the_next_time(tmp_path):
     phase, got = step.update(), first.compiled["update"].cost
     # remat computes parts of the forward pass again
     assert phase.flops.total / 8 < got.running(phase.trips).flops < 4.5 * phase.flops.total / 8
-    assert got.running(phase.trips[:1]).flops < got.running(phase.trips).flops
+    assert got.running((0,)).flops < got.running(phase.trips).flops
     again = client.ask(asked, tmp_path / "log", begun.append, environment=EIGHT)
     assert all(one.kept for one in again.compiled.values())
     assert {n: c.cost for n, c in again.compiled.items()} == {

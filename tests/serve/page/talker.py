@@ -34,6 +34,12 @@ LIMITS = limits.Limits(
     choices=4,
     running=8,
     queue=8,
+    key_running=8,
+    key_queue=8,
+    key_tokens=1_000_000,
+    key_bytes=10_000_000,
+    connections=64,
+    head_seconds=10.0,
     user_queue=2,
     wait_seconds=5.0,
     reply_seconds=20.0,
@@ -60,7 +66,7 @@ class Talker(scripted.Model):
 
     def _inferred(self, turn):
         held = {fact.slot: fact.statement for fact in turn.profile}
-        ops = list(forget.asked(turn.words, turn.profile))
+        ops = list(forget.asked(turn.words, turn.profile, (turn.session, turn.turn)))
         for word, statement, slot, polarity in LEARNT:
             if word in turn.words:
                 old = held.get(slot, statement)
