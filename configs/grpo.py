@@ -32,7 +32,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         # 4 of 0.6B, all weights trained, take 14.2 of 15 GB by the plan; 8 do not fit
         "prompts": 8 if preset == "qwen3-4b-lora" else 16 if preset == "qwen3-4b" else 4,
         "group": 4 if small else 8,
-        "max_new_tokens": 12 if small else 24 if laptop else 64,  # of a completion
+        "max_new_tokens": 12 if small else 32 if laptop else 64,  # of a completion
         "temperature": 1.0,  # of rollouts, and of the log-probs they are compared with
         "top_k": 0,  # 0 is off
         "top_p": 1.0,  # 1 is off
