@@ -65,7 +65,13 @@ def pack(
     shape = -(-count // calls) * calls, shards
     length = packed.rows[0].ids.shape[-1] if packed.rows else min(lengths)
     rows = forest.stacked(packed.rows, shape[0] * shards, length=length)
-    place = np.zeros((shape[0] * shards, length), np.int32)
+    tokens_of = np.zeros(shape[0] * shards, np.int64)
+    for tree in packed.places:
+        for row, places in tree:
+            tokens_of[row] += len(places)
+    # Seldom more than slots: only where most completions are the same.
+    width = max(-(-int(tokens_of.max(initial=0)) // length), 1) * length
+    place = np.zeros((shape[0] * shards, width), np.int32)
     whose = np.zeros((3, *place.shape), np.int32)
     real, used = np.zeros(place.shape, bool), np.zeros(len(place), np.int32)
     for i, tree in enumerate(packed.places):

@@ -19,6 +19,9 @@ from pa_jax.profile import facts, store, taxonomy
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 USER = "ann"
+COLOURS = ("red", "green", "yellow")
+# One a session: what sessions say of different things does not touch.
+THINGS = ("anchor", "badger", "candle", "drum", "easel", "falcon", "globe", "hammock")
 
 
 def stream(session, number):
@@ -38,8 +41,8 @@ def stream(session, number):
         )  # fmt: skip
     ]
     if number % 5 == 0:
-        words = f"The user has trait {session} {number % 15}."
-        ops.append(facts.FactOp("add", words, "other/trait", None, "neutral", "inferred", 0.4))
+        words = f"The user owns a {COLOURS[number % 15 // 5]} {THINGS[session]}."
+        ops.append(facts.FactOp("add", words, "other/thing", None, "neutral", "inferred", 0.4))
     return ops if number % 7 else []
 
 
