@@ -20,7 +20,7 @@ from pa_jax.agent import grounding, placing
 from pa_jax.core import keys
 from pa_jax.dialogue import prompts, schema, snippet, template, tokenizer
 from pa_jax.english import own, person, statements, words
-from pa_jax.infer import forest, sampler, score
+from pa_jax.infer import forest, prompt_rows, sampler, score
 from pa_jax.infer.serving import scheduler
 from pa_jax.profile import facts, forget, relation, render, update
 
@@ -406,4 +406,4 @@ def strangers(
 def beginning(rendered: Sequence[list[int]]) -> list[int]:
     """What prompts have in common, empty where that is little."""
     count = forest.common(rendered)
-    return rendered[0][:count] if count >= sampler.APART else []
+    return rendered[0][:count] if count >= prompt_rows.APART else []

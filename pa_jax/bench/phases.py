@@ -15,7 +15,7 @@ from pa_jax.bench import work as works
 from pa_jax.core import keys
 from pa_jax.core.typing import Array, Float, Int
 from pa_jax.infer import decode as decoding
-from pa_jax.infer import forest, sampler, sampling, score
+from pa_jax.infer import forest, prompt_rows, sampler, sampling, score
 from pa_jax.models import flops
 from pa_jax.models.config import DecoderConfig
 from pa_jax.rl import groups, loss
@@ -111,7 +111,7 @@ class Prompts:
 def together(subject: Subject) -> Prompts:
     """The prompts in one row, common beginnings once."""
     g = subject.cfg.group
-    rows, root, places = sampler.packed(subject.work.prompts, key="bench.prompts")
+    rows, root, places = prompt_rows.packed(subject.work.prompts, key="bench.prompts")
     order = _where(places)[:, None] * g + np.arange(g)
     return Prompts(rows, root, g, order.reshape(-1))
 
@@ -121,7 +121,7 @@ def apart(subject: Subject) -> Prompts:
     n, g = subject.cfg.prompts, subject.cfg.group
     unlike = works.Apart(subject.model.vocab)
     copies = [unlike.ids(prompt) for _ in range(g) for prompt in subject.work.prompts]
-    rows, root, places = sampler.packed(copies, shards=g, key="bench.prompts")
+    rows, root, places = prompt_rows.packed(copies, shards=g, key="bench.prompts")
     rows = dataclasses.replace(rows, ids=rows.ids % subject.model.vocab)
     return Prompts(rows, root, 1, _where(places).reshape(g, n).T.reshape(-1))
 

@@ -179,13 +179,6 @@ def _apart(stacked):
     return [tuple(x[layer] for x in stacked) for layer in range(stacked[0].shape[0])]
 
 
-@functools.partial(jax.jit, static_argnums=1)
-def branch_keys(key_n: Key[Array, " n"], branches: int) -> Key[Array, "n g"]:
-    """The key of every branch, from its prompt's key and its place among the branches."""
-    fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
-    return jax.vmap(fold, in_axes=(0, None))(key_n, jnp.arange(branches))
-
-
 def completed(
     model: decoder.Decoder,
     logits_ngv: Float[Array, "n g v"],

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +13,12 @@ from flax import nnx
 from pa_jax.core import keys, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.core.typing import Array, Int, Key
-from pa_jax.infer import decode, forest, sampling
+from pa_jax.infer import decode, forest, prompt_rows, sampling
 from pa_jax.infer import root as roots
 from pa_jax.models import decoder
 
 # Widths of a completion's cache.
 WIDTHS = (8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 2048)
-APART = 16  # tokens in common from which a row's prompts keep them as a piece of their own
-CALL = 1024  # slots that one more row is worth: the weights are read for each at every token
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +134,7 @@ class Sampler:
                 each = max(len(row.chosen) for row in rows)
                 if len(rows) <= self.shards:
                     each = _up(each, -(-self.rows // self.shards))
-                chosen = _places(rows, each, self.shards)
+                chosen = prompt_rows.places(rows, each, self.shards)
                 at = np.array([numbers[k] for k in np.maximum(chosen, 0)], np.int32)
                 key_xg = branch_keys(keys.row_keys(base, at), n)
                 out = self._sampled(arrays, rows, each, key_xg, how, max_new_tokens, before)
@@ -160,8 +158,10 @@ class Sampler:
         """
         arrays, before = self._cut(prompts, all(map(self.root.begins, prompts)))
         count = max(count, len(arrays))
-        rows, each = _in_rows(arrays, count, self.shards, max(self.lengths), apart=before is None)
-        chosen = _places(rows, each, self.shards)
+        rows, each = prompt_rows.in_rows(
+            arrays, count, self.shards, max(self.lengths), apart=before is None
+        )
+        chosen = prompt_rows.places(rows, each, self.shards)
         key_xg = key_ng[np.maximum(chosen, 0)]
         out = self._sampled(arrays, rows, each, key_xg, how, max_new_tokens, before)
         order = np.argsort(chosen[chosen >= 0])
@@ -176,7 +176,7 @@ class Sampler:
         for each in sorted(counts):
             key_xg = branch_keys(keys.row_keys(base, np.zeros(self.shards * each, np.int32)), 1)
             for length, width in self._shapes(longest, each):
-                packed = _empty((self.shards, each), length, width)
+                packed = prompt_rows.empty((self.shards, each), length, width)
                 args, fixed = self._call(packed, key_xg, how, max_new_tokens, before)
                 with meshes.using(self.mesh):
                     decode.rollout.lower(*args, **fixed, root=0).compile()
@@ -219,7 +219,7 @@ class Sampler:
     def _sampled(
         self,
         prompts: Sequence[np.ndarray],
-        rows: Sequence["_Row"],
+        rows: Sequence[prompt_rows.Row],
         each: int,
         key_xg: Key[Array, "x g"],
         how: sampling.Sampling,
@@ -227,14 +227,14 @@ class Sampler:
         before: decoder.Context | None,
     ) -> decode.Decoded:
         """Completions of the rows' prompts, in their order; a row has `each` keys."""
-        made, root = _laid_out(
+        made, root = prompt_rows.laid_out(
             prompts, rows, each, shards=self.shards, lengths=self.lengths, key=self.key
         )
         self.prefilled += made.ids.size
         args, fixed = self._call(made, key_xg, how, max_new_tokens, before)
         with meshes.using(self.mesh):
             out = decode.rollout(*args, **fixed, root=root)
-        out, real = sharding.fetch(out), _places(rows, each, self.shards) >= 0
+        out, real = sharding.fetch(out), prompt_rows.places(rows, each, self.shards) >= 0
         return decode.Decoded(
             out.ids[real, :, :max_new_tokens],
             out.lengths[real],
@@ -242,7 +242,7 @@ class Sampler:
             out.finished[real],
         )
 
-    def _calls(self, prompts: Sequence[np.ndarray], *, apart: bool) -> list[list["_Row"]]:
+    def _calls(self, prompts: Sequence[np.ndarray], *, apart: bool) -> list[list[prompt_rows.Row]]:
         """Rows that go in at once: one a shard; on one device more, of a shape and while short.
 
         `apart`: what a row's prompts begin with is kept apart; else they follow one root.
@@ -252,11 +252,11 @@ class Sampler:
         )
         if self.shards > 1 or not apart:
             return [rows[k : k + self.shards] for k in range(0, len(rows), self.shards)]
-        alike: dict[tuple[int, ...], list[_Row]] = {}
+        alike: dict[tuple[int, ...], list[prompt_rows.Row]] = {}
         for row in rows:
             shape = tuple(forest.fit(n, self.lengths, what="row") for n in (row.tokens, row.own))
             alike.setdefault(shape, []).append(row)
-        calls: list[list[_Row]] = []
+        calls: list[list[prompt_rows.Row]] = []
         for (length, _), of in alike.items():
             widest = max(len(row.chosen) for row in of)
             most = max(min(self.rows // widest, max(self.lengths) // length), 1)
@@ -264,14 +264,14 @@ class Sampler:
             calls += [of[k : k + size] for k in range(0, len(of), size)]
         return calls
 
-    def _rows(self, prompts: Sequence[np.ndarray], *, apart: bool) -> list["_Row"]:
+    def _rows(self, prompts: Sequence[np.ndarray], *, apart: bool) -> list[prompt_rows.Row]:
         """Prompts that share most in one row, unless that costs more than a row of its own."""
-        rows: list[_Row] = []
-        for i in sorted(range(len(prompts)), key=lambda i: _order(prompts[i])):
-            alone = _row(prompts, [i], apart=apart)
+        rows: list[prompt_rows.Row] = []
+        for i in sorted(range(len(prompts)), key=lambda i: prompt_rows.sort_key(prompts[i])):
+            alone = prompt_rows.row(prompts, [i], apart=apart)
             if rows and len(rows[-1].chosen) < -(-self.rows // self.shards):
-                joined = _row(prompts, [*rows[-1].chosen, i], apart=apart)
-                cheap = not apart or joined.cost <= rows[-1].cost + alone.cost + CALL
+                joined = prompt_rows.row(prompts, [*rows[-1].chosen, i], apart=apart)
+                cheap = not apart or joined.cost <= rows[-1].cost + alone.cost + prompt_rows.CALL
                 if cheap and joined.tokens <= max(self.lengths):
                     rows[-1] = joined
                     continue
@@ -301,144 +301,3 @@ class Sampler:
 def _up(count: int, most: int) -> int:
     """Prompts a call: 1, a quarter of the most, or the most: few programs, and a lone one cheap."""
     return next(n for n in (1, max(most // 4, 1), most) if n >= min(count, most))
-
-
-def packed(
-    prompts: Sequence[Sequence[int]],
-    *,
-    shards: int = 1,
-    lengths: Sequence[int] = forest.LENGTHS,
-    key: str = "lengths",
-) -> tuple[decode.Prompts, int, Int[np.ndarray, " x"]]:
-    """Prompts in rows as `Sampler.sample` has them, and the slots that are kept for all.
-
-    And the number of the prompt at each place of each row, -1 where there is none.
-    """
-    arrays = [np.asarray(prompt, np.int32) for prompt in prompts]
-    rows, each = _in_rows(arrays, len(arrays), shards, max(lengths), apart=True)
-    made, root = _laid_out(arrays, rows, each, shards=shards, lengths=lengths, key=key)
-    return made, root, _places(rows, each, shards)
-
-
-def _in_rows(
-    prompts: Sequence[np.ndarray], count: int, shards: int, longest: int, *, apart: bool
-) -> tuple[list["_Row"], int]:
-    """Prompts in their order, as many a row, and how many: few rows a shard that hold them all.
-
-    There is room for `count` of them.
-    """
-    each = -(-count // shards)
-    while True:
-        number = -(-count // (each * shards)) * shards
-        cut = (range(k * each, min((k + 1) * each, len(prompts))) for k in range(number))
-        rows = [_row(prompts, some, apart=apart) for some in cut]
-        if each == 1 or max(row.tokens for row in rows) <= longest:
-            return rows, each
-        each = -(-each // 2)
-
-
-def _places(rows: Sequence["_Row"], each: int, shards: int) -> Int[np.ndarray, " x"]:
-    """Numbers of a call's prompts, `each` a row and -1 where there is none; a row a shard."""
-    places = np.full((-(-len(rows) // shards) * shards, each), -1, np.int32)
-    for row, of in zip(rows, places, strict=False):
-        of[: len(row.chosen)] = row.chosen
-    return places.reshape(-1)
-
-
-def _laid_out(
-    prompts: Sequence[np.ndarray],
-    rows: Sequence["_Row"],
-    each: int,
-    *,
-    shards: int,
-    lengths: Sequence[int],
-    key: str,
-) -> tuple[decode.Prompts, int]:
-    """The rows, `each` prompts a row, and the slots of what is kept apart of a row."""
-    tokens, own, most = (
-        max(numbers)
-        for numbers in zip(*((row.tokens, row.own, row.most) for row in rows), strict=True)
-    )
-    length = forest.fit(tokens, lengths, what=f"prompts of a row (see {key})")
-    root = forest.fit(most, lengths, what="root") if most else 0
-    width = forest.fit(own, lengths, what="prompt")
-    count = -(-len(rows) // shards) * shards
-    out = _empty((count, each), length, width)
-    for r, row in enumerate(rows):
-        made = forest.laid_out([prompts[i] for i in row.chosen], length)
-        out.ids[r], out.end[r], out.position[r] = made.ids, made.end, made.position
-        for k, (slots, shared) in enumerate(zip(made.slots, row.root, strict=True)):
-            adds = slots[shared:]
-            out.root[r, k], out.length[r, k] = shared, len(adds)
-            out.own[r, k, : len(adds)] = adds
-    return out, root
-
-
-class _Row(NamedTuple):
-    """Prompts of one row in the order in which it holds them.
-
-    chosen  their numbers, the longest first, then those that leave it last
-    root    tokens that each begins with as the first does, 0 where they are not kept apart
-    own     most tokens that one has beyond those
-    tokens  of all, what they share once
-    """
-
-    chosen: list[int]
-    root: list[int]
-    own: int
-    tokens: int
-
-    @property
-    def most(self) -> int:
-        """Slots that are kept for all."""
-        return max(self.root, default=0)
-
-    @property
-    def cost(self) -> int:
-        """Slots that are computed, and those that are kept for the branches."""
-        return self.tokens + self.most + len(self.chosen) * self.own
-
-
-def _empty(rows: tuple[int, int], length: int, width: int) -> decode.Prompts:
-    """So many rows of so many prompts each, without any."""
-    zero = np.zeros((rows[0], length), np.int32)
-    return decode.Prompts(
-        zero,
-        np.tile(np.arange(1, length + 1, dtype=np.int32), (rows[0], 1)),
-        zero.copy(),
-        np.zeros(rows, np.int32),
-        np.zeros((*rows, width), np.int32),
-        np.zeros(rows, np.int32),
-    )
-
-
-def _row(prompts: Sequence[np.ndarray], chosen: Sequence[int], *, apart: bool) -> _Row:
-    """The row of these prompts; `apart`: what they begin with is kept apart, where it is long."""
-    if not len(chosen):
-        return _Row([], [], 1, 1)
-    first = max(chosen, key=lambda i: len(prompts[i]))
-    common = {i: forest.shared(prompts[first], prompts[i]) for i in chosen}
-    order = sorted(chosen, key=lambda i: (i != first, -common[i], _order(prompts[i])))
-    root = [min(common[i], len(prompts[i]) - 1) for i in order]
-    adds = [len(prompts[i]) - shared for i, shared in zip(order, root, strict=True)]
-    most = max(root[1:], default=0)
-    if most < APART or not apart:
-        root, own = [0] * len(order), len(prompts[first])
-    else:  # the first keeps to itself no more than the others do
-        own = max(adds[1:])
-        root[0] = max(most, len(prompts[first]) - own)
-        own = max(own, len(prompts[first]) - root[0])
-    return _Row(order, root, own, _distinct([prompts[i] for i in order]))
-
-
-def _order(ids: np.ndarray) -> bytes:
-    """Sorts as the sequences of tokens do."""
-    return ids.astype(">u4").tobytes()
-
-
-def _distinct(ordered: Sequence[np.ndarray]) -> int:
-    """Tokens of sequences that stand beside those they share most with, beginnings once."""
-    before, total = np.zeros(0, np.int32), 0
-    for ids in ordered:
-        total, before = total + len(ids) - forest.shared(before, ids), ids
-    return total

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from pa_jax.infer import decode, forest, sampler
+from pa_jax.infer import decode, forest, prompt_rows, sampler
 from pa_jax.judge import rubric
 from pa_jax.models import flops, lora
 from pa_jax.models.config import DecoderConfig
@@ -115,7 +115,7 @@ def _prompts(
     count: int, tokens: Tokens, lengths: tuple[int, ...], shards: int
 ) -> tuple[decode.Prompts, int]:
     made = _made(_Fresh(), count, tokens)
-    return sampler.packed(made, shards=shards, lengths=lengths)[:2]
+    return prompt_rows.packed(made, shards=shards, lengths=lengths)[:2]
 
 
 @functools.cache
