@@ -83,7 +83,8 @@ def test_resident_bytes_are_those_of_the_arrays_cut_by_the_tables():
 
 def test_every_phase_compiles_here_and_is_kept_for_the_next_time(tmp_path):
     slice_ = topology.named("v5e-8")
-    asked = plan.make_request(config(slice="v5e-8", **{"mesh.tp": 2, "mesh.ep": 2}), slice_)
+    changes = {"mesh.tp": 2, "mesh.ep": 2, "model.remat": "none"}
+    asked = plan.make_request(config(slice="v5e-8", **changes), slice_)
     asked = dataclasses.replace(asked, slice="", cache=str(tmp_path / "cache"))
     begun = []
     first = client.ask(asked, tmp_path / "log", begun.append, environment=EIGHT)
@@ -102,8 +103,7 @@ def test_every_phase_compiles_here_and_is_kept_for_the_next_time(tmp_path):
         assert got.flops == pytest.approx(want, rel=0.02)
         assert phase.flops.total / 8 < got.flops
     phase, got = step.update(), first.compiled["update"].cost
-    # remat computes parts of the forward pass again
-    assert phase.flops.total / 8 < got.running(phase.trips).flops < 4.5 * phase.flops.total / 8
+    assert phase.flops.total / 8 < got.running(phase.trips).flops < 3 * phase.flops.total / 8
     assert got.running((0,)).flops < got.running(phase.trips).flops
     again = client.ask(asked, tmp_path / "log", begun.append, environment=EIGHT)
     assert all(one.kept for one in again.compiled.values())
