@@ -111,9 +111,13 @@ def artefacts(tmp_path_factory) -> pathlib.Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """A running Chromium; what needs it is skipped where there is none."""
+    """A running Chromium; what needs it is skipped where there is none.
+
+    Ends with its module: while Playwright's driver runs, the thread has a running event loop, and
+    no other test of this worker could start its own.
+    """
     driver = pytest.importorskip(
         "playwright.sync_api", reason='no playwright; pip install "pa_jax[test]"'
     )
