@@ -17,6 +17,7 @@ import jax.ad_checkpoint
 import jax.numpy as jnp
 
 from pa_jax.core.typing import Array, Bool, Float, Int
+from pa_jax.models import forest_blocks
 
 BLOCK = 128  # queries, and keys, a block
 SAVED = "attention"  # name of what the backward pass needs of the forward's, for remat policies
@@ -87,13 +88,10 @@ def _schedule(end_ns: Array, t: int) -> _Schedule:
 
     Rows are taken together: what one of them sees is computed for all.
     """
-    n, s = end_ns.shape
-    j = -(-s // BLOCK)
-    first_i = s - t + jnp.arange(-(-t // BLOCK)) * BLOCK
-    reach_j = jnp.pad(end_ns, ((0, 0), (0, j * BLOCK - s))).reshape(n, j, BLOCK).max(axis=(0, 2))
-    begins_j = jnp.arange(j) * BLOCK
-    seen_ij = (begins_j < first_i[:, None] + BLOCK) & (reach_j > first_i[:, None])
-    widths = jnp.asarray(_widths(j))
+    size = forest_blocks.Sizes(BLOCK, BLOCK, BLOCK, end_ns.shape[1] - t)
+    padded = jnp.pad(end_ns, ((0, 0), (0, -end_ns.shape[1] % BLOCK)))
+    seen_ij = forest_blocks.visible_blocks(padded, t, size)[0].any(axis=0)
+    widths = jnp.asarray(_widths(seen_ij.shape[1]))
     class_i = jnp.searchsorted(widths, seen_ij.sum(axis=1))
     count = jnp.bincount(class_i, length=len(widths))
     return _Schedule(

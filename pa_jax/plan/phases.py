@@ -23,7 +23,7 @@ from pa_jax.judge import verbal as verbals
 from pa_jax.models import decoder, flops, lora, quant
 from pa_jax.models.config import DecoderConfig
 from pa_jax.plan import kernels, work
-from pa_jax.rl import loss
+from pa_jax.rl import groups, loss
 from pa_jax.train import optimizer, step
 
 REFERENCE = sharding.TRAIN_RULES  # read once a step: gathered layer by layer
@@ -287,8 +287,7 @@ class Step:
             self.graph, loss_fn, self.tx, compute=of.compute, where=self.where
         )
         count = -(-len(packed.rows) // self.shards)
-        room = of.calls(self.shards)
-        room *= -(-count // room)
+        room = groups.roomy(count, -(-of.prompts // self.shards))
 
         def lower():
             batch = self._groups(packed.rows[0], room)

@@ -101,7 +101,7 @@ def _guess(
     # A copy in the compute dtype, gradients, their sum where passes add to one (as compiled:
     # twice), each layer's input, the widest layer's inside; the output projection brought together,
     # its gradient, its logits.
-    copies = (3 if work.calls(data) == 1 else 7) * weights / chips
+    copies = (3 if passes == 1 else 7) * weights / chips
     saved = 2.0 * cfg.layers * slots * cfg.width
     inside = 2.0 * slots * 4 * cfg.mlp / mesh.tp
     output = cfg.vocab / mesh.tp * (6.0 * cfg.width + 3 * 4.0 * logprobs.CHUNK)

@@ -69,10 +69,6 @@ class Work:
         """Slots of a completion's cache."""
         return forest.fit(self.tokens.completion, sampler.WIDTHS, what="tokens.completion")
 
-    def calls(self, shards: int) -> int:
-        """Calls that the update has room for, as rl/learner asks for them, or a multiple."""
-        return -(-self.prompts // shards)
-
     def prompts_of(self, shards: int) -> tuple[decode.Prompts, int]:
         """The rollout's prompts in a row a shard, and the slots of their common root."""
         return _prompts(self.prompts, self.tokens, self.lengths, shards)

@@ -54,7 +54,7 @@ def pack(
 ) -> Groups:
     """Rows of one length, the one of `lengths` that takes fewest slots; several prompts a row.
 
-    At least `calls` calls, else a multiple of it: few shapes for few programs.
+    As many calls as `roomy` says.
     """
     trees = [
         [forest.follows(prompt, ids) for ids in row]
@@ -62,7 +62,7 @@ def pack(
     ]
     packed = forest.pack(trees, lengths, even=True)
     count = -(-len(packed.rows) // shards)
-    shape = -(-count // calls) * calls, shards
+    shape = roomy(count, calls), shards
     length = packed.rows[0].ids.shape[-1] if packed.rows else min(lengths)
     rows = forest.stacked(packed.rows, shape[0] * shards, length=length)
     tokens_of = np.zeros(shape[0] * shards, np.int64)
@@ -93,6 +93,13 @@ def pack(
         count,
         packed.tokens,
     )
+
+
+def roomy(count: int, calls: int) -> int:
+    """Calls that an update of `count` has room for: a multiple of `calls`, few shapes for few
+    programs; but one where one is enough, which keeps no sum of gradients beside them.
+    """
+    return count if count == 1 else -(-count // calls) * calls
 
 
 def completions_of(
