@@ -43,6 +43,11 @@ def branch_keys(key_n: Key[Array, " n"], branches: int) -> Key[Array, "n g"]:
     return jax.vmap(fold, in_axes=(0, None))(key_n, jnp.arange(branches))
 
 
+@jax.jit
+def _chosen(key_ng: Key[Array, "n g"], at_x: Int[Array, " x"]) -> Key[Array, "x g"]:
+    return key_ng[at_x]
+
+
 def relayout(dtypes: Any, where: Any) -> Callable[[Any], Any]:
     """Jitted copy of parameters as `dtypes`, laid out by the shardings `where` (None: as it is)."""
 
@@ -162,7 +167,7 @@ class Sampler:
             arrays, count, self.shards, max(self.lengths), apart=before is None
         )
         chosen = prompt_rows.places(rows, each, self.shards)
-        key_xg = key_ng[np.maximum(chosen, 0)]
+        key_xg = _chosen(key_ng, np.maximum(chosen, 0))
         out = self._sampled(arrays, rows, each, key_xg, how, max_new_tokens, before)
         order = np.argsort(chosen[chosen >= 0])
         return jax.tree.map(lambda x: x[order], out)

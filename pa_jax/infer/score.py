@@ -53,6 +53,28 @@ def scored(
 
 
 @functools.partial(jax.jit, static_argnames="graph")
+def scored_calls(
+    graph: nnx.GraphDef,
+    state: nnx.State,
+    rows: forest.Forest,
+    count: Int[Array, ""],
+    temperature: Float[Array, ""],
+) -> Float[Array, "x n w"]:
+    """Log-probs of the wanted tokens of [x, n, t] rows; 0 behind the first `count` calls.
+
+    A call after the other in one program: how many there are is data.
+    """
+    model = nnx.merge(graph, state)
+
+    def one(call, made):
+        some = jax.tree.map(lambda x: x[call], rows)
+        return made.at[call].set(row_logprobs(model, some, temperature)[0])
+
+    made = jnp.zeros(rows.at.shape, jnp.float32)
+    return one(0, made) if len(rows.ids) == 1 else jax.lax.fori_loop(0, count, one, made)
+
+
+@functools.partial(jax.jit, static_argnames="graph")
 def labelled(
     graph: nnx.GraphDef,
     state: nnx.State,

@@ -150,13 +150,8 @@ class Learner:
 
     def reference_logp(self, rows: forest.Forest, count: int) -> Array:
         """The frozen reference's log-probs [calls, m, w]; 0 in calls that hold no rows."""
-        made = []
         with meshes.using(self.sampler.mesh):
-            for call in range(count):
-                some = jax.tree.map(lambda x, call=call: x[call], rows)
-                made.append(score.scored(*self.reference, some, None, self.temperature)[0])
-            nothing = jnp.zeros_like(made[0])
-            return jnp.stack([*made, *[nothing] * (len(rows.ids) - count)])
+            return score.scored_calls(*self.reference, rows, jnp.int32(count), self.temperature)
 
     def batch_of(
         self,
