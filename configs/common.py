@@ -117,6 +117,8 @@ def lengths(preset: str) -> tuple[int, ...]:
     A row holds many sequences, what they begin with alike once; the longest row is also the
     longest sequence. On a chip one row goes through the model at a time.
     """
+    if preset == "tiny":
+        return (256, 1024, 2048)
     if preset in LAPTOP:
         return (128, 256, 768, 1280, 1536, 1792, 2048)
     return (256, 512, 1024, 1536, 2048, 2560, 3072, 4096, 6144, 7168)

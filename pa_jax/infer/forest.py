@@ -211,8 +211,9 @@ def pack(
     best: tuple[int, list[_Row], list[int]] = 0, [], []
     longest = max((len(path.ids) for tree in trees for path in tree), default=1)
     least = fit(longest, lengths, what=f"a path (see {key})")
+    ordered = [_ordered(i, tree) for i, tree in enumerate(trees)]
     for room in sorted(n for n in lengths if n >= least):
-        rows = _filled(_units(trees, room), room)
+        rows = _filled(_units(ordered, room), room)
         took = [room if even else fit(row.size, lengths, what="row") for row in rows]
         of_length = collections.Counter(took).items()
         cost = sum(-(-count // shards) * (length + CALL) for length, count in of_length)
@@ -230,17 +231,25 @@ def pack(
     return Packed(made, places, tokens)
 
 
-def _units(trees: Sequence[Sequence[Path]], room: int) -> list[_Unit]:
+Entries = list[tuple[bytes, tuple[np.ndarray, Path, tuple[int, int]]]]
+
+
+def _ordered(i: int, tree: Sequence[Path]) -> Entries:
+    """The paths of tree i that want something, as a row emits them."""
+    entries = []
+    for j, path in enumerate(tree):
+        if path.targets:
+            ids = np.asarray(path.ids, np.int32)
+            entries.append((ids.astype(">u4").tobytes(), (ids, path, (i, j))))
+    return sorted(entries, key=lambda entry: entry[0])
+
+
+def _units(ordered: Sequence[Entries], room: int) -> list[_Unit]:
     """Each tree's paths in order, cut where they are more than a row holds."""
     units = []
-    for i, tree in enumerate(trees):
-        entries = []
-        for j, path in enumerate(tree):
-            if path.targets:
-                ids = np.asarray(path.ids, np.int32)
-                entries.append((ids.astype(">u4").tobytes(), (ids, path, (i, j))))
+    for entries in ordered:
         unit = _Unit()
-        for key, entry in sorted(entries, key=lambda entry: entry[0]):
+        for key, entry in entries:
             if not unit.grow(key, entry, room):
                 units.append(unit)
                 unit = _Unit()

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from pa_jax.core.typing import Array, Bool, Int
 
@@ -55,12 +56,15 @@ def sizes(t: int, s: int, r: int, row_bytes: int = 256) -> Sizes:
 
 
 def visible_blocks(
-    end_ns: Int[Array, "n s"], t: int, size: Sizes
-) -> tuple[Bool[Array, "n i j"], Bool[Array, "n i j"]]:
-    """Which key blocks j some query of block i sees, and which all of them see whole."""
+    end_ns: Int[Array | np.ndarray, "n s"], t: int, size: Sizes
+) -> tuple[Bool[Array | np.ndarray, "n i j"], Bool[Array | np.ndarray, "n i j"]]:
+    """Which key blocks j some query of block i sees, and which all of them see whole.
+
+    Of numpy arrays it gives numpy arrays, for planning.
+    """
     end_njb = end_ns.reshape(end_ns.shape[0], -1, size.key)
-    first_q = size.offset + jnp.arange(0, t, size.query)[:, None]
-    first_k = jnp.arange(0, end_ns.shape[1], size.key)[None, :]
+    first_q = size.offset + np.arange(0, t, size.query)[:, None]
+    first_k = np.arange(0, end_ns.shape[1], size.key)[None, :]
     last_q, last_k = first_q + size.query - 1, first_k + size.key - 1
     live = (first_k <= last_q) & (end_njb.max(-1)[:, None, :] > first_q)
     return live, (last_k <= first_q) & (end_njb.min(-1)[:, None, :] > last_q)

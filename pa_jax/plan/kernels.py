@@ -6,7 +6,6 @@ sees costs nothing (models/forest_blocks.py).
 
 from collections.abc import Sequence
 
-import jax.numpy as jnp
 import numpy as np
 
 from pa_jax.core.typing import Int
@@ -24,7 +23,7 @@ def visited_pairs(cfg: DecoderConfig, ends: Sequence[Int[np.ndarray, "..."]]) ->
     padded = np.zeros((len(ends), forest_blocks.up(t, size.chunk)), np.int32)
     padded[:, :t] = ends
     queries = forest_blocks.up(t, size.query)
-    live, _ = forest_blocks.visible_blocks(jnp.asarray(padded), queries, size)
+    live, _ = forest_blocks.visible_blocks(padded, queries, size)
     return int(live.sum()) * size.query * size.key
 
 

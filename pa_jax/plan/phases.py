@@ -107,8 +107,7 @@ class Step:
             self.judge = placed(state, mesh, JUDGE)
 
     def _model(self, cfg: DecoderConfig, dtype: str, *, int8: bool = False) -> decoder.Decoder:
-        made = decoder.abstract(cfg, dtype=jnp.dtype(dtype), attention=self.attention)
-        return nnx.eval_shape(quant.quantise, made) if int8 else made
+        return _abstract(cfg, dtype, self.attention, int8)
 
     def _adapted(self) -> decoder.Decoder:
         of = self.work
@@ -335,6 +334,12 @@ class Step:
     def _whole(self, dtype: Any, *shape: int) -> jax.ShapeDtypeStruct:
         where = NamedSharding(self.mesh, PartitionSpec())
         return jax.ShapeDtypeStruct(shape, dtype, sharding=where)
+
+
+@functools.cache
+def _abstract(cfg: DecoderConfig, dtype: str, attention: str, int8: bool) -> decoder.Decoder:
+    made = decoder.abstract(cfg, dtype=jnp.dtype(dtype), attention=attention)
+    return nnx.eval_shape(quant.quantise, made) if int8 else made
 
 
 def _chunks(packed: forest.Packed) -> int:

@@ -46,7 +46,7 @@ def plain(tiny):
     return completions(tiny)
 
 
-@pytest.mark.parametrize("shape", [None, (2, 2), (4, 1)])
+@pytest.mark.parametrize("shape", [None, (2, 2), pytest.param((4, 1), marks=pytest.mark.slow)])
 def test_completions_behind_a_root_are_those_of_the_whole_prompts(tiny, plain, shape):
     made, done = completions(tiny, ROOT, mesh_of(shape))
     np.testing.assert_array_equal(done.ids, plain[1].ids)

@@ -137,7 +137,9 @@ def test_what_prompts_share_is_computed_once(two):
     assert run.prefilled == 64
 
 
-@pytest.mark.parametrize("sizes", [(8, 1, 1), (2, 2, 2), (1, 2, 4)])
+@pytest.mark.parametrize(
+    "sizes", [(2, 2, 2), *(pytest.param(x, marks=pytest.mark.slow) for x in [(8, 1, 1), (1, 2, 4)])]
+)
 def test_sharded_equals_unsharded(sizes):
     loaded = models.load(str(GOLDEN / "qwen3_moe"), dtype="float32")
     mesh = meshes.make(meshes.MeshConfig(*sizes), jax.devices()[:8])

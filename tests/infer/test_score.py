@@ -157,7 +157,7 @@ MESHES = [
     ("llama", (8, 1, 1)),
     ("llama", (2, 4, 1)),
     ("qwen3_moe", (2, 2, 2)),
-    ("qwen3_moe", (1, 2, 4)),
+    pytest.param("qwen3_moe", (1, 2, 4), marks=pytest.mark.slow),
 ]
 
 

@@ -29,6 +29,9 @@ MODELS = {"dense": DENSE, "moe": MIXED}
 KINDS = [*MODELS, "dense lora", "moe lora"]
 SLOW = [(8, 1, 1), (4, 2, 1), (2, 4, 1), (1, 8, 1), (1, 1, 8), (1, 2, 4)]
 MESHES = [(2, 2, 2), *(pytest.param(shape, marks=pytest.mark.slow) for shape in SLOW)]
+# By default each once: all weights and adapters, dense and experts.
+SEEN = ["dense", "moe lora"]
+KINDS = [kind if kind in SEEN else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
 N, P, G, C = 8, 12, 2, 5
 
 
