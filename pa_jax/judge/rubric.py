@@ -48,20 +48,20 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """A score for each group, snippet and criterion (in CRITERIA's order), and what failed.
+    """A score for each group, snippet and criterion (a judge's: CRITERIA, in order), and what failed.
 
     A failed snippet has no verdict: its values are 0 and mean nothing. Snippets that a group does
     not have (groups may differ in size) count as failed.
     """
 
-    values: Float[np.ndarray, "n g 4"]
+    values: Float[np.ndarray, "n g k"]
     failed: Bool[np.ndarray, "n g"]
 
 
-def gathered(rows: list[np.ndarray]) -> Scores:
-    """Scores of groups [g_i, 4] side by side; what is not finite is a failure, never a score."""
+def gathered(rows: Sequence[np.ndarray], count: int = len(CRITERIA)) -> Scores:
+    """Scores of groups [g_i, count] side by side; what is not finite is a failure, never a score."""
     n, g = len(rows), max((len(row) for row in rows), default=0)
-    values = np.full((n, g, len(CRITERIA)), np.nan, np.float32)
+    values = np.full((n, g, count), np.nan, np.float32)
     for i, row in enumerate(rows):
         values[i, : len(row)] = row
     failed = ~np.isfinite(values).all(axis=-1)
