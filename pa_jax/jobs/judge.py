@@ -68,6 +68,7 @@ def measured(
     with contextlib.closing(judges.Judge(kind, model=behind, lengths=config.lengths)) as one:
         scores = agreement.judged(one, made, words)
         report = agreement.figures(made, scores)
+        report["canaries_lose"] |= agreement.trapped(one, made, words)
         few = made[: config.bias]
         if few:
             report["bias"] = {

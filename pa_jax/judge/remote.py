@@ -153,7 +153,7 @@ class Remote:
                 places.append((i, k, name))
         found = self._answered(asked, self._one)
         for i, k, name in places:
-            rows[i][k] = found[name]
+            rows[i][k] = contexts.carried(found[name])
         return rubric.gathered(rows)
 
     def _name(self, messages: list[dict[str, str]]) -> str:

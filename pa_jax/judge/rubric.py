@@ -24,6 +24,26 @@ QUESTIONS = {
     "consistency": "Does the note agree with the turn and with what is already known?",
 }
 
+# A good and a bad note for each question, as the verbal judge reads them; ours.
+EXAMPLES = {
+    "completeness": (
+        'To "I\'m vegan and I cycle to work.": "The user is vegan. The user cycles to work." is 5, '
+        '"The user is vegan." is 2.'
+    ),
+    "no_hallucination": (
+        'To "My cousin adores golf, I find it dull.": "The user finds golf dull." is 5, '
+        '"The user adores golf." is 1.'
+    ),
+    "informativeness": (
+        'To "Window seat for me, always.": "The user always wants a window seat." is 5, '
+        '"The user has a preference about travel." is 1.'
+    ),
+    "consistency": (
+        'To "Peanuts give me hives.": "The user is allergic to peanuts." is 5, '
+        '"The user likes peanuts." is 1.'
+    ),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Group:

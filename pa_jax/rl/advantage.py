@@ -47,11 +47,12 @@ class RewardConfig:
                 "--config.reward.function=my_reward:score \"--config.reward.names=('brief',)\", or "
                 "neither."
             )
-        wrong = [name for name in self.names if not re.fullmatch(r"[a-z]\w*", name)]
-        if wrong or len(set(self.names)) < len(self.names) or {"mean", "std"} & set(self.names):
+        taken = [n for n in self.names if n in ("mean", "std") or n.endswith("_std")]
+        wrong = [n for n in self.names if not re.fullmatch(r"[a-z][a-z0-9_]*", n)]
+        if taken or wrong or len(set(self.names)) < len(self.names):
             raise ValueError(
                 f"reward.names={self.names}: each once, of small letters, digits and _, and not "
-                "'mean' or 'std'."
+                "'mean', 'std' or ending in '_std', which metrics are called."
             )
         count = len(self.names) or CRITERIA
         if len(self.weights) != count or not any(self.weights):
