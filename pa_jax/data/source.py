@@ -99,7 +99,8 @@ def open_episodes(
 
     Of several sources `train` draws in the shares of their weights, the others have each once.
     Held out are four topics of prefeval, a fifth of the users of aloe (by profile), messages and
-    functions of one's own by hash, and synthetic users of their own. Bad items go to `quarantine_path` (see quarantine.py).
+    functions of one's own by hash, and synthetic users of their own. Bad items go to
+    `quarantine_path` (see quarantine.py).
     """
     if split not in SPLITS:
         raise ValueError(f"split={split!r}: choose one of {list(SPLITS)}.")

@@ -40,7 +40,8 @@ def svg(made: figure.Figure) -> bytes:
 def training(rows: Sequence[Mapping[str, Any]]) -> figure.Figure:
     """Curves of metrics.jsonl rows; panels whose metrics a job has not are left out."""
     scores = ("reward by criterion", tuple(f"reward/{name}" for name in rewards(rows)))
-    panels = [(t, [n for n in names if any(n in r for r in rows)]) for t, names in (scores, *PANELS)]
+    wanted = (scores, *PANELS)
+    panels = [(t, [n for n in names if any(n in r for r in rows)]) for t, names in wanted]
     panels = [(title, names) for title, names in panels if names]
     fig = figure.Figure(figsize=(11, 2.4 * ((len(panels) + 1) // 2)), layout="constrained")
     for i, (title, names) in enumerate(panels):
@@ -57,7 +58,7 @@ def training(rows: Sequence[Mapping[str, Any]]) -> figure.Figure:
 
 
 def rewards(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names of the scores that metrics.jsonl rows hold, a judge's criteria or one's own, in order."""
+    """Names of the scores in metrics.jsonl rows, a judge's criteria or one's own, in order."""
     names = dict.fromkeys(name for row in rows for name in row if name.startswith("reward/"))
     spread = {name for name in names if name.endswith("_std") and name[:-4] in names}
     whole = {"reward/mean", "reward/std"}

@@ -227,9 +227,7 @@ def _branch(tree: Tree, i: int) -> str:
     said = f'<p class="said">{page.text(tree.texts[i])}{cut}</p>'
     if tree.failed[i]:
         return f'<div class="branch">{said}<p><b>no verdict</b>, left out</p></div>'
-    names = (
-        ["gain"] if tree.episode.options else [name.replace("_", " ") for name in tree.names]
-    )
+    names = ["gain"] if tree.episode.options else [name.replace("_", " ") for name in tree.names]
     lines = "".join(
         f'<dt>{name}</dt><dd><meter min="0" max="1" value="{value:.3f}">{value:.3f}</meter> '
         f"{value:.2f}</dd>"

@@ -59,7 +59,8 @@ def alone(workdir: pathlib.Path) -> Iterator[None]:
 def open_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """Make the folder and write config.json; a folder with results of another run is refused.
 
-    Code of the user's own that the config names is found first, before anything is loaded. Going on with what MAY_CHANGE names is allowed; any other difference is named.
+    Code of the user's own that the config names is found first, before anything is loaded. Going
+    on with what MAY_CHANGE names is allowed; any other difference is named.
     """
     check_named(config)
     try:

@@ -30,11 +30,11 @@ CANARIES: dict[str, Callable[[schema.Episode], str]] = {
 # the user's own.
 TRAPS: dict[str, Callable[[schema.Episode, str], tuple[schema.Episode, str]]] = {
     "another_person": lambda episode, other: (
-        dataclasses.replace(episode, user=f"{episode.user} {_of('My sister', other)}"),
+        dataclasses.replace(episode, user=f"{episode.user} {_of('my sister', other)}"),
         other,
     ),
     "assistant": lambda episode, other: (
-        dataclasses.replace(episode, context=f"{episode.context} {_of('Somebody', other)}".strip()),
+        dataclasses.replace(episode, context=f"{episode.context} {_of('somebody', other)}".strip()),
         other,
     ),
 }
@@ -84,8 +84,10 @@ def plus_known(episode: schema.Episode) -> str:
 
 def _of(who: str, statement: str) -> str:
     """A statement about the user as one about somebody else."""
-    told = re.sub(r"^[Tt]he user\b", who, statement)
-    return told if told != statement else f"{who} says this: {statement}"
+    told = re.sub(
+        r"\b(?:the|this) user\b", who, person.third_person(statement), flags=re.IGNORECASE
+    )
+    return f"{told[:1].upper()}{told[1:]}"
 
 
 def vague(episode: schema.Episode, rng: random.Random) -> str:

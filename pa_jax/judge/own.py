@@ -69,12 +69,12 @@ class Reward:
         self._failures = Failures(f"reward.function={text!r}")
 
     def score(self, groups: Sequence[rubric.Group]) -> rubric.Scores:
-        """Scores [n, g, k] in the order of `names`; the first process calls the function for all."""
+        """Scores [n, g, k] in the order of `names`; the first process asks for all."""
         return first.scored(self._score, groups, len(self.names))
 
     def figures(self) -> dict[str, float]:
         """How many groups failed since the last call."""
-        return {"judge/failed_groups": self._failures.taken()}
+        return {"judge/failed_groups": float(self._failures.taken())}
 
     def close(self) -> None:
         """Nothing is held."""
@@ -109,7 +109,7 @@ class Own:
 
     def figures(self) -> dict[str, float]:
         """How many groups failed since the last call."""
-        return {"judge/failed_groups": self._failures.taken()}
+        return {"judge/failed_groups": float(self._failures.taken())}
 
     def _score(self, groups: Sequence[rubric.Group]) -> rubric.Scores:
         try:

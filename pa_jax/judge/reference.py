@@ -1,15 +1,19 @@
 """The reference judge: agreement with gold counted in words, to measure the other judges with."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from pa_jax.dialogue import schema
+from pa_jax.english import changes, person, stance, statements, words
 from pa_jax.english import own as own_words
-from pa_jax.english import person, stance, statements, words
 from pa_jax.judge import contexts, rubric
 
 SAME = 0.5  # share of the shorter line's content words from which two lines are about the same
+
+_KIN = re.compile(rf"\b(?:my|our) (?:\w+ )??(?:{'|'.join(sorted(person.KIN))})\b", re.IGNORECASE)
+_SELF = re.compile(r"\b(?:I|I['’]\w+|me|my|mine|myself|we|us|our)\b")
 
 
 class Reference:
@@ -47,12 +51,12 @@ def agreement(episode: schema.Episode, text: str) -> tuple[float, float, float, 
         return (1.0,) * 4
     lines = [line for line in text.splitlines() if line.strip()]
     kept = [line for line in lines if not turns_round(line, episode.gold)]
-    gold, said = statements.content(episode.gold), statements.content(episode.user)
+    gold, profile = statements.content(episode.gold), " ".join(episode.profile)
     own = frozenset().union(*map(statements.content, lines))
     right = "\n".join(kept)
     complete = len(statements.content(right) & gold) / max(len(gold), 1)
     grounded = min(carries(line, episode) for line in lines) if len(kept) == len(lines) else 0.0
-    known = gold | said | statements.content(" ".join(episode.profile))
+    known = gold | said(episode.user) | statements.content(profile)
     agrees = grounded * len(own & known) / max(len(own), 1)
     if _sides(text) != _sides(episode.gold):
         agrees = 0.0
@@ -66,8 +70,15 @@ def carries(line: str, episode: schema.Episode) -> float:
     """Share of a line's content words that gold has, or the user said of themselves with it."""
     own, known = statements.content(line), statements.content(episode.gold)
     if not own_words.not_own(line, episode.user):
-        known = known | statements.content(episode.user)
+        known = known | said(episode.user)
     return len(own & known) / max(len(own), 1)
+
+
+def said(user: str) -> frozenset[str]:
+    """Content words of a turn, but of sentences that speak of the user's people alone."""
+    sentences = changes.sentences(user)
+    kept = (one for one in sentences if not _KIN.search(one) or _SELF.search(_KIN.sub("", one)))
+    return statements.content(" ".join(kept))
 
 
 def turns_round(line: str, gold: str) -> bool:

@@ -68,7 +68,7 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """A score for each group, snippet and criterion (a judge's: CRITERIA, in order), and what failed.
+    """A score for each group, snippet and criterion (a judge's in CRITERIA's order), and failures.
 
     A failed snippet has no verdict: its values are 0 and mean nothing. Snippets that a group does
     not have (groups may differ in size) count as failed.
@@ -79,7 +79,7 @@ class Scores:
 
 
 def gathered(rows: Sequence[np.ndarray], count: int = len(CRITERIA)) -> Scores:
-    """Scores of groups [g_i, count] side by side; what is not finite is a failure, never a score."""
+    """Scores of groups [g_i, count] side by side; what is not finite is a failure, not a score."""
     n, g = len(rows), max((len(row) for row in rows), default=0)
     values = np.full((n, g, count), np.nan, np.float32)
     for i, row in enumerate(rows):

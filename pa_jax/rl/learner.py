@@ -100,6 +100,19 @@ class Learner:
         """Of sampler, trainer and reference alike: they are compared token by token."""
         return jnp.float32(self.rollout.temperature)
 
+    def updates(
+        self, state: step.TrainState, parts: Sequence[Minibatch]
+    ) -> tuple[step.TrainState, dict[str, Any]]:
+        """loss.updates of them, a part each in turn: one step of the state."""
+        rows = []
+        with meshes.using(self.sampler.mesh):
+            for number in range(self.loss.updates):
+                part, last = parts[number % len(parts)], number + 1 == self.loss.updates
+                count, steps = jnp.int32(part.count), jnp.int32(last)
+                state, metrics = self.update(state, part.batch, count, self.frozen, steps)
+                rows.append(metrics)
+        return state, combined(rows)
+
     def step(
         self, state: step.TrainState, batch: pipeline.Batch, number: int
     ) -> tuple[step.TrainState, dict[str, Any], list[Sample]]:
@@ -126,19 +139,6 @@ class Learner:
             for i, (e, g) in enumerate(zip(batch.episodes, groups, strict=True))
         ]
         return state, metrics, samples
-
-    def updates(
-        self, state: step.TrainState, parts: Sequence[Minibatch]
-    ) -> tuple[step.TrainState, dict[str, Any]]:
-        """loss.updates of them, a part each in turn: one step of the state."""
-        rows = []
-        with meshes.using(self.sampler.mesh):
-            for number in range(self.loss.updates):
-                part, last = parts[number % len(parts)], number + 1 == self.loss.updates
-                count, steps = jnp.int32(part.count), jnp.int32(last)
-                state, metrics = self.update(state, part.batch, count, self.frozen, steps)
-                rows.append(metrics)
-        return state, combined(rows)
 
     def sample(self, batch: pipeline.Batch, number: int) -> decode.Decoded:
         """`group` completions a prompt, drawn from the keys (seed, ROLLOUT, step, episode)."""

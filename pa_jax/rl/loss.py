@@ -1,6 +1,6 @@
 """The GRPO objective on packed groups: clipped ratio, k3 KL to the reference, and their variants.
 
-The defaults are those of DAPO (arXiv 2503.14476): the ratio of each token, the mean over all tokens.
+The defaults are DAPO's (arXiv 2503.14476): the ratio of each token, the mean over all tokens.
 """
 
 import dataclasses
@@ -45,8 +45,8 @@ class LossConfig:
             raise ValueError(f"loss.beta={self.beta}: must be at least 0.")
         if self.minibatches < 1 or self.updates < 1 or self.updates % self.minibatches:
             raise ValueError(
-                f"loss.updates={self.updates}, loss.minibatches={self.minibatches}: updates must be "
-                "a multiple of minibatches, so that every group is trained on equally often."
+                f"loss.updates={self.updates}, loss.minibatches={self.minibatches}: updates must "
+                "be a multiple of minibatches, so that every group is trained on equally often."
             )
         if self.normalise not in NORMALISE:
             raise ValueError(f"loss.normalise={self.normalise!r}: choose one of {NORMALISE}.")

@@ -1,15 +1,19 @@
 """Several updates a rollout, and no reference: what a GRPO run does with loss.updates and beta."""
 
+import dataclasses
 import gc
 import importlib
+import weakref
 
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 from pa_jax.core import files, metrics, timing
 from pa_jax.data import pipeline
 from pa_jax.jobs import grpo, setup, training
+from pa_jax.train import optimizer
 
 RATE = 3e-3
 
@@ -34,16 +38,16 @@ def opened(made, tmp_path):
     return parts, grpo.make_learner(made, parts, timing.PhaseTimer(), tmp_path), state, batches
 
 
-def by_length(mine, tmp_path, monkeypatch):
+def by_length(made, tmp_path, monkeypatch):
     """A reward under which every group has a spread."""
     (tmp_path / "length_reward.py").write_text(
         "def score(group):\n"
         "    return {'size': [len(text) + k for k, text in enumerate(group.texts)]}\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    mine.reward.function, mine.reward.names = "length_reward:score", ("size",)
-    mine.reward.weights = (1.0,)
-    return mine
+    made.reward.function, made.reward.names = "length_reward:score", ("size",)
+    made.reward.weights = (1.0,)
+    return made
 
 
 def test_two_updates_are_two_steps_of_the_optimiser_and_the_clip_acts(tmp_path, monkeypatch):
@@ -83,12 +87,9 @@ def test_minibatches_hold_the_prompts_in_turn(tmp_path, monkeypatch):
     np.testing.assert_allclose(rows[2]["loss"], rows[1]["loss"], rtol=1e-4, atol=1e-6)
 
 
-def test_the_learning_rate_follows_steps_not_updates(tmp_path):
-    from pa_jax.train import optimizer
-
-    made = config()
-    cfg = setup.section(optimizer.OptimConfig, made.optim)
-    cfg = optimizer.dataclasses.replace(cfg, schedule="linear", warmup=2)
+def test_the_learning_rate_follows_steps_not_updates():
+    cfg = setup.section(optimizer.OptimConfig, config().optim)
+    cfg = dataclasses.replace(cfg, schedule="linear", warmup=2)
     one, three = (optimizer.make(cfg, 6, updates=n) for n in (1, 3))
     params = {"w": np.ones((2,), np.float32)}
     moves = {}
@@ -111,17 +112,14 @@ def test_minibatches_divide_the_prompts(tmp_path):
 @pytest.mark.parametrize("beta", [0.04, 0.0])
 def test_without_beta_the_starts_weights_are_gone_after_the_first_step(beta, tmp_path):
     parts, learner, state, batches = opened(config(beta=beta), tmp_path)
-    start = {x.unsafe_buffer_pointer() for x in jax.tree.leaves(parts.start.module)}
-    size = sum(x.nbytes for x in jax.tree.leaves(parts.start.module))
+    start = [weakref.ref(x) for x in jax.tree.leaves(nnx.state(parts.start.module))]
+    assert len(start) > 5
     del parts
     _, row, _ = learner.step(state, next(batches), 0)
     del state
     gc.collect()
-    left = sum(
-        x.nbytes for x in jax.live_arrays() if not x.is_deleted()
-        and x.unsafe_buffer_pointer() in start
-    )  # fmt: skip
-    assert (left > 0.9 * size) == bool(beta) and (left < 0.1 * size) == (not beta)
+    left = [one for one in start if one() is not None]
+    assert len(left) == (len(start) if beta else 0)
     assert ("kl" in row) == bool(beta)
 
 

@@ -1,4 +1,4 @@
-"""Judges and reward functions of the user's own: what they give is checked, what fails is counted."""
+"""Judges and rewards of the user's own: what they give is checked, what fails is counted."""
 
 import importlib
 import re
@@ -159,7 +159,8 @@ def test_where_a_judge_cannot_score_all_groups_each_is_tried_alone(mine):
     scores = one.score(groups("x", "raise", "y", "z", "w"))
     assert scores.failed.tolist() == [[True, False], [True, True], *[[True, False]] * 3]
     assert (scores.values[0] == [[0] * 4, [0.5] * 4]).all()
-    assert one.figures() == {"judge/failed_groups": 1}  # a text without a verdict is no failed group
+    # A text without a verdict is no failed group.
+    assert one.figures() == {"judge/failed_groups": 1}
     with pytest.raises(own.TooManyFailed, match=r"values and failed have shapes \(1, 1, 2\)"):
         one.score(groups("shape", "shape", "x"))
 

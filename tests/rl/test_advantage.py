@@ -95,7 +95,7 @@ def test_a_number_for_truncated_is_their_total_reward(aggregate):
 
 @pytest.mark.parametrize("aggregate", advantage.AGGREGATES)
 def test_a_cut_completion_keeps_its_reward_whatever_the_judge_said(aggregate):
-    """The second was cut and has no verdict, the third was cut and scored, the first alone judged."""
+    """The first is judged; the second was cut and has no verdict, the third was cut and scored."""
     for score in (0.9, np.nan):
         out = run(
             only_first(1.0, score, 0.7),
