@@ -8,7 +8,7 @@ python -m pa_jax.main --config=configs/bench.py "--config.measure=('ragged',)"
 
 import ml_collections
 
-from configs import common
+from configs import common, grpo
 
 KNOWN = ("qwen2.5-0.5b", "smollm2", "tiny", "qwen3-36m", "qwen3-0.6b")
 
@@ -60,6 +60,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     if preset in ("smollm2", "qwen3-0.6b"):
         c.wanted.full = {"prefill": 5.0, "judge": 6.0, "logprobs": 4.0, "update": 4.5}
         c.wanted.ragged = {"update": 4.5}
-    c.loss = {"clip_low": 0.2, "clip_high": 0.2, "beta": 0.04}  # as in configs/grpo.py
+    c.loss = grpo.get_config().loss
     c.optim = common.optim(1e-5 if exact else 1e-6)
     return c

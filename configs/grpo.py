@@ -39,7 +39,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "prompt_tokens": 1024 if small else 768 if laptop else 1024,  # longer ones are skipped
     }
     c.judge = {
-        "kind": "likelihood" if laptop else "verbal",  # likelihood | verbal | reference | remote
+        # likelihood | verbal | reference | remote | module:Class of your own (docs/extend.md)
+        "kind": "likelihood" if laptop else "verbal",
         # "": the policy's own starting weights
         "source": "" if laptop or chip else "hf:Qwen/Qwen3-30B-A3B-Instruct-2507",
         "dtype": "bfloat16",  # of a judge with weights of its own
@@ -47,7 +48,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "remote": common.remote(),
     }
     c.reward = {
-        # completeness, no hallucination, informativeness, consistency
+        "function": "",  # module:function of your own, in the judge's place (docs/extend.md)
+        "names": (),  # of the scores it gives, one weight each
+        # completeness, no hallucination, informativeness, consistency; or one for each of `names`
         "weights": (1.0, 1.0, 1.0, 1.0),
         "aggregate": "sum",  # sum | per_criterion
         "scale_std": True,
@@ -59,7 +62,11 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.loss = {
         "clip_low": 0.2,  # the ratio counts from 1 - clip_low
         "clip_high": 0.2,  # the ratio counts up to 1 + clip_high
-        "beta": 0.04,  # weight of the KL to the reference
+        "beta": 0.04,  # weight of the KL to the reference; 0: none is kept
+        "updates": 1,  # optimiser steps a rollout, a multiple of minibatches
+        "minibatches": 1,  # parts of a rollout, one an update in turn; divides rollout.prompts
+        "normalise": "token",  # token | sequence | constant (Dr. GRPO: with scale_std=False)
+        "ratio": "token",  # token | sequence (GSPO: with normalise=sequence, clips near 3e-4)
     }
     rates = {"qwen2.5-0.5b": 1e-4, "smollm2": 1e-5, "tiny": 1e-5, "qwen3-4b-lora": 1e-5}
     c.optim = common.optim(rates.get(preset, 1e-6))

@@ -342,7 +342,9 @@ def batches(subject: Subject) -> list[tuple[groups.Groups, loss.GroupBatch]]:
         return loss.GroupBatch(
             rows=jax.device_put(packed.rows),
             place=jnp.asarray(packed.place),
+            completion=jnp.asarray(packed.number),
             used=jnp.asarray(packed.real),
+            weight=jnp.asarray(packed.real / np.float32(one.real.sum())),
             old_logp=jnp.asarray(packed.of_tokens(old.reshape(*lead, work.longest))),
             advantage=jnp.asarray(packed.of_completions(advantage.reshape(lead))),
             reference_logp=jnp.asarray(_by_call(subject, packed, REFERENCE)),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pa_jax.data import episodes as episodes_lib
-from pa_jax.data import joined, synth, synth_requests
+from pa_jax.data import joined, own, synth, synth_requests
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.readers import aloe, messages, prefeval
 from pa_jax.dialogue import schema, snippet
@@ -24,9 +24,11 @@ class DataConfig:
     """Which dialogues, and which of their turns.
 
     source         synthetic | unseen (synthetic, held-out users' subcategories occur with no
-                   other) | prefeval | aloe | messages | tfds:NAME of these | tfds:FOLDER, or
-                   several as NAME=WEIGHT,NAME=WEIGHT; or requests (decisions to ask)
-    path           file or folder of all that read; of several, one each with commas between
+                   other) | prefeval | aloe | messages | tfds:NAME of these | tfds:FOLDER |
+                   module:function of your own, or several as NAME=WEIGHT,NAME=WEIGHT; or requests
+                   (decisions to ask)
+    path           file or folder of all that read; of several, one each with commas between; what
+                   a function of your own is called with
     form           prefeval's form: explicit | choice | persona | all
     users, heldout_users, seed    of synthetic dialogues; of requests, one each
     keep_empty     whether turns that show no preference (gold is snippet.NOTHING) stay in
@@ -96,8 +98,9 @@ def open_episodes(
     """The episodes of `train`, `heldout` or `all`, in a fixed order, with random access.
 
     Of several sources `train` draws in the shares of their weights, the others have each once.
-    Held out are four topics of prefeval, a fifth of the users of aloe (by profile) and messages by
-    hash, and synthetic users of their own. Bad items go to `quarantine_path` (see quarantine.py).
+    Held out are four topics of prefeval, a fifth of the users of aloe (by profile), messages and
+    functions of one's own by hash, and synthetic users of their own. Bad items go to
+    `quarantine_path` (see quarantine.py).
     """
     if split not in SPLITS:
         raise ValueError(f"split={split!r}: choose one of {list(SPLITS)}.")
@@ -146,6 +149,8 @@ def _open_one(
         from pa_jax.data.tfds import stored
 
         found = stored.open_episodes(cfg, split=split, quarantine_path=quarantine_path)
+    elif own.is_own(cfg.source):
+        found = _own_episodes(cfg, split, quarantine_path)
     else:
         with quarantine_lib.Quarantine(quarantine_path) as quarantine:
             dialogues = open_dialogues(cfg, split, quarantine)
@@ -163,14 +168,34 @@ def open_dialogues(
     cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine
 ) -> list[Sequence[schema.Dialogue]]:
     """The dialogues of a split whole, as parts that follow each other; see open_episodes."""
-    if cfg.source not in SOURCES:
+    if cfg.source not in SOURCES and not own.is_own(cfg.source):
         raise ValueError(
             f"data.source={cfg.source!r}: choose one of {sorted(SOURCES)}, tfds:NAME of them, "
-            "or requests."
+            "module:function of your own, or requests."
         )
     if split not in SPLITS:
         raise ValueError(f"split={split!r}: choose one of {list(SPLITS)}.")
+    if own.is_own(cfg.source):
+        found = own.read(cfg.source, cfg.path, quarantine)
+        if found and isinstance(found[0], schema.Episode):
+            raise ValueError(
+                f"data.source={cfg.source!r} yields episodes; whole dialogues are needed here. "
+                "Yield schema.Dialogue, or set data.state_source='gold'."
+            )
+        return [[d for d in found if _wanted(split, held_out(d.user_id))]]
     return SOURCES[cfg.source](cfg, split, quarantine)
+
+
+def _own_episodes(
+    cfg: DataConfig, split: str, quarantine_path: str | os.PathLike | None
+) -> Sequence[schema.Episode]:
+    """Of a function of the user's own, which yields dialogues or the episodes themselves."""
+    with quarantine_lib.Quarantine(quarantine_path) as quarantine:
+        found = own.read(cfg.source, cfg.path, quarantine)
+    found = [item for item in found if _wanted(split, held_out(item.user_id))]
+    if found and isinstance(found[0], schema.Dialogue):
+        return Episodes([found], keep_empty=cfg.keep_empty)
+    return [item for item in found if cfg.keep_empty or item.gold != snippet.NOTHING]
 
 
 def _synthetic(

@@ -74,3 +74,11 @@ def quotes(line: str, turn: str) -> bool:
     return bool(kept) and any(
         typed[start : start + len(kept)] == kept for start in range(len(typed) - len(kept) + 1)
     )
+
+
+def copies(text: str, turn: str) -> bool:
+    """Whether a text is the turn word for word, its last word perhaps cut."""
+    said, typed = _WORD.findall(text.lower()), _WORD.findall(turn.lower())
+    if not said or len(said) != len(typed):
+        return False
+    return said[:-1] == typed[:-1] and typed[-1].startswith(said[-1])

@@ -10,12 +10,10 @@ from matplotlib import figure
 
 from pa_jax.evaluate import ablation as runs
 from pa_jax.evaluate import metrics, tables
-from pa_jax.judge import rubric
 
 matplotlib.use("Agg")
 
 PANELS = (
-    ("reward by criterion", tuple(f"reward/{name}" for name in rubric.CRITERIA)),
     ("reward", ("reward/mean", "reward/std")),
     ("loss", ("loss",)),
     ("KL to the reference, nats a token", ("kl",)),
@@ -41,7 +39,9 @@ def svg(made: figure.Figure) -> bytes:
 
 def training(rows: Sequence[Mapping[str, Any]]) -> figure.Figure:
     """Curves of metrics.jsonl rows; panels whose metrics a job has not are left out."""
-    panels = [(t, [n for n in names if any(n in r for r in rows)]) for t, names in PANELS]
+    scores = ("reward by criterion", tuple(f"reward/{name}" for name in rewards(rows)))
+    wanted = (scores, *PANELS)
+    panels = [(t, [n for n in names if any(n in r for r in rows)]) for t, names in wanted]
     panels = [(title, names) for title, names in panels if names]
     fig = figure.Figure(figsize=(11, 2.4 * ((len(panels) + 1) // 2)), layout="constrained")
     for i, (title, names) in enumerate(panels):
@@ -55,6 +55,14 @@ def training(rows: Sequence[Mapping[str, Any]]) -> figure.Figure:
         if len(names) > 1:
             axis.legend(fontsize=7)
     return fig
+
+
+def rewards(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of the scores in metrics.jsonl rows, a judge's criteria or one's own, in order."""
+    names = dict.fromkeys(name for row in rows for name in row if name.startswith("reward/"))
+    spread = {name for name in names if name.endswith("_std") and name[:-4] in names}
+    whole = {"reward/mean", "reward/std"}
+    return [name.removeprefix("reward/") for name in names if name not in spread | whole]
 
 
 def before_after(

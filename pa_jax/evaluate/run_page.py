@@ -12,7 +12,6 @@ import numpy as np
 
 from pa_jax.dialogue import schema
 from pa_jax.evaluate import heldout, page, plots
-from pa_jax.judge import rubric
 
 SNIPPETS = 12  # held-out snippets shown
 TREES = 6  # sample trees shown
@@ -41,9 +40,10 @@ class Tree:
 
     step: int
     episode: schema.Episode
+    names: tuple[str, ...]  # of the scores
     asked: tuple[schema.Message, ...]
     texts: tuple[str, ...]
-    scores: np.ndarray  # [g, 4]
+    scores: np.ndarray  # [g, k]
     reward: np.ndarray  # [g]
     advantage: np.ndarray  # [g]
     finished: tuple[bool, ...]
@@ -162,7 +162,7 @@ def _curves(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _rewards(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = []
-    for name in ("mean", *rubric.CRITERIA):
+    for name in ("mean", *plots.rewards(rows)):
         values = [row.get(f"reward/{name}") for row in rows]
         values = [v for v in values if v is not None]  # steps with a verdict
         if values:
@@ -227,9 +227,7 @@ def _branch(tree: Tree, i: int) -> str:
     said = f'<p class="said">{page.text(tree.texts[i])}{cut}</p>'
     if tree.failed[i]:
         return f'<div class="branch">{said}<p><b>no verdict</b>, left out</p></div>'
-    names = (
-        ["gain"] if tree.episode.options else [name.replace("_", " ") for name in rubric.CRITERIA]
-    )
+    names = ["gain"] if tree.episode.options else [name.replace("_", " ") for name in tree.names]
     lines = "".join(
         f'<dt>{name}</dt><dd><meter min="0" max="1" value="{value:.3f}">{value:.3f}</meter> '
         f"{value:.2f}</dd>"

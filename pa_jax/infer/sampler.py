@@ -79,7 +79,8 @@ class Sampler:
         config key that a message names for a prompt that is too long. Of prompts that begin with
         `root`, only what follows it is computed: it is kept until `update`.
         """
-        self.model, self.mesh, self.rows = model, mesh, rows
+        # Of the model no more than this: its weights may go at the first `update`.
+        self.tokenizer, self.mesh, self.rows = model.tokenizer, mesh, rows
         self.lengths, self.key, self.prefilled = tuple(lengths), key, 0
         self.graph, state = nnx.split(model.module)
         self.root = roots.Root(root, self.graph, mesh)
@@ -285,12 +286,12 @@ class Sampler:
 
     def ends(self) -> Int[Array, " k"]:
         """Tokens that end a completion."""
-        tokenizer = self.model.tokenizer
+        tokenizer = self.tokenizer
         return jnp.asarray(tuple(tokenizer.eos_ids) if tokenizer is not None else (), jnp.int32)
 
     def texts(self, ids_ngc: np.ndarray, length_ng: np.ndarray) -> list[list[str]]:
         """Texts of completions without their end token; empty where there is no tokenizer."""
-        tokenizer = self.model.tokenizer
+        tokenizer = self.tokenizer
         if tokenizer is None:
             return [["" for _ in row] for row in length_ng]
         ends = set(tokenizer.eos_ids)

@@ -16,6 +16,7 @@ from pa_jax import models
 from pa_jax.core import files, sharding, timing
 from pa_jax.data import pipeline
 from pa_jax.jobs import setup, training
+from pa_jax.judge import own
 from pa_jax.models import quant
 from pa_jax.rl import advantage, learner, loss
 from pa_jax.train import loop, step
@@ -25,6 +26,8 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The `grpo` job."""
     config = of_task(config)
     cfg = setup.section(learner.RolloutConfig, config.rollout)
+    setup.section(advantage.RewardConfig, config.reward)  # wrong settings end the job at once
+    setup.section(loss.LossConfig, config.loss)
     plan = pipeline.PipelineConfig(cfg.prompts, cfg.prompt_tokens, config.seed)
 
     def wire(config, opened, timer):
@@ -50,13 +53,18 @@ def open_judge(
     start: models.LoadedModel,
     mesh: jax.sharding.Mesh | None,
     workdir: pathlib.Path,
-) -> judges.Judge:
-    """The judge that config.judge names; an empty source is the policy's own starting weights."""
+) -> judges.Judge | own.Reward:
+    """What scores: reward.function, or the judge that config.judge names.
+
+    A judge's empty source is the policy's own starting weights.
+    """
+    if config.reward.function:
+        return own.Reward(config.reward.function, config.reward.names)
     cfg = config.judge
     model = start
     if cfg.kind == "remote":
         model = setup.endpoint(cfg.remote, workdir)
-    elif cfg.source and cfg.kind not in judges.NO_WEIGHTS:
+    elif cfg.source and judges.reads_a_model(cfg.kind):
         rules = sharding.INFER_RULES
         model = models.load(cfg.source, mesh=mesh, dtype=cfg.dtype, rules=rules)
         if cfg.int8:
@@ -70,18 +78,22 @@ def make_learner(
     timer: timing.PhaseTimer,
     workdir: pathlib.Path,
 ) -> learner.Learner:
-    """The learner with its jitted update; the weights at the start stay as the reference."""
+    """The learner with its jitted update; the weights at the start stay where they are needed.
+
+    They are the reference where loss.beta is not 0, and the judge's where it has none of its own.
+    """
     cfg = setup.section(learner.RolloutConfig, config.rollout)
+    objective = setup.section(loss.LossConfig, config.loss)
     loss_fn = functools.partial(
         loss.grpo,
-        cfg=setup.section(loss.LossConfig, config.loss),
+        cfg=objective,
         temperature=jnp.float32(cfg.temperature),
         remat=config.model.remat,
     )
     return learner.Learner(
         sampler=opened.sampler,
         judge=open_judge(config, opened.start, opened.mesh, workdir),
-        reference=nnx.split(opened.start.module),
+        reference=nnx.split(opened.start.module) if objective.beta else None,
         update=step.make_update(
             opened.graph,
             loss_fn,
@@ -93,6 +105,7 @@ def make_learner(
         rollout=cfg,
         lengths=tuple(config.lengths),
         reward=setup.section(advantage.RewardConfig, config.reward),
+        loss=objective,
         seed=config.seed,
         timer=timer,
     )
@@ -100,8 +113,9 @@ def make_learner(
 
 def show(row: dict[str, float]) -> str:
     """The figures beside the progress bar."""
+    kl = f"kl {row['kl']:.4f} " if "kl" in row else ""
     return (
-        f"reward {row['reward/mean']:.3f} kl {row['kl']:.4f} "
+        f"reward {row['reward/mean']:.3f} {kl}"
         f"len {row['rollout/length_mean']:.0f} cut {row['rollout/truncated']}"
     )
 

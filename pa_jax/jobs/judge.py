@@ -15,7 +15,6 @@ from pa_jax import judge as judges
 from pa_jax.core import files
 from pa_jax.jobs import setup
 from pa_jax.judge import agreement, bias, rubric, sheet
-from pa_jax.judge import judge as kinds
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
@@ -27,7 +26,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         count = sheet.write(pathlib.Path(config.sheet), made, seed=config.seed)
         tqdm.tqdm.write(f"{config.sheet} holds {count} notes to rate from 1 to 5.")
         return
-    needs_model = set(config.kinds) - set(kinds.NO_WEIGHTS)
+    needs_model = any(map(judges.reads_a_model, config.kinds))
     model = setup.load_model(config) if needs_model else None
     own = written(config, model, made[: config.bias]) if model and config.bias else None
     report: dict[str, Any] = {}
@@ -64,11 +63,12 @@ def measured(
 ) -> tuple[rubric.Scores, dict[str, Any]]:
     """One judge's scores of all cases' texts, and its figures."""
     began = time.monotonic()
-    words = None if kind in kinds.NO_WEIGHTS else model.tokenizer
+    words = model.tokenizer if judges.reads_a_model(kind) else None
     behind = setup.endpoint(config.remote, workdir) if kind == "remote" else model
     with contextlib.closing(judges.Judge(kind, model=behind, lengths=config.lengths)) as one:
         scores = agreement.judged(one, made, words)
         report = agreement.figures(made, scores)
+        report["canaries_lose"] |= agreement.trapped(one, made, words)
         few = made[: config.bias]
         if few:
             report["bias"] = {

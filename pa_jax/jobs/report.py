@@ -16,6 +16,7 @@ from pa_jax.core import files
 from pa_jax.dialogue import prompts, schema
 from pa_jax.evaluate import heldout, plots, run_page
 from pa_jax.jobs import setup
+from pa_jax.judge import rubric
 from pa_jax.rl import advantage
 from pa_jax.train import loop
 
@@ -165,6 +166,7 @@ def _tree(row: dict[str, Any], config: dict[str, Any]) -> run_page.Tree:
     return run_page.Tree(
         step=row["step"],
         episode=episode,
+        names=cfg.names or rubric.CRITERIA,
         asked=prompts.of(episode, limits),
         texts=tuple(row["texts"]),
         scores=scores,

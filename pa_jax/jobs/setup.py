@@ -16,11 +16,12 @@ from absl import logging
 from jax.experimental import multihost_utils
 
 from pa_jax import models
-from pa_jax.core import exclusive, files, keys, sharding
+from pa_jax.core import exclusive, files, keys, named, sharding
 from pa_jax.core import mesh as meshes
+from pa_jax.data import own as own_data
 from pa_jax.data import quarantine, source
 from pa_jax.dialogue import prompts, schema, template, tokenizer
-from pa_jax.judge import remote
+from pa_jax.judge import own, remote
 from pa_jax.models import lora, quant
 
 MAY_CHANGE = (
@@ -58,8 +59,10 @@ def alone(workdir: pathlib.Path) -> Iterator[None]:
 def open_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """Make the folder and write config.json; a folder with results of another run is refused.
 
-    Going on with what MAY_CHANGE names is allowed; any other difference is named.
+    Code of the user's own that the config names is found first, before anything is loaded. Going
+    on with what MAY_CHANGE names is allowed; any other difference is named.
     """
+    check_named(config)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
@@ -79,6 +82,21 @@ def open_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> No
             )
     if jax.process_index() == 0:
         files.atomic_write(path, json.dumps(new, indent=2, sort_keys=True) + "\n")
+
+
+def check_named(config: ml_collections.ConfigDict) -> None:
+    """ValueError where the config names a module:function or module:Class that is not there."""
+    known = flat(config.to_dict())
+    for kind in (known.get("judge.kind", ""), *known.get("kinds", ())):
+        if ":" in kind:
+            own.find(kind)
+    if known.get("reward.function"):
+        named.resolve(known["reward.function"], "reward.function")
+    if "data.source" in known:
+        cfg = section(source.DataConfig, config.data)
+        for _, one in source.mixed(cfg):
+            if own_data.is_own(one.source):
+                named.resolve(one.source, "data.source")
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
@@ -138,7 +156,7 @@ def open_dialogues(
     first = jax.process_index() == 0
     path = workdir / f"quarantine-{split}.jsonl" if first else None
     cfg = section(source.DataConfig, config.data)
-    if cfg.source not in source.SOURCES:
+    if cfg.source not in source.SOURCES and not own_data.is_own(cfg.source):
         raise ValueError(
             f"data.source={cfg.source!r} with data.state_source={cfg.state_source!r}: whole "
             f"dialogues are needed; choose one of {sorted(source.SOURCES)}, or state_source='gold'."

@@ -74,6 +74,8 @@ def run(
         )
         timer = timing.PhaseTimer()
         hooks = chained(wire(config, opened, timer), batches)
+        engine, frozen = opened.sampler, opened.frozen
+        del opened  # so that the start's weights live no longer than the hooks need them
         state, saver, writer = resume(config, workdir, state, batches, stack)
         before = report.kept(workdir, "before", evaluate)
         state, finished = loop.run(
@@ -86,7 +88,7 @@ def run(
                 workdir,
             )
             return
-        opened.sampler.update(step.whole(state, opened.frozen))
+        engine.update(step.whole(state, frozen))
         after = report.kept(workdir, f"after-{loop_cfg.steps}", evaluate)
     report.write(workdir, before, after, skipped=batches.skipped, seconds=time.monotonic() - began)
 
@@ -140,7 +142,8 @@ def open_model(
     steps: int,
 ) -> tuple[Opened, step.TrainState]:
     """The job's model, and the state at step 0, which holds parameters of its own."""
-    tx = optimizer.make(setup.section(optimizer.OptimConfig, config.optim), steps)
+    updates = config.loss.updates if "loss" in config else 1  # a step; supervised ones take one
+    tx = optimizer.make(setup.section(optimizer.OptimConfig, config.optim), steps, updates=updates)
     loaded = setup.load_model(config, mesh)
     if config.model.lora.rank:
         trained = setup.with_adapters(loaded, config)

@@ -1,6 +1,15 @@
 """Judges of preference snippets."""
 
-from pa_jax.judge.judge import NO_WEIGHTS, Judge
-from pa_jax.judge.rubric import CRITERIA, Group, Scores
+from pa_jax.judge.judge import Judge, reads_a_model
+from pa_jax.judge.protocol import Judging
+from pa_jax.judge.rubric import CRITERIA, Group, Scores, gathered
 
-__all__ = ["CRITERIA", "NO_WEIGHTS", "Group", "Judge", "Scores"]
+__all__ = [
+    "CRITERIA",
+    "Group",
+    "Judge",
+    "Judging",
+    "Scores",
+    "gathered",
+    "reads_a_model",
+]

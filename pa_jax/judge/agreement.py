@@ -112,7 +112,30 @@ def measure(
 ) -> dict[str, Any]:
     """`figures` of one judge on fresh cases; `words` is its tokenizer, None if it reads no ids."""
     made = cases(episodes, others, seed=seed)
-    return figures(made, judged(judge, made, words))
+    report = figures(made, judged(judge, made, words))
+    report["canaries_lose"] |= trapped(judge, made, words)
+    return report
+
+
+def trapped(
+    judge: judge.Judge, made: Sequence[Case], words: tokenizer.Tokenizer | None
+) -> dict[str, float]:
+    """How often the canaries lose that need an episode of their own: canaries.TRAPS.
+
+    What somebody else says in them is the other user's statement of the invented snippet.
+    """
+    shares = {}
+    for name, make in canaries.TRAPS.items():
+        groups = []
+        for case in made:
+            episode, text = make(case.episode, case.texts["no_hallucination"].splitlines()[-1])
+            groups.append(group(episode, (case.texts["right"], text), words))
+        parts = [judge.score(groups[at : at + CHUNK]) for at in range(0, len(groups), CHUNK)]
+        mean = np.concatenate([part.values.mean(axis=-1) for part in parts])
+        ok = ~np.concatenate([part.failed.any(axis=-1) for part in parts])
+        lost = mean[ok, 0] > mean[ok, 1]
+        shares[name] = float(lost.mean()) if ok.any() else float("nan")
+    return shares
 
 
 def figures(made: Sequence[Case], scores: rubric.Scores) -> dict[str, Any]:

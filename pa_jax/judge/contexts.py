@@ -82,18 +82,31 @@ def target(episode: schema.Episode) -> str:
 def settled(episode: schema.Episode, text: str) -> float | None:
     """The score of all four criteria that needs no judging, None for what does.
 
-    What the grammar rejects is the policy's fault and scores 0. Where nothing is to be noted,
-    NOTHING scores 1 and any claim 0. Where something is, NOTHING leaves all of it out: 0, also on
-    the criteria that an empty note fulfils, or saying nothing would be a safe harbour.
+    What the grammar rejects is the policy's fault and scores 0; so does the turn in quotation marks
+    or word for word, unless gold is no more than that. Where nothing is to be noted, NOTHING scores
+    1 and any claim 0. Where something is, NOTHING leaves all of it out: 0, also on the criteria
+    that an empty note fulfils, or saying nothing would be a safe harbour.
     """
-    parsed = snippet.parse(text)
-    if isinstance(parsed, snippet.ParseFailure):
+    gold = episode.gold or ""
+    parsed = snippet.parse(text, turn="" if text.strip() == gold.strip() else episode.user)
+    copied = snippet.copies(text, episode.user) and not snippet.copies(gold, episode.user)
+    if isinstance(parsed, snippet.ParseFailure) or copied:
         return 0.0
     if episode.gold == snippet.NOTHING:
         return float(not parsed.statements)
     if episode.gold is not None and not parsed.statements:
         return 0.0
     return None
+
+
+def carried(scores: Float[np.ndarray, "*g 4"]) -> Float[np.ndarray, "*g 4"]:
+    """The scores with Consistency times No Hallucination.
+
+    What the turn does not carry earns nothing by agreeing, or copies of the profile pay most.
+    """
+    scores = scores.copy()
+    scores[..., 3] *= scores[..., 1]
+    return scores
 
 
 def fixed(group: rubric.Group) -> Float[np.ndarray, "g 4"]:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from pa_jax.infer import forest, score
-from pa_jax.judge import asking, likelihood, reference, remote, rubric, verbal
+from pa_jax.judge import asking, likelihood, own, reference, remote, rubric, verbal
 
 WEIGHTS = {"likelihood": likelihood.Likelihood, "verbal": verbal.Verbal}
 TEXTS = {
@@ -14,7 +14,11 @@ TEXTS = {
     "remote": remote.Remote,
     "asking": lambda model: asking.Asking(),
 }
-NO_WEIGHTS = tuple(TEXTS)  # kinds that read texts and load no model
+
+
+def reads_a_model(kind: str) -> bool:
+    """Whether a judge of this kind needs a model; others read texts alone."""
+    return kind in WEIGHTS
 
 
 class Judge:
@@ -30,11 +34,19 @@ class Judge:
     ) -> None:
         """Groups are packed in rows of `lengths` (infer/forest.py).
 
-        `model` is a LoadedModel, for `remote` a remote.Endpoint, for the other NO_WEIGHTS None.
+        `kind` is one of WEIGHTS and TEXTS, or module:Class, a class that fulfils protocol.Judging.
+        `model` is a LoadedModel, for `remote` a remote.Endpoint, for all others without weights
+        None.
         """
-        if kind not in (*WEIGHTS, *TEXTS):
-            raise ValueError(f"judge.kind={kind!r}: choose one of {sorted((*WEIGHTS, *TEXTS))}.")
         self.kind, self._scorer, self._seen = kind, None, (0, 0)
+        if ":" in kind:
+            self._judge = own.Own(kind)
+            return
+        if kind not in (*WEIGHTS, *TEXTS):
+            raise ValueError(
+                f"judge.kind={kind!r}: choose one of {sorted((*WEIGHTS, *TEXTS))}, or module:Class "
+                "of your own."
+            )
         if kind in TEXTS:
             self._judge = TEXTS[kind](model)
             return
@@ -58,9 +70,9 @@ class Judge:
         """Since the last call, nothing of what was not used.
 
         Of a judge with weights the share of its slots that held tokens, and how evenly its experts
-        are used; a remote judge's counts.
+        are used; a remote judge's counts, and the failures of one of the user's own.
         """
-        if self.kind == "remote":
+        if self.kind == "remote" or ":" in self.kind:
             return self._judge.figures()
         if self._scorer is None:
             return {}

@@ -159,7 +159,7 @@ def scaled(
         share = ratios[:n] / np.maximum(ratios[-1], least)
     share = np.clip(share, 0, 1)  # nan stays nan: a failure
     agrees = 0.5 * (1 + np.tanh((odds + FAVOUR) / (2 * TEMPER)))
-    share[:, 3] *= share[:, 1]  # what the turn does not carry earns nothing by agreeing
+    share = contexts.carried(share)
     share[:, [0, 3]] *= agrees[:, None]
     for k, text in enumerate(group.texts):
         share[k] *= 1 - (1 - SPOKEN) * person.first_person(text)

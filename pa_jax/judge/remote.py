@@ -19,10 +19,9 @@ from typing import Any
 import jax
 import numpy as np
 from absl import logging
-from jax.experimental import multihost_utils
 
 from pa_jax.dialogue import schema
-from pa_jax.judge import answers, contexts, rubric
+from pa_jax.judge import answers, contexts, first, rubric
 
 SCALE = (1, 5)
 GIVE_UP = 20  # failures in a row after which the endpoint, not the snippets, is at fault
@@ -121,23 +120,7 @@ class Remote:
 
     def score(self, groups: Sequence[rubric.Group]) -> rubric.Scores:
         """Scores in the order of the groups; with several processes the first asks for all."""
-        if jax.process_count() == 1:
-            return self._score(groups)
-        made, stopped = None, None
-        if jax.process_index() == 0:
-            try:
-                made = self._score(groups)
-            except (ValueError, OSError) as error:
-                stopped = error
-        if not multihost_utils.broadcast_one_to_all(np.int32(stopped is None)):
-            raise stopped or ValueError("process 0's remote judge stopped; its log says why.")
-        width = max((len(group.texts) for group in groups), default=0)
-        shape = (len(groups), width)
-        empty = (np.zeros((*shape, len(rubric.CRITERIA)), np.float32), np.zeros(shape, bool))
-        values, failed = multihost_utils.broadcast_one_to_all(
-            (made.values, made.failed) if made else empty
-        )
-        return rubric.Scores(np.asarray(values), np.asarray(failed).astype(bool))
+        return first.scored(self._score, groups, len(rubric.CRITERIA))
 
     def figures(self) -> dict[str, float]:
         """Counts since the last call: how verdicts came about, and what was spent in all."""
@@ -170,7 +153,7 @@ class Remote:
                 places.append((i, k, name))
         found = self._answered(asked, self._one)
         for i, k, name in places:
-            rows[i][k] = found[name]
+            rows[i][k] = contexts.carried(found[name])
         return rubric.gathered(rows)
 
     def _name(self, messages: list[dict[str, str]]) -> str:

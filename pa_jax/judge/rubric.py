@@ -24,6 +24,26 @@ QUESTIONS = {
     "consistency": "Does the note agree with the turn and with what is already known?",
 }
 
+# A good and a bad note for each question, as the verbal judge reads them; ours.
+EXAMPLES = {
+    "completeness": (
+        'To "I\'m vegan and I cycle to work.": "The user is vegan. The user cycles to work." is 5, '
+        '"The user is vegan." is 2.'
+    ),
+    "no_hallucination": (
+        'To "My cousin adores golf, I find it dull.": "The user finds golf dull." is 5, '
+        '"The user adores golf." is 1.'
+    ),
+    "informativeness": (
+        'To "Window seat for me, always.": "The user always wants a window seat." is 5, '
+        '"The user has a preference about travel." is 1.'
+    ),
+    "consistency": (
+        'To "Peanuts give me hives.": "The user is allergic to peanuts." is 5, '
+        '"The user likes peanuts." is 1.'
+    ),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Group:
@@ -48,20 +68,20 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """A score for each group, snippet and criterion (in CRITERIA's order), and what failed.
+    """A score for each group, snippet and criterion (a judge's in CRITERIA's order), and failures.
 
     A failed snippet has no verdict: its values are 0 and mean nothing. Snippets that a group does
     not have (groups may differ in size) count as failed.
     """
 
-    values: Float[np.ndarray, "n g 4"]
+    values: Float[np.ndarray, "n g k"]
     failed: Bool[np.ndarray, "n g"]
 
 
-def gathered(rows: list[np.ndarray]) -> Scores:
-    """Scores of groups [g_i, 4] side by side; what is not finite is a failure, never a score."""
+def gathered(rows: Sequence[np.ndarray], count: int = len(CRITERIA)) -> Scores:
+    """Scores of groups [g_i, count] side by side; what is not finite is a failure, not a score."""
     n, g = len(rows), max((len(row) for row in rows), default=0)
-    values = np.full((n, g, len(CRITERIA)), np.nan, np.float32)
+    values = np.full((n, g, count), np.nan, np.float32)
     for i, row in enumerate(rows):
         values[i, : len(row)] = row
     failed = ~np.isfinite(values).all(axis=-1)

@@ -1,10 +1,11 @@
 """The verbal judge, the paper's kind: a rubric in words, one question a criterion, labels 1 to 5.
 
-The rubric and questions are ours. What is the same for all comes first, task and questions, so it
-is computed once for all groups of a row; then the turn (and gold where the data has it), then a
-snippet, then a few tokens for each criterion, up to where its answer begins. The score is the
-expectation over the five labels there. Small models answer such questions badly: measure before
-use (agreement.py).
+The rubric, questions and worked examples are ours. What is the same for all comes first, task,
+questions and examples, so it is computed once for all groups of a row; then the turn (and gold
+where the data has it), then a snippet, then a few tokens for each criterion, up to where its answer
+begins. The score is the expectation over the five labels there; Consistency is multiplied by No
+Hallucination, as in every judge. Small models answer such questions badly: measure before use
+(agreement.py).
 """
 
 from collections.abc import Sequence
@@ -55,7 +56,7 @@ class Verbal:
             share = np.exp(logp - logp.max(axis=-1, keepdims=True))
             share /= share.sum(axis=-1, keepdims=True)
             value = share @ np.linspace(0, 1, len(LABELS))
-            rows.append(value.reshape(-1, len(rubric.CRITERIA)))
+            rows.append(contexts.carried(value.reshape(-1, len(rubric.CRITERIA))))
         return rows
 
     def _framed(self, episode: schema.Episode, note: int) -> tuple[list[int], list[list[int]]]:
@@ -74,7 +75,8 @@ class Verbal:
     def _chat(self, episode: schema.Episode, known: Sequence[str]) -> tuple[list[int], list[int]]:
         """The rendered chat before and after the note."""
         parts = [_TASK]
-        parts += [f"{cue} {rubric.QUESTIONS[name]}" for name, cue in _CUES.items()]
+        for name, cue in _CUES.items():
+            parts += [f"{cue} {rubric.QUESTIONS[name]}", rubric.EXAMPLES[name]]
         parts += ["", "Known before:", *known]
         if episode.context:
             context = " ".join(episode.context.split())[-contexts.MAX_CONTEXT :]

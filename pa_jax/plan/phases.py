@@ -117,7 +117,8 @@ class Step:
     def resident(self) -> dict[str, float]:
         """Bytes a chip of what stays from phase to phase; the KV lives during the rollout.
 
-        Adapters share their base with the reference, and on one chip with the sampler.
+        Adapters share their base with the reference, and on one chip with the sampler. Without beta
+        the start's weights stay for them alone, or for a judge that has none of its own.
         """
         made = {
             "parameters": self.state.params,
@@ -128,6 +129,8 @@ class Step:
         }
         if self.work.judge is not None:
             made["judge"] = self.judge
+            if not self.work.loss.beta and self.work.adapters is None:
+                made["reference"] = 0.0
         if self.shares_sampler:
             del made["sampler"]
         return {name: local_bytes(part) for name, part in made.items()}
@@ -155,6 +158,8 @@ class Step:
     def phases(self) -> list[Phase]:
         """In the order of a step."""
         made = [self.rollout(), self.judged(), self.scored(), self.update()]
+        if not self.work.loss.beta:
+            made = [phase for phase in made if phase.name != "reference"]
         return made if self.shares_sampler else [self.reshard(), *made]
 
     def reshard(self) -> Phase:
@@ -303,6 +308,7 @@ class Step:
             flops.train(ahead, remat=of.remat, frozen=frozen),
             kernel if self.attention == KERNEL else 0.0,
             size.tokens,
+            of.loss.updates // of.loss.minibatches,  # passes over the rollout
             trips=chunks if room == 1 else (count, *chunks),
             takes=("parameters", "optimiser", *(("reference",) if frozen else ())),
         )
@@ -317,10 +323,12 @@ class Step:
         return loss.GroupBatch(
             rows=rows,
             place=like(jnp.int32),
+            completion=like(jnp.int32),
             used=like(jnp.bool_),
+            weight=token,
             old_logp=token,
             advantage=token,
-            reference_logp=token,
+            reference_logp=token if self.work.loss.beta else None,
             tokens=shaped(self.mesh, jnp.float32, rows.wanted.shape, None, "rows"),
         )
 

@@ -1,27 +1,35 @@
-"""Group-relative advantages from the four criteria's scores (GRPO, arXiv 2402.03300)."""
+"""Group-relative advantages from the scores of a judge or a function (GRPO, arXiv 2402.03300)."""
 
 import dataclasses
+import math
+import re
 
 import numpy as np
 
 from pa_jax.core.typing import Bool, Float
 
 AGGREGATES = ("sum", "per_criterion")
+CRITERIA = 4  # that a judge scores
 
 
 @dataclasses.dataclass(frozen=True)
 class RewardConfig:
     """How scores become advantages.
 
-    weights          one a criterion, in judge.rubric order
+    function         module:function that scores in the judge's place (judge/own.py); "": the judge
+    names            of the function's scores; () where the judge scores
+    weights          one a score: a judge's four in judge.rubric order, or of `names`
     aggregate        sum: weigh, add, then normalise in the group; per_criterion: normalise each
-                     criterion in the group, then weigh and add (GDPO, arXiv 2601.05242)
+                     score in the group, then weigh and add (GDPO, arXiv 2601.05242)
     scale_std        divide by the group's standard deviation (plus eps)
     eps              a group whose spread is at most this carries no gradient
     truncated        what becomes of completions cut at the limit. mask: they are left out; keep:
-                     they are scored as they stand; a number: that is their reward
+                     they are scored as they stand; a number: that is their reward, whatever was
+                     scored
     """
 
+    function: str
+    names: tuple[str, ...]
     weights: tuple[float, ...]
     aggregate: str
     scale_std: bool
@@ -33,8 +41,28 @@ class RewardConfig:
             raise ValueError(f"reward.aggregate={self.aggregate!r}: choose one of {AGGREGATES}.")
         if isinstance(self.truncated, str) and self.truncated not in ("mask", "keep"):
             raise ValueError(f"reward.truncated={self.truncated!r}: 'mask', 'keep' or a number.")
-        if len(self.weights) != 4 or not any(self.weights):
-            raise ValueError(f"reward.weights={self.weights}: four numbers, not all zero.")
+        if bool(self.function) != bool(self.names):
+            raise ValueError(
+                f"reward.function={self.function!r}, reward.names={self.names}: give both, as in "
+                "--config.reward.function=my_reward:score \"--config.reward.names=('brief',)\", or "
+                "neither."
+            )
+        taken = [n for n in self.names if n in ("mean", "std") or n.endswith("_std")]
+        wrong = [n for n in self.names if not re.fullmatch(r"[a-z][a-z0-9_]*", n)]
+        if taken or wrong or len(set(self.names)) < len(self.names):
+            raise ValueError(
+                f"reward.names={self.names}: each once, of small letters, digits and _, and not "
+                "'mean', 'std' or ending in '_std', which metrics are called."
+            )
+        count = len(self.names) or CRITERIA
+        if len(self.weights) != count or not any(self.weights):
+            what = f"names {self.names}" if self.names else "a judge's four criteria"
+            raise ValueError(
+                f"reward.weights={self.weights}: {count} numbers, one for each of {what}, not all "
+                "zero."
+            )
+        if not all(map(math.isfinite, self.weights)):
+            raise ValueError(f"reward.weights={self.weights}: must be finite numbers.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,25 +87,30 @@ def _normalise(x_ng: np.ndarray, used_ng: np.ndarray, cfg: RewardConfig):
 
 
 def advantages(
-    score_ngk: Float[np.ndarray, "n g 4"],
+    score_ngk: Float[np.ndarray, "n g k"],
     failed_ng: Bool[np.ndarray, "n g"],
     finished_ng: Bool[np.ndarray, "n g"],
     cfg: RewardConfig,
 ) -> Advantages:
-    """Advantages within each group; failed verdicts (and masked truncations) take no part."""
+    """Advantages within each group; failed verdicts (and masked truncations) take no part.
+
+    A completion that was cut and has a reward for it takes part though its verdict failed.
+    """
     weights = np.asarray(cfg.weights, np.float64)
     score = np.where(failed_ng[..., None], 0.0, score_ngk).astype(np.float64)
     used = ~failed_ng
     if cfg.truncated == "mask":
         used = used & finished_ng
     elif cfg.truncated != "keep":
-        share = float(cfg.truncated) / weights.sum()
+        # The share of each criterion, so that the weighted sum is the reward: weights may sum to 0.
+        share = float(cfg.truncated) * np.sign(weights) / np.abs(weights).sum()
         score = np.where(finished_ng[..., None], score, share)
+        used = used | ~finished_ng
     reward = score @ weights
     if cfg.aggregate == "sum":
         values, flat = _normalise(reward, used, cfg)
     else:
-        parts = [_normalise(score[..., k], used, cfg) for k in range(len(weights))]
-        values = sum(w * value for w, (value, _) in zip(weights, parts, strict=True))
-        flat = np.logical_and.reduce([part_flat for _, part_flat in parts])
+        parts = [(w, *_normalise(score[..., k], used, cfg)) for k, w in enumerate(weights) if w]
+        values = sum(w * value for w, value, _ in parts)
+        flat = np.logical_and.reduce([part_flat for _, _, part_flat in parts])
     return Advantages(values.astype(np.float32), reward.astype(np.float32), used, flat)

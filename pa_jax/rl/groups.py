@@ -17,6 +17,7 @@ class Groups:
     place   where each completion token's log-prob stands among its row's wanted; tokens that
             completions of a prompt begin with alike share a place
     whose   prompt, completion and place in the completion of each
+    number  which of its row's completions each is of
     real    which of the u entries are tokens
     count   calls that hold rows; those behind them are empty
     tokens  real slots
@@ -25,6 +26,7 @@ class Groups:
     rows: forest.Forest
     place: Int[np.ndarray, "x m u"]
     whose: tuple[Int[np.ndarray, "x m u"], Int[np.ndarray, "x m u"], Int[np.ndarray, "x m u"]]
+    number: Int[np.ndarray, "x m u"]
     real: Bool[np.ndarray, "x m u"]
     count: int
     tokens: int
@@ -38,10 +40,14 @@ class Groups:
         return np.where(self.real, values_ng[self.whose[:2]], 0).astype(values_ng.dtype)
 
     @property
+    def slots(self) -> int:
+        """Slots that are computed, padding included."""
+        return self.count * int(np.prod(self.rows.ids.shape[1:]))
+
+    @property
     def fill(self) -> float:
         """Share of the computed slots that hold tokens."""
-        slots = self.count * int(np.prod(self.rows.ids.shape[1:]))
-        return self.tokens / max(slots, 1)
+        return self.tokens / max(self.slots, 1)
 
 
 def pack(
@@ -73,13 +79,16 @@ def pack(
     width = max(-(-int(tokens_of.max(initial=0)) // length), 1) * length
     place = np.zeros((shape[0] * shards, width), np.int32)
     whose = np.zeros((3, *place.shape), np.int32)
+    number, seen = np.zeros(place.shape, np.int32), np.zeros(len(place), np.int32)
     real, used = np.zeros(place.shape, bool), np.zeros(len(place), np.int32)
     for i, tree in enumerate(packed.places):
         for k, (row, places) in enumerate(tree):
             at = slice(used[row], used[row] + len(places))
             place[row, at], real[row, at] = places, True
             whose[0, row, at], whose[1, row, at], whose[2, row, at] = i, k, np.arange(len(places))
+            number[row, at] = seen[row]
             used[row] += len(places)
+            seen[row] += len(places) > 0
 
     def cut(x: np.ndarray) -> np.ndarray:
         return x.reshape(*shape, *x.shape[1:])
@@ -89,6 +98,7 @@ def pack(
         forest.Forest(*map(cut, leaves)),
         cut(place),
         tuple(map(cut, whose)),
+        cut(number),
         cut(real),
         count,
         packed.tokens,

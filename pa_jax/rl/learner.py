@@ -1,4 +1,4 @@
-"""One GRPO step: roll out, judge, advantages, reference log-probs, update; a batch is a forest."""
+"""One GRPO step: roll out, judge, advantages, reference log-probs, updates; a batch is a forest."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -15,7 +15,8 @@ from pa_jax.core.typing import Array
 from pa_jax.data import pipeline
 from pa_jax.dialogue import schema
 from pa_jax.infer import decode, forest, sampler, sampling, score
-from pa_jax.judge import rubric
+from pa_jax.judge import judge as judges
+from pa_jax.judge import own, rubric
 from pa_jax.rl import advantage, loss
 from pa_jax.rl import groups as groups_lib
 from pa_jax.train import step
@@ -55,10 +56,20 @@ class Sample:
 
     episode: schema.Episode
     texts: tuple[str, ...]
-    scores: np.ndarray  # [g, 4]
+    scores: np.ndarray  # [g, k]
     advantages: np.ndarray  # [g]
     finished: np.ndarray  # [g]
     failed: np.ndarray  # [g]
+
+
+@dataclasses.dataclass(frozen=True)
+class Minibatch:
+    """What one update trains on, on the devices: `count` of its calls hold rows."""
+
+    batch: loss.GroupBatch
+    count: int
+    tokens: int  # slots that hold tokens, of all that are computed
+    slots: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,20 +77,41 @@ class Learner:
     """What a GRPO step needs besides the train state; `update` comes from train.step."""
 
     sampler: sampler.Sampler  # its mesh is the learner's
-    judge: Any  # judge.Judge
-    reference: tuple[nnx.GraphDef, nnx.State]
+    judge: judges.Judge | own.Reward
+    reference: tuple[nnx.GraphDef, nnx.State] | None  # None where loss.beta is 0
     update: Callable[..., tuple[step.TrainState, dict]]
     frozen: nnx.State | tuple[()]  # what of the policy is not trained
     rollout: RolloutConfig
     lengths: tuple[int, ...]  # of packed rows
     reward: advantage.RewardConfig
+    loss: loss.LossConfig
     seed: int
     timer: timing.PhaseTimer
+
+    def __post_init__(self) -> None:
+        if self.rollout.prompts % self.loss.minibatches:
+            raise ValueError(
+                f"loss.minibatches={self.loss.minibatches} does not divide rollout.prompts="
+                f"{self.rollout.prompts}; each minibatch takes the same number of prompts."
+            )
 
     @property
     def temperature(self) -> Array:
         """Of sampler, trainer and reference alike: they are compared token by token."""
         return jnp.float32(self.rollout.temperature)
+
+    def updates(
+        self, state: step.TrainState, parts: Sequence[Minibatch]
+    ) -> tuple[step.TrainState, dict[str, Any]]:
+        """loss.updates of them, a part each in turn: one step of the state."""
+        rows = []
+        with meshes.using(self.sampler.mesh):
+            for number in range(self.loss.updates):
+                part, last = parts[number % len(parts)], number + 1 == self.loss.updates
+                count, steps = jnp.int32(part.count), jnp.int32(last)
+                state, metrics = self.update(state, part.batch, count, self.frozen, steps)
+                rows.append(metrics)
+        return state, combined(rows)
 
     def step(
         self, state: step.TrainState, batch: pipeline.Batch, number: int
@@ -93,17 +125,15 @@ class Learner:
             scores = self.judge.score(groups)
         got = advantage.advantages(scores.values, scores.failed, done.finished, self.reward)
         with self.timer.phase("logprobs"):
-            packed = self.packed(batch, done)
-            rows = packed.rows.put(self.sampler.mesh, None, "rows")
-            reference_logp = self.reference_logp(rows, packed.count)
-            jax.block_until_ready(reference_logp)
+            size = self.rollout.prompts // self.loss.minibatches
+            starts = range(0, self.rollout.prompts, size)
+            parts = [self.minibatch(batch, done, got, slice(i, i + size)) for i in starts]
+            jax.block_until_ready([part.batch.reference_logp for part in parts])
         with self.timer.phase("update"):
-            made = self.batch_of(packed, rows, reference_logp, done, got)
-            with meshes.using(self.sampler.mesh):
-                state, metrics = self.update(state, made, jnp.int32(packed.count), self.frozen)
+            state, metrics = self.updates(state, parts)
             jax.block_until_ready(metrics)
         metrics = metrics | self.describe(done, scores, got) | self.judge.figures()
-        metrics["update/fill"] = packed.fill
+        metrics["update/fill"] = sum(p.tokens for p in parts) / max(sum(p.slots for p in parts), 1)
         samples = [
             Sample(e, g.texts, scores.values[i], got.values[i], done.finished[i], scores.failed[i])
             for i, (e, g) in enumerate(zip(batch.episodes, groups, strict=True))
@@ -126,7 +156,7 @@ class Learner:
         self, episodes: Sequence[schema.Episode], done: decode.Decoded
     ) -> list[rubric.Group]:
         """The judge's view: ids without the end token, and texts."""
-        ends = set(self.sampler.model.tokenizer.eos_ids)
+        ends = set(self.sampler.tokenizer.eos_ids)
         texts = self.sampler.texts(done.ids, done.lengths)
         groups = []
         for i, episode in enumerate(episodes):
@@ -137,47 +167,53 @@ class Learner:
             groups.append(rubric.Group(episode, ids, tuple(texts[i])))
         return groups
 
-    def packed(self, batch: pipeline.Batch, done: decode.Decoded) -> groups_lib.Groups:
-        """Prompts and completions in rows, those of a group behind their one prompt."""
-        shards = self.sampler.shards
-        return groups_lib.pack(
-            batch.prompts,
-            groups_lib.completions_of(done.ids, done.lengths),
+    def minibatch(
+        self,
+        batch: pipeline.Batch,
+        done: decode.Decoded,
+        got: advantage.Advantages,
+        at: slice,
+    ) -> Minibatch:
+        """The prompts `at` these places with their completions, in rows: a group behind its prompt.
+
+        The reference's log-probs are computed before any update.
+        """
+        mesh, shards, longest = self.sampler.mesh, self.sampler.shards, self.rollout.max_new_tokens
+        packed = groups_lib.pack(
+            batch.prompts[at],
+            groups_lib.completions_of(done.ids[at], done.lengths[at]),
             lengths=self.lengths,
             shards=shards,
-            calls=-(-self.rollout.prompts // shards),
+            calls=-(-(at.stop - at.start) // shards),
         )
+        rows = packed.rows.put(mesh, None, "rows")
+        used_ng = got.used[at] & ~got.spread_zero[at, None]
+        weight_ng = loss.token_weights(
+            done.lengths[at], used_ng, normalise=self.loss.normalise, longest=longest
+        )
+        used = packed.of_completions(used_ng)
+        tokens = np.full(used.shape[:2], used.sum(), np.float32)
+
+        def put(x: np.ndarray) -> Array:
+            return sharding.put(x, mesh, None, "rows")
+
+        made = loss.GroupBatch(
+            rows=rows,
+            place=put(packed.place),
+            completion=put(packed.number),
+            used=put(used),
+            weight=put(packed.of_completions(weight_ng)),
+            old_logp=put(packed.of_tokens(done.logprobs[at])),
+            advantage=put(packed.of_completions(got.values[at])),
+            reference_logp=self.reference_logp(rows, packed.count) if self.reference else None,
+            tokens=put(tokens),
+        )
+        return Minibatch(made, packed.count, packed.tokens, packed.slots)
 
     def reference_logp(self, rows: forest.Forest, count: int) -> Array:
         """The frozen reference's log-probs [calls, m, w]; 0 in calls that hold no rows."""
         with meshes.using(self.sampler.mesh):
             return score.scored_calls(*self.reference, rows, jnp.int32(count), self.temperature)
-
-    def batch_of(
-        self,
-        packed: groups_lib.Groups,
-        rows: forest.Forest,
-        reference_logp: Array,
-        done: decode.Decoded,
-        got: advantage.Advantages,
-    ) -> loss.GroupBatch:
-        """What the update takes, on the devices."""
-        used_ng = got.used & ~got.spread_zero[:, None]
-        used = packed.of_completions(used_ng)
-        tokens = np.full(used.shape[:2], used.sum(), np.float32)
-
-        def put(x: np.ndarray) -> Array:
-            return sharding.put(x, self.sampler.mesh, None, "rows")
-
-        return loss.GroupBatch(
-            rows=rows,
-            place=put(packed.place),
-            used=put(used),
-            old_logp=put(packed.of_tokens(done.logprobs)),
-            advantage=put(packed.of_completions(got.values)),
-            reference_logp=reference_logp,
-            tokens=put(tokens),
-        )
 
     def describe(
         self, done: decode.Decoded, scores: rubric.Scores, got: advantage.Advantages
@@ -185,7 +221,7 @@ class Learner:
         """Figures of one step's rollouts; means are over verdicts that did not fail."""
         ok = ~scores.failed
         metrics = {}
-        for k, name in enumerate(rubric.CRITERIA):
+        for k, name in enumerate(self.reward.names or rubric.CRITERIA):
             values = scores.values[..., k][ok]
             metrics[f"reward/{name}"] = float(values.mean()) if values.size else float("nan")
             metrics[f"reward/{name}_std"] = float(values.std()) if values.size else float("nan")
@@ -202,3 +238,15 @@ class Learner:
             "rollout/length_max": int(done.lengths.max()),
             "rollout/tokens": int(done.lengths.sum()),
         }
+
+
+def combined(rows: Sequence[dict[str, Array]]) -> dict[str, Array]:
+    """Metrics of a rollout's updates: their means, but how many were skipped.
+
+    Sampler and trainer are compared before the first: only there both have the same weights.
+    """
+    if len(rows) == 1:
+        return rows[0]
+    made = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+    first = {name: x for name, x in rows[0].items() if name.startswith("logp_delta")}
+    return made | first | {"skipped": sum(row["skipped"] for row in rows)}

@@ -12,7 +12,10 @@ SCHEDULES = ("constant", "cosine", "linear")
 
 @dataclasses.dataclass(frozen=True)
 class OptimConfig:
-    """learning_rate is the peak, reached after `warmup` steps; decay ends at zero."""
+    """learning_rate is the peak, reached after `warmup` steps; decay ends at zero.
+
+    Steps are batches: all updates of one batch have the same learning rate.
+    """
 
     learning_rate: float
     warmup: int
@@ -34,7 +37,7 @@ class OptimConfig:
 
 
 def schedule(cfg: OptimConfig, steps: int) -> optax.Schedule:
-    """Learning rate by update number, over `steps` updates."""
+    """Learning rate by step, over `steps` of them."""
     rest = max(steps - cfg.warmup, 1)
     after = {
         "constant": optax.constant_schedule(cfg.learning_rate),
@@ -46,12 +49,13 @@ def schedule(cfg: OptimConfig, steps: int) -> optax.Schedule:
     return optax.join_schedules([warm, after], [cfg.warmup]) if cfg.warmup else after
 
 
-def make(cfg: OptimConfig, steps: int) -> optax.GradientTransformation:
-    """The optimiser; matrices decay, vectors (norms, biases) do not."""
+def make(cfg: OptimConfig, steps: int, *, updates: int = 1) -> optax.GradientTransformation:
+    """The optimiser of `updates` a step; matrices decay, vectors (norms, biases) do not."""
+    rate = schedule(cfg, steps)
     return optax.chain(
         optax.clip_by_global_norm(cfg.clip_norm),
         optax.adamw(
-            schedule(cfg, steps),
+            rate if updates == 1 else lambda count: rate(count // updates),
             b1=cfg.b1,
             b2=cfg.b2,
             eps=cfg.eps,

@@ -18,7 +18,9 @@ LossFn = Callable[[Any, Any], tuple[Array, dict[str, Array]]]
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TrainState:
-    """Parameters, optimiser state, and the number of updates tried (int32, no axes).
+    """Parameters, optimiser state, and the number of steps done (int32, no axes).
+
+    A step is a batch, however many updates it takes and whether or not they could be applied.
 
     The same tree also holds shapes, or shardings, in place of the arrays.
     """
@@ -56,11 +58,12 @@ def make_update(
     compute: str,
     where: TrainState | None = None,
 ) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
-    """Jitted (state, batch, count, frozen=()) -> (state, metrics); the state is donated.
+    """Jitted (state, batch, count, frozen=(), steps=1) -> (state, metrics); the state is donated.
 
     The batch's leaves are [calls, rows, ...]: a forward and backward pass a call, the first `count`
     of them; how many there are is data, so that one program serves every batch. `frozen` is the
-    part of the model that is not trained (an nnx.State), used as it is. `where` is the state's
+    part of the model that is not trained (an nnx.State), used as it is. `steps` is what the update
+    adds to the state's step: 0 for all but the last of several on one batch. `where` is the state's
     `layout` on a mesh: the new state keeps it.
 
     `loss_fn(model, rows)` returns one call's share of the whole mean loss and metrics, so that the
@@ -102,7 +105,11 @@ def make_update(
         return jax.lax.fori_loop(0, count, add, zero)
 
     def update(
-        state: TrainState, batch: Any, count: Int[Array, ""], frozen: Any = ()
+        state: TrainState,
+        batch: Any,
+        count: Int[Array, ""],
+        frozen: Any = (),
+        steps: Int[Array, ""] | int = 1,
     ) -> tuple[TrainState, dict[str, Array]]:
         (value, metrics), grads = accumulate(state.params, batch, count, frozen)
         norm = optax.tree.norm(grads)
@@ -117,7 +124,7 @@ def make_update(
         )
         metrics = {name.removeprefix("max/"): x for name, x in metrics.items()}
         metrics |= {"loss": value, "grad_norm": norm, "skipped": 1.0 - finite.astype(jnp.float32)}
-        return TrainState(params, opt, state.step + 1), metrics
+        return TrainState(params, opt, state.step + steps), metrics
 
     out = None if where is None else (where, None)
     return jax.jit(update, donate_argnums=0, out_shardings=out)

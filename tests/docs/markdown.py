@@ -14,22 +14,30 @@ PAGES = (  # in the order in which their commands run: later ones use what earli
     "docs/guide/chat.md",
     "docs/guide/serve.md",
     "docs/guide/tpu.md",
+    "docs/guide/own-reward.md",
+    "docs/guide/own-judge.md",
+    "docs/guide/own-data.md",
     "docs/concepts/profile.md",
     "docs/reference/api.md",
 )
 RUN = ("bash", "python")  # languages of blocks that are executed
+FILE = re.compile(r"<!-- file: (?P<name>\w+\.py) -->")
 MARK = re.compile(r"<!-- not run: (?P<reason>\S.{9,}) -->")
 _FENCE = re.compile(r"(?m)^(?P<before>[^\n]*)\n```(?P<language>\w*)\n(?P<code>.*?)^```$", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A code block; `reason` says why it is not executed, "" where it is."""
+    """A code block; `reason` says why it is not executed, "" where it is.
+
+    `file` is the name under which it is written instead, "" where it is executed.
+    """
 
     page: str
     language: str
     code: str
     reason: str
+    file: str
 
 
 def pages() -> list[str]:
@@ -42,10 +50,10 @@ def blocks(page: str) -> list[Block]:
     """The code blocks of a page that are commands or Python."""
     found = []
     for match in _FENCE.finditer("\n" + (ROOT / page).read_text()):
-        mark = MARK.fullmatch(match["before"].strip())
+        mark, file = (one.fullmatch(match["before"].strip()) for one in (MARK, FILE))
         if match["language"] in RUN:
-            reason = mark["reason"] if mark else ""
-            found.append(Block(page, match["language"], match["code"], reason))
+            reason, name = mark["reason"] if mark else "", file["name"] if file else ""
+            found.append(Block(page, match["language"], match["code"], reason, name))
     return found
 
 

@@ -109,6 +109,9 @@ def test_commands_of_a_page_run(page, scratch, root):
     env = {k: v for k, v in os.environ.items() if k not in ours} | {"PYTHONPATH": str(root)}
     env["PATH"] = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
     for block in todo:
+        if block.file:
+            (scratch / block.file).write_text(block.code)
+            continue
         command = ["bash", "-euo", "pipefail"] if block.language == "bash" else [sys.executable]
         done = subprocess.run(
             [*command, "-c", block.code], cwd=scratch, env=env, capture_output=True, text=True

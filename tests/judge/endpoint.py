@@ -9,8 +9,8 @@ import threading
 from pa_jax.dialogue import schema
 from pa_jax.judge import rubric
 
-GOOD = dict(zip(rubric.CRITERIA, (5, 1, 3, 2), strict=True))
-WANT = [1.0, 0.0, 0.5, 0.25]
+GOOD = dict(zip(rubric.CRITERIA, (5, 5, 3, 2), strict=True))
+WANT = [1.0, 1.0, 0.5, 0.25]
 USAGE = {"prompt_tokens": 100, "completion_tokens": 10}
 
 

@@ -6,6 +6,8 @@ import pytest
 from pa_jax.rl import advantage
 
 FIELDS = {
+    "function": "",
+    "names": (),
     "weights": (1.0, 1.0, 1.0, 1.0),
     "aggregate": "sum",
     "scale_std": False,
@@ -91,6 +93,59 @@ def test_a_number_for_truncated_is_their_total_reward(aggregate):
     assert out.used.all()
 
 
+@pytest.mark.parametrize("aggregate", advantage.AGGREGATES)
+def test_a_cut_completion_keeps_its_reward_whatever_the_judge_said(aggregate):
+    """The first is judged; the second was cut and has no verdict, the third was cut and scored."""
+    for score in (0.9, np.nan):
+        out = run(
+            only_first(1.0, score, 0.7),
+            failed=[[False, True, False]],
+            finished=[[True, False, False]],
+            truncated=0.0,
+            aggregate=aggregate,
+        )
+        np.testing.assert_allclose(out.reward, [[1.0, 0.0, 0.0]], atol=1e-6)
+        np.testing.assert_allclose(out.values, [[2 / 3, -1 / 3, -1 / 3]], rtol=1e-5)
+        assert out.used.all()
+
+
+@pytest.mark.parametrize("aggregate", advantage.AGGREGATES)
+def test_weights_that_sum_to_zero_give_numbers(aggregate):
+    score = [[[1.0, 0.5, 0.0, 0.0], [0.25, 0.5, 0.0, 0.0], [0.3, 0.9, 0.0, 0.0]]]
+    out = run(
+        score,
+        weights=(1.0, -1.0, 0.0, 0.0),
+        finished=[[True, True, False]],
+        truncated=-0.5,
+        aggregate=aggregate,
+    )
+    np.testing.assert_allclose(out.reward, [[0.5, -0.25, -0.5]], rtol=1e-6)
+    mean = -0.25 / 3  # without scaling both aggregates centre the same sum
+    np.testing.assert_allclose(out.values, [[0.5 - mean, -0.25 - mean, -0.5 - mean]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("aggregate", advantage.AGGREGATES)
+@pytest.mark.parametrize("scale_std", [True, False])
+def test_a_criterion_of_weight_zero_carries_no_gradient(aggregate, scale_std):
+    """Groups that differ in it alone have no spread; elsewhere it changes nothing."""
+    score = np.array([[[0.2, 0.0, 0.4, 0.1], [0.2, 1.0, 0.4, 0.1]]])
+    how = {"weights": (1.0, 0.0, 1.0, 2.0), "aggregate": aggregate, "scale_std": scale_std}
+    alone = run(score, **how)
+    assert alone.spread_zero.all() and (alone.values == 0).all()
+    score[0, 0, 0] = 0.9
+    other = score.copy()
+    other[..., 1] = [[0.7, 0.3]]
+    one, two = run(score, **how), run(other, **how)
+    assert one.values[0, 0] > 0
+    np.testing.assert_array_equal(one.values, two.values)
+
+
+def test_scores_of_ones_own_are_as_many_as_their_names():
+    how = {"function": "mine:score", "names": ("brief",), "weights": (2.0,)}
+    out = run([[[0.5], [1.0]]], **how)
+    np.testing.assert_allclose(out.values, [[-0.5, 0.5]], rtol=1e-6)
+
+
 @pytest.mark.parametrize("scale_std", [True, False])
 @pytest.mark.parametrize("aggregate", advantage.AGGREGATES)
 def test_groups_without_spread_carry_no_gradient_and_are_marked(aggregate, scale_std):
@@ -120,7 +175,13 @@ def test_a_group_with_nobody_left_is_zero_and_marked(aggregate):
         ({"aggregate": "mean"}, r"aggregate='mean'.*per_criterion"),
         ({"truncated": "drop"}, r"truncated='drop'.*mask"),
         ({"weights": (0.0, 0.0, 0.0, 0.0)}, "not all zero"),
-        ({"weights": (1.0, 1.0)}, "four numbers"),
+        ({"weights": (1.0, 1.0)}, "4 numbers.*a judge's four criteria"),
+        ({"weights": (1.0, np.nan, 1.0, 1.0)}, "must be finite"),
+        ({"function": "mine:score"}, "give both"),
+        ({"names": ("brief",)}, "give both"),
+        ({"function": "mine:score", "names": ("brief",)}, r"weights=.*1 numbers.*'brief'"),
+        ({"function": "mine:score", "names": ("a", "a"), "weights": (1.0, 1.0)}, "each once"),
+        ({"function": "mine:score", "names": ("mean",), "weights": (1.0,)}, "not 'mean'"),
     ],
 )
 def test_wrong_settings_name_what_is_allowed(change, message):

@@ -28,7 +28,15 @@ FAMILIES = {
         norm_topk=True,
     ),
 }
-CFG = loss.LossConfig(clip_low=0.1, clip_high=0.15, beta=0.3)
+CFG = loss.LossConfig(
+    clip_low=0.1,
+    clip_high=0.15,
+    beta=0.3,
+    updates=1,
+    minibatches=1,
+    normalise="token",
+    ratio="token",
+)
 TEMPERATURE = 0.8
 PROMPTS = [[5, 9, 2, 7, 1, 30, 31], [5, 9, 2, 8], [44]]  # two begin alike
 COMPLETIONS = [
@@ -96,7 +104,9 @@ def batch_of(made: groups.Groups) -> loss.GroupBatch:
         loss.GroupBatch(
             rows=made.rows,
             place=made.place,
+            completion=made.number,
             used=used,
+            weight=used / np.float32(used.sum()),
             old_logp=made.of_tokens(of["old"]),
             advantage=made.of_completions(of["advantage"]),
             reference_logp=reference,

@@ -12,7 +12,15 @@ from pa_jax.infer import score
 from pa_jax.models import config, decoder
 from pa_jax.rl import groups, loss
 
-CFG = loss.LossConfig(clip_low=0.2, clip_high=0.3, beta=0.0)
+CFG = loss.LossConfig(
+    clip_low=0.2,
+    clip_high=0.3,
+    beta=0.0,
+    updates=1,
+    minibatches=1,
+    normalise="token",
+    ratio="token",
+)
 
 
 def token(ratio, advantage, *, beta=0.0, delta=0.0):
@@ -20,7 +28,7 @@ def token(ratio, advantage, *, beta=0.0, delta=0.0):
     new = jnp.full((1,), -2.0)
     value, parts = loss.token_losses(
         new,
-        new - jnp.log(ratio),
+        jnp.full((1,), jnp.log(ratio)),
         new + delta,
         jnp.full((1,), advantage),
         dataclasses.replace(CFG, beta=beta),
@@ -48,6 +56,7 @@ def test_clip_on_both_sides(ratio, advantage, want, clipped):
 
 def test_kl_is_k3():
     # d = ln 2: e^d - d - 1 = 1 - ln 2; d = -ln 2: 1/2 + ln 2 - 1
+    assert "kl" not in token(1.0, 0.0)[1]  # without beta nothing is computed of it
     for d, want in ((np.log(2), 1 - np.log(2)), (-np.log(2), np.log(2) - 0.5), (0.0, 0.0)):
         value, parts = token(1.0, 0.0, beta=0.5, delta=d)
         np.testing.assert_allclose(parts["kl"], want, atol=1e-6)
@@ -60,7 +69,7 @@ def test_on_policy_kl_has_a_gradient_off_the_reference_and_none_on_it():
     def total(new, delta):
         old = jax.lax.stop_gradient(new)
         cfg = dataclasses.replace(CFG, beta=1.0)
-        return loss.token_losses(new, old, old + delta, jnp.zeros((1,)), cfg)[0].sum()
+        return loss.token_losses(new, new - old, old + delta, jnp.zeros((1,)), cfg)[0].sum()
 
     for delta in (0.7, -0.4, 0.0):
         got = jax.grad(total)(jnp.full((1,), -1.0), delta)
@@ -70,7 +79,7 @@ def test_on_policy_kl_has_a_gradient_off_the_reference_and_none_on_it():
 def test_clipped_tokens_have_no_gradient_and_the_others_have():
     def total(new, old):
         advantage = jnp.array([[1.0, 1.0], [-1.0, -1.0]])
-        return loss.token_losses(new, old, new, advantage, CFG)[0].sum()
+        return loss.token_losses(new, new - old, new, advantage, CFG)[0].sum()
 
     new = jnp.zeros((2, 2))
     old = -jnp.log(jnp.array([[1.5, 1.1], [0.5, 1.5]]))
@@ -104,7 +113,9 @@ def grpo():
     batch = loss.GroupBatch(
         rows=rows,
         place=jnp.asarray(packed.place[0]),
+        completion=jnp.asarray(packed.number[0]),
         used=jnp.asarray(packed.real[0]),
+        weight=jnp.asarray(packed.real[0] / np.float32(7)),
         old_logp=jnp.take_along_axis(logp, jnp.asarray(packed.place[0]), axis=-1),
         advantage=jnp.asarray(packed.of_completions(np.array(ADVANTAGE, np.float32))[0]),
         reference_logp=logp,
@@ -125,7 +136,12 @@ def test_the_mean_is_over_real_tokens_not_over_completions(grpo):
 def test_completions_that_are_not_used_count_nowhere(grpo):
     run, batch, packed = grpo
     used = packed.of_completions(np.array([[True, False], [True, False]]))[0]
-    used = dataclasses.replace(batch, used=jnp.asarray(used), tokens=jnp.full((1,), 6.0))
+    used = dataclasses.replace(
+        batch,
+        used=jnp.asarray(used),
+        weight=jnp.asarray(used / np.float32(6)),
+        tokens=jnp.full((1,), 6.0),
+    )
     np.testing.assert_allclose(run(used)[0], -(4 * 1.0 + 2 * 0.5) / 6, rtol=1e-4)
 
 

@@ -76,7 +76,9 @@ def host_batch(shards: int) -> tuple[loss.GroupBatch, groups.Groups]:
     batch = loss.GroupBatch(
         rows=packed.rows,
         place=packed.place,
+        completion=packed.number,
         used=packed.of_completions(used),
+        weight=packed.of_completions((used / lengths.sum()).astype(np.float32)),
         old_logp=packed.of_tokens(of_tokens[0]),
         advantage=packed.of_completions(rng.normal(size=(N, G)).astype(np.float32)),
         reference_logp=reference,
@@ -92,7 +94,15 @@ def updated(kind: str, mesh):
     state = step.create(params, tx, mesh=mesh)
     loss_fn = functools.partial(
         loss.grpo,
-        cfg=loss.LossConfig(clip_low=0.2, clip_high=0.2, beta=0.1),
+        cfg=loss.LossConfig(
+            clip_low=0.2,
+            clip_high=0.2,
+            beta=0.1,
+            updates=1,
+            minibatches=1,
+            normalise="token",
+            ratio="sequence",
+        ),
         temperature=jnp.float32(1.0),
         remat="full",
     )
