@@ -13,7 +13,7 @@ from pa_jax.core import keys, sharding, timing
 from pa_jax.core import mesh as meshes
 from pa_jax.core.typing import Array
 from pa_jax.data import pipeline
-from pa_jax.dialogue import schema
+from pa_jax.dialogue import faults, schema
 from pa_jax.infer import decode, forest, sampler, sampling, score
 from pa_jax.judge import rubric
 from pa_jax.rl import advantage, loss
@@ -103,6 +103,7 @@ class Learner:
                 state, metrics = self.update(state, made, jnp.int32(packed.count), self.frozen)
             jax.block_until_ready(metrics)
         metrics = metrics | self.describe(done, scores, got) | self.judge.figures()
+        metrics |= shares_of_faults(groups)
         metrics["update/fill"] = packed.fill
         samples = [
             Sample(e, g.texts, scores.values[i], got.values[i], done.finished[i], scores.failed[i])
@@ -207,3 +208,12 @@ class Learner:
             "rollout/length_max": int(done.lengths.max()),
             "rollout/tokens": int(done.lengths.sum()),
         }
+
+
+def shares_of_faults(groups: Sequence[rubric.Group]) -> dict[str, float]:
+    """Shares of completions with a line that is a copy, and with one whose stance is turned."""
+    pairs = [(group.episode, text) for group in groups for text in group.texts]
+    copied = sum(bool(faults.copies(*pair)) for pair in pairs)
+    turned = sum(bool(faults.wrong_stances(*pair)) for pair in pairs)
+    count = max(len(pairs), 1)
+    return {"rollout/copies": copied / count, "rollout/wrong_stances": turned / count}
