@@ -110,7 +110,7 @@ def test_what_a_restored_checkpoint_has_not_seen_is_done_again_to_the_same_end(o
     again.see(0.75, first=4)
     assert kept(tmp_path) == (4, 0.75, 0.75)
     again.see(0.875, first=6)
-    assert kept(tmp_path)== (6, 0.875, 0.875)
+    assert kept(tmp_path) == (6, 0.875, 0.875)
     steps = [r["step"] for r in files.read_rows(tmp_path / "evaluations.jsonl")]
     assert steps == [0, 2, 4, 6]
     assert json.loads((tmp_path / "best" / "6" / "MANIFEST.json").read_text())
