@@ -108,7 +108,7 @@ def run(
                 state = step.restarted(state, opened.tx, opened.where)
             if meta is not None and meta["phase"] == part.name:
                 part.batches.set_state(meta["data"])
-            state, finished = loop.run(
+            state, stopped = loop.run(
                 state,
                 part.batches,
                 part.hooks,
@@ -119,7 +119,7 @@ def run(
                 writer=writer,
                 timer=timer,
             )
-            if not finished:
+            if stopped and int(state.step) < ends[-1] and not evaluated.enough:
                 logging.info(
                     "stopped and saved at step %d; go on with the same command and --workdir=%s",
                     int(state.step),

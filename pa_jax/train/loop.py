@@ -109,7 +109,7 @@ def run(
     writer: metrics.MetricWriter,
     timer: timing.PhaseTimer,
 ) -> tuple[train_step.TrainState, bool]:
-    """Train from `state.step` to the span's end; the state reached, and whether no step is left.
+    """Train from `state.step` to the span's end; the state reached, and if a signal stopped it.
 
     Raises Diverged after cfg.max_skipped non-finite updates in a row, with nothing of them kept.
     """
@@ -153,7 +153,8 @@ def run(
                 raise Diverged(
                     f"{skipped} updates in a row had a non-finite loss or gradient (steps "
                     f"{number - skipped + 1} to {number}); none was applied. Lower "
-                    "optim.learning_rate or look at the data of these steps; the last checkpoint "
+                    "optim.learning_rate (of a warm start, warm.learning_rate) or look at the data "
+                    "of these steps; the last checkpoint "
                     f"is of step {max(saver.steps(), default='none')}."
                 )
             done = number + 1
@@ -166,7 +167,7 @@ def run(
             if stop.name:
                 break
         saver.wait()
-    return state, int(state.step) >= span.until or evaluated.enough
+    return state, bool(stop.name)
 
 
 def _meta(span: Span, batches: Iterator[Any], evaluated: evaluation.Evaluation) -> dict[str, Any]:

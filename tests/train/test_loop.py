@@ -97,23 +97,23 @@ def evaluations(tmp_path):
 
 
 def test_evaluations_come_between_steps_and_patience_ends_the_run(tmp_path):
-    state, finished = run(tmp_path, bad_from=100, steps=20, every=2, patience=3)
+    state, stopped = run(tmp_path, bad_from=100, steps=20, every=2, patience=3)
     # |w - 1.5| of w = 2 - 0.8**n: 0.5, 0.14, 0.09, 0.24, 0.33, ...: the third is the best
     assert [step for step, _ in evaluations(tmp_path)] == [0, 2, 4, 6, 8, 10]
-    assert finished and int(state.step) == 10
+    assert not stopped and int(state.step) == 10
     assert [p.name for p in (tmp_path / "best").iterdir()] == ["4"]
-    again, finished = run(tmp_path, bad_from=100, steps=20, every=2, patience=3)
-    assert finished and int(again.step) == 10  # stays ended
-    again, finished = run(tmp_path, bad_from=100, steps=20, every=2, patience=4)
-    assert finished and int(again.step) == 12  # goes on with more
+    again, _ = run(tmp_path, bad_from=100, steps=20, every=2, patience=3)
+    assert int(again.step) == 10  # stays ended
+    again, _ = run(tmp_path, bad_from=100, steps=20, every=2, patience=4)
+    assert int(again.step) == 12  # goes on with more
 
 
 def test_a_stop_signal_leaves_the_evaluation_to_the_next_start(tmp_path):
     run(tmp_path / "whole", bad_from=100, steps=6, every=2)
-    _, finished = run(tmp_path / "parts", bad_from=100, steps=6, every=2, stop=3)
-    assert not finished and [step for step, _ in evaluations(tmp_path / "parts")] == [0, 2]
-    _, finished = run(tmp_path / "parts", bad_from=100, steps=6, every=2)
-    assert finished and evaluations(tmp_path / "parts") == evaluations(tmp_path / "whole")
+    _, stopped = run(tmp_path / "parts", bad_from=100, steps=6, every=2, stop=3)
+    assert stopped and [step for step, _ in evaluations(tmp_path / "parts")] == [0, 2]
+    _, stopped = run(tmp_path / "parts", bad_from=100, steps=6, every=2)
+    assert not stopped and evaluations(tmp_path / "parts") == evaluations(tmp_path / "whole")
 
 
 def test_repeated_non_finite_updates_stop_the_run_and_name_the_steps(tmp_path):
@@ -126,8 +126,8 @@ def test_repeated_non_finite_updates_stop_the_run_and_name_the_steps(tmp_path):
 
 
 def test_a_clean_run_reaches_its_last_step_and_leaves_a_checkpoint(tmp_path):
-    state, finished = run(tmp_path, bad_from=100, steps=5)
-    assert finished and int(state.step) == 5
+    state, stopped = run(tmp_path, bad_from=100, steps=5)
+    assert not stopped and int(state.step) == 5
     want = 1.0
     for _ in range(5):
         want -= 0.1 * 2 * (want - 2.0)
