@@ -14,6 +14,8 @@ from configs import grpo
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c = grpo.get_config(preset or "smollm2")  # many trainings
     c.job = "ablate"
+    c.warm.steps = 0  # rewards alone are compared, at equal steps
+    c.eval.every = 0  # and the last checkpoints, not the best
     # compl, nohall, inform and consist joined by +; all: the four; all-per_criterion: the four
     # under that aggregate; empty: the 15 subsets and that
     c.arms = ()

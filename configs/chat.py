@@ -15,6 +15,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c = ml_collections.ConfigDict()
     c.job = "chat"
     c.model = common.model(preset)
+    c.checkpoint = common.CHECKPOINT  # of a run that is opened: best | newest | a step's number
     c.mesh = common.mesh(preset)
     c.mesh.fsdp = c.mesh.ep = 1  # the first tp devices; fsdp=-1: all
     c.lengths = common.lengths(preset)  # of packed rows

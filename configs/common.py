@@ -57,6 +57,7 @@ EXAMPLES = (
 PRESETS = ("qwen2.5-0.5b", "smollm2", "tiny", "qwen3-0.6b", "qwen3-4b-lora", "qwen3-4b")
 LAPTOP = ("qwen2.5-0.5b", "smollm2", "tiny")  # presets sized for a few CPU cores
 LORA = ("qwen2.5-0.5b", "qwen3-4b-lora")  # presets that train adapters alone
+CHECKPOINT = "best"  # of a run: where none was kept as the best, it is the newest
 
 
 def check(preset: str, known: tuple[str, ...], default: str = PRESETS[0]) -> str:
@@ -202,6 +203,21 @@ def evaluation(preset: str) -> ml_collections.ConfigDict:
             "episodes": 8 if small else 64 if laptop else 256,  # spread over the held-out ones
             "rows": 8 if small else 16,  # episodes through the engine at a time
             "max_new_tokens": 12 if small else 40 if laptop else 64,  # of a held-out snippet
+        }
+    )
+
+
+def evaluations(preset: str, every: int) -> ml_collections.ConfigDict:
+    """Held-out episodes before, while and after it trains, and what is made of their figures."""
+    small, laptop = preset == "tiny", preset in LAPTOP
+    return ml_collections.ConfigDict(
+        {
+            **evaluation(preset),
+            "part": 4 if small else 32 if laptop else 128,  # of them while it trains
+            "every": every,  # steps between evaluations of the part; 0: none
+            # figure whose best checkpoint is kept: token_f1, criteria_mean, finished, criteria/NAME
+            "best": "criteria_mean",
+            "patience": 0,  # evaluations without a better one that end the run; 0: it never ends so
         }
     )
 

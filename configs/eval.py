@@ -29,6 +29,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.job = "eval"
     c.seed = 0  # of items, users and draws
     c.model = common.model(preset)
+    c.checkpoint = common.CHECKPOINT  # of a run that is opened: best | newest | a step's number
     c.mesh = common.mesh(preset)
     c.runs = ()  # work directories of training runs, each evaluated beside the untrained model
     c.against = "untrained"  # or the folder's name of a run: the model others are compared with

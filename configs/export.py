@@ -5,11 +5,14 @@ python -m pa_jax.main --config=configs/export.py --config.run=runs/grpo-DATE --w
 
 import ml_collections
 
+from configs import common
+
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
     if preset:
         raise ValueError(f"preset {preset!r}: export has none; set --config.run=DIR.")
     c = ml_collections.ConfigDict()
     c.job = "export"
-    c.run = ""  # work directory of a grpo or sft run; its newest good checkpoint is taken
+    c.run = ""  # work directory of a grpo or sft run
+    c.checkpoint = common.CHECKPOINT  # of the run: best | newest | a step's number
     return c

@@ -24,6 +24,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.job = "infer"
     c.seed = 0  # of the policy's draws
     c.model = common.model(preset)
+    c.checkpoint = common.CHECKPOINT  # of a run that is opened: best | newest | a step's number
     c.mesh = common.mesh(preset)
     c.lengths = common.lengths(preset)  # of packed rows
     c.data = common.data(preset)

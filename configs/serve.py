@@ -20,6 +20,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.port = 8000  # 0: any free one
     c.key_file = ""  # file of API keys (pa_jax/serve/keys.py); "": none, loopback only
     c.model = common.model(preset)
+    c.checkpoint = common.CHECKPOINT  # of a run that is opened: best | newest | a step's number
     c.mesh = common.mesh(preset)
     c.mesh.fsdp = c.mesh.ep = 1  # the first tp devices; fsdp=-1: all
     c.lengths = common.lengths(preset)  # of packed rows

@@ -31,5 +31,5 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "max_skipped": 5,
         "stall": 1800,  # seconds without a step's end after which all stacks are shown
     }
-    c.eval = common.evaluation(preset)
+    c.eval = common.evaluations(preset, every=2 if small else 20 if laptop else 100)
     return c

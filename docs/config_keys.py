@@ -16,10 +16,10 @@ from pa_jax.agent import answering, inferencer, placing, proactive, responder
 from pa_jax.bench import work
 from pa_jax.data import source
 from pa_jax.dialogue import prompts
-from pa_jax.evaluate import chat_model, systems
+from pa_jax.evaluate import chat_model, heldout, systems
 from pa_jax.evaluate.benchmarks import aloe, conversations, prefeval_data, recall, single_turn
 from pa_jax.infer.serving import scheduler
-from pa_jax.jobs import configs, setup
+from pa_jax.jobs import configs, setup, warm
 from pa_jax.judge import remote
 from pa_jax.plan import work as plan_work
 from pa_jax.rl import advantage, learner, loss
@@ -35,6 +35,7 @@ KINDS = {  # a section's last name -> what documents its keys
     "bench": work.BenchConfig,
     "conversations": conversations.ConversationsConfig,
     "data": source.DataConfig,
+    "eval": heldout.EvalConfig,
     "full": work.Sizes,
     "infer": inferencer.InferConfig,
     "limits": limits.Limits,
@@ -56,6 +57,7 @@ KINDS = {  # a section's last name -> what documents its keys
     "tokens": plan_work.Tokens,
     "train": loop.LoopConfig,
     "unseen": recall.RecallConfig,
+    "warm": warm.WarmConfig,
 }
 SHOWN = 160  # characters of a value
 FIELD = re.compile(r"(?P<names>[a-z_]\w*(?:, [a-z_]\w*)*) {2,}(?P<text>\S.*)")

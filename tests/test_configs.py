@@ -9,7 +9,8 @@ from configs import common
 from pa_jax.agent import answering, inferencer, proactive, responder
 from pa_jax.data import source
 from pa_jax.dialogue import prompts
-from pa_jax.jobs import setup, table
+from pa_jax.evaluate import heldout
+from pa_jax.jobs import setup, table, warm
 from pa_jax.rl import advantage, learner, loss
 from pa_jax.serve import limits
 from pa_jax.train import loop, optimizer
@@ -53,6 +54,10 @@ def test_every_preset_names_a_job_and_fills_its_sections(name):
         for key, kind in SECTIONS.items():
             if key in config:
                 setup.section(kind, config[key])
+        if "train" in config:
+            setup.section(heldout.EvalConfig, config.eval)
+        if config.job == "grpo":
+            setup.section(warm.WarmConfig, config.warm)
 
 
 def test_a_misspelt_key_is_an_error_not_a_default():

@@ -73,7 +73,8 @@ def test_grpo_trains_from_an_empty_folder(installed):
     python, empty = installed
     command = (python, "-m", "pa_jax.main", "--config=grpo:tiny", "--config.train.steps=2")
     run(*command, "--workdir=run", cwd=empty)
-    assert json.loads((empty / "run" / "report.json").read_text())["steps"] == 2
+    report = json.loads((empty / "run" / "report.json").read_text())
+    assert report["steps"] == 2 + 2  # of the warm start and of GRPO
     assert (empty / "run" / "report.html").read_text().count('class="branch"') == 2 * 4
 
 

@@ -22,7 +22,7 @@ import orbax.checkpoint as ocp
 from absl import logging
 from jax.experimental import multihost_utils
 
-from pa_jax.core import files, manifest
+from pa_jax.core import files, leaves, manifest
 
 _TMP = ".orbax-checkpoint-tmp"
 _TRIES = 5  # to begin a save beside what is left of a failed one
@@ -88,11 +88,11 @@ class Checkpointer:
         if step in self._held:
             logging.info("checkpoint of step %d is there already", step)
             return
-        arrays = _named_arrays(state)
-        described = {name: _describe(x) for name, x in arrays.items()}
+        arrays = leaves.arrays(state)
+        described = {name: leaves.describe(x) for name, x in arrays.items()}
         if jax.process_index() == 0:
             self._remove_leftovers()
-        item = {name: _plain(x) for name, x in arrays.items() if x.size}
+        item = {name: leaves.plain(x) for name, x in arrays.items() if x.size}
         args = ocp.args.Composite(
             state=ocp.args.PyTreeSave(item),
             meta=ocp.args.JsonSave({"step": step, "state": described, "meta": meta}),
@@ -111,22 +111,25 @@ class Checkpointer:
         if any(d.platform == "cpu" for x in item.values() for d in x.sharding.device_set):
             self.wait()
 
-    def restore(self, abstract_state: Any, *, partial: bool = False) -> Restored | None:
-        """The newest intact checkpoint; None where none was ever finished.
+    def restore(
+        self, abstract_state: Any, *, partial: bool = False, step: int | None = None
+    ) -> Restored | None:
+        """The newest intact checkpoint, or that of `step`; None where there is none.
 
         `abstract_state` has the shapes, dtypes and shardings wanted (arrays or ShapeDtypeStructs;
         no sharding: the first device). `partial` allows it to hold fewer arrays than the file,
         such as the model without its optimiser. Arrays are read 128 MB at a time.
         """
         self.wait()
-        step = self._agreed_step()
+        step = self._agreed_step(step)
         if step is None:
             return None
         path = self.folder / str(step)
-        asked = _named_leaves(abstract_state)
+        asked = leaves.named(abstract_state)
         stored = self._orbax.restore(path, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
         record = stored["meta"]
-        _check_same(path, record["state"], {n: _describe(x) for n, x in asked.items()}, partial)
+        described = {name: leaves.describe(x) for name, x in asked.items()}
+        _check_same(path, record["state"], described, partial)
         arrays: dict[str, jax.Array] = {}
         for names in _groups(asked):
             arrays |= self._read(path, {name: asked[name] for name in names})
@@ -174,7 +177,7 @@ class Checkpointer:
         except (OSError, ValueError, RuntimeError) as e:
             self._give_up(step, size, e)
             raise
-        self._held.add(step)
+        self._held = {s for s in self._held if s < step} | {step}  # later ones go with `_retire`
         if jax.process_index() == 0:
             self._retire(step)
 
@@ -213,9 +216,10 @@ class Checkpointer:
             return []
         return sorted(int(p.name) for p in self.folder.iterdir() if p.name.isdecimal())
 
-    def _agreed_step(self) -> int | None:
+    def _agreed_step(self, wanted: int | None) -> int | None:
         """Process 0 checks the files and tells the others."""
-        step = self._newest_intact() if jax.process_index() == 0 else _NONE
+        among = self._folders() if jax.process_index() == 0 else []
+        step = self._newest_intact([s for s in among if wanted in (None, s)])
         if jax.process_count() > 1:
             step = int(multihost_utils.broadcast_one_to_all(np.int32(step)))
         if step == _ALL_DAMAGED:
@@ -225,9 +229,9 @@ class Checkpointer:
             )
         return None if step == _NONE else step
 
-    def _newest_intact(self) -> int:
+    def _newest_intact(self, among: list[int]) -> int:
         self._damaged.clear()
-        for step in reversed(self._folders()):
+        for step in reversed(among):
             path = self.folder / str(step)
             if not manifest.finished(path):
                 logging.warning("checkpoint %s passed over: it was never finished", path)
@@ -240,7 +244,7 @@ class Checkpointer:
         return _ALL_DAMAGED if self._damaged else _NONE
 
     def _read(self, path: pathlib.Path, asked: dict[str, Any]) -> dict[str, jax.Array]:
-        plain = {name: _plain_abstract(x) for name, x in asked.items()}
+        plain = {name: leaves.plain_abstract(x) for name, x in asked.items()}
         item = {name: x for name, x in plain.items() if x.size}
         how = {
             name: ocp.ArrayRestoreArgs(sharding=x.sharding, global_shape=x.shape, dtype=x.dtype)
@@ -256,7 +260,7 @@ class Checkpointer:
             for name, x in plain.items()
             if not x.size
         }
-        return {name: _typed((got | empty)[name], x) for name, x in asked.items()}
+        return {name: leaves.typed((got | empty)[name], x) for name, x in asked.items()}
 
     def _give_up(self, step: int, size: int, e: BaseException) -> None:
         """Remove the half-written step; raise one clear message where the disk is full."""
@@ -295,58 +299,6 @@ class _OnlyWarningsOfOrbax(std_logging.Filter):
     def filter(self, record: std_logging.LogRecord) -> bool:
         orbax = f"{os.sep}orbax{os.sep}" in record.pathname
         return not orbax or record.levelno == std_logging.WARNING
-
-
-def _named_leaves(tree: Any) -> dict[str, Any]:
-    flat, _ = jax.tree_util.tree_flatten_with_path(tree)
-    named = {jax.tree_util.keystr(p, simple=True, separator="."): x for p, x in flat}
-    if len(named) != len(flat):
-        raise ValueError(
-            f"{len(flat)} leaves have {len(named)} different paths: a key that holds a dot equals "
-            "another path; rename it."
-        )
-    return named
-
-
-def _named_arrays(state: Any) -> dict[str, jax.Array]:
-    named = _named_leaves(state)
-    for name, x in named.items():
-        if not isinstance(x, jax.Array):
-            raise TypeError(
-                f"{name} is a {type(x).__name__}: save jax Arrays; put the rest in meta."
-            )
-    return named
-
-
-def _is_key(x: Any) -> bool:
-    return jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
-
-
-def _describe(x: Any) -> str:
-    return f"{x.dtype}[{','.join(map(str, x.shape))}]"
-
-
-def _plain(x: jax.Array) -> jax.Array:
-    return jax.random.key_data(x) if _is_key(x) else x
-
-
-def _plain_abstract(x: Any) -> jax.ShapeDtypeStruct:
-    """Shape, dtype and sharding as Orbax stores them: a key as its words."""
-    sharding = getattr(x, "sharding", None) or jax.sharding.SingleDeviceSharding(
-        jax.local_devices()[0]
-    )
-    if _is_key(x):
-        x = jax.eval_shape(jax.random.key_data, jax.ShapeDtypeStruct(x.shape, x.dtype))
-    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
-
-
-def _typed(got: jax.Array, asked: Any) -> jax.Array:
-    if not _is_key(asked):
-        return got
-    kinds: list[str] = []
-    abstract = jax.ShapeDtypeStruct(asked.shape, asked.dtype)
-    jax.eval_shape(lambda key: kinds.append(jax.random.key_impl(key)), abstract)
-    return jax.random.wrap_key_data(got, impl=kinds[0])
 
 
 def _groups(asked: dict[str, Any]) -> list[list[str]]:

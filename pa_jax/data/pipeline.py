@@ -82,9 +82,10 @@ class BatchIterator(Iterator[Batch]):
         cfg: PipelineConfig,
         epoch: int,
         part: slice,
+        labelled: bool,
     ):
         """`ordered` has the episode of every position of the endless stream, by random access."""
-        self._ordered, self._encode = ordered, encode
+        self._ordered, self._encode, self._labelled = ordered, encode, labelled
         self._cfg, self._epoch, self._part = cfg, epoch, part
         self._taken = 0  # positions of the stream that were looked at
         self._skipped = Skipped(cfg.prompt_tokens)
@@ -102,10 +103,15 @@ class BatchIterator(Iterator[Batch]):
 
     def __next__(self) -> Batch:
         ready: list[tuple[schema.Episode, list[int]]] = []
+        passed = 0
         while len(ready) < self._cfg.rows:
             episode, ids = self._next()
-            if len(ids) <= self._cfg.prompt_tokens:
+            passed += 1
+            if self._labelled and episode.gold is None:
+                self._check_labelled(passed)
+            elif len(ids) <= self._cfg.prompt_tokens:
                 ready.append((episode, ids))
+                passed = 0
             else:
                 self._skip(episode, ids)
         mine = ready[self._part]
@@ -145,6 +151,14 @@ class BatchIterator(Iterator[Batch]):
             )
         return episode, ids
 
+    def _check_labelled(self, passed: int) -> None:
+        if passed > self._epoch:
+            raise ValueError(
+                f"None of {self._epoch} episodes has a gold snippet and a prompt of at most "
+                f"prompt_tokens={self._cfg.prompt_tokens}; supervised steps need both. Use data "
+                "with labels, or warm.steps=0."
+            )
+
     def _skip(self, episode: schema.Episode, ids: Sequence[int]) -> None:
         self._skipped.add(episode, len(ids))
         if self.skipped == self._taken >= self._epoch:
@@ -162,8 +176,12 @@ def batches(
     *,
     process_index: int,
     process_count: int,
+    labelled: bool = False,
 ) -> BatchIterator:
-    """This process's slices of the endless global batches; `encode` gives prompts of episodes."""
+    """This process's slices of the endless global batches; `encode` gives prompts of episodes.
+
+    `labelled` passes over episodes without gold.
+    """
     if not len(episodes):
         raise ValueError("There are no episodes; at least one is needed. Check data.path.")
     if cfg.rows % process_count or not 0 <= process_index < process_count:
@@ -175,7 +193,7 @@ def batches(
     ordered = grain.MapDataset.source(episodes).shuffle(seed=order_seed(cfg.seed)).repeat()
     local = cfg.rows // process_count
     part = slice(process_index * local, (process_index + 1) * local)
-    return BatchIterator(ordered, encode, cfg, len(episodes), part)
+    return BatchIterator(ordered, encode, cfg, len(episodes), part, labelled)
 
 
 def order_seed(seed: int) -> int:

@@ -1,6 +1,7 @@
 """Pictures of a training run, of before against after, and of a grid."""
 
 import io
+import itertools
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,16 +11,25 @@ from matplotlib import figure
 
 from pa_jax.evaluate import ablation as runs
 from pa_jax.evaluate import metrics, tables
+from pa_jax.judge import rubric
 
 matplotlib.use("Agg")
 
+WARM_LOSS = "warm/loss"  # `loss` of a warm start's rows: of another scale than GRPO's
+HELDOUT = (  # of evaluations.jsonl
+    ("held-out while it trains", ("token_f1", "criteria_mean", "finished")),
+    ("held-out by criterion", tuple(f"criteria/{name}" for name in rubric.CRITERIA)),
+    ("held-out, shares with a fault", ("copies", "wrong_stances")),
+)
 PANELS = (
     ("reward", ("reward/mean", "reward/std")),
+    ("loss of the warm start, nats a token", (WARM_LOSS,)),
     ("loss", ("loss",)),
     ("KL to the reference, nats a token", ("kl",)),
     ("entropy, nats a token", ("entropy",)),
     ("completion tokens", ("rollout/length_mean", "rollout/length_max")),
     ("completions cut, left out", ("rollout/truncated", "rollout/masked")),
+    ("shares of completions with a fault", ("rollout/copies", "rollout/wrong_stances")),
     ("seconds a phase", ("seconds/rollout", "seconds/judge", "seconds/logprobs", "seconds/update")),
 )
 
@@ -37,18 +47,34 @@ def svg(made: figure.Figure) -> bytes:
     return out.getvalue()
 
 
-def training(rows: Sequence[Mapping[str, Any]]) -> figure.Figure:
-    """Curves of metrics.jsonl rows; panels whose metrics a job has not are left out."""
+def training(
+    rows: Sequence[Mapping[str, Any]], evaluations: Sequence[Mapping[str, Any]]
+) -> figure.Figure:
+    """Curves of metrics.jsonl and evaluations.jsonl; panels of what a job has not are left out.
+
+    A dotted line stands where one phase of the run ends and the next begins.
+    """
+    shown = [_apart(row) for row in rows]
     scores = ("reward by criterion", tuple(f"reward/{name}" for name in rewards(rows)))
-    wanted = (scores, *PANELS)
-    panels = [(t, [n for n in names if any(n in r for r in rows)]) for t, names in wanted]
-    panels = [(title, names) for title, names in panels if names]
+    panels = [
+        (title, _named(names, of), of)
+        for title, names, of in (
+            *((title, names, shown) for title, names in (scores, *PANELS)),
+            *((title, names, evaluations) for title, names in HELDOUT),
+        )
+    ]
+    panels = [panel for panel in panels if panel[1]]
+    changes = [b["step"] for a, b in itertools.pairwise(rows) if a.get("phase") != b.get("phase")]
     fig = figure.Figure(figsize=(11, 2.4 * ((len(panels) + 1) // 2)), layout="constrained")
-    for i, (title, names) in enumerate(panels):
+    for i, (title, names, of) in enumerate(panels):
         axis = fig.add_subplot((len(panels) + 1) // 2, 2, i + 1)
         for name in names:
-            points = [(r["step"], r[name]) for r in rows if r.get(name) is not None]
-            axis.plot(*zip(*points, strict=True) if points else ((), ()), label=name.split("/")[-1])
+            points = [(r["step"], r[name]) for r in of if r.get(name) is not None]
+            marker = "o" if of is evaluations else ""
+            columns = zip(*points, strict=True) if points else ((), ())
+            axis.plot(*columns, marker=marker, markersize=3, label=name.split("/")[-1])
+        for step in changes:
+            axis.axvline(step, color="gray", linestyle=":", linewidth=1)
         axis.set_title(title, fontsize=9)
         axis.set_xlabel("step", fontsize=8)
         axis.grid(alpha=0.3)
@@ -63,6 +89,17 @@ def rewards(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     spread = {name for name in names if name.endswith("_std") and name[:-4] in names}
     whole = {"reward/mean", "reward/std"}
     return [name.removeprefix("reward/") for name in names if name not in spread | whole]
+
+
+def _apart(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row of a warm start with its loss under another name."""
+    if row.get("phase") != "warm":
+        return row
+    return {WARM_LOSS if name == "loss" else name: value for name, value in row.items()}
+
+
+def _named(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [name for name in names if any(name in row for row in rows)]
 
 
 def before_after(

@@ -16,6 +16,7 @@ from pa_jax.evaluate import heldout, page, plots
 SNIPPETS = 12  # held-out snippets shown
 TREES = 6  # sample trees shown
 PHASES = ("data", "rollout", "judge", "logprobs", "update")
+EVALUATED = ("token_f1", "criteria_mean", "finished", "copies", "wrong_stances")
 
 _STYLE = """
 .trunk, .branch { border: 1px solid var(--line); border-radius: 6px; padding: .6em .8em; }
@@ -54,19 +55,23 @@ class Tree:
 class Run:
     """What a page is made of.
 
-    about    facts of the run, in order
-    config   flat: names joined by dots
-    rows     of metrics.jsonl
-    after    of the last step; empty while the run is not finished
-    counted  failures: what, and how many
+    about        facts of the run, in order
+    config       flat: names joined by dots
+    rows         of metrics.jsonl
+    evaluations  rows of evaluations.jsonl
+    after        of the last step; empty while the run is not finished
+    best         of the best checkpoint; empty where that is the last step's, or none is kept
+    counted      failures: what, and how many
     """
 
     title: str
     about: Mapping[str, object]
     config: Mapping[str, object]
     rows: Sequence[Mapping[str, Any]]
+    evaluations: Sequence[Mapping[str, Any]]
     before: Sequence[heldout.Record]
     after: Sequence[heldout.Record]
+    best: Sequence[heldout.Record]
     trees: Sequence[Tree]
     counted: Mapping[str, object]
 
@@ -75,10 +80,11 @@ def render(run: Run) -> str:
     """The page."""
     sections = {
         "Held-out": _heldout(run),
-        "Curves": _curves(run.rows),
+        "While it trained": _evaluations(run),
+        "Curves": _curves(run),
         "Rewards": _rewards(run.rows),
         "Sample trees": _trees(run.trees),
-        "Time": _time(run.rows),
+        "Time": _time(run.rows, run.evaluations),
         "Failures": [page.table(("what", "count"), list(run.counted.items()))],
         "Config": [_config(run.config)],
     }
@@ -126,14 +132,23 @@ def _heldout(run: Run) -> list[str]:
     if not run.before:
         return []
     one, two = heldout.summary(run.before), heldout.summary(run.after) if run.after else {}
+    best = heldout.summary(run.best) if run.best else {}
     lines = [
-        (name, one[name], two.get(name, "-"), _verdict(one[name], two.get(name))) for name in one
+        (
+            name,
+            one[name],
+            two.get(name, "-"),
+            verdict(one[name], two.get(name)),
+            *((best[name],) if best else ()),
+        )
+        for name in one
     ]
+    head = ("measure", "before", "after", "", *(("best checkpoint",) if best else ()))
     parts = [
         '<p class="note">Greedy snippets of held-out episodes, scored by agreement with gold, not '
         "by the judge that training used; means with 95 % bootstrap intervals over "
         f"{len(run.before)} episodes.</p>",
-        page.table(("measure", "before", "after", ""), lines),
+        page.table(head, lines),
     ]
     if not two:
         return [*parts, '<p class="note">Not finished yet: there is no "after".</p>']
@@ -146,7 +161,8 @@ def _heldout(run: Run) -> list[str]:
     return [*parts, "<h3>Held-out snippets</h3>", page.table(head, lines)]
 
 
-def _verdict(one: Any, two: Any) -> str:
+def verdict(one: Any, two: Any) -> str:
+    """Whether the second of two intervals lies beyond the first, and where."""
     if two is None:
         return ""
     if two.low > one.high:
@@ -154,10 +170,34 @@ def _verdict(one: Any, two: Any) -> str:
     return "falls" if two.high < one.low else ""
 
 
-def _curves(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    return (
-        [page.image(plots.svg(plots.training(rows)), "Curves of the run by step")] if rows else []
+def _evaluations(run: Run) -> list[str]:
+    """A line an evaluation; the best by the run's figure is named."""
+    rows, figure = run.evaluations, run.config.get("eval.best")
+    if not rows:
+        return []
+    best = max(rows, key=lambda row: row[figure])  # the first of equal ones
+    lines = [
+        (
+            row["step"],
+            row["phase"],
+            *(f"{row[name]:.3f}" for name in EVALUATED),
+            "best" if row is best else "",
+        )
+        for row in rows
+    ]
+    note = (
+        f"The same {run.config.get('eval.part')} held-out episodes every time; kept as the best is "
+        f"the checkpoint with the highest {figure}. Chosen on them, its figure there flatters it."
     )
+    head = ("steps done", "phase", *EVALUATED, "")
+    return [f'<p class="note">{page.text(note)}</p>', page.table(head, lines)]
+
+
+def _curves(run: Run) -> list[str]:
+    if not run.rows:
+        return []
+    made = plots.training(run.rows, run.evaluations)
+    return [page.image(plots.svg(made), "Curves of the run by step")]
 
 
 def _rewards(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -174,7 +214,7 @@ def _rewards(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [page.table(head, lines)] if lines else []
 
 
-def _time(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _time(rows: Sequence[Mapping[str, Any]], evaluations: Sequence[Mapping[str, Any]]) -> list[str]:
     if not rows:
         return []
     whole = sum(row["seconds/step"] for row in rows)
@@ -185,6 +225,11 @@ def _time(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             later = f"{np.mean(values[1:]):.2f}" if values[1:] else "-"
             share = f"{100 * sum(values) / max(whole, 1e-9):.0f} %"
             lines.append((name, f"{sum(values):.1f}", share, f"{values[0]:.2f}", later))
+    between = [row["seconds/evaluation"] for row in evaluations]
+    if between:
+        later = f"{np.mean(between[1:]):.2f}" if between[1:] else "-"
+        name = "evaluations, between steps"
+        lines.append((name, f"{sum(between):.1f}", "-", f"{between[0]:.2f}", later))
     head = ("phase", "seconds in all", "share", "first step (compiles)", "mean of later steps")
     return [page.table(head, lines)]
 

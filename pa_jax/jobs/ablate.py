@@ -32,12 +32,17 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     arms = chosen(config.arms)
     if not config.seeds or len(set(config.seeds)) < len(config.seeds):
         raise ValueError(f"seeds is {tuple(config.seeds)}: give at least one, each once.")
+    if config.eval.patience:
+        raise ValueError(
+            f"eval.patience={config.eval.patience}: arms are compared after the same steps; set 0."
+        )
     setup.open_workdir(config, workdir)
     found: dict[str, dict[int, list[heldout.Record]]] = {name: {} for name in arms}
     runs = {(seed, name): workdir / name / f"seed-{seed}" for seed in config.seeds for name in arms}
     for number, ((seed, name), folder) in enumerate(runs.items(), 1):
         one = arm_config(config, arms[name], seed)
-        closing = folder / f"heldout-after-{config.train.steps}.json"
+        steps = config.warm.steps + config.train.steps
+        closing = folder / f"heldout-after-{steps}.json"
         setup.open_workdir(one, folder)  # another config is refused, of a finished run too
         if not (closing.exists() and (folder / "report.json").exists()):
             logging.info("run %d of %d: %s, seed %d", number, len(runs), name, seed)
@@ -48,7 +53,8 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
             logging.info("stopped in %s, seed %d; go on with the same command", name, seed)
             return
         if not config.checkpoints and jax.process_index() == 0:
-            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+            for kept in ("checkpoints", "best", "warm"):
+                shutil.rmtree(folder / kept, ignore_errors=True)
         found[name][seed] = report.records(closing)
     write(workdir, arms, report.records(folder / BEFORE), found)
 

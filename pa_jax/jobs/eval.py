@@ -197,7 +197,7 @@ def _seeded(kind: type, config: ml_collections.ConfigDict, values: ml_collection
 def openers(
     config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh | None
 ) -> dict[str, Callable[[], models.LoadedModel]]:
-    """By name, what loads the untrained model and each run's newest checkpoint."""
+    """By name, what loads the untrained model, and each run at config.checkpoint."""
     folders = [pathlib.Path(run) for run in config.runs]
     made = {
         folder.name: functools.partial(policy.named, config, str(folder), mesh)

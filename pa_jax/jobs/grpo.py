@@ -15,7 +15,7 @@ from pa_jax import judge as judges
 from pa_jax import models
 from pa_jax.core import files, sharding, timing
 from pa_jax.data import pipeline
-from pa_jax.jobs import setup, training
+from pa_jax.jobs import setup, training, warm
 from pa_jax.judge import own
 from pa_jax.models import quant
 from pa_jax.rl import advantage, learner, loss
@@ -29,12 +29,40 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     setup.section(advantage.RewardConfig, config.reward)  # wrong settings end the job at once
     setup.section(loss.LossConfig, config.loss)
     plan = pipeline.PipelineConfig(cfg.prompts, cfg.prompt_tokens, config.seed)
+    warmed = setup.section(warm.WarmConfig, config.warm).steps > 0
 
-    def wire(config, opened, timer):
-        made = make_learner(config, opened, timer, workdir)
+    def parts(opened: training.Opened, timer: timing.PhaseTimer) -> list[training.Part]:
+        train = functools.cache(lambda: setup.open_episodes(config, workdir, "train"))
+        batches = training.open_batches(config, workdir, opened.start.tokenizer, plan, train)
+        made = hooks(config, opened, timer, workdir, warmed=warmed)
+        main = training.Part("grpo", config.train.steps, batches, training.chained(made, batches))
+        return [warm.part(config, opened, timer, train), main] if warmed else [main]
+
+    training.run(config, workdir, plan, parts)
+
+
+def hooks(
+    config: ml_collections.ConfigDict,
+    opened: training.Opened,
+    timer: timing.PhaseTimer,
+    workdir: pathlib.Path,
+    *,
+    warmed: bool,
+) -> loop.Hooks:
+    """A learner's steps; behind a warm start its reference is what that left."""
+    made = make_learner(config, opened, timer, workdir)
+    if made.reference is None or not warmed:
         return loop.Hooks(made.step, show, functools.partial(write_samples, workdir))
 
-    training.run(config, workdir, plan, wire)
+    def begin(state: step.TrainState) -> None:
+        nonlocal made
+        kept = warm.reference(config, opened, state, workdir)
+        made = dataclasses.replace(made, reference=kept)
+
+    def one(state, batch, number):
+        return made.step(state, batch, number)
+
+    return loop.Hooks(one, show, functools.partial(write_samples, workdir), begin)
 
 
 def of_task(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:

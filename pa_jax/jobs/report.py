@@ -23,6 +23,19 @@ from pa_jax.train import loop
 SHOWN = 5  # rows of the table of snippets
 
 
+@dataclasses.dataclass(frozen=True)
+class Best:
+    """The best checkpoint: by which figure, of which step, its value on the part of the held-out.
+
+    `records` of all held-out episodes; None where it is the last step.
+    """
+
+    figure: str
+    step: int
+    value: float
+    records: Sequence[heldout.Record] | None
+
+
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The `report` job: report.html of config.run anew, from its files alone; no folder is made."""
     if not config.run:
@@ -50,13 +63,26 @@ def kept(
 def records(path: pathlib.Path) -> list[heldout.Record]:
     """The records of a heldout-*.json; none where the file is not there."""
     rows = json.loads(path.read_text()) if path.exists() else []
-    return [heldout.Record(**{**row, "scores": tuple(row["scores"])}) for row in rows]
+    try:
+        return [heldout.Record(**{**row, "scores": tuple(row["scores"])}) for row in rows]
+    except TypeError as error:
+        raise ValueError(
+            f"{path}: {error}: another version of pa_jax wrote it; remove it to evaluate again, or "
+            "read it with that version."
+        ) from error
+
+
+def closing(workdir: pathlib.Path) -> pathlib.Path:
+    """heldout-after-N.json of the largest N; one that is not there before there is any."""
+    found = {int(p.stem.rpartition("-")[2]): p for p in workdir.glob("heldout-after-*.json")}
+    return found[max(found)] if found else workdir / "heldout-after-0.json"
 
 
 def write(
     workdir: pathlib.Path,
     before: Sequence[heldout.Record],
     after: Sequence[heldout.Record],
+    best: Best | None,
     *,
     skipped: int,
     seconds: float,
@@ -65,11 +91,12 @@ def write(
     if jax.process_index() != 0:
         return
     one, two = heldout.summary(before), heldout.summary(after)
-    rows = list(files.read_rows(workdir / "metrics.jsonl"))
+    rows, evaluations = _rows(workdir / "metrics.jsonl"), _rows(workdir / "evaluations.jsonl")
     figures = {
         "before": {k: dataclasses.asdict(v) for k, v in one.items()},
         "after": {k: dataclasses.asdict(v) for k, v in two.items()},
         "rises": {k: two[k].low > one[k].high for k in one if k in two},
+        "best": _best(best),
         "steps": len(rows),
         "seconds_this_start": round(seconds, 1),
         "peak_rss_gb": loop.peak_rss_gb(),
@@ -81,17 +108,32 @@ def write(
         "device": jax.devices()[0].device_kind,
     }
     files.atomic_write(workdir / "report.json", json.dumps(figures, indent=2) + "\n")
-    plots.save(plots.training(rows), workdir / "training.png")
+    plots.save(plots.training(rows, evaluations), workdir / "training.png")
     plots.save(plots.before_after(one, two), workdir / "heldout.png")
     page = write_page(workdir)
     tqdm.tqdm.write(table(before, after))
     for name in one:
-        mark = "rises" if figures["rises"].get(name) else ""
+        mark = run_page.verdict(one[name], two[name])
         tqdm.tqdm.write(f"{name:24} {one[name]!s:24} -> {two[name]!s:24} {mark}")
+    if best is not None:
+        tqdm.tqdm.write(
+            f"Best {best.figure}, {best.value:.3f} on the part that is evaluated while it trains: "
+            f"step {best.step} of {len(rows)}. It is what export, chat, serve, infer and eval open "
+            "(--config.checkpoint=newest: the last)."
+        )
     tqdm.tqdm.write(
         f"Done in {seconds / 60:.1f} min: {page}, report.json, training.png, heldout.png, "
         f"checkpoints/. Next: python -m pa_jax.main --config=export --config.run={workdir}"
     )
+
+
+def _best(best: Best | None) -> dict[str, Any] | None:
+    """As report.json has it."""
+    if best is None:
+        return None
+    whole = None if best.records is None else heldout.summary(best.records)
+    held = whole and {k: dataclasses.asdict(v) for k, v in whole.items()}
+    return {"figure": best.figure, "step": best.step, "part": best.value, "heldout": held}
 
 
 def write_page(workdir: pathlib.Path) -> pathlib.Path:
@@ -118,8 +160,10 @@ def write_page(workdir: pathlib.Path) -> pathlib.Path:
         about=_about(config, figures, rows),
         config=setup.flat(config),
         rows=rows,
+        evaluations=_rows(workdir / "evaluations.jsonl"),
         before=records(workdir / "heldout-before.json"),
-        after=records(workdir / f"heldout-after-{config['train']['steps']}.json"),
+        after=records(closing(workdir)),
+        best=_records_of_best(workdir, figures),
         trees=[
             _tree(row, config)
             for row in run_page.spread(_rows(workdir / "samples.jsonl"), run_page.TREES)
@@ -128,6 +172,11 @@ def write_page(workdir: pathlib.Path) -> pathlib.Path:
     )
     files.atomic_write(made, run_page.render(page))
     return made
+
+
+def _records_of_best(workdir: pathlib.Path, figures: dict[str, Any]) -> list[heldout.Record]:
+    best = figures.get("best")
+    return records(workdir / f"heldout-best-{best['step']}.json") if best else []
 
 
 def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
@@ -140,11 +189,15 @@ def _about(
     """What a reader wants to know first."""
     seconds = sum(row["seconds/step"] for row in rows)
     judge = {"judge": config["judge"]["kind"]} if "judge" in config else {}
+    total = config.get("warm", {}).get("steps", 0) + config["train"]["steps"]
+    best = figures.get("best")
+    kept = {"best": f"step {best['step']} by {best['figure']}"} if best else {}
     return {
         "model": config["model"]["source"],
         "data": config["data"]["source"],
         **judge,
-        "steps": f"{len(rows)} of {config['train']['steps']}",
+        "steps": f"{len(rows)} of {total}",
+        **kept,
         "seconds in steps": f"{seconds:.0f}",
         "peak memory, GB": f"{max((row['process/peak_rss_gb'] for row in rows), default=0):.1f}",
         "programs compiled": max((row["process/compiles"] for row in rows), default=0),

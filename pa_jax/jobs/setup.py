@@ -26,6 +26,7 @@ from pa_jax.models import lora, quant
 
 MAY_CHANGE = (
     *("train.steps", "train.save_every", "train.keep", "train.max_skipped", "train.stall"),
+    "eval.patience",
     # Of eval: rows name theirs, and what they are compared with is for the report.
     *("benchmarks", "systems", "runs", "baseline", "against", "retry_failed"),
     *(
@@ -33,6 +34,9 @@ MAY_CHANGE = (
         for name in ("key_env", "concurrency", "timeout", "retries", "requests", "cost", "cache")
     ),
 )
+
+
+RESULTS = ("metrics.jsonl", "records.jsonl", "heldout-before.json")  # with one, a run has begun
 
 
 @contextlib.contextmanager
@@ -68,7 +72,7 @@ def open_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> No
     except (FileExistsError, NotADirectoryError) as error:
         raise ValueError(f"workdir {workdir} is a file; give a folder.") from error
     path, new = workdir / "config.json", json.loads(config.to_json())
-    begun = any((workdir / name).exists() for name in ("metrics.jsonl", "records.jsonl"))
+    begun = any((workdir / name).exists() for name in RESULTS)
     if path.exists() and begun:
         old = flat(read_json(path))
         now = flat(new)

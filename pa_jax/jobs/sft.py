@@ -6,28 +6,46 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import ml_collections
+import optax
 
 from pa_jax.core import mesh as meshes
 from pa_jax.core import sharding, timing
 from pa_jax.data import pipeline
-from pa_jax.jobs import training
+from pa_jax.jobs import setup, training
 from pa_jax.train import loop, sft, step
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The `sft` job; resumes like `grpo`."""
     plan = pipeline.PipelineConfig(config.rows, config.prompt_tokens, config.seed)
-    training.run(config, workdir, plan, wire)
+
+    def parts(opened: training.Opened, timer: timing.PhaseTimer) -> list[training.Part]:
+        batches = training.open_batches(
+            config,
+            workdir,
+            opened.start.tokenizer,
+            plan,
+            lambda: setup.open_episodes(config, workdir, "train"),
+        )
+        made = hooks(config, opened, timer, tx=opened.tx, rows=plan.rows)
+        return [training.Part("sft", config.train.steps, batches, made)]
+
+    training.run(config, workdir, plan, parts)
 
 
-def wire(
-    config: ml_collections.ConfigDict, opened: training.Opened, timer: timing.PhaseTimer
+def hooks(
+    config: ml_collections.ConfigDict,
+    opened: training.Opened,
+    timer: timing.PhaseTimer,
+    *,
+    tx: optax.GradientTransformation,
+    rows: int,
 ) -> loop.Hooks:
-    """One update a batch of prompts with their gold snippets."""
+    """One update a batch of `rows` prompts with their gold snippets."""
     update = step.make_update(
         opened.graph,
         functools.partial(sft.loss, remat=config.model.remat),
-        opened.tx,
+        tx,
         compute=config.model.compute,
         where=opened.where,
     )
@@ -40,7 +58,7 @@ def wire(
             opened.start.tokenizer,
             lengths=tuple(config.lengths),
             shards=shards,
-            calls=-(-config.rows // shards),
+            calls=-(-rows // shards),
         )
         figures = {"tokens": float(made.tokens.flat[0]), "update/fill": fill}
         made = jax.tree.map(lambda x: sharding.put(x, opened.mesh, None, "rows"), made)

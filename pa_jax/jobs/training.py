@@ -1,11 +1,11 @@
-"""What the training jobs share: load, evaluate, train, evaluate, report; each brings its step."""
+"""What the training jobs share: load, evaluate, train, evaluate, report; each brings its parts."""
 
 import contextlib
 import dataclasses
-import functools
+import itertools
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -19,21 +19,23 @@ from pa_jax.agent import noting
 from pa_jax.core import checkpoint, files, metrics, timing
 from pa_jax.core import mesh as meshes
 from pa_jax.data import chains, pipeline, source
-from pa_jax.dialogue import tokenizer
+from pa_jax.dialogue import schema, tokenizer
 from pa_jax.evaluate import heldout
 from pa_jax.infer import sampler
 from pa_jax.jobs import report, setup
 from pa_jax.models import lora
-from pa_jax.train import loop, optimizer, step
+from pa_jax.train import evaluation, loop, optimizer, step
 
 STATES = ("gold", "policy", "mixed")
+Batches = pipeline.BatchIterator | chains.Chains
 
 
 @dataclasses.dataclass(frozen=True)
 class Opened:
     """A training job's model and what its step is made of.
 
-    start    the model as loaded, in the compute dtype: the reference (with LoRA the base itself)
+    start    the model as loaded, in the compute dtype (with LoRA the base itself): the reference,
+             unless a warm start comes first
     graph    the trained model's structure, of its parameters and then `frozen`
     frozen   the parameters that are not trained, () where all are
     sampler  the one engine of rollouts and evaluation
@@ -45,52 +47,147 @@ class Opened:
     graph: nnx.GraphDef
     frozen: nnx.State | tuple[()]
     sampler: sampler.Sampler
-    tx: optax.GradientTransformation
+    tx: optax.GradientTransformation  # of the last part
     where: step.TrainState | None
 
 
-Wire = Callable[[ml_collections.ConfigDict, Opened, timing.PhaseTimer], loop.Hooks]
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Some of a run's steps, one after the other: what they are called, their batches and hooks."""
+
+    name: str
+    steps: int
+    batches: Batches
+    hooks: loop.Hooks
+
+
+Parts = Callable[[Opened, timing.PhaseTimer], Sequence[Part]]
 
 
 def run(
     config: ml_collections.ConfigDict,
     workdir: pathlib.Path,
     plan: pipeline.PipelineConfig,
-    wire: Wire,
+    parts: Parts,
 ) -> None:
-    """Train with the hooks that `wire` makes; a second start on the same folder goes on."""
+    """Train one part after the other; a second start on the same folder goes on.
+
+    `plan` is of the last part, whose optimiser config.optim is: it begins fresh there.
+    """
     began = time.monotonic()
     setup.open_workdir(config, workdir)
     mesh = setup.mesh(config, rows={"prompts": plan.rows})
     loop_cfg = setup.section(loop.LoopConfig, config.train)
+    cfg = setup.section(heldout.EvalConfig, config.eval)
     with meshes.using(mesh), contextlib.ExitStack() as stack:
         opened, state = open_model(config, mesh, loop_cfg.steps)
         encode = setup.encoder(config, opened.start.tokenizer)
-        batches = open_batches(config, workdir, opened.start.tokenizer, plan)
         test = setup.open_episodes(config, workdir, "heldout")
-        chosen = setup.heldout(test, encode, config.eval.episodes, plan.prompt_tokens)
-        evaluate = functools.partial(
-            heldout.run, opened.sampler, *chosen, max_new_tokens=config.eval.max_new_tokens
-        )
+        chosen = setup.heldout(test, encode, cfg.episodes, plan.prompt_tokens)
+        watch = Watch(opened.frozen, heldout.Heldout(opened.sampler, *chosen, cfg))
         timer = timing.PhaseTimer()
-        hooks = chained(wire(config, opened, timer), batches)
-        engine, frozen = opened.sampler, opened.frozen
-        del opened  # so that the start's weights live no longer than the hooks need them
-        state, saver, writer = resume(config, workdir, state, batches, stack)
-        before = report.kept(workdir, "before", evaluate)
-        state, finished = loop.run(
-            state, batches, hooks, loop_cfg, saver=saver, writer=writer, timer=timer
+        todo = list(parts(opened, timer))
+        tx, where = opened.tx, opened.where
+        del opened  # so that the start's weights live no longer than the parts need them
+        ends = list(itertools.accumulate(part.steps for part in todo))
+        state, saver, writer, meta = resume(workdir, state, loop_cfg.keep, stack)
+        before = report.kept(workdir, "before", lambda: watch.before(state))
+        evaluated = evaluation.Evaluation(
+            evaluation.Plan(
+                cfg.every, cfg.best, cfg.patience, tuple(ends), ends[-1] - todo[-1].steps
+            ),
+            watch.figures,
+            folder=workdir / "best",
+            writer=writer,
+            standing=standing(meta),
         )
-        if not finished:
-            logging.info(
-                "stopped and saved at step %d; go on with the same command and --workdir=%s",
-                int(state.step),
-                workdir,
+        stack.callback(evaluated.close)
+        for part, until in zip(todo, ends, strict=True):
+            span = loop.Span(part.name, until - part.steps, until)
+            if int(state.step) > until:
+                continue
+            if int(state.step) == span.first > 0:
+                state = step.restarted(state, tx, where)
+            if meta is not None and meta["phase"] == part.name:
+                part.batches.set_state(meta["data"])
+            state, stopped = loop.run(
+                state,
+                part.batches,
+                part.hooks,
+                loop_cfg,
+                span,
+                evaluated=evaluated,
+                saver=saver,
+                writer=writer,
+                timer=timer,
             )
-            return
-        engine.update(step.whole(state, frozen))
-        after = report.kept(workdir, f"after-{loop_cfg.steps}", evaluate)
-    report.write(workdir, before, after, skipped=batches.skipped, seconds=time.monotonic() - began)
+            if stopped and int(state.step) < ends[-1] and not evaluated.enough:
+                logging.info(
+                    "stopped and saved at step %d; go on with the same command and --workdir=%s",
+                    int(state.step),
+                    workdir,
+                )
+                return
+        after = report.kept(workdir, f"after-{int(state.step)}", lambda: watch.all(state))
+        best = watch.best(workdir, state, evaluated)
+    seconds = time.monotonic() - began
+    report.write(workdir, before, after, best, skipped=todo[-1].batches.skipped, seconds=seconds)
+
+
+def standing(meta: dict[str, Any] | None) -> evaluation.Standing | None:
+    """How the evaluations stood when a checkpoint with this meta was made."""
+    known = None if meta is None else meta["best"]
+    return None if known is None else evaluation.Standing(**known)
+
+
+class Watch:
+    """Held-out records of train states; those of the part are remembered, of the last state."""
+
+    def __init__(self, frozen: nnx.State | tuple[()], held: heldout.Heldout) -> None:
+        self._frozen, self._held = frozen, held
+        self._step, self._part = -1, []
+
+    def part(self, state: step.TrainState) -> list[heldout.Record]:
+        """Records of the part."""
+        if self._step != int(state.step):
+            self._sample_from(state)
+            self._step, self._part = int(state.step), self._held.part()
+        return self._part
+
+    def all(self, state: step.TrainState) -> list[heldout.Record]:
+        """Records of all held-out episodes."""
+        part = self.part(state)
+        self._sample_from(state)
+        return self._held.all(part)
+
+    def before(self, state: step.TrainState) -> list[heldout.Record]:
+        """Records of the untrained weights, which the sampler has until the first step."""
+        return self.all(state) if int(state.step) == 0 else self._held.all(None)
+
+    def figures(self, state: step.TrainState) -> dict[str, float]:
+        """Means over the part."""
+        found = heldout.summary(self.part(state))
+        return {name: figure.mean for name, figure in found.items()}
+
+    def best(
+        self, workdir: pathlib.Path, state: step.TrainState, evaluated: evaluation.Evaluation
+    ) -> report.Best | None:
+        """The best checkpoint's standing, and its records where it is not the last one."""
+        known = evaluated.standing
+        if known is None:
+            return None
+        records = None
+        if known.step != int(state.step):
+
+            def made() -> list[heldout.Record]:
+                params = evaluated.best(state.params)
+                return self.all(step.TrainState(params, (), known.step))
+
+            records = report.kept(workdir, f"best-{known.step}", made)
+        return report.Best(evaluated.plan.figure, known.step, known.value, records)
+
+    def _sample_from(self, state: step.TrainState) -> None:
+        self._held.sampler.update(step.whole(state, self._frozen))
 
 
 def open_batches(
@@ -98,18 +195,19 @@ def open_batches(
     workdir: pathlib.Path,
     words: tokenizer.Tokenizer,
     plan: pipeline.PipelineConfig,
-) -> pipeline.BatchIterator | chains.Chains:
+    train: Callable[[], Sequence[schema.Episode]],
+) -> Batches:
     """Batches of training, by data.state_source: episodes on their own, or chained turns.
 
-    Every process holds the whole batch (text is small) and its devices take their rows.
+    Every process holds the whole batch (text is small) and its devices take their rows. `train`
+    opens the episodes.
     """
     cfg = setup.section(source.DataConfig, config.data)
     if cfg.state_source not in STATES:
         raise ValueError(f"data.state_source={cfg.state_source!r}: choose one of {list(STATES)}.")
     if cfg.state_source == "gold":
-        train = setup.open_episodes(config, workdir, "train")
         encode = setup.batch_encoder(config, words)
-        return pipeline.batches(train, encode, plan, process_index=0, process_count=1)
+        return pipeline.batches(train(), encode, plan, process_index=0, process_count=1)
     if config.job != "grpo":
         raise ValueError(
             f"data.state_source={cfg.state_source!r}: only grpo writes snippets of its own; take "
@@ -124,7 +222,7 @@ def open_batches(
     )
 
 
-def chained(hooks: loop.Hooks, batches: pipeline.BatchIterator | chains.Chains) -> loop.Hooks:
+def chained(hooks: loop.Hooks, batches: Batches) -> loop.Hooks:
     """The hooks; chains go on with each group's first completion, a fair draw of the policy."""
     if not isinstance(batches, chains.Chains):
         return hooks
@@ -170,25 +268,29 @@ def open_model(
 
 
 def resume(
-    config: ml_collections.ConfigDict,
     workdir: pathlib.Path,
     state: step.TrainState,
-    batches: pipeline.BatchIterator | chains.Chains,
+    keep: int,
     stack: contextlib.ExitStack,
-) -> tuple[step.TrainState, checkpoint.Checkpointer, metrics.MetricWriter]:
-    """Fresh, or restored exactly: parameters, optimiser, step, data position; rows cut to match."""
-    saver = checkpoint.Checkpointer(workdir / "checkpoints", keep=config.train.keep)
+) -> tuple[step.TrainState, checkpoint.Checkpointer, metrics.MetricWriter, dict[str, Any] | None]:
+    """Fresh, or restored exactly, with what the checkpoint holds beside it; rows cut to match."""
+    saver = checkpoint.Checkpointer(workdir / "checkpoints", keep=keep)
     stack.callback(saver.close)
     restored = saver.restore(state)
+    meta = None
     if restored is None:
         saver.require_manifests()
     else:
-        state = restored.state
-        batches.set_state(restored.meta["data"])
+        state, meta = restored.state, restored.meta
         logging.info("resuming %s from step %d", workdir, restored.step)
-    start = int(state.step)
-    writer = metrics.MetricWriter(workdir, tensorboard=True, resume_step=start)
+    start, known = int(state.step), standing(meta)
+    writer = metrics.MetricWriter(
+        workdir,
+        tensorboard=True,
+        resume_step=start,
+        evaluated=-1 if known is None else known.seen,
+    )
     stack.callback(writer.close)
     if jax.process_index() == 0:
         files.truncate_rows(workdir / "samples.jsonl", lambda row: row["step"] < start)
-    return state, saver, writer
+    return state, saver, writer, meta

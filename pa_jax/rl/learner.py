@@ -13,7 +13,7 @@ from pa_jax.core import keys, sharding, timing
 from pa_jax.core import mesh as meshes
 from pa_jax.core.typing import Array
 from pa_jax.data import pipeline
-from pa_jax.dialogue import schema
+from pa_jax.dialogue import faults, schema
 from pa_jax.infer import decode, forest, sampler, sampling, score
 from pa_jax.judge import judge as judges
 from pa_jax.judge import own, rubric
@@ -134,6 +134,7 @@ class Learner:
             jax.block_until_ready(metrics)
         metrics = metrics | self.describe(done, scores, got) | self.judge.figures()
         metrics["update/fill"] = sum(p.tokens for p in parts) / max(sum(p.slots for p in parts), 1)
+        metrics |= shares_of_faults(groups)
         samples = [
             Sample(e, g.texts, scores.values[i], got.values[i], done.finished[i], scores.failed[i])
             for i, (e, g) in enumerate(zip(batch.episodes, groups, strict=True))
@@ -250,3 +251,12 @@ def combined(rows: Sequence[dict[str, Array]]) -> dict[str, Array]:
     made = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
     first = {name: x for name, x in rows[0].items() if name.startswith("logp_delta")}
     return made | first | {"skipped": sum(row["skipped"] for row in rows)}
+
+
+def shares_of_faults(groups: Sequence[rubric.Group]) -> dict[str, float]:
+    """Shares of completions with a line that is a copy, and with one whose stance is turned."""
+    pairs = [(group.episode, text) for group in groups for text in group.texts]
+    copied = sum(bool(faults.copies(*pair)) for pair in pairs)
+    turned = sum(bool(faults.wrong_stances(*pair)) for pair in pairs)
+    count = max(len(pairs), 1)
+    return {"rollout/copies": copied / count, "rollout/wrong_stances": turned / count}

@@ -1,7 +1,8 @@
 """The step loop of every training job: metrics, checkpoints, samples, stop signals, progress.
 
 The order that makes a resume exact: a step's row is on file before the checkpoint that follows the
-step, and rows (metrics, samples) at or past the restored step are cut away on restart.
+step, and so is the evaluation between the two; rows (metrics, samples) at or past the restored step
+are cut away on restart, and so are evaluations that the restored checkpoint does not know of.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ import tqdm
 from absl import logging
 
 from pa_jax.core import checkpoint, distributed, metrics, timing
+from pa_jax.train import evaluation
 from pa_jax.train import step as train_step
 
 
@@ -27,7 +29,7 @@ class Diverged(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class LoopConfig:
-    """steps        updates in all
+    """steps        updates, those of a warm start not among them
     save_every   steps between checkpoints (the last step is always saved)
     keep         checkpoints that stay
     max_skipped  non-finite updates in a row that stop the run
@@ -53,11 +55,22 @@ class Hooks:
     step    (state, batch, step number) -> (state, metrics, samples)
     show    metrics row -> the short text beside the progress bar
     after   (step number, samples, metrics row), once the row is on file
+    begin   (state) before the first of these steps, in each start of the run
     """
 
     step: Callable[[Any, Any, int], tuple[Any, dict[str, Any], Any]]
     show: Callable[[dict[str, float]], str]
     after: Callable[[int, Any, dict[str, float]], None]
+    begin: Callable[[train_step.TrainState], None] = lambda state: None
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """Steps `first` to `until` (not among them), and what they are called in rows."""
+
+    name: str
+    first: int
+    until: int
 
 
 class StopSignal:
@@ -89,25 +102,39 @@ def run(
     batches: Iterator[Any],
     hooks: Hooks,
     cfg: LoopConfig,
+    span: Span,
     *,
+    evaluated: evaluation.Evaluation,
     saver: checkpoint.Checkpointer,
     writer: metrics.MetricWriter,
     timer: timing.PhaseTimer,
 ) -> tuple[train_step.TrainState, bool]:
-    """Train from `state.step` to cfg.steps; the state reached, and whether it was the last step.
+    """Train from `state.step` to the span's end; the state reached, and if a signal stopped it.
 
     Raises Diverged after cfg.max_skipped non-finite updates in a row, with nothing of them kept.
     """
     start = int(state.step)
     skipped = 0
+    if start < span.until and not evaluated.enough:
+        hooks.begin(state)
+    if evaluated.due(start):  # the run's first, or one that a stop left out
+        evaluated.run(state, span.name)
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopSignal())
         watchdog = stack.enter_context(distributed.Watchdog(cfg.stall))
         compiles = stack.enter_context(timing.CompileCounter())
         bar = stack.enter_context(
-            tqdm.tqdm(total=cfg.steps, initial=start, unit="step", dynamic_ncols=True)
+            tqdm.tqdm(
+                desc=span.name,
+                total=span.until - span.first,
+                initial=start - span.first,
+                unit="step",
+                dynamic_ncols=True,
+            )
         )
-        for number in range(start, cfg.steps):
+        for number in range(start, span.until):
+            if evaluated.enough:
+                break
             with timer.phase("data"):
                 batch = next(batches)
             state, values, samples = hooks.step(state, batch, number)
@@ -116,7 +143,7 @@ def run(
             row |= seconds | _rates(row, seconds)
             row["process/compiles"] = compiles.count
             row["process/peak_rss_gb"] = peak_rss_gb()
-            writer.write(number, row)
+            writer.write(number, row, phase=span.name)
             hooks.after(number, samples, row)
             bar.set_postfix_str(hooks.show(row), refresh=False)
             bar.update()
@@ -126,16 +153,31 @@ def run(
                 raise Diverged(
                     f"{skipped} updates in a row had a non-finite loss or gradient (steps "
                     f"{number - skipped + 1} to {number}); none was applied. Lower "
-                    "optim.learning_rate or look at the data of these steps; the last checkpoint "
+                    "optim.learning_rate (of a warm start, warm.learning_rate) or look at the data "
+                    "of these steps; the last checkpoint "
                     f"is of step {max(saver.steps(), default='none')}."
                 )
-            last = number + 1 == cfg.steps
-            if last or stop.name or (number + 1) % cfg.save_every == 0:
-                saver.save(number + 1, state, {"data": batches.get_state()})
+            done = number + 1
+            if evaluated.due(done) and not stop.name:
+                evaluated.run(state, span.name)
+                watchdog.beat()
+            last = done == span.until or evaluated.enough
+            if last or stop.name or done % cfg.save_every == 0:
+                saver.save(done, state, _meta(span, batches, evaluated))
             if stop.name:
                 break
         saver.wait()
-    return state, int(state.step) >= cfg.steps
+    return state, bool(stop.name)
+
+
+def _meta(span: Span, batches: Iterator[Any], evaluated: evaluation.Evaluation) -> dict[str, Any]:
+    """What a checkpoint holds beside the train state."""
+    best = evaluated.standing
+    return {
+        "phase": span.name,
+        "data": batches.get_state(),
+        "best": None if best is None else dataclasses.asdict(best),
+    }
 
 
 def _number(x: Any) -> float | int:

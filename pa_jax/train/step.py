@@ -45,6 +45,14 @@ def create(
     return jax.jit(make, out_shardings=where)(params)
 
 
+def restarted(
+    state: TrainState, tx: optax.GradientTransformation, where: TrainState | None = None
+) -> TrainState:
+    """The same parameters and step with the optimiser at its beginning; `where` is the layout."""
+    made = jax.jit(tx.init, out_shardings=None if where is None else where.opt)(state.params)
+    return dataclasses.replace(state, opt=made)
+
+
 def layout(state: TrainState, mesh: sharding.AnyMesh) -> TrainState:
     """The same tree with a NamedSharding for each (abstract) array, by TRAIN_RULES."""
     return sharding.shardings(state, mesh, sharding.TRAIN_RULES)

@@ -147,6 +147,26 @@ def test_saving_a_step_again_leaves_it(saver):
     assert (saver.folder / "3" / "MANIFEST.json").stat().st_mtime_ns == before
 
 
+def test_a_step_of_an_abandoned_future_is_saved_again(saver):
+    saver.save(7, {"w": jnp.zeros(3)}, {})
+    saver.save(5, {"w": jnp.ones(3)}, {})
+    saver.wait()
+    assert saver.steps() == [5]
+    saver.save(7, {"w": jnp.full(3, 2.0)}, {})
+    saver.wait()
+    assert saver.steps() == [5, 7]
+
+
+def test_one_of_several_steps_is_restored(saver):
+    for step in (2, 4):
+        saver.save(step, {"w": jnp.full(3, step)}, {"at": step})
+    asked = {"w": jax.ShapeDtypeStruct((3,), jnp.int32)}
+    assert saver.restore(asked, step=2).state["w"].tolist() == [2] * 3
+    assert saver.restore(asked).meta == {"at": 4}
+    assert saver.restore(asked, step=3) is None
+    assert saver.restore({}, partial=True).meta == {"at": 4}  # what it holds beside the arrays
+
+
 def test_empty_folder_is_a_fresh_start(saver):
     assert saver.restore({"w": jax.ShapeDtypeStruct((3,), jnp.int32)}) is None
 

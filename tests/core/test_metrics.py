@@ -67,3 +67,33 @@ def test_own_names_are_refused(tmp_path):
     writer = metrics.MetricWriter(tmp_path, tensorboard=False, resume_step=0)
     with pytest.raises(ValueError, match="step"):
         writer.write(0, {"step": 1.0})
+
+
+def evaluate(folder, steps, resume_step=0, evaluated=-1):
+    writer = metrics.MetricWriter(
+        folder, tensorboard=True, resume_step=resume_step, evaluated=evaluated
+    )
+    for step in steps:
+        writer.evaluated(step, {"token_f1": step / 4}, phase="grpo")
+    writer.close()
+    return (folder / "evaluations.jsonl").read_text()
+
+
+def test_evaluations_have_rows_of_their_own_and_resume(tmp_path):
+    whole = evaluate(tmp_path / "whole", [0, 2, 4])
+    assert whole.startswith('{"step": 0, "phase": "grpo", "metrics/nonfinite": 0, "token_f1": 0.0}')
+    evaluate(tmp_path / "cut", [0, 2, 4])
+    assert evaluate(tmp_path / "cut", [4], resume_step=2, evaluated=2) == whole
+    last = [(s, v) for s, n, v in scalars(tmp_path / "cut" / "tb") if n == "heldout/token_f1"]
+    assert last[-2:] == [(2, 0.5), (4, 1.0)]  # step 2 again: TensorBoard drops what it goes on from
+    assert evaluate(tmp_path / "cut", [0]).count("step") == 1  # a fresh run
+    assert not (tmp_path / "cut" / "metrics.jsonl").exists()
+
+
+def test_a_row_may_name_its_phase(tmp_path):
+    writer = metrics.MetricWriter(tmp_path, tensorboard=True, resume_step=0)
+    writer.write(3, {"a": 1.0}, phase="warm")
+    writer.close()
+    row = writer.path.read_text()
+    assert row == '{"step": 3, "phase": "warm", "a": 1.0, "metrics/nonfinite": 0}\n'
+    assert {n for _, n, _ in scalars(tmp_path / "tb")} == {"a", "metrics/nonfinite"}

@@ -1,4 +1,5 @@
 import collections.abc
+import dataclasses
 import itertools
 import json
 
@@ -27,7 +28,7 @@ def ragged(count, longest, seed=0):
     return np.random.default_rng(seed).integers(1, longest + 1, count).tolist()
 
 
-def start(episodes, rows=4, seed=0, index=0, count=1, longest=LONGEST):
+def start(episodes, rows=4, seed=0, index=0, count=1, longest=LONGEST, labelled=False):
     cfg = pipeline.PipelineConfig(rows=rows, prompt_tokens=longest, seed=seed)
     return pipeline.batches(
         episodes,
@@ -35,6 +36,7 @@ def start(episodes, rows=4, seed=0, index=0, count=1, longest=LONGEST):
         cfg,
         process_index=index,
         process_count=count,
+        labelled=labelled,
     )
 
 
@@ -62,6 +64,30 @@ def test_every_epoch_serves_every_episode_once(lengths):
     for epoch in epochs:
         assert sorted(epoch) == sorted(e.id for e in episodes)
     assert len({tuple(epoch) for epoch in epochs}) == 5  # another order each epoch
+
+
+def test_only_labelled_episodes_are_served_where_that_is_asked_for():
+    episodes = [
+        dataclasses.replace(episode, gold="The user likes tea." if i % 3 == 0 else None)
+        for i, episode in enumerate(make_episodes(ragged(30, 20)))
+    ]
+    iterator = start(episodes, labelled=True)
+    served = {e.id for batch in until_epoch(iterator, 3) for e in batch.episodes}
+    fits = {e.id for e in episodes if e.gold is not None and len(encode(e)) <= LONGEST}
+    assert served == fits and 0 < len(fits) < 10
+    again = start(episodes, labelled=True)
+    again.set_state(iterator.get_state())
+    assert next(again) == next(iterator)
+
+
+@pytest.mark.parametrize("lengths", [[3] * 9, [99] * 3 + [3] * 6])
+def test_data_of_which_nothing_can_be_learnt_supervised_end_with_a_message(lengths):
+    episodes = make_episodes(lengths)
+    for i in range(3):
+        if lengths[i] > LONGEST:
+            episodes[i] = dataclasses.replace(episodes[i], gold="The user likes tea.")
+    with pytest.raises(ValueError, match="None of 9 episodes has a gold snippet.*warm.steps=0"):
+        next(start(episodes, labelled=True))
 
 
 def test_neighbouring_seeds_share_no_epoch_order():

@@ -9,7 +9,7 @@ from pa_jax.judge import rubric
 def records(values):
     """One record a value, which is its F1 and half of each score."""
     return [
-        heldout.Record(f"e{i}", "said", "gold", "text", True, f1, (f1 / 2,) * 4)
+        heldout.Record(f"e{i}", "said", "gold", "text", True, f1, (f1 / 2,) * 4, 0, 0)
         for i, f1 in enumerate(values)
     ]
 

@@ -14,7 +14,7 @@ COMMAND = (
     "-m", "pa_jax.main", "--config=configs/grpo.py:tiny", "--config.data.state_source=mixed",
     "--config.data.state_share=0.7", "--config.data.users=4", "--config.rollout.prompts=4",
     "--config.rollout.group=2", "--config.rollout.prompt_tokens=768",
-    "--config.eval.episodes=2", "--config.eval.rows=2",
+    "--config.eval.episodes=2", "--config.eval.rows=2", "--config.warm.steps=0",
     "--config.optim.learning_rate=1e-3", "--config.train.save_every=2",
 )  # fmt: skip
 

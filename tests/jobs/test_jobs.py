@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +11,11 @@ import pytest
 from flax import nnx
 
 from pa_jax import models
-from pa_jax.core import files
+from pa_jax.core import checkpoint, files
 from pa_jax.core import mesh as meshes
 from pa_jax.dialogue import schema
 from pa_jax.evaluate import chat_model
-from pa_jax.jobs import export, grpo, judge, sft
+from pa_jax.jobs import export, grpo, judge, policy, sft
 from pa_jax.models import lora
 
 
@@ -23,10 +24,13 @@ def trained(tmp_path_factory):
     """Work directory of a short SFT run."""
     workdir = tmp_path_factory.mktemp("sft")
     config = importlib.import_module("configs.sft").get_config("tiny")
-    config.mesh.tp, config.micro = 2, 8
-    config.train.steps = 4
+    config.mesh.tp = 2
+    config.train.steps, config.train.keep = 4, 1
     config.data.users = 2
-    config.eval.episodes = 2
+    config.eval.episodes = config.eval.part = 2
+    config.eval.every = 3  # at 0, 3 and the end
+    # The first of equal ones is the best: nothing is ever finished in 12 tokens of tiny.
+    config.eval.best = "finished"
     config.optim.learning_rate = 3e-3
     sft.run(config, workdir)
     return workdir
@@ -45,9 +49,9 @@ def test_sft_lowers_its_loss_and_leaves_a_report_with_plots(trained):
 
 def test_an_exported_run_loads_with_the_trained_weights(trained, tmp_path):
     config = importlib.import_module("configs.export").get_config()
-    config.run = str(trained)
+    config.run, config.checkpoint = str(trained), "newest"
     export.run(config, tmp_path)
-    model, number = export.trained(trained)
+    model, number = policy.trained(trained, "newest")
     assert number == 4
     loaded = models.load(str(tmp_path / "hf"), dtype="float32")
     start = models.load("random:tiny", dtype="float32")
@@ -62,8 +66,8 @@ def test_an_exported_run_loads_with_the_trained_weights(trained, tmp_path):
 
 def test_a_run_opens_on_a_mesh_of_another_shape(trained):
     mesh = meshes.make(meshes.MeshConfig(fsdp=4, tp=2, ep=1))
-    one, _ = export.trained(trained)
-    many, _ = export.trained(trained, mesh)
+    one, _ = policy.trained(trained, "newest")
+    many, _ = policy.trained(trained, "newest", mesh)
     leaves = jax.tree.leaves(nnx.state(many.module))
     assert all(x.sharding.mesh.size == 8 for x in leaves)
     assert any(not x.is_fully_replicated for x in leaves)
@@ -78,6 +82,44 @@ def test_a_run_opens_on_a_mesh_of_another_shape(trained):
     assert said[0] == said[1]
 
 
+def weights(folder, which):
+    model, number = policy.trained(folder, which)
+    return number, np.asarray(model.module.embed[...])
+
+
+def test_a_run_opens_at_its_best_its_newest_or_any_kept_step(trained):
+    start = np.asarray(models.load("random:tiny", dtype="float32").module.embed[...])
+    (step, best), (number, newest) = weights(trained, "best"), weights(trained, "newest")
+    assert (step, number) == (0, 4)
+    np.testing.assert_array_equal(best, start)
+    assert np.abs(newest - start).max() > 1e-3
+    for which, want in (("4", newest), ("0", best)):  # beside the newest, out of its rotation
+        number, got = weights(trained, which)
+        assert number == int(which)
+        np.testing.assert_array_equal(got, want)
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint of step 2; .* those of \[0, 4\]"):
+        policy.trained(trained, "2")
+    with pytest.raises(ValueError, match="checkpoint='last': choose 'best', 'newest' or a step's"):
+        policy.trained(trained, "last")
+
+
+def test_without_a_best_one_the_newest_is_opened(trained, tmp_path):
+    shutil.copytree(trained / "checkpoints", tmp_path / "checkpoints")
+    shutil.copy(trained / "config.json", tmp_path)
+    assert weights(tmp_path, "best")[0] == 4
+    shutil.rmtree(tmp_path / "checkpoints" / "4")
+    with pytest.raises(FileNotFoundError, match="no finished checkpoint yet"):
+        policy.trained(tmp_path, "best")
+
+
+def test_a_damaged_best_checkpoint_is_not_passed_over(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    (tmp_path / "run" / "best" / "0" / "meta" / "metadata").write_text("{}")
+    with pytest.raises(checkpoint.DamagedError, match="none is intact"):
+        policy.trained(tmp_path / "run", "best")
+    assert policy.trained(tmp_path / "run", "newest")[1] == 4
+
+
 def test_exporting_a_folder_that_is_no_run_says_so(tmp_path):
     config = importlib.import_module("configs.export").get_config()
     config.run = str(tmp_path)
@@ -88,7 +130,7 @@ def test_exporting_a_folder_that_is_no_run_says_so(tmp_path):
 def test_a_run_of_another_version_says_what_it_lacks(tmp_path):
     (tmp_path / "config.json").write_text('{"model": {"source": "random:tiny", "lora": {}}}')
     with pytest.raises(ValueError, match=r"no model.dtype and no model.int8: another version"):
-        export.trained(tmp_path)
+        policy.trained(tmp_path, "newest")
 
 
 def test_the_judge_job_writes_its_figures(tmp_path):
@@ -109,18 +151,22 @@ def test_adapters_on_an_int8_base_train_and_are_exported(tmp_path):
     config.rollout.group, config.rollout.prompt_tokens = 2, 512
     config.data.users, config.eval.episodes, config.eval.rows = 1, 2, 4
     config.train.steps, config.optim.learning_rate = 2, 1e-2
+    config.warm.steps, config.warm.learning_rate = 1, 1e-2
     grpo.run(config, tmp_path / "run")
-    rows = list(files.read_rows(tmp_path / "run" / "metrics.jsonl"))
-    assert [row["step"] for row in rows] == [0, 1]
+    warm, *rows = files.read_rows(tmp_path / "run" / "metrics.jsonl")
+    assert warm["phase"] == "warm" and [row["step"] for row in rows] == [1, 2]
     assert rows[0]["logp_delta_max"] < 1e-3  # sampler and trainer use the same int8 base
-    assert rows[0]["kl"] < 1e-6 < rows[1]["kl"]  # fresh adapters change nothing, trained ones do
-    model, number = export.trained(tmp_path / "run")
-    assert number == 2
+    assert rows[0]["kl"] < 1e-6 < rows[1]["kl"]  # from the warm-started adapters
+    saver = checkpoint.Checkpointer(tmp_path / "run" / "warm", keep=1)
+    assert saver.steps() == [1]
+    saver.close()
+    model, number = policy.trained(tmp_path / "run", "newest")
+    assert number == 3
     pairs = model.module.blocks.lora
     assert all(np.abs(np.asarray(pair["b"][...])).max() > 0 for pair in pairs.values())
 
     settings = importlib.import_module("configs.export").get_config()
-    settings.run = str(tmp_path / "run")
+    settings.run, settings.checkpoint = str(tmp_path / "run"), "newest"
     export.run(settings, tmp_path / "out")
     merged = models.load(str(tmp_path / "out" / "hf"), dtype="float32")
     plain = models.load("random:tiny", dtype="float32")

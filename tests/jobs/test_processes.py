@@ -12,12 +12,13 @@ from flax import nnx
 
 from pa_jax import models
 from pa_jax.core import distributed, files, metrics
-from pa_jax.jobs import export
+from pa_jax.jobs import policy
 
 DEVICES = 8
 COMMAND = (
     "-m", "pa_jax.main", "--config=configs/grpo.py:tiny", "--config.data.users=1",
-    "--config.mesh.fsdp=4", "--config.mesh.tp=2", "--config.micro=4", "--config.rollout.group=2",
+    "--config.mesh.fsdp=4", "--config.mesh.tp=2", "--config.warm.steps=1",
+    "--config.rollout.group=2",
     "--config.rollout.prompt_tokens=512", "--config.eval.episodes=4", "--config.eval.rows=4",
     "--config.optim.learning_rate=1e-3", "--config.train.save_every=100",
 )  # fmt: skip
@@ -30,7 +31,10 @@ def free_port() -> int:
 
 
 def run(root: pathlib.Path, workdir: pathlib.Path, *, processes: int, steps: int) -> None:
-    """The job over eight devices cut among so many processes; all must end well."""
+    """Up to so many steps, one of them of the warm start, over eight devices cut among processes.
+
+    All must end well.
+    """
     shared = {
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES // processes}",
@@ -42,7 +46,7 @@ def run(root: pathlib.Path, workdir: pathlib.Path, *, processes: int, steps: int
         if processes > 1:
             values = (f"127.0.0.1:{port}", str(processes), str(number))
             mine |= dict(zip(distributed.ENVIRONMENT, values, strict=True))
-        command = [*COMMAND, f"--config.train.steps={steps}", f"--workdir={workdir}"]
+        command = [*COMMAND, f"--config.train.steps={steps - 1}", f"--workdir={workdir}"]
         with (workdir.parent / f"{workdir.name}-{number}.log").open("a") as log:
             children.append(
                 subprocess.Popen(
@@ -59,7 +63,7 @@ def run(root: pathlib.Path, workdir: pathlib.Path, *, processes: int, steps: int
 
 def arrays(workdir: pathlib.Path, step: int) -> dict[tuple, np.ndarray]:
     """The trained parameters, read by this one process."""
-    model, number = export.trained(workdir)
+    model, number = policy.trained(workdir, "newest")
     assert number == step
     return {path: np.asarray(x[...]) for path, x in nnx.to_flat_state(nnx.state(model.module))}
 

@@ -11,7 +11,7 @@ import pytest
 
 from pa_jax.core import metrics
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import heldout
+from pa_jax.evaluate import heldout, run_page
 from pa_jax.jobs import grpo, report, setup
 from pa_jax.rl import learner
 
@@ -53,7 +53,8 @@ class Page(html.parser.HTMLParser):
 
 
 def record(number, text, f1):
-    return heldout.Record(f"u/{number}", HOSTILE, "The user likes tea.", text, True, f1, (f1,) * 4)
+    gold = "The user likes tea."
+    return heldout.Record(f"u/{number}", HOSTILE, gold, text, True, f1, (f1,) * 4, number % 4, 0)
 
 
 def sample(failed, options=()):
@@ -77,7 +78,7 @@ def workdir(tmp_path):
     config = importlib.import_module("configs.grpo").get_config()
     config.reward.weights, config.reward.truncated = (1.0, 2.0, 0.5, 1.0), -1.0
     config.rollout.prompts = 4
-    config.train.steps = 3
+    config.train.steps, config.warm.steps = 3, 0
     setup.open_workdir(config, tmp_path)
     writer = metrics.MetricWriter(tmp_path, tensorboard=False, resume_step=0)
     for step in range(3):
@@ -141,6 +142,38 @@ def test_a_run_that_is_not_finished_or_has_not_begun_has_a_page_too(workdir):
     for name in ("metrics.jsonl", "samples.jsonl", "heldout-before.json"):
         (workdir / name).unlink()
     assert Page(report.write_page(workdir).read_text()).ids == ["failures", "config"]
+
+
+def test_evaluations_and_the_best_checkpoint_have_their_places(workdir):
+    writer = metrics.MetricWriter(workdir, tensorboard=False, resume_step=3)
+    for step, value in ((0, 0.25), (2, 0.75), (3, 0.75)):
+        row = dict.fromkeys(run_page.EVALUATED, 0.125) | {"criteria_mean": value}
+        writer.evaluated(step, row | {"seconds/evaluation": 2.0}, phase="grpo")
+    writer.close()
+    best = report.Best("criteria_mean", 2, 0.75, [record(i, "y", 0.75) for i in range(20)])
+    report.kept(workdir, "best-2", lambda: list(best.records))
+    before, after = (
+        report.records(workdir / f"heldout-{name}.json") for name in ("before", "after-3")
+    )
+    report.write(workdir, before, after, best, skipped=0, seconds=1.0)
+    page = Page((workdir / "report.html").read_text())
+    assert page.ids[:2] == ["held-out", "while-it-trained"]
+    assert "2 grpo 0.125 0.750 0.125 0.125 0.125 best 3 grpo 0.125 0.750" in page.text
+    assert "token_f1 0.000 [0.000, 0.000] 0.500 [0.500, 0.500] rises 0.750" in page.text
+    assert "copies 0.750" in page.text  # of 20 records three in four
+    assert "best step 2 by criteria_mean" in page.text
+    assert "evaluations, between steps 6.0 - 2.00 2.00" in page.text
+    figures = json.loads((workdir / "report.json").read_text())["best"]
+    assert (figures["step"], figures["part"]) == (2, 0.75)
+    assert figures["heldout"]["token_f1"]["mean"] == 0.75
+
+
+def test_records_of_another_version_are_named(workdir):
+    path = workdir / "heldout-before.json"
+    rows = json.loads(path.read_text())
+    path.write_text(json.dumps([{k: v for k, v in row.items() if k != "copies"} for row in rows]))
+    with pytest.raises(ValueError, match="heldout-before.json.*copies.*another version"):
+        report.records(path)
 
 
 def test_bad_folders_are_named(tmp_path):

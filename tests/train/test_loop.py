@@ -1,6 +1,8 @@
 """The step loop: a run whose updates stop being finite ends with the window of steps named."""
 
 import dataclasses
+import os
+import signal
 
 import jax.numpy as jnp
 import optax
@@ -8,7 +10,7 @@ import pytest
 from flax import nnx
 
 from pa_jax.core import checkpoint, files, metrics, timing
-from pa_jax.train import loop, step
+from pa_jax.train import evaluation, loop, step
 
 
 class Weight(nnx.Module):
@@ -33,7 +35,7 @@ class Numbers:
         return {"at": self.at}
 
 
-def run(tmp_path, bad_from, steps=8):
+def run(tmp_path, bad_from, steps=8, every=0, patience=0, stop=None):
     graph, params = nnx.split(Weight())
     tx = optax.sgd(0.1)
     update = step.make_update(
@@ -46,23 +48,72 @@ def run(tmp_path, bad_from, steps=8):
     hooks = loop.Hooks(
         lambda state, batch, number: (*update(state, batch, jnp.int32(1)), None),
         lambda row: "",
-        lambda number, samples, row: seen.append(number),
+        lambda number, samples, row: seen.append(number) or number == stop and interrupt(),
     )
     saver = checkpoint.Checkpointer(tmp_path / "checkpoints", keep=2)
-    writer = metrics.MetricWriter(tmp_path, tensorboard=False, resume_step=0)
+    state, start, known = step.create(params, tx), 0, None
+    restored = saver.restore(state)
+    if restored is not None:
+        state, start, known = restored.state, restored.step, restored.meta["best"]
+        known = evaluation.Standing(**known)
+    writer = metrics.MetricWriter(
+        tmp_path,
+        tensorboard=False,
+        resume_step=start,
+        evaluated=-1 if known is None else known.seen,
+    )
     cfg = loop.LoopConfig(steps=steps, save_every=2, keep=2, max_skipped=3, stall=600)
+    evaluated = evaluation.Evaluation(
+        evaluation.Plan(every, "w", patience, (steps,), 0),
+        lambda state: {"w": -abs(float(state.params["w"][...]) - 1.5)},  # best on the way to 2
+        folder=tmp_path / "best",
+        writer=writer,
+        standing=known,
+    )
     try:
         return loop.run(
-            step.create(params, tx),
+            state,
             Numbers(bad_from),
             hooks,
             cfg,
+            loop.Span("sgd", 0, steps),
+            evaluated=evaluated,
             saver=saver,
             writer=writer,
             timer=timing.PhaseTimer(),
         )
     finally:
         saver.close()
+        evaluated.close()
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def evaluations(tmp_path):
+    rows = map(metrics.without_timing, files.read_rows(tmp_path / "evaluations.jsonl"))
+    return [(row["step"], row["w"]) for row in rows]
+
+
+def test_evaluations_come_between_steps_and_patience_ends_the_run(tmp_path):
+    state, stopped = run(tmp_path, bad_from=100, steps=20, every=2, patience=3)
+    # |w - 1.5| of w = 2 - 0.8**n: 0.5, 0.14, 0.09, 0.24, 0.33, ...: the third is the best
+    assert [step for step, _ in evaluations(tmp_path)] == [0, 2, 4, 6, 8, 10]
+    assert not stopped and int(state.step) == 10
+    assert [p.name for p in (tmp_path / "best").iterdir()] == ["4"]
+    again, _ = run(tmp_path, bad_from=100, steps=20, every=2, patience=3)
+    assert int(again.step) == 10  # stays ended
+    again, _ = run(tmp_path, bad_from=100, steps=20, every=2, patience=4)
+    assert int(again.step) == 12  # goes on with more
+
+
+def test_a_stop_signal_leaves_the_evaluation_to_the_next_start(tmp_path):
+    run(tmp_path / "whole", bad_from=100, steps=6, every=2)
+    _, stopped = run(tmp_path / "parts", bad_from=100, steps=6, every=2, stop=3)
+    assert stopped and [step for step, _ in evaluations(tmp_path / "parts")] == [0, 2]
+    _, stopped = run(tmp_path / "parts", bad_from=100, steps=6, every=2)
+    assert not stopped and evaluations(tmp_path / "parts") == evaluations(tmp_path / "whole")
 
 
 def test_repeated_non_finite_updates_stop_the_run_and_name_the_steps(tmp_path):
@@ -70,12 +121,13 @@ def test_repeated_non_finite_updates_stop_the_run_and_name_the_steps(tmp_path):
         run(tmp_path, bad_from=4)
     rows = list(files.read_rows(tmp_path / "metrics.jsonl"))
     assert [row["skipped"] for row in rows] == [0, 0, 0, 0, 1, 1, 1]
+    assert {row["phase"] for row in rows} == {"sgd"}
     assert rows[-1]["loss"] is None
 
 
 def test_a_clean_run_reaches_its_last_step_and_leaves_a_checkpoint(tmp_path):
-    state, finished = run(tmp_path, bad_from=100, steps=5)
-    assert finished and int(state.step) == 5
+    state, stopped = run(tmp_path, bad_from=100, steps=5)
+    assert not stopped and int(state.step) == 5
     want = 1.0
     for _ in range(5):
         want -= 0.1 * 2 * (want - 2.0)
