@@ -10,8 +10,8 @@ MAX_WORDS = 75
 # how many users write so, in percent
 REGISTERS = {"curt": 32, "plain": 38, "chatty": 18, "rambling": 12}
 _LOWERCASE = 0.35  # of curt users: no capitals at all
-_MISTYPING = 0.25  # of users, in every second message
-_MISTYPED = 0.5
+_MISTYPING = 0.2  # of users, in every third message
+_MISTYPED = 0.33
 _ASKS = {"curt": 0.08, "plain": 0.22, "chatty": 0.22, "rambling": 0.3}
 _OPENERS = {"chatty": 0.25, "rambling": 0.5}
 _TAILS = {"chatty": 0.2, "rambling": 0.4}

@@ -46,7 +46,6 @@ def reply(rng: random.Random, kind: str) -> str:
 def _things(split: str) -> Mapping[str, tuple[str, ...]]:
     found = {}
     for name, section in _THINGS.items():
-        of_section = phrases.sections()[section]
-        values = truth.section_values(of_section, split) or of_section.values
+        values = truth.section_values(section, split) or phrases.sections()[section].values
         found[name] = tuple(v.said for v in values if not v.plural or name == "thing")
     return found

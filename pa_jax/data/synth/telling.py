@@ -1,7 +1,7 @@
 """What one synthetic user has told and can still tell, and how the next of it is said.
 
 A value comes up once a user, whatever the section, so that nothing is contradicted unless it is
-meant to be; of a section that holds one, and of a slot of the taxonomy, one thing holds at a time.
+meant to be; of a section or slot that holds one, one thing holds at a time, as the profile sees it.
 """
 
 import dataclasses
@@ -56,7 +56,7 @@ class Teller:
             name: (section, values)
             for name, section in phrases.sections().items()
             if section.language == language
-            and (values := truth.section_values(section, split))
+            and (values := truth.section_values(name, split))
         }
         self.bag = [n for n, (s, _) in self.sections.items() for _ in range(s.weight)]
         self.facts: list[truth.Fact] = []
@@ -88,11 +88,13 @@ class Teller:
         if not left:
             return None
         scope = self.rng.choice(section.scopes) if section.scopes else ""
-        return truth.said(section, self.rng.choice(left), scope)
+        said = truth.said(section, self.rng.choice(left), scope)
+        return None if truth.only_slot(said.line) in self.taken else said
 
     def _take(self, said: truth.Said) -> truth.Said:
         section = said.section
         self.used.add(said.value.noted)
+        self.taken |= {truth.only_slot(said.line)} - {""}
         if section.one:
             self.taken.add(section.key)
         if section.group:
@@ -128,24 +130,30 @@ class Teller:
             if said is None:
                 return None
             section = said.section
-            kinds = [(section.questions, section.answers), (section.offers, section.replies)]
-            kinds = [(asked, answers) for asked, answers in kinds if asked]
+            lists = [(section.questions, section.answers), (section.offers, section.replies)]
+            kinds = [[phrases.part(lines, self.split) for lines in pair] for pair in lists]
+            kinds = [pair for pair in kinds if all(pair)]
             if not kinds:
                 self.used.discard(said.value.noted)
-                self.taken.discard(section.key)
+                self.taken -= {section.key, truth.only_slot(said.line)}
                 continue
             asked, answers = self.rng.choice(kinds)
             words, plural = registers.words_of(said.value), said.value.plural
-            text = self.rng.choice(phrases.part(asked, self.split))
-            answer = self.rng.choice(phrases.part(answers, self.split))
-            return Question(phrases.fill(text, words, plural=plural), answer, said)
+            text = phrases.fill(self.rng.choice(asked), words, plural=plural)
+            return Question(text, self.rng.choice(answers), said)
         return None
 
     def instead(self, said: truth.Said) -> truth.Said | None:
         """Another statement of the same section, to put it right; None where none reads."""
         section, values = self.sections[said.section.name]
         left = [value for value in values if value.noted not in self.used]
-        left = [value for value in left if value.plural == said.value.plural]
+        alone = truth.only_slot(said.line)
+        left = [
+            value
+            for value in left
+            if value.plural == said.value.plural
+            and truth.only_slot(truth.said(section, value, said.scope).line) in (alone, "")
+        ]
         if section.verbal or section.turns or section.language != phrases.ENGLISH or not left:
             return None
         return self._take(truth.said(section, self.rng.choice(left), said.scope))

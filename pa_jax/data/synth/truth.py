@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from pa_jax.data.synth import phrases
-from pa_jax.profile import taxonomy
+from pa_jax.profile import placement, relation, taxonomy
 
 SPLITS = ("train", "heldout")
 LIKE = "like"
@@ -138,8 +138,10 @@ def statement(slot: taxonomy.Subcategory, value: str, polarity: str, verb: str =
     return f"The user {verb} {_third_person(value)} {_third_person(slot.when)}."
 
 
-def section_values(section: phrases.Section, split: str) -> tuple[phrases.Value, ...]:
+@functools.cache
+def section_values(name: str, split: str) -> tuple[phrases.Value, ...]:
     """The values of a section that users of a split may hold; none where it is another split's."""
+    section = phrases.sections()[name]
     if split in COLD_SPLITS:
         unseen = is_unseen(section.key)
         if unseen != (split == "unseen"):
@@ -152,6 +154,13 @@ def section_values(section: phrases.Section, split: str) -> tuple[phrases.Value,
 
 def _is_held_out(value: phrases.Value) -> bool:
     return digest("held out", value.noted) % 100 < _HELD_OUT_STATEMENTS_PERCENT
+
+
+@functools.cache
+def only_slot(line: str) -> str:
+    """The slot that holds one value in which the profile places a line, "" where there is none."""
+    path = placement.place(line, ())
+    return path if relation.holds_one(path) else ""
 
 
 def said(section: phrases.Section, value: phrases.Value, scope: str = "") -> Said:

@@ -13,19 +13,20 @@ from pa_jax.profile import taxonomy
 
 # how often a turn is drawn as each kind, in percent; what has nothing to go on becomes a fact
 _KINDS = {
-    "distractor": 35,
-    "fact": 25,
-    "several": 9,
+    "distractor": 32,
+    "fact": 15,
+    "several": 13,
     "explicit": 11,
     "choice": 8,
     "answer": 6,
-    "change": 3,
-    "correction": 2,
-    "forget": 1,
+    "change": 7,
+    "correction": 6,
+    "forget": 2,
 }
 _LANGUAGES = {phrases.ENGLISH: 91, "de": 3, "fr": 3, "es": 3}
 _FOREIGN_KINDS = ("distractor", "fact", "several")
 _UNDECIDED = 0.12  # of answers to an offer
+_THANKED = 0.15  # of messages that say nothing: a word of small talk comes first
 _THREE = 0.3  # of turns with several facts
 _FORGETS_LAST = 0.5
 
@@ -273,7 +274,12 @@ class _User:
         template = self.teller.fresh(smalltalk.templates(kind, self.language, self.split))
         user = self.writer.sentence(template, words)
         if self.language == phrases.ENGLISH and kind != "small talk":
+            if self.rng.random() < _THANKED:
+                chat = smalltalk.templates("small talk", self.language, self.split)
+                user = f"{self.rng.choice(chat).format_map(words)} {user}"
             user = self.writer.message(user, words, area="", plain=True)
+        elif self.writer.lowercase:
+            user = user.lower()
         return _Turn("distractor", user, smalltalk.reply(self.rng, kind))
 
     # what they are made of
