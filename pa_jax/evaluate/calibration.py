@@ -103,9 +103,7 @@ def place(placer: placing.Placer, count: int, *, seed: int) -> dict[str, Any]:
     content = taxonomy.Taxonomy.load()
     rng = random.Random(f"placing/{seed}")
     facts = [fact for user in range(count) for fact in synth_users.facts(seed, user, "heldout")]
-    golds = [
-        (fact.line, fact.slot) for fact in rng.sample(facts, min(count, len(facts)))
-    ]
+    golds = [(fact.line, fact.slot) for fact in rng.sample(facts, min(count, len(facts)))]
     slots = rng.sample(content.subcategories, min(count, len(content.subcategories)))
     examples = [(slot.examples[-1], slot.path) for slot in slots]
     blind = placing.Placer(placer.words, placer.scorer, placer.cfg, _unseen(content))

@@ -5,9 +5,9 @@ import pathlib
 import pytest
 
 from pa_jax.data import decompose, source
-from pa_jax.data.synth import users as synth_users
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.readers import prefeval
+from pa_jax.data.synth import users as synth_users
 from pa_jax.dialogue import snippet
 
 SYNTHETIC = source.DataConfig(

@@ -14,6 +14,9 @@ from pa_jax.dialogue import snippet
 from pa_jax.profile import taxonomy
 
 N_USERS = 200
+WRONG_ARTICLE = re.compile(
+    r"(?<!option )\ba (?!uni|us[aeu]|one|eu)[aeiou]|\ban (?!hour|honest|heir)[bcdfghjklmnpqrstvwxyz]"
+)
 TELLING = ("fact", "several", "explicit", "choice", "answer", "change", "correction")
 
 
@@ -34,7 +37,8 @@ def all_turns(told, *splits):
 
 def lists_of_templates():
     """Every list of wordings by which users tell or tell nothing."""
-    plain = (phrases.lists(name).values() for name in ("preferences", "nothing"))
+    named = (phrases.lists(name).items() for name in ("preferences", "nothing"))
+    plain = [[lines for title, lines in of if not title.startswith("reasons")] for of in named]
     sections = phrases.sections().values()
     telling = ((s.says, s.answers, s.replies, s.changes, s.turned) for s in sections)
     return [lines for lines in itertools.chain(*plain, *telling) if lines]
@@ -139,8 +143,8 @@ def test_there_are_several_hundred_wordings_and_each_section_has_some_held_out()
     for section in phrases.sections().values():
         if not section.only_turns:
             assert all(phrases.part(section.says, split) for split in truth.SPLITS), section.name
-        texts = (*section.says, *section.answers, *section.changes, *section.turned)
-        assert len(set(texts)) == len(texts), section.name
+        for texts in (section.says, section.answers, section.changes, section.turned):
+            assert len(set(texts)) == len(texts), section.name
 
 
 @pytest.mark.parametrize("split", truth.SPLITS)
@@ -155,7 +159,9 @@ def test_kinds_occur_in_the_shares_we_want(told, split):
 
 @pytest.mark.parametrize("split", truth.SPLITS)
 def test_no_verb_begins_more_than_a_fifth_of_the_lines(told, split):
-    lines = [line for turn in all_turns(told, split) for line in snippet.parse(turn.gold).statements]
+    lines = [
+        line for turn in all_turns(told, split) for line in snippet.parse(turn.gold).statements
+    ]
     verbs = collections.Counter(line.split()[2] for line in lines)
     assert max(verbs.values()) <= 0.2 * len(lines)
     assert len([verb for verb, n in verbs.items() if n >= 3]) >= 30
@@ -169,7 +175,8 @@ def test_every_gold_line_is_one_statement_about_the_user(told):
         assert bool(parsed.statements) == (turn.kind in TELLING)
         for line in parsed.statements:
             assert re.fullmatch(r"The user [^\n{}\[\]]+\.", line), line
-            assert not re.search(r"\b(I|me|my|myself|our)\b|  | a [aeiou]| an [^aeiou]", line), line
+            assert not re.search(r"\b(I|me|my|myself|our)\b|  ", line), line
+            assert not WRONG_ARTICLE.search(line), line
 
 
 def test_messages_read_as_text(told):
@@ -179,7 +186,7 @@ def test_messages_read_as_text(told):
         assert len(turn.user.split()) <= 80
         assert not re.search(r"[{}\[\]|]|  | [.,]|[,?]{2}|\.\.|\ba a\b|\bthe the\b", text), turn
         assert "the user" not in text.lower()
-        assert not re.search(r"\ba [aeiou](?!ne?\b|s |uro)\w|\ban [bcdfgjklmnpqrstvwxz]", text), turn
+        assert not WRONG_ARTICLE.search(text), turn
 
 
 def test_what_ends_was_true_and_changes_say_what_is_true_instead(told):
@@ -247,8 +254,7 @@ def test_two_thousand_turns_a_second():
     for first in range(0, 100, 10):  # the best of ten: the machine has others to serve
         start = time.process_time()
         turns = sum(
-            len(users.dialogue(1, index, split="train").turns)
-            for index in range(first, first + 10)
+            len(users.dialogue(1, index, split="train").turns) for index in range(first, first + 10)
         )
         rates.append(turns / (time.process_time() - start))
     assert max(rates) >= 2000

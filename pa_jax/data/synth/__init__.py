@@ -1,1 +1,1 @@
-"""Seeded synthetic users: whole dialogues (users), and requests for the decision to ask (asking)."""
+"""Seeded synthetic users: whole dialogues, and requests for the decision to ask."""

@@ -20,7 +20,7 @@ QUANTILES = (5, 25, 50, 75, 95)
 MOST_FACTS = 3  # that a turn is counted by
 TOP_VERBS = 6
 
-_VERB = re.compile(r"The user (?P<verb>(?:(?:does|is|has) (?:not|no) |no longer )?[\w'-]+)")
+_VERB = re.compile(r"The user (?P<verb>has no\b|(?:(?:does|is) not |no longer )?[\w'-]+)")
 
 
 @dataclasses.dataclass(frozen=True)

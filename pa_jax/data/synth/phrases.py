@@ -14,8 +14,9 @@ a kind of thing that people say of themselves:
     < TEMPLATE                     how what was said in section `turns` of a value is turned
 
 A value that ends in "+" is a plural: "[is/are]" in a template follows it. Templates hold fillers:
-{v} the value, {V} with a capital, {bare} without its article, {the} with the definite one, {s} and {S} the situation. Every
-fourth template of a list is held out: it is used for held-out users and by nobody else.
+{v} the value, {V} with a capital, {bare} without its article, {the} with the definite one, {s} and
+{S} the situation. Every fourth template of a list is held out: it is used for held-out users and by
+nobody else.
 """
 
 import dataclasses

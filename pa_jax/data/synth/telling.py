@@ -55,8 +55,7 @@ class Teller:
         self.sections = {
             name: (section, values)
             for name, section in phrases.sections().items()
-            if section.language == language
-            and (values := truth.section_values(name, split))
+            if section.language == language and (values := truth.section_values(name, split))
         }
         self.bag = [n for n, (s, _) in self.sections.items() for _ in range(s.weight)]
         self.facts: list[truth.Fact] = []

@@ -19,8 +19,8 @@ from etils import epath
 from pa_jax.data import episodes as episodes_lib
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data import source
-from pa_jax.data.synth import users as synth_users
 from pa_jax.data.readers import items
+from pa_jax.data.synth import users as synth_users
 from pa_jax.dialogue import schema, snippet
 
 NOTHING = "_nothing"  # the end of the names of splits that show no preference
