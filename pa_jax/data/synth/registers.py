@@ -16,9 +16,8 @@ _ASKS = {"curt": 0.08, "plain": 0.22, "chatty": 0.22, "rambling": 0.3}
 _OPENERS = {"chatty": 0.25, "rambling": 0.5}
 _TAILS = {"chatty": 0.2, "rambling": 0.4}
 
-_STAYS = re.compile(
-    r"(?:I|Monday|Sundays?|Ramadan)\b|\{(?![VWS]\}|Other\})"
-)  # begins with a capital wherever it stands
+# begins with a capital wherever it stands
+_STAYS = re.compile(r"(?:I|Monday|Sundays?|Ramadan)\b|\{(?![VWS]\}|Other\})")
 _WORD = re.compile(r"(?<![\w{\[/'])[a-z]{5,}(?![\w}\]/'])")
 _AREAS = ("food", "travel", "health", "home", "work")
 

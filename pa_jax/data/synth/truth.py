@@ -58,7 +58,7 @@ class Fact:
 
 @dataclasses.dataclass(frozen=True)
 class Said:
-    """What a user told of a section: the value, the situation ("" where none), and the gold line."""
+    """A user's statement of a section: value, situation ("" where none) and gold line."""
 
     section: phrases.Section
     value: phrases.Value
