@@ -15,7 +15,8 @@ from pa_jax.profile import taxonomy
 
 N_USERS = 200
 WRONG_ARTICLE = re.compile(
-    r"(?<!option )\ba (?!uni|us[aeu]|one|eu)[aeiou]|\ban (?!hour|honest|heir)[bcdfghjklmnpqrstvwxyz]"
+    r"(?<!option )\ba (?!uni|us[aeu]|one|eu)[aeiou]"
+    r"|\ban (?!hour|honest|heir)[bcdfghjklmnpqrstvwxyz]"
 )
 TELLING = ("fact", "several", "explicit", "choice", "answer", "change", "correction")
 

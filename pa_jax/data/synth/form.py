@@ -47,6 +47,7 @@ def measured(turns: Iterable[tuple[str, str]]) -> Form:
     turns = list(turns)
     lengths = sorted(len(user.split()) for user, _ in turns)
     golds = [[] if gold == snippet.NOTHING else gold.split("\n") for _, gold in turns]
+    quantiles = (lengths[len(lengths) * q // 100] for q in QUANTILES)
     counts = collections.Counter(min(len(lines), MOST_FACTS) for lines in golds)
     lines = [line for of_turn in golds for line in of_turn]
     if not lines:
@@ -56,9 +57,9 @@ def measured(turns: Iterable[tuple[str, str]]) -> Form:
     negative = sum(statements.polarity(line) == "negative" for line in lines)
     return Form(
         turns=len(turns),
-        words=(statistics.mean(lengths), *(lengths[len(lengths) * q // 100] for q in QUANTILES)),
+        words=(float(statistics.mean(lengths)), *map(float, quantiles)),
         facts=tuple(counts[n] / len(turns) for n in range(MOST_FACTS + 1)),
-        noted=statistics.mean(len(line.split()) for line in lines),
+        noted=float(statistics.mean(len(line.split()) for line in lines)),
         verbs={verb: count / len(lines) for verb, count in verbs.most_common()},
         negative=negative / len(lines),
     )

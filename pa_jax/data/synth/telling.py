@@ -184,7 +184,7 @@ class Teller:
         fact = self._prefer(turn, path, value, polarity, verb)
         return fact, self.fresh(preferences.templates(verb, value, self.split))
 
-    def offer(self, words: dict[str, str]) -> preferences.Offer | None:
+    def offer(self) -> preferences.Offer | None:
         """Options of a slot that has not come up; the user may come to hold the one picked."""
         self.deck = [path for path in self.deck if path not in self.taken]
         fits = (p for p in self.deck if len(self._options(p)) >= preferences.MIN_OPTIONS)

@@ -72,8 +72,6 @@ class _User:
     """One user on the way through the sessions; `talk` fills `turns`."""
 
     def __init__(self, seed: int, index: int, split: str):
-        if split not in truth.SPLITS + truth.COLD_SPLITS:
-            truth.values_of(split)  # names the splits there are
         self.id = f"synth-{split}-{seed}-{index}"
         self.rng = random.Random(truth.digest("user", seed, index, split))
         self.split = split
@@ -106,7 +104,7 @@ class _User:
     def _turn(self, kind: str, next_kind: str) -> None:
         words = smalltalk.words(self.rng, self.split)
         offer, question = self.offer, self.question
-        self.offer = self.teller.offer(words) if next_kind == "choice" else None
+        self.offer = self.teller.offer() if next_kind == "choice" else None
         self.question = self.teller.question() if next_kind == "answer" else None
         made = self._made(kind, words, offer, question)
         reply = made.reply
