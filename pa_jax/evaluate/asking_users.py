@@ -2,7 +2,8 @@
 
 A user's preferences are those that its synthetic dialogue would show (data/synth/users, held-out
 split), and for every other slot a value drawn from the same split's values, or from all of the
-slot's where the split has none. Some slots a user will not talk about, on some there is no preference.
+slot's where the split has none. Some slots a user will not talk about, on some there is no
+preference.
 """
 
 import dataclasses

@@ -16,11 +16,11 @@ from pa_jax.evaluate.benchmarks import recall
 from pa_jax.jobs import configs, setup
 from pa_jax.profile import facts, taxonomy, update
 
-CFG = recall.RecallConfig(users=8, turns=(1, 4, 20), questions=4, untold=0, chunk=2, seed=0)
+CFG = recall.RecallConfig(users=24, turns=(1, 4, 20), questions=4, untold=0, chunk=2, seed=0)
 
 
 def test_the_unseen_hold_nothing_that_training_ever_shows():
-    cfg = source.DataConfig("unseen", "", "", 20, 20, 0, False, "gold", 0.5)
+    cfg = source.DataConfig("unseen", "", "", 60, 60, 0, False, "gold", 0.5)
     slots, lines = {}, {}
     for split in ("train", "heldout"):
         parts = source.open_dialogues(cfg, split=split, quarantine=quarantine.Quarantine(None))
@@ -83,10 +83,10 @@ def test_noise_stands_between_what_was_told_and_the_question(tools):
         for n in range(3)
         for role in ("user", "assistant")
     )
-    cfg = dataclasses.replace(CFG, users=2, turns=(4,), noise=(0, 1, 3))
+    cfg = dataclasses.replace(CFG, users=6, turns=(4,), questions=1, noise=(0, 1, 3))
     task = recall.Recall(cfg, name="noise", split="train", noise=said)
     plain = {m.user: m for m in recall.moments(dataclasses.replace(cfg, noise=(0,)), "train")}
-    assert [m.noise for m in task.moments] == [0, 0, 1, 1, 3, 3]
+    assert plain and [m.noise for m in task.moments] == [n for n in (0, 1, 3) for _ in plain]
     for moment in task.moments:
         told = plain[moment.user]
         assert moment.history == told.history + said[: 2 * moment.noise]

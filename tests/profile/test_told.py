@@ -119,8 +119,8 @@ def stated(rng):
             made[f"The user {frame.format(thing)}."] = f"The user {again.format(thing)}."
     pairs = [(slot, value) for slot in MANY for value in slot.values]
     for slot, value in rng.sample(pairs, 200 - len(made)):
-        one, *others = truth.variants(slot.path, value, truth.LIKE)
-        made[one] = rng.choice(others)
+        one = rng.choice(truth.golds(slot.path, value, truth.LIKE)[:2])
+        made[one] = rng.choice(truth.variants(slot.path, value, truth.LIKE)[1:])
     return made
 
 

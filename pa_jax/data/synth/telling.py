@@ -192,6 +192,7 @@ class Teller:
         if path is None:
             return None
         self.deck.remove(path)
+        self.taken.add(path)
         picked = self.rng.choice(self.values[path])
         return preferences.offer(self.rng, self.slots.get(path), picked, self._options(path))
 

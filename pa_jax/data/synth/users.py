@@ -14,13 +14,13 @@ from pa_jax.profile import taxonomy
 # how often a turn is drawn as each kind, in percent; what has nothing to go on becomes a fact
 _KINDS = {
     "distractor": 32,
-    "fact": 15,
-    "several": 13,
-    "explicit": 11,
-    "choice": 8,
+    "fact": 11,
+    "several": 12,
+    "explicit": 15,
+    "choice": 10,
     "answer": 6,
     "change": 7,
-    "correction": 6,
+    "correction": 5,
     "forget": 2,
 }
 _LANGUAGES = {phrases.ENGLISH: 91, "de": 3, "fr": 3, "es": 3}
