@@ -10,7 +10,7 @@ import dataclasses
 import functools
 from importlib import resources
 
-from pa_jax.data import synth_truth as truth
+from pa_jax.data.synth import truth
 from pa_jax.profile import taxonomy
 
 SPLITS = ("dev", "test")

@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pa_jax.data import episodes as episodes_lib
-from pa_jax.data import joined, own, synth, synth_requests
+from pa_jax.data import joined, own
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.readers import aloe, messages, prefeval
+from pa_jax.data.synth import asking
+from pa_jax.data.synth import users as synth_users
 from pa_jax.dialogue import schema, snippet
 
 SPLITS = ("train", "heldout", "all")
@@ -66,7 +68,7 @@ class SyntheticDialogues(Sequence[schema.Dialogue]):
 
     def __getitem__(self, index: int) -> schema.Dialogue:
         number = range(self._users)[index]
-        return synth.dialogue(self._seed, number, split=self._split, size=self._size)
+        return synth_users.dialogue(self._seed, number, split=self._split, size=self._size)
 
 
 class Episodes(Sequence[schema.Episode]):
@@ -225,12 +227,12 @@ def _unseen(
     ]
 
 
-def _requests(cfg: DataConfig, split: str) -> synth_requests.Requests:
+def _requests(cfg: DataConfig, split: str) -> asking.Requests:
     """Episodes of the decision to ask: no dialogue to decompose, their profile is part of them."""
     if split == "all":
         raise ValueError("data.source='requests' has no split 'all'; take train or heldout.")
     users = {"train": cfg.users, "heldout": cfg.heldout_users}
-    return synth_requests.Requests(cfg.seed, users[split], split)
+    return asking.Requests(cfg.seed, users[split], split)
 
 
 def _prefeval(

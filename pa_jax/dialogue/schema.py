@@ -19,7 +19,8 @@ class Turn:
               snippet.NOTHING where the turn shows no preference; None where the data has no label
     retires   statements of earlier turns that this turn makes untrue
     slot      "category/subcategory" of the gold snippet, "" where unknown
-    kind      explicit | choice | persona | distractor | change | "" (how the preference shows)
+    kind      how it shows: explicit | choice | persona; of synthetic users also fact | several |
+              answer | change | correction | forget | distractor; "" where unknown
     """
 
     user: str

@@ -1,16 +1,17 @@
 """Simulated users who answer questions: truthfully, or not at all.
 
-A user's preferences are those that its synthetic dialogue would show (data/synth, held-out split),
-and for every other slot a value drawn from the same split's values, or from all of the slot's where
-the split has none. Some slots a user will not talk about, on some there is no preference.
+A user's preferences are those that its synthetic dialogue would show (data/synth/users, held-out
+split), and for every other slot a value drawn from the same split's values, or from all of the
+slot's where the split has none. Some slots a user will not talk about, on some there is no
+preference.
 """
 
 import dataclasses
 import random
 from collections.abc import Mapping, Sequence
 
-from pa_jax.data import requests, synth
-from pa_jax.data import synth_truth as truth
+from pa_jax.data import requests
+from pa_jax.data.synth import truth, users
 from pa_jax.profile import facts, taxonomy
 
 RETICENT = 0.08  # share of slots that a user declines to talk about
@@ -96,7 +97,7 @@ def _person(seed: int, index: int, wants: list[requests.Request], requests_each:
             reticent.add(slot.path)
         elif drawn >= RETICENT + INDIFFERENT:
             values[slot.path] = value
-    for fact in synth.facts(seed, index, "heldout"):
+    for fact in users.facts(seed, index, "heldout"):
         if fact.polarity == truth.LIKE:
             values[fact.slot] = fact.value
             reticent.discard(fact.slot)

@@ -22,7 +22,8 @@ import tqdm
 
 from pa_jax.agent import inferencer, placing
 from pa_jax.core.typing import Float, Int
-from pa_jax.data import synth, synth_truth
+from pa_jax.data.synth import truth
+from pa_jax.data.synth import users as synth_users
 from pa_jax.dialogue import schema, snippet
 from pa_jax.judge import agreement, rewording
 from pa_jax.profile import taxonomy
@@ -89,7 +90,7 @@ def _statements(
         slot = taxonomy.Taxonomy.load().get(episode.slot)
         unsaid = [value for value in slot.values if value.lower() not in gold.lower()]
         if unsaid:
-            wording = synth_truth.variants(slot.path, rng.choice(unsaid), synth_truth.LIKE)
+            wording = truth.variants(slot.path, rng.choice(unsaid), truth.LIKE)
             made["invented value"] = rng.choice(wording)
     return made
 
@@ -101,11 +102,8 @@ def place(placer: placing.Placer, count: int, *, seed: int) -> dict[str, Any]:
     """Top-1 accuracy by words and as it runs; how well `other` is told apart."""
     content = taxonomy.Taxonomy.load()
     rng = random.Random(f"placing/{seed}")
-    facts = [fact for user in range(count) for fact in synth.facts(seed, user, "heldout")]
-    golds = [
-        (synth_truth.statement(content.get(f.slot), f.value, f.polarity), f.slot)
-        for f in rng.sample(facts, min(count, len(facts)))
-    ]
+    facts = [fact for user in range(count) for fact in synth_users.facts(seed, user, "heldout")]
+    golds = [(fact.line, fact.slot) for fact in rng.sample(facts, min(count, len(facts)))]
     slots = rng.sample(content.subcategories, min(count, len(content.subcategories)))
     examples = [(slot.examples[-1], slot.path) for slot in slots]
     blind = placing.Placer(placer.words, placer.scorer, placer.cfg, _unseen(content))
@@ -120,7 +118,7 @@ def place(placer: placing.Placer, count: int, *, seed: int) -> dict[str, Any]:
 
 def _unseen(content: taxonomy.Taxonomy) -> taxonomy.Taxonomy:
     """The taxonomy without held-out users' values, and without each slot's last example."""
-    held_out = synth_truth.values_of("heldout")
+    held_out = truth.values_of("heldout")
 
     def slot(old: taxonomy.Subcategory) -> taxonomy.Subcategory:
         values = tuple(v for v in old.values if v not in held_out.get(old.path, ()))

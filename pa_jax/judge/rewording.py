@@ -6,7 +6,7 @@ For measuring judges only (agreement.py): a judge never calls this.
 import functools
 import random
 
-from pa_jax.data import synth_truth
+from pa_jax.data.synth import truth
 from pa_jax.dialogue import snippet
 from pa_jax.english import person
 from pa_jax.profile import taxonomy
@@ -18,9 +18,9 @@ def _synthetic() -> dict[str, tuple[str, ...]]:
     found = {}
     for slot in taxonomy.Taxonomy.load().subcategories:
         for value in slot.values:
-            for polarity in (synth_truth.LIKE, synth_truth.DISLIKE):
-                wordings = synth_truth.variants(slot.path, value, polarity)
-                found[wordings[0]] = wordings
+            for polarity in (truth.LIKE, truth.DISLIKE):
+                wordings = truth.variants(slot.path, value, polarity)
+                found |= dict.fromkeys(truth.golds(slot.path, value, polarity), wordings)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from pa_jax.agent import noting
 from pa_jax.data import episodes as episodes_lib
-from pa_jax.data import synth
+from pa_jax.data.synth import users
 from pa_jax.dialogue import schema, snippet
 
 
@@ -40,7 +40,7 @@ def test_gold_snippets_lead_near_the_gold_profile():
     """Over synthetic users with changes of mind: most statements that hold, few that do not."""
     right = wrong = missing = 0
     for number in range(6):
-        dialogue, notes = synth.dialogue(0, number, split="train"), noting.Notes()
+        dialogue, notes = users.dialogue(0, number, split="train"), noting.Notes()
         episodes = episodes_lib.decompose(dialogue)
         for turn, episode in enumerate(episodes[:-1]):
             notes = notes.after(dialogue, turn, episode.gold, True)

@@ -7,7 +7,7 @@ from flax import nnx
 
 from pa_jax import models
 from pa_jax.agent import placing
-from pa_jax.data import synth_truth
+from pa_jax.data.synth import truth
 from pa_jax.infer import score
 from pa_jax.profile import taxonomy
 
@@ -26,7 +26,7 @@ def placer(tiny):
 
 def test_taxonomy_statements_land_in_their_slots_by_their_words(placer):
     cases = [
-        (synth_truth.statement(slot, slot.values[1], synth_truth.LIKE), slot.path)
+        (truth.statement(slot, slot.values[1], truth.LIKE), slot.path)
         for slot in taxonomy.Taxonomy.load().subcategories[::5]
     ]
     shares = np.array([placer.index.shares(text) for text, _ in cases])

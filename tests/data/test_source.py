@@ -4,9 +4,10 @@ import pathlib
 
 import pytest
 
-from pa_jax.data import decompose, source, synth
+from pa_jax.data import decompose, source
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.readers import prefeval
+from pa_jax.data.synth import users as synth_users
 from pa_jax.dialogue import snippet
 
 SYNTHETIC = source.DataConfig(
@@ -47,7 +48,7 @@ def chats(tmp_path):
 
 def test_synthetic_dialogues_come_as_their_episodes():
     for split, users in (("train", 4), ("heldout", 2)):
-        dialogues = [synth.dialogue(3, index, split=split) for index in range(users)]
+        dialogues = [synth_users.dialogue(3, index, split=split) for index in range(users)]
         want = [episode for dialogue in dialogues for episode in decompose(dialogue)]
         assert open_all(SYNTHETIC, split) == want
     both = open_all(SYNTHETIC, "train") + open_all(SYNTHETIC, "heldout")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pa_jax.data import synth_truth
+from pa_jax.data.synth import truth
 from pa_jax.english import statements
 from pa_jax.profile import taxonomy
 
@@ -110,13 +110,13 @@ def test_polarity_is_of_the_stance_not_of_its_object(text, polarity):
 
 
 def test_every_wording_of_a_synthetic_preference_has_its_polarity():
-    wanted = {synth_truth.LIKE: "positive", synth_truth.DISLIKE: "negative"}
+    wanted = {truth.LIKE: "positive", truth.DISLIKE: "negative"}
     for slot in taxonomy.Taxonomy.load().subcategories[::6]:
         for value in slot.values:
             for way, polarity in wanted.items():
-                if way == synth_truth.DISLIKE and not synth_truth.can_dislike(value):
+                if way == truth.DISLIKE and not truth.can_dislike(value):
                     continue
-                for text in synth_truth.variants(slot.path, value, way):
+                for text in truth.variants(slot.path, value, way):
                     assert statements.polarity(text) == polarity, text
 
 
@@ -152,7 +152,7 @@ def test_a_compound_line_is_its_statements(line, parts):
 
 def test_no_synthetic_statement_is_taken_apart():
     for slot in taxonomy.Taxonomy.load().subcategories[::4]:
-        for text in (*synth_truth.variants(slot.path, slot.values[0], synth_truth.LIKE),):
+        for text in (*truth.variants(slot.path, slot.values[0], truth.LIKE),):
             assert statements.parts(text) == [text]
 
 

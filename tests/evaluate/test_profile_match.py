@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from pa_jax.data import synth_truth
+from pa_jax.data.synth import truth
 from pa_jax.dialogue import schema, snippet
 from pa_jax.evaluate import profile_match
 from pa_jax.profile import facts, taxonomy
@@ -110,7 +110,7 @@ def test_opposites_do_not_match_and_each_statement_is_used_once():
 def test_rewordings_match_and_other_values_of_a_slot_hardly_do():
     same = other = pairs = wordings = 0
     for slot in taxonomy.Taxonomy.load().subcategories[::4]:
-        likes = [synth_truth.variants(slot.path, v, synth_truth.LIKE) for v in slot.values]
+        likes = [truth.variants(slot.path, v, truth.LIKE) for v in slot.values]
         for first, *rest in likes:
             wordings += len(rest)
             same += sum(profile_match.likeness(first, x) >= profile_match.LEVEL for x in rest)

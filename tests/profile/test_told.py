@@ -10,7 +10,7 @@ import re
 import pytest
 
 from pa_jax.agent import noting
-from pa_jax.data import synth_truth
+from pa_jax.data.synth import truth
 from pa_jax.dialogue import schema
 from pa_jax.english import statements
 from pa_jax.profile import facts, forget, placement, taxonomy, update
@@ -119,8 +119,8 @@ def stated(rng):
             made[f"The user {frame.format(thing)}."] = f"The user {again.format(thing)}."
     pairs = [(slot, value) for slot in MANY for value in slot.values]
     for slot, value in rng.sample(pairs, 200 - len(made)):
-        one, *others = synth_truth.variants(slot.path, value, synth_truth.LIKE)
-        made[one] = rng.choice(others)
+        one = rng.choice(truth.golds(slot.path, value, truth.LIKE)[:2])
+        made[one] = rng.choice(truth.variants(slot.path, value, truth.LIKE)[1:])
     return made
 
 
@@ -195,13 +195,13 @@ def test_a_change_in_a_slot_of_one_ends_the_old_value_and_nothing_else():
     ]
     exact = unrelated = 0
     chosen = rng.sample(slots, 100)
-    firsts = [synth_truth.variants(s.path, s.values[0], synth_truth.LIKE)[0] for s in slots]
+    firsts = [truth.variants(s.path, s.values[0], truth.LIKE)[0] for s in slots]
     ops = [add(text) for text in firsts]
     held = update.apply((), ops, user="u", source=facts.Source(0, 0, ""), now=NOON).facts
     for number, slot in enumerate(chosen, start=1):
         frame, quote = WAYS[number % len(WAYS)]
         words = {"new": slot.values[1], "old": slot.values[0], "when": slot.when}
-        words["When"] = synth_truth.capital(slot.when)
+        words["When"] = truth.capital(slot.when)
         op, source = add(frame.format(**words)), facts.Source(0, number, quote.format(**words))
         after = update.apply(held, [op], user="u", source=source, now=NOON + number * HOUR).facts
         lost = {fact.slot for fact in held} - {f.slot for f in held if f in after}

@@ -18,8 +18,9 @@ from etils import epath
 
 from pa_jax.data import episodes as episodes_lib
 from pa_jax.data import quarantine as quarantine_lib
-from pa_jax.data import source, synth
+from pa_jax.data import source
 from pa_jax.data.readers import items
+from pa_jax.data.synth import users as synth_users
 from pa_jax.dialogue import schema, snippet
 
 NOTHING = "_nothing"  # the end of the names of splits that show no preference
@@ -174,7 +175,7 @@ class Synthetic(EpisodeBuilder, skip_registration=True):
 
     @classmethod
     def variant(cls, cfg: source.DataConfig) -> str:
-        probes = [synth.dialogue(cfg.seed, k, split="train") for k in range(_PROBES)]
+        probes = [synth_users.dialogue(cfg.seed, k, split="train") for k in range(_PROBES)]
         state = hashlib.sha256(repr(probes).encode()).hexdigest()[:8]
         return f"{cfg.users}-{cfg.heldout_users}-{cfg.seed}-{state}"
 

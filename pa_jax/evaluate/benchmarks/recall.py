@@ -17,8 +17,8 @@ changed, how often the old one is picked. Systems with a profile add figures of 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
-from pa_jax.data import synth
-from pa_jax.data import synth_truth as truth
+from pa_jax.data.synth import truth
+from pa_jax.data.synth import users as synth_users
 from pa_jax.dialogue import schema
 from pa_jax.evaluate import asking_users, systems
 from pa_jax.evaluate.benchmarks import choice, protocol
@@ -84,7 +84,7 @@ def moments(cfg: RecallConfig, split: str, noise: systems.Chat = ()) -> list[Mom
     """
     longest = max(cfg.turns)
     size = (-(-longest // TURNS_A_SESSION), TURNS_A_SESSION)
-    users = [synth.told(cfg.seed, i, split=split, size=size) for i in range(cfg.users)]
+    users = [synth_users.told(cfg.seed, i, split=split, size=size) for i in range(cfg.users)]
     found = [
         _moment(cfg, *user, turns, noise[: 2 * pairs])
         for turns in cfg.turns
@@ -143,7 +143,7 @@ def _question(name: str, of_slot: Sequence[truth.Fact], turns: int) -> Question 
         options=(right, *others),
         old=before[-1] if before else "",
         age=turns - of_slot[-1].turn,
-        gold=truth.statement(slot, right, truth.LIKE),
+        gold=of_slot[-1].line,
     )
 
 

@@ -1,4 +1,4 @@
-"""What synthetic users can hold true: (slot, value) pairs by split, and how they are stated."""
+"""What synthetic users can hold true, by split, and how it is noted: preferences and statements."""
 
 import dataclasses
 import functools
@@ -6,7 +6,8 @@ import hashlib
 import re
 from collections.abc import Mapping
 
-from pa_jax.profile import taxonomy
+from pa_jax.data.synth import phrases
+from pa_jax.profile import placement, relation, taxonomy
 
 SPLITS = ("train", "heldout")
 LIKE = "like"
@@ -16,9 +17,10 @@ COLD_SPLITS = ("seen", "unseen")  # their users share no subcategory
 _UNSEEN_SLOTS_PERCENT = 30
 _HELD_OUT_SLOTS_PERCENT = 45  # each holds out two of its four or five values: a fifth of all pairs
 _HELD_OUT_VALUES = 2
-_VERBS = {
-    LIKE: ("prefers", "prefers", "prefers", "likes", "favours", "wants"),
-    DISLIKE: ("dislikes", "dislikes", "avoids", "does not want"),
+_HELD_OUT_STATEMENTS_PERCENT = 25
+VERBS = {
+    LIKE: ("prefers", "likes", "loves", "wants", "enjoys"),
+    DISLIKE: ("dislikes", "hates", "avoids", "does not want"),
 }
 _NOT_WITH_GERUND = ("wants", "does not want")
 _REWORDED = {
@@ -45,12 +47,23 @@ _DENIES = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Fact:
-    """One preference and the turn that shows it; `polarity` is LIKE or DISLIKE."""
+    """One preference, the turn that shows it, and its gold line; `polarity` is LIKE or DISLIKE."""
 
     turn: int
     slot: str
     value: str
     polarity: str
+    line: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Said:
+    """A user's statement of a section: value, situation ("" where none) and gold line."""
+
+    section: phrases.Section
+    value: phrases.Value
+    scope: str
+    line: str
 
 
 def digest(*parts: object) -> int:
@@ -106,26 +119,71 @@ def can_dislike(value: str) -> bool:
     return _DENIES.search(value) is None
 
 
-def statement(slot: taxonomy.Subcategory, value: str, polarity: str) -> str:
-    """The gold line of a preference; its verb depends on the preference alone."""
-    verbs = _VERBS[polarity]
-    verb = verbs[digest(slot.path, value, polarity) % len(verbs)]
-    if verb in _NOT_WITH_GERUND and value.split()[0].endswith("ing"):
-        verb = verbs[0]
+def is_gerund(value: str) -> bool:
+    """Whether a value names something done: "walking everywhere"."""
+    return value.split()[0].endswith("ing")
+
+
+def verbs(value: str, polarity: str) -> tuple[str, ...]:
+    """The verbs with which a preference can be noted, the plainest first."""
+    if polarity not in VERBS:
+        raise ValueError(f"polarity={polarity!r} does not exist: choose {LIKE!r} or {DISLIKE!r}.")
+    gerund = is_gerund(value)
+    return tuple(v for v in VERBS[polarity] if not (gerund and v in _NOT_WITH_GERUND))
+
+
+def statement(slot: taxonomy.Subcategory, value: str, polarity: str, verb: str = "") -> str:
+    """The gold line of a preference; the verb says how strongly it was put, else it is plain."""
+    verb = verb or verbs(value, polarity)[0]
     return f"The user {verb} {_third_person(value)} {_third_person(slot.when)}."
 
 
-def variants(slot_path: str, value: str, polarity: str) -> tuple[str, ...]:
-    """Distinct third-person wordings of one preference; the first is the gold wording."""
+@functools.cache
+def section_values(name: str, split: str) -> tuple[phrases.Value, ...]:
+    """The values of a section that users of a split may hold; none where it is another split's."""
+    section = phrases.sections()[name]
+    if split in COLD_SPLITS:
+        unseen = is_unseen(section.key)
+        if unseen != (split == "unseen"):
+            return ()
+        if unseen:
+            return section.values
+    held_out = split == "heldout"
+    return tuple(value for value in section.values if _is_held_out(value) == held_out)
+
+
+def _is_held_out(value: phrases.Value) -> bool:
+    return digest("held out", value.noted) % 100 < _HELD_OUT_STATEMENTS_PERCENT
+
+
+@functools.cache
+def only_slot(line: str) -> str:
+    """The slot that holds one value in which the profile places a line, "" where there is none."""
+    path = placement.place(line, ())
+    return path if relation.holds_one(path) else ""
+
+
+def said(section: phrases.Section, value: phrases.Value, scope: str = "") -> Said:
+    """What a user of that value tells."""
+    text = section.predicate.format(v=value.noted, s=scope)
+    return Said(section, value, scope, f"The user {text}.")
+
+
+def golds(slot_path: str, value: str, polarity: str) -> tuple[str, ...]:
+    """Every gold line that a preference can have, the plainest first."""
     slot = taxonomy.Taxonomy.load().get(slot_path)
     if value not in slot.values:
         raise ValueError(f"value {value!r} is none of {slot_path}: choose one of {slot.values}.")
-    if polarity not in _VERBS:
-        raise ValueError(f"polarity={polarity!r} does not exist: choose {LIKE!r} or {DISLIKE!r}.")
-    words = {"v": _third_person(value), "w": _third_person(slot.when)}
+    return tuple(statement(slot, value, polarity, verb) for verb in verbs(value, polarity))
+
+
+def variants(slot_path: str, value: str, polarity: str) -> tuple[str, ...]:
+    """Distinct third-person wordings of one preference; the first is a gold line."""
+    plain = golds(slot_path, value, polarity)[0]
+    words = {"v": _third_person(value)}
+    words["w"] = _third_person(taxonomy.Taxonomy.load().get(slot_path).when)
     words["W"] = capital(words["w"])
-    reworded = (template.format_map(words) for template in _REWORDED[polarity])
-    return (statement(slot, value, polarity), *reworded)
+    return (plain, *(template.format_map(words) for template in _REWORDED[polarity]))
 
 
 def _third_person(text: str) -> str:

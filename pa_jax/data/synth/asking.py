@@ -12,7 +12,7 @@ import random
 from collections.abc import Sequence
 
 from pa_jax.data import requests
-from pa_jax.data import synth_truth as truth
+from pa_jax.data.synth import truth
 from pa_jax.dialogue import asking, schema
 from pa_jax.profile import taxonomy
 

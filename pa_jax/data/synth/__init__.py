@@ -1,0 +1,1 @@
+"""Seeded synthetic users: whole dialogues, and requests for the decision to ask."""
