@@ -5,6 +5,7 @@ For measuring judges only (agreement.py): a judge never calls this.
 
 import functools
 import random
+import re
 
 from pa_jax.data.synth import truth
 from pa_jax.dialogue import snippet
@@ -28,7 +29,8 @@ def right(gold: str, rng: random.Random) -> str:
     """An honest snippet that means `gold`: other words where they are known, third person."""
     lines = []
     for statement in gold.splitlines():
-        others = _synthetic().get(statement, (statement, statement))[1:]
+        same = re.sub(r"^The user\b", "This user", statement)
+        others = _synthetic().get(statement, (statement, same))[1:]
         lines.append(person.third_person(rng.choice(others)))
     return "\n".join(lines)
 

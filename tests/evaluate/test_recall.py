@@ -83,7 +83,7 @@ def test_noise_stands_between_what_was_told_and_the_question(tools):
         for n in range(3)
         for role in ("user", "assistant")
     )
-    cfg = dataclasses.replace(CFG, users=6, turns=(4,), questions=1, noise=(0, 1, 3))
+    cfg = dataclasses.replace(CFG, users=12, turns=(4,), questions=1, noise=(0, 1, 3))
     task = recall.Recall(cfg, name="noise", split="train", noise=said)
     plain = {m.user: m for m in recall.moments(dataclasses.replace(cfg, noise=(0,)), "train")}
     assert plain and [m.noise for m in task.moments] == [n for n in (0, 1, 3) for _ in plain]
