@@ -138,7 +138,7 @@ def data(preset: str) -> ml_collections.ConfigDict:
             "users": 12 if small else 2000,
             "heldout_users": 4 if small else 100,
             "seed": 0,
-            "keep_empty": False,  # train on turns that show no preference too
+            "keep_empty": not small,  # train on turns that show no preference, too
             "state_source": "gold",  # gold | policy | mixed
             "state_share": 0.5,
         }
