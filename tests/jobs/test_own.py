@@ -55,7 +55,7 @@ def json_like(value):
 
 
 def test_a_reward_of_ones_own_trains_and_is_named_in_metrics_and_report(example, tmp_path):
-    (flags,) = example("own-reward")
+    (flags,) = example("own_reward")
     grpo.run(config_of(flags), tmp_path / "run")
     rows = list(files.read_rows(tmp_path / "run" / "metrics.jsonl"))
     assert [row["step"] for row in rows] == [0, 1]
@@ -71,7 +71,7 @@ def test_a_reward_of_ones_own_trains_and_is_named_in_metrics_and_report(example,
 
 
 def test_a_judge_of_ones_own_trains_and_is_measured(example, tmp_path):
-    train, measure = example("own-judge")
+    train, measure = example("own_judge")
     grpo.run(config_of(train), tmp_path / "run")
     rows = list(files.read_rows(tmp_path / "run" / "metrics.jsonl"))
     assert len(rows) == 2 and all(row["judge/failed_groups"] == 0 for row in rows)
@@ -84,7 +84,7 @@ def test_a_judge_of_ones_own_trains_and_is_measured(example, tmp_path):
 
 
 def test_data_of_ones_own_trains(example, tmp_path):
-    (flags,) = example("own-data")
+    (flags,) = example("own_data")
     grpo.run(config_of(flags), tmp_path / "run")
     samples = list(files.read_rows(tmp_path / "run" / "samples.jsonl"))
     assert len(samples) == 2
