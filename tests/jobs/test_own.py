@@ -76,6 +76,7 @@ def test_a_judge_of_ones_own_trains_and_is_measured(example, tmp_path):
     rows = list(files.read_rows(tmp_path / "run" / "metrics.jsonl"))
     assert len(rows) == 2 and all(row["judge/failed_groups"] == 0 for row in rows)
     assert "reward/completeness" in rows[0] and rows[0]["judge/failed"] == 0
+    assert rows[0]["grad_norm"] > 0
     config = config_of(measure)
     config.episodes, config.bias = 4, 0
     judge.run(config, tmp_path / "measured")
