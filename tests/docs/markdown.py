@@ -14,9 +14,9 @@ PAGES = (  # in the order in which their commands run: later ones use what earli
     "docs/guide/chat.md",
     "docs/guide/serve.md",
     "docs/guide/tpu.md",
-    "docs/guide/own-reward.md",
-    "docs/guide/own-judge.md",
-    "docs/guide/own-data.md",
+    "docs/guide/own_reward.md",
+    "docs/guide/own_judge.md",
+    "docs/guide/own_data.md",
     "docs/concepts/profile.md",
     "docs/reference/api.md",
 )

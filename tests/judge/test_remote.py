@@ -43,6 +43,19 @@ def test_ratings_come_back_in_order_and_what_is_settled_is_not_asked(opened):
     assert body["response_format"] == {"type": "json_object"}
 
 
+def test_what_the_turn_does_not_carry_earns_nothing_by_agreeing(opened):
+    rated = endpoint.GOOD | {"no_hallucination": 2, "consistency": 5}
+    with endpoint.serving(lambda *_: endpoint.completion(json.dumps(rated))) as (url, _):
+        scores = opened(url).score(endpoint.groups(["Tea."]))
+    assert scores.values[0, 0].tolist() == [1.0, 0.25, 0.5, 0.25]
+
+
+def test_copies_of_the_turn_are_never_sent(opened):
+    with endpoint.serving(endpoint.rated) as (url, got):
+        scores = opened(url).score(endpoint.groups(["Trains 0.", '"Trains 0."']))
+    assert not got and (scores.values == 0).all() and not scores.failed.any()
+
+
 def test_the_schema_that_is_sent_allows_what_is_parsed(opened):
     with endpoint.serving(endpoint.rated) as (url, got):
         opened(url, format="json_schema").score(endpoint.groups(["Tea."]))

@@ -41,7 +41,7 @@ def test_the_judge_job_measures_a_remote_judge_beside_another(tmp_path):
     assert report["remote"]["means"]["right"]["informativeness"] == 0.5
     assert report["remote"]["auc"] == dict.fromkeys(rubric.CRITERIA, 0.5)
     assert report["remote"]["bias"]["position"] == {"moved": 0.0, "flips": 0.0}
-    assert report["between"]["remote and reference"]["n"] == 8 * 11
+    assert report["between"]["remote and reference"]["n"] == 8 * 17
 
 
 PROCESS = """

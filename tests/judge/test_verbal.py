@@ -36,14 +36,16 @@ def test_scores_are_label_expectations_at_the_end_of_each_question(tiny):
     one = judge.Judge("verbal", model=tiny)
     scores = one.score([group(words, (text, "Tea."))])
     trunk, cues = one._judge._framed(case(), 40)
-    for k, cue in enumerate(cues):
+    expected = []
+    for cue in cues:
         ids = jnp.asarray([trunk + words.encode(text) + words.encode("\n") + cue])
         t = ids.shape[1]
         passed = tiny.module.on_rows(ids, jnp.full_like(ids, t), jnp.arange(t)[None])
         logits = np.asarray(tiny.module.logits(passed.hidden)[0, -1], np.float64)
         chance = np.exp([logits[words.encode(label)[0]] for label in "12345"])
-        expected = (chance / chance.sum()) @ [0, 0.25, 0.5, 0.75, 1]
-        assert scores.values[0, 0, k] == pytest.approx(expected, abs=1e-4)
+        expected.append((chance / chance.sum()) @ [0, 0.25, 0.5, 0.75, 1])
+    expected[3] *= expected[1]  # consistency, times no hallucination
+    np.testing.assert_allclose(scores.values[0, 0], expected, atol=1e-4)
 
 
 def test_the_chat_is_whole_and_the_note_lies_inside_the_users_message(tiny):
@@ -51,8 +53,8 @@ def test_the_chat_is_whole_and_the_note_lies_inside_the_users_message(tiny):
     trunk, cues = judge.Judge("verbal", model=tiny)._judge._framed(case(), 40)
     for cue, name in zip(cues, rubric.CRITERIA, strict=True):
         text = words.hf.decode(trunk + words.encode("NOTE\n") + cue)
-        asked = text.index(rubric.QUESTIONS[name])
-        assert asked < text.index("The user prefers trains.") < text.index("NOTE")
+        asked, shown = text.index(rubric.QUESTIONS[name]), text.index(rubric.EXAMPLES[name])
+        assert asked < shown < text.index("The user prefers trains.") < text.index("NOTE")
         user, start, answer = text.rpartition("<|im_start|>assistant\n")
         assert text.count("<|im_start|>") == 2 and user.index("NOTE\n<|im_end|>")
         assert answer.lower() == name.replace("_", " ") + ": "
