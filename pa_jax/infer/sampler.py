@@ -80,7 +80,8 @@ class Sampler:
         `root`, only what follows it is computed: it is kept until `update`.
         """
         # Of the model no more than this: its weights may go at the first `update`.
-        self.tokenizer, self.mesh, self.rows = model.tokenizer, mesh, rows
+        self.tokenizer, self.config = model.tokenizer, model.config
+        self.mesh, self.rows = mesh, rows
         self.lengths, self.key, self.prefilled = tuple(lengths), key, 0
         self.graph, state = nnx.split(model.module)
         self.root = roots.Root(root, self.graph, mesh)

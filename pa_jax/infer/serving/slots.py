@@ -267,7 +267,7 @@ class DecodeSlots:
 
         `run` gives the parameters, laid out for inference, the end tokens and the root.
         """
-        longest = run.model.config.max_positions
+        longest = run.config.max_positions
         if min(rows, trunk, slots, chunk) < 1 or trunk + slots > longest:
             raise ValueError(
                 f"rows={rows}, trunk={trunk}, slots={slots}, chunk={chunk}: each must be at least "
@@ -278,7 +278,7 @@ class DecodeSlots:
         fit = tuple(n for n in self._entries if len(run.root) + n <= trunk)
         self._behind = fit if len(run.root) >= SHORTEST else ()
         self._run = run
-        tokenizer = run.model.tokenizer
+        tokenizer = run.tokenizer
         self.ends = tuple(tokenizer.eos_ids) if tokenizer is not None else ()
         self.together = min(rows, run.shards)  # one a data shard
         self._lengths = np.zeros(rows, np.int32)

@@ -37,10 +37,15 @@ def loaded():
 
 
 @pytest.fixture(scope="module")
-def run(loaded):
-    """A sampler of one row whose every thirtieth token ends a completion."""
+def model(loaded):
+    """Every thirtieth token ends a completion."""
     words = types.SimpleNamespace(eos_ids=range(0, 512, 30), decode=loaded.tokenizer.decode)
-    model = types.SimpleNamespace(module=loaded.module, config=loaded.config, tokenizer=words)
+    return types.SimpleNamespace(module=loaded.module, config=loaded.config, tokenizer=words)
+
+
+@pytest.fixture(scope="module")
+def run(model):
+    """A sampler of one row."""
     return sampler.Sampler(model, rows=1, lengths=(256,))
 
 
@@ -119,7 +124,7 @@ ROOT = RNG.integers(3, 512, 70).tolist()
 BEHIND = [[*ROOT, *prompt] if i % 2 else prompt for i, prompt in enumerate(PROMPTS)]
 
 
-def test_prompts_behind_a_root_draw_the_same_and_do_not_compute_it_again(run, monkeypatch):
+def test_prompts_behind_a_root_draw_the_same_and_do_not_compute_it_again(model, run, monkeypatch):
     monkeypatch.setitem(globals(), "PROMPTS", BEHIND)
     whole, widths = served(make(run), range(8)), []
     prefill = decode.prefill
@@ -129,7 +134,7 @@ def test_prompts_behind_a_root_draw_the_same_and_do_not_compute_it_again(run, mo
         return prefill(model, prompts, root=root, before=before)
 
     monkeypatch.setattr(decode, "prefill", counted)
-    got = served(make(sampler.Sampler(run.model, root=ROOT)), range(8))
+    got = served(make(sampler.Sampler(model, root=ROOT)), range(8))
     for i, (ids, logp) in got.items():
         assert ids == whole[i][0], f"request {i}"
         np.testing.assert_allclose(logp, whole[i][1], atol=1e-4, err_msg=f"request {i}")
@@ -157,9 +162,9 @@ def test_a_chunk_stops_for_those_who_wait_as_soon_as_a_row_is_done(run, alone):
         assert drawn.ids[2, :count].tolist() == alone[1][0][1 : 1 + count]
 
 
-def test_rows_over_a_mesh_draw_the_same(run, alone):
+def test_rows_over_a_mesh_draw_the_same(model, alone):
     mesh = meshes.make(meshes.MeshConfig(fsdp=2, tp=2, ep=1), jax.devices()[:4])
-    rows = make(sampler.Sampler(run.model, mesh=mesh), rows=4, trunk=128)
+    rows = make(sampler.Sampler(model, mesh=mesh), rows=4, trunk=128)
     assert rows.together == 2
     same(served(rows, [i for i, n in enumerate(LENGTHS) if n <= 128]), alone)
 
