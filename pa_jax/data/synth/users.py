@@ -13,11 +13,11 @@ from pa_jax.profile import taxonomy
 
 # how often a turn is drawn as each kind, in percent; what has nothing to go on becomes a fact
 _KINDS = {
-    "distractor": 24,
-    "fact": 14,
-    "several": 24,
-    "explicit": 10,
-    "choice": 8,
+    "distractor": 32,
+    "fact": 11,
+    "several": 12,
+    "explicit": 15,
+    "choice": 10,
     "answer": 6,
     "change": 7,
     "correction": 5,
