@@ -38,6 +38,7 @@ _OTHERS = re.compile(  # somebody else's stance, or of a person of the user's al
     rf"(?: from \w+)? (?:{_STANCES})"
     rf"|(?:[Mm]y (?:\w+ )?(?:{_KIN})|[Mm]y \w+|[Oo]ur \w+|[Hh]e|[Ss]he|[Tt]hey)"
     rf"(?: from \w+)? (?:{_STANCES}|{_DOINGS}))\b"
+    r"(?! (?:me|us)\b)"  # done to the user: "they switched me to another tablet"
 )
 _REACTS = re.compile(  # the user's own mind about what was said of another
     r"\bnot (?:my \w+|for me|me|mine)\b"

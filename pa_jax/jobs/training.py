@@ -81,12 +81,12 @@ def run(
     cfg = setup.section(heldout.EvalConfig, config.eval)
     with meshes.using(mesh), contextlib.ExitStack() as stack:
         opened, state = open_model(config, mesh, loop_cfg.steps)
+        timer = timing.PhaseTimer()
+        todo = list(parts(opened, timer))
         encode = setup.encoder(config, opened.start.tokenizer)
         test = setup.open_episodes(config, workdir, "heldout")
         chosen = setup.heldout(test, encode, cfg.episodes, plan.prompt_tokens)
         watch = Watch(opened.frozen, heldout.Heldout(opened.sampler, *chosen, cfg))
-        timer = timing.PhaseTimer()
-        todo = list(parts(opened, timer))
         tx, where = opened.tx, opened.where
         del opened  # so that the start's weights live no longer than the parts need them
         ends = list(itertools.accumulate(part.steps for part in todo))

@@ -34,6 +34,7 @@ def test_requests_and_others_preferences_are_not_the_users_own(statement, heard)
         ("The user wants long answers.", "For recipes, give me long answers."),
         ("The user has a parrot.", "There's a parrot in the kitchen."),
         ("The user cannot stand cats.", "Cats? I cant stand them."),
+        ("The user takes antidepressants.", "They switched me to antidepressants in hospital."),
         ("The user's name is Ann.", "Llamo Ann, quiero leche de avena."),
     ],
 )

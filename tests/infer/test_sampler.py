@@ -47,9 +47,15 @@ def made(model, **changes):
 
 
 @pytest.fixture(scope="module")
-def two(loaded):
-    """A sampler of two prompts a call whose every twelfth token ends a completion."""
-    return made(with_ends(loaded, *range(0, 512, 12)))
+def ending(loaded):
+    """Every twelfth token ends a completion."""
+    return with_ends(loaded, *range(0, 512, 12))
+
+
+@pytest.fixture(scope="module")
+def two(ending):
+    """A sampler of two prompts a call."""
+    return made(ending)
 
 
 def generate(run, prompts, **changes):
@@ -119,19 +125,19 @@ def test_draws_depend_on_a_prompts_key_alone(two, prompts, temperature):
             np.testing.assert_allclose(logp, seen[0][2], atol=1e-5)
 
 
-def test_generate_keeps_the_prompts_order_over_calls_and_rows(two):
+def test_generate_keeps_the_prompts_order_over_calls_and_rows(two, ending):
     """Prompt i draws by i alone: the same prompts with one more behind give the same draws."""
     prompts = [PROMPTS[0], LONG, *TURNS, PROMPTS[2]]
     one, more = generate(two, prompts), generate(two, [*prompts, PROMPTS[4]])
-    other = generate(made(two.model, rows=8, lengths=(64,)), prompts)
+    other = generate(made(ending, rows=8, lengths=(64,)), prompts)
     for out in (more, other):
         np.testing.assert_array_equal(one.ids, out.ids[: len(prompts)])
         np.testing.assert_array_equal(one.lengths, out.lengths[: len(prompts)])
         np.testing.assert_allclose(one.logprobs, out.logprobs[: len(prompts)], atol=1e-5)
 
 
-def test_what_prompts_share_is_computed_once(two):
-    run = made(two.model, rows=8, lengths=(16, 32, 64))
+def test_what_prompts_share_is_computed_once(ending):
+    run = made(ending, rows=8, lengths=(16, 32, 64))
     generate(run, TURNS)
     # 24 + 6 + 3 + 8 tokens in one row, not four of 24 to 27 in a row each
     assert run.prefilled == 64
@@ -196,8 +202,8 @@ def test_a_call_whose_branches_all_end_at_once_has_length_one(loaded):
     assert not out.ids[..., 1:].any()
 
 
-def test_new_parameters_are_sampled_from_at_once(two, loaded):
-    run = made(two.model)
+def test_new_parameters_are_sampled_from_at_once(ending, loaded):
+    run = made(ending)
     before = generate(run, PROMPTS[:2], temperature=0.0)
     run.update(jax.tree.map(lambda x: -x, nnx.state(loaded.module)))
     after = generate(run, PROMPTS[:2], temperature=0.0)

@@ -45,6 +45,7 @@ def config_of(flags):
     made.eval.episodes = 2
     if name == "grpo":
         made.rollout.group, made.mesh.tp = 2, 2  # devices of the tests
+        made.warm.steps = made.eval.every = 0
     return made
 
 
@@ -108,7 +109,7 @@ def test_a_reward_that_fails_now_and_then_does_not_end_the_run(tmp_path, monkeyp
     config.reward.function, config.reward.names = "moody_reward:score", ("size",)
     config.reward.weights = (1.0,)
     config.rollout.group, config.mesh.tp, config.eval.episodes = 2, 2, 2
-    config.train.steps = 4
+    config.train.steps, config.warm.steps, config.eval.every = 4, 0, 0
     with pytest.raises(own.TooManyFailed, match=r"moody_reward:score': no score for 4 of 4 groups"):
         grpo.run(config, tmp_path / "run")
     rows = list(files.read_rows(tmp_path / "run" / "metrics.jsonl"))

@@ -24,6 +24,7 @@ def config(**loss):
     made.reward.function, made.reward.names, made.reward.weights = "", (), (1.0, 1.0, 1.0, 1.0)
     made.rollout.group, made.data.users, made.eval.episodes = 2, 2, 2
     made.optim.learning_rate, made.optim.warmup = RATE, 0
+    made.warm.steps = made.eval.every = 0
     made.loss.update(loss)
     return made
 
