@@ -10,32 +10,7 @@ def rms_norm(x: Float[Array, "*b d"], scale: Float[Array, " d"], eps: float) -> 
     """x / rms(x) * scale, the mean of squares in float32."""
     x32 = x.astype(jnp.float32)
     inverse = jax.lax.rsqrt(jnp.mean(x32 * x32, axis=-1, keepdims=True) + eps)
-    return _times((x32 * inverse).astype(x.dtype), scale)
-
-
-@jax.custom_vjp
-def _times(x: Float[Array, "*b d"], scale: Float[Array, " d"]) -> Array:
-    """x * scale; its backward pass sums over tokens by a product with ones.
-
-    A sum over all axes but the last is what XLA does worst on CPUs: 3 ms for 4096 x 512 floats
-    where the product takes 0.3.
-    """
-    return x * scale
-
-
-def _times_forward(x, scale):
-    return x * scale, (x, scale)
-
-
-def _times_backward(kept, d_out):
-    x, scale = kept
-    d = (d_out * x).reshape(-1, x.shape[-1])
-    ones = jnp.ones((1, d.shape[0]), d.dtype)
-    d_scale = jnp.dot(ones, d, preferred_element_type=jnp.float32)[0]
-    return (d_out * scale).astype(x.dtype), d_scale.astype(scale.dtype)
-
-
-_times.defvjp(_times_forward, _times_backward)
+    return (x32 * inverse).astype(x.dtype) * scale
 
 
 def rotary_tables(
