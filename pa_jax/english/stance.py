@@ -117,7 +117,7 @@ _ALSO = {
     AGAINST: r"turn down|steer clear of|avoid|reject|refuse|can not tolerate|can not stomach"
     r"|could not finish|gave up|quit|detest|hate|despise|loathe|dislike",
 }
-_DENIALS = r"not|never|no longer|hardly|rarely|barely"
+_DENIALS = r"not|never|no longer|hardly|rarely|barely|a myth that"
 
 
 def _side(side: str) -> str:
