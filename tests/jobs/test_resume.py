@@ -133,6 +133,7 @@ def test_evaluations_come_on_time_and_the_best_is_kept(alone):
     assert "While it trained" in page and f"{STEPS} of {STEPS}" in page
 
 
+@pytest.mark.slow
 def test_without_evaluations_it_trains_the_same(root, alone, tmp_path):
     workdir = tmp_path / "run"
     assert start(root, workdir, every=0).wait() == 0
@@ -164,6 +165,7 @@ def killed(root, workdir, when):
     process.wait()
 
 
+@pytest.mark.slow
 def test_killed_in_warm_start_evaluation_and_best_keeping(root, alone, tmp_path):
     workdir = tmp_path / "run"
     evaluations, steps = workdir / "evaluations.jsonl", workdir / "metrics.jsonl"

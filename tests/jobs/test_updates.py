@@ -124,6 +124,7 @@ def test_without_beta_the_starts_weights_are_gone_after_the_first_step(beta, tmp
     assert ("kl" in row) == bool(beta)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("updates", [2])
 def test_a_run_in_two_parts_is_the_run_in_one(updates, tmp_path, monkeypatch):
     def train(workdir, steps):

@@ -97,7 +97,14 @@ def test_routing_takes_the_most_probable_experts_with_their_softmax_weights():
     np.testing.assert_allclose(weight, want / want.sum(axis=1, keepdims=True), rtol=1e-4)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 4), (2, 1, 4), (2, 2, 2), (1, 2, 4), (8, 1, 1)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (2, 2, 2),
+        (8, 1, 1),
+        *(pytest.param(x, marks=pytest.mark.slow) for x in [(1, 1, 4), (2, 1, 4), (1, 2, 4)]),
+    ],
+)
 @pytest.mark.parametrize("rows", [8, 3])
 def test_experts_over_a_mesh_equal_one_device_forward_and_backward(shape, rows, monkeypatch):
     monkeypatch.setattr(moe, "LANES", 1)  # more than one block
