@@ -123,7 +123,7 @@ class Own:
                     raise together
                 scores = checked(self._judge.score([group]), [group])
                 row = np.where(scores.failed[0, :, None], np.nan, scores.values[0])
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001 as above
                 self._failures.add(group, error)
                 row, failed = np.full((len(group.texts), len(rubric.CRITERIA)), np.nan), failed + 1
             rows.append(row)

@@ -134,7 +134,9 @@ class _Walk:
         elif each.op == "convolution":
             self.flops += times * convolution_flops(inside, each)
         elif each.op == "custom-call" and "tpu_custom_call" in each.rest:
-            self.kernels[each.label.rpartition("/")[2] or each.name] += times
+            self.kernels[
+                each.label.removesuffix("/pallas_call").rpartition("/")[2] or each.name
+            ] += times
         elif each.op.removesuffix("-start") in COLLECTIVES and self._fresh(each):
             self.sent[each.op.removesuffix("-start")] += times * sent_bytes(inside, each)
 
