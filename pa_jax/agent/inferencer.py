@@ -330,8 +330,8 @@ class Draft:
     def inferred(self, slots: Sequence[str], stated: float) -> Inferred:
         """Operations of the statements that are left, in their slots."""
         ops = list(self.forgets)
-        heard = relation.heard(self.heard, self.turn.profile)
         for statement, slot, gain in zip(self.statements, slots, self.gains, strict=True):
+            heard = relation.heard(self.heard, self.turn.profile, statement)
             said = heard is None or statements.said(statement, heard) >= stated
             ops.append(
                 facts.FactOp(
@@ -365,7 +365,7 @@ def _comes_back(statement: str, forgotten: str) -> bool:
     new, old = statements.parse(statement), statements.parse(forgotten)
     shared = new.named & old.named
     alike = len(shared) >= AKIN * max(min(len(new.named), len(old.named)), 1)
-    return alike and new.against == old.against
+    return alike and new.against == old.against and new.numbers == old.numbers
 
 
 def _heard(turn: Observed, profile: tuple[str, ...] = ()) -> schema.Episode:

@@ -29,12 +29,16 @@ _BEFORE = re.compile(  # what is given up follows
     r"|(?:have|has) me down for|i said|i told you(?: about)?|changed my mind (?:about|on)"
     r"|changed (?:about|on)|days of|remember|take back (?:what i said about)?"
     r"|correct (?:your|the) notes on|lost (?:my|our|the)|broke up with|divorced|cancel(?:led)?"
-    r"|replaced|swapped|traded|outgrew|outgrown|over)\b(?P<what>.*)",
+    r"|replaced|swapped|traded|outgrew|outgrown|over|too (?:old|young|tired|ill) for|grew out of"
+    r"|(?:am|been|went|gone|came|come|coming|weaned) off|through with|moved on from|goodbye to"
+    r"|parted (?:ways )?with|cut out|gave away|threw (?:out|away)|kicked|ended|finished with"
+    r"|(?:retired|resigned) (?:as|from))\b(?P<what>.*)",
     re.IGNORECASE,
 )
 _AFTER = re.compile(  # what is given up comes first
     r"(?P<what>.+?)\b(?:anymore|any longer|no more|no longer|out of date|died|passed away|broke"
-    r"|(?:is|are) (?:out|over|history|gone|dead|off|behind me|not for me)|put me off|was wrong)\b",
+    r"|(?:is|are) (?:out|over|history|gone|dead|off|behind me|not for me|a thing of the past)"
+    r"|got stolen|fell through|put me off|was wrong)\b",
     re.IGNORECASE,
 )
 _BACK = re.compile(  # "that" is the clause before
@@ -46,17 +50,29 @@ _BACK = re.compile(  # "that" is the clause before
 _STRONG = re.compile(  # the whole clause speaks of a change
     r"\b(?:from (?:now|here|today|this \w+) on|starting (?:today|now|this \w+)|instead|switched"
     r"|changed my mind|gone over to|come (?:round|around) to|for good|going forward|in future"
-    r"|(?:have|has) (?:changed|shifted)|not going back|after all|take back|turns out)\b",
+    r"|(?:have|has) (?:changed|shifted)|not going back|after all|take back|turns out"
+    r"|(?:changed|moved|swapped|upgraded|promoted|traded|replaced)|make (?:it|that)"
+    r"|it is(?: \w+)? (?:now|then)|now it is)\b",
     re.IGNORECASE,
 )
-_CORRECTS = re.compile(
-    r"\b(?:i meant|i mean|correction|i misspoke|my mistake|typo|make that|scratch that|scrap that"
-    r"|scrap the|strike that|i take (?:that|it) back|take back|that (?:was|is) wrong|got that wrong"
-    r"|should have said|should be|it is actually|actually it is|wait|sorry|oops|rather)\b",
+_NEWLY = re.compile(  # how things are, and were not before
+    r"\b(?:now|nowadays|these days|since|passed|raised|bec[ao]me|turned|birthday"
+    r"|(?:up|down|back) (?:to|at|on|in))\b",
     re.IGNORECASE,
+)
+_PUTS_RIGHT = (
+    r"i meant|i mean|correction|i misspoke|my mistake|typo|make (?:that|it)|scratch that|scrap that"
+    r"|scrap the|strike that|i take (?:that|it) back|take back|that (?:was|is) wrong|got that wrong"
+    r"|should have (?:said|been|read)|should be|autocorrect"
+    r"|no,? wait|wait,? no|mix(?:ed|ing)? (?:that|it|them|those) up|i said"
+)
+_RIGHT = re.compile(rf"\b(?:{_PUTS_RIGHT})\b", re.IGNORECASE)
+_CORRECTS = re.compile(
+    rf"\b(?:{_PUTS_RIGHT}|it is actually|actually it is|wait|sorry|oops|rather)\b", re.IGNORECASE
 )
 _ALSO = re.compile(
-    r"\b(?:also|too|as well|in addition|on top of (?:that|it)|besides|another|plus|both|second"
+    r"\b(?:also|too(?= *$)|too(?! \w+ (?:for|to))|as well|the other|my other|in addition"
+    r"|on top of (?:that|it)|besides|another|plus|both|second"
     r"|additionally|not only|alongside)\b",
     re.IGNORECASE,
 )
@@ -128,11 +144,33 @@ def announces(text: str, what: frozenset[str]) -> bool:
 
 
 @functools.lru_cache(maxsize=1024)
+def turns(text: str) -> bool:
+    """Whether the words speak of a change outright: "I switched", "make it", "from now on"."""
+    return _STRONG.search(words.expanded(text)) is not None
+
+
+@functools.lru_cache(maxsize=1024)
+def is_new(text: str) -> bool:
+    """Whether the words tell how things are by now: a change outright, "these days", "since"."""
+    return turns(text) or _NEWLY.search(words.expanded(text)) is not None
+
+
+@functools.lru_cache(maxsize=1024)
 def corrects(text: str) -> bool:
-    """Whether the words take back what was said before them: "I meant", "scratch that"."""
+    """Whether the words take back what was said before them, perhaps: "sorry", "wait"."""
     return _CORRECTS.search(words.expanded(text)) is not None
 
 
+@functools.lru_cache(maxsize=1024)
+def puts_right(text: str) -> bool:
+    """Whether they surely do: "I meant", "scratch that"."""
+    return _RIGHT.search(words.expanded(text)) is not None
+
+
 def passing(text: str, what: frozenset[str]) -> bool:
-    """Whether a clause about `what` speaks of this once only: "this time I want ..."."""
-    return any(statements.passing(part) for part in about(text, what))
+    """Whether a clause about `what` speaks of this once only: "this time I want ...".
+
+    One that says nothing else ("just this once, ...") speaks of the others.
+    """
+    alone = [part for part in clauses(text) if not statements.lasting(part)]
+    return any(statements.passing(part) for part in about(text, what) + alone)

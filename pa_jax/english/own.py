@@ -19,6 +19,8 @@ _STANDING = re.compile(  # a request for all replies to come says what the user 
     r"\b(?:always|never|from (?:now|here|today) on|in future|going forward|only|rather than|exact"
     r"|instead of|keep|every time|each time|by default|no longer|not|answers|replies|responses"
     r"|explanations)\b"
+    r"|^\W*(?:can|could|would) (?:you|we) (?:please |just )?(?:(?<=we )do|use|keep|stick to"
+    r"|answer|reply|respond|speak|address|call me|switch)"
     r"|^\W*(?:please )?(?:write|explain|answer|reply|describe|show|summari[sz]e)"
     r"(?: (?:it|things|everything|this|that|to me|me))*\s+"
     r"(?:in|as|without|using|like|more|less|briefly|simply|with)\b",
@@ -36,7 +38,7 @@ _KIN = "|".join(sorted(person.KIN))
 _OTHERS = re.compile(  # somebody else's stance, or of a person of the user's also what they do
     rf"^\W*(?:\w+[,.]\W+)?(?:(?:(?!I\b|We\b)[A-Z]\w+|[Aa]n? [\w ]{{1,30}}? I know)"
     rf"(?: from \w+)? (?:{_STANCES})"
-    rf"|(?:[Mm]y (?:\w+ )?(?:{_KIN})|[Mm]y \w+|[Oo]ur \w+|[Hh]e|[Ss]he|[Tt]hey)"
+    rf"|(?:[Mm]y (?:\w+ )?(?:{_KIN})|(?:[Mm]y|[Oo]ur) (?P<whose>\w+)|[Hh]e|[Ss]he|[Tt]hey)"
     rf"(?: from \w+)? (?:{_STANCES}|{_DOINGS}))\b"
     r"(?! (?:me|us)\b)"  # done to the user: "they switched me to another tablet"
 )
@@ -69,7 +71,7 @@ def not_own(statement: str, heard: str) -> bool:
     for parts in (clauses, sentences):
         carrying = [text for text in parts if 2 * len(own & statements.content(text)) >= len(own)]
         if carrying:
-            return all(_is_foreign(text, kin) for text in carrying)
+            return all(_is_foreign(text, kin, own) for text in carrying)
     return False
 
 
@@ -86,11 +88,15 @@ def _clauses(sentence: str) -> list[str]:
     return [*parts[:-1], f"{parts[-1]}{sentence[-1]}"] if parts else []
 
 
-def _is_foreign(text: str, about_kin: bool) -> bool:
-    """Whether a clause asks, or speaks of another's stance, and of none of the user's own."""
+def _is_foreign(text: str, about_kin: bool, own: frozenset[str]) -> bool:
+    """Whether a clause asks, or speaks of another's stance, and of none of the user's own.
+
+    "My flat has two rooms" tells of the user where the statement names the flat.
+    """
     if stance.is_own(text):
         return False
-    if _OTHERS.match(text.strip()):
-        return not about_kin
+    other = _OTHERS.match(text.strip())
+    if other:
+        return not about_kin and words.stem((other["whose"] or "").lower()) not in own
     asks = text.rstrip().endswith("?") or _ASKS.match(text) is not None
     return asks and not _STANDING.search(text)

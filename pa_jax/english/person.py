@@ -43,6 +43,10 @@ _OPENING = re.compile(
 )
 _SPEAKS = re.compile(r"\b(I|I'm|I've|I'd|I'll|my|My|me|Me|myself|mine)\b")
 _QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”")
+_BEARER = re.compile(
+    rf"^(?:the|this) user (?:has|had|have) (?:[\w-]+ ){{0,3}}?(?P<kin>{'|'.join(sorted(KIN))})s?\b",
+    re.IGNORECASE,
+)
 _SUBJECT = re.compile(r"\b(?:user|user['’]s|I|I['’](?:m|ve|d|ll)|my|me|My|Me)\b")
 _KIN = re.compile(
     rf"^(?:(?:the|this) user['’]s|my|our)\s+(?:\w+\s+)??(?P<kin>{'|'.join(sorted(KIN))})\b",
@@ -62,6 +66,12 @@ def whose(statement: str) -> str:
     """Of whom a statement tells: "sister" for "The user's sister likes tea", "" for the user."""
     hit = _KIN.match(statement)
     return hit["kin"].lower() if hit else ""
+
+
+def bearer(statement: str) -> str:
+    """The stem of whom a statement tells: "daughter" for "The user has a daughter who sings"."""
+    hit = _KIN.match(statement) or _BEARER.match(statement)
+    return words.stem(hit["kin"].lower()) if hit else ""
 
 
 def first_person(text: str) -> float:

@@ -113,6 +113,7 @@ _DENIED = ("It is not true that ", "It is a myth that ")
 _ALSO = {
     FOR: r"prefer|(?:(?<=not )|(?<=ly )|(?<=ever )|(?<=nger )|(?<=ould )|(?<=\bI )|(?<=\bto ))like"
     r"|love|enjoy|want|favou?r|adore|choose|pick|needs?|seeks?|welcomes?|insist on|accepts?"
+    r"|(?:believes?|trusts?|faith) in"
     r"|(?:(?<=is )|(?<=am )|(?<=ly ))into|leans? towards|gravitates? towards|looks? for|favou?rite",
     AGAINST: r"turn down|steer clear of|avoid|reject|refuse|can not tolerate|can not stomach"
     r"|could not finish|gave up|quit|detest|hate|despise|loathe|dislike",

@@ -18,9 +18,11 @@ HABIT = "habit"  # eats, drinks, listens to, watches, reads, plays: what one als
 HAVE = "have"
 BE = "be"
 DO = "do"  # any other verb
+FINDS = "finds"  # the verb of an opinion: "finds opera dull"
 
 _HABITS = frozenset("eat drink listen watch read play".split())
 _HAVING = frozenset("have has own owns got".split())
+_AUXILIARIES = frozenset("do does did can could may".split())
 _BEING = frozenset("is are am was were be been".split())
 # verbs that say little by themselves: "lives in Ghent" is known by "Ghent"
 _LIGHT_VERBS = frozenset(
@@ -40,7 +42,7 @@ _DEGREES = frozenset(
 )
 _DENIALS = frozenset("not no never hardly rarely barely cannot".split())
 _COUNTING = frozenset(  # what stands before a number that counts, where nothing follows it
-    "at until till is are am of to about around under over above below than most least by from "
+    "at until till is are am of to for about around under over above below than most least by from "
     "size age aged turned turns exactly nearly almost up".split()
 ) | {""}
 
@@ -95,7 +97,7 @@ _SCOPE = re.compile(
 )
 _AS = re.compile(r"\bas (?:a|an|the|his|her|their|my|one's)\b[^,;]*", re.IGNORECASE)
 _PASSING = re.compile(
-    r"\b(?:(?<!from )this (?:time|once|trip|flight|week|weekend|month|evening|morning|afternoon"
+    r"\b(?:(?<!from )this (?:time|one|once|trip|flight|week|weekend|month|evening|morning|afternoon"
     r"|year)"
     r"|for now|for once|just once|for a change|tonight|today|tomorrow|temporarily|at the moment"
     r"|for the (?:moment|time being)|for this \w+|on this \w+"
@@ -103,7 +105,20 @@ _PASSING = re.compile(
     rf"|until (?:further|next|then|tomorrow|{_TIMES}))\b",
     re.IGNORECASE,
 )
+_OPINION = re.compile(
+    r"\bfinds? (?P<what>.+?)(?: (?:\w+ly|too|so|very|quite|rather|a bit))? (?:"
+    r"(?P<bad>annoying|boring|dull|tedious|tiresome|irritating|disgusting|awful|horrible|terrible|dreadful|overrated|ugly"
+    r"|unpleasant|stressful|exhausting|creepy|pointless|depressing|scary|hard|difficult)|wonderful"
+    r"|great|fun|relaxing|fascinating|beautiful|lovely|delicious|exciting|soothing|amazing|useful"
+    r"|interesting|brilliant|easy)$",
+    re.IGNORECASE,
+)
 _ALLERGY = re.compile(r"\b(?:allerg\w+|intoleran\w+|anaphyla\w+|not tolerate)\b", re.IGNORECASE)
+_BARRED = re.compile(
+    r"(?:can|may|must|should|is (?:able|allowed) to) not\b|is not (?:able|allowed) to\b"
+    r"|is (?:forbidden|advised not)\b|has to avoid\b",
+    re.IGNORECASE,
+)
 _CURED = re.compile(r"\b(?:outgrew|outgrown|got over|cured)\b", re.IGNORECASE)
 _ILL = frozenset("allerg intoler anaphylactic anaphylaxi tolerat reaction sever react food".split())
 
@@ -120,6 +135,7 @@ class Statement:
     over        what the core is preferred to
     scope       stems of the situations it holds in
     exceptions  stems of what it does not hold for
+    barred      whether it tells of what the user may or can not do
     past        whether it tells how things were
     passing     whether it holds for this once
     """
@@ -133,6 +149,7 @@ class Statement:
     over: frozenset[str]
     scope: frozenset[str]
     exceptions: frozenset[str]
+    barred: bool
     past: bool
     passing: bool
 
@@ -162,6 +179,9 @@ def parse(statement: str) -> Statement:
     found = stance.find(text)
     scope, text = situations(text, bool(found.words))
     found = stance.find(text)
+    opinion = _OPINION.search(text)
+    if opinion and not found.words:
+        found = stance.Found(opinion["bad"] is not None, "", FINDS, opinion["what"])
     past = _PAST.search(found.before[:24]) is not None
     ill = _ALLERGY.search(text) is not None
     parts = _tokens(f"{found.before} {found.object}")
@@ -171,7 +191,7 @@ def parse(statement: str) -> Statement:
         denied = len(re.findall(r"\b(?:not(?! tolerate)|no|never)\b", text[:40]))
         against = denied % 2 == 1 or _CURED.search(text) is not None
         parts = [part for part in parts if part not in _ILL] or parts
-    elif not found.words and parts[:1] == ["no"]:
+    elif not found.words and "no" in parts[:2]:  # "has no car", "eats no meat"
         against = not against
     counted = _counted(text)
     numbers = tuple(part for part in parts if part in counted)
@@ -188,6 +208,7 @@ def parse(statement: str) -> Statement:
         frozenset(_tokens(over)),
         frozenset(_tokens(scope)),
         frozenset(_tokens(exceptions)),
+        _BARRED.match(text) is not None,
         past,
         passing,
     )
@@ -246,10 +267,10 @@ def _kind(found: stance.Found, parts: list[str], ill: bool) -> tuple[str, str, l
     if found.words:
         return LIKE, found.words.lower(), parts
     head = words.tokens(found.before)
-    head = [word for word in head if word not in _DENIALS and word not in _DEGREES]
+    head = [word for word in head if word not in _DENIALS | _DEGREES | _AUXILIARIES]
     first = head[0] if head else ""
     if first in _HAVING and len(head) > 1:
-        return HAVE, "have", parts
+        return HAVE, "have", [part for part in parts if part != "own"]
     if first in _BEING:
         return BE, "be", parts
     verb = next((part for part in parts if part not in _DENIALS), "")
@@ -288,6 +309,11 @@ def passing(text: str) -> bool:
     return _PASSING.search(text) is not None
 
 
+def lasting(text: str) -> bool:
+    """Whether a text says anything beside "this time", "for now"."""
+    return bool(words.content(_PASSING.sub(" ", text), words.STOP | {"just", "only"}))
+
+
 def polarity(statement: str) -> str:
     """ "positive" or "negative" by the first stance, "neutral" for a state ("has two children")."""
     found = stance.find(words.expanded(statement))
@@ -321,7 +347,7 @@ def said(statement: str, heard: frozenset[str]) -> float:
     read = parse(statement)
     named = [word for word in re.findall(r"(?<!^)(?<![.!?] )\b[A-Z][\w'’-]+", statement)]
     sure = {words.stem(word.lower()) for word in named if word not in ("I", "I'm")}
-    sure |= set(read.numbers)
+    sure = sure - words.STOP | set(read.numbers)
     if sure and sure <= heard:
         return 1.0
     own = content(statement)

@@ -14,8 +14,9 @@ from pa_jax.english import changes, person, statements, words
 from pa_jax.profile import facts, taxonomy
 
 _VERBS = (
-    r"forget|unlearn|delete|erase|remove|do not remember|stop remembering|no longer remember"
-    r"|disregard|scratch|scrap|strike|never mind|ignore"
+    r"forget|unlearn|delete|erase|remove|wipe|clear|drop|stop remembering|no longer remember"
+    r"|do not (?:remember|keep|save|store|note|record)|disregard|scratch|scrap|strike"
+    r"|cross out|never mind|ignore"
 )
 _FORGET = re.compile(
     rf"(?:(?P<start>^\W*(?:(?:please|just|kindly|ok|okay|oh|hey|hi|hm+|sorry|no|actually|and|also|now"
@@ -32,12 +33,17 @@ _LAST = re.compile(
     r"|what i (?:just )?(?:said|told you))(?: one| part| thing)?$",
     re.IGNORECASE,
 )
-_BARE = ("forget", "unlearn", "delete", "erase", "remove")  # "scratch that" corrects: relation.py
+_TALK = ("forget", "unlearn", "disregard", "scratch", "scrap", "strike", "never mind")
+# without "scratch that", which corrects: relation.py
+_BARE = re.compile(r"forget|unlearn|delete|erase|remove|wipe|do not|stop|no longer")
 _NAMED = re.compile(
     r"^(?P<wide>(?:all|everything|anything|whatever)\s+)?"
-    r"(?:(?:that|this|it|stuff|things|what|you|i|we|have|has|ever|just|once|know|noted|saved|stored"
-    r"|remember|learned|learnt|said|told you|the|fact|facts|note|notes|entry|memory)\s+)*"
-    r"(?:about |that |regarding |on |concerning |to do with |where |how |my |our )(?P<rest>.+)$",
+    r"(?:(?:that|this|it|stuff|things?|bits?|part|what|you|i|we|have|has|ever|just|once|know|noted"
+    r"|saved|stored|remember|learned|learnt|said|told you|the|facts?|notes?|line|entry|memory)\s+)*"
+    r"(?:about |that |regarding |on |concerning |to do with |where |how |my |our "
+    r"|(?P<bare>(?<=the )))(?P<rest>.+?)(?P<noted>(?: (?:thing|bit|part|stuff|business))?"
+    r"(?: (?:from|in|off|out of) (?:your (?:notes?|list|memory|records?|files?)"
+    r"|(?:my|the) (?:profile|notes?|records?)))?)$",
     re.IGNORECASE,
 )
 
@@ -54,10 +60,13 @@ def asked(
         named = _NAMED.match(what)
         hits: list[facts.Fact] = []
         if _LAST.match(what):
-            if verb in _BARE:
+            if _BARE.match(verb):
                 hits = _told_before(before, profile) if before else _of_last_turn(profile, at)
         elif named:
             hits = _naming(named["rest"], named["wide"] is not None, profile)
+            if named["bare"] is not None and not named["noted"]:  # "remove the nuts" cooks
+                may = verb in _TALK
+                hits = [fact for fact in hits if may and not facts.is_safety(fact)]
         found |= {fact.id: fact for fact in hits}
     return tuple(
         facts.FactOp(facts.RETRACT, None, fact.slot, fact.statement, fact.polarity, "stated", 1.0)
@@ -68,7 +77,7 @@ def asked(
 def unclear(heard: str, profile: Sequence[facts.Fact], at: tuple[int, int]) -> bool:
     """Whether the words ask to have "that" forgotten, and nothing tells what it is."""
     return any(
-        verb in _BARE[:2] and _LAST.match(what) and not before and not _of_last_turn(profile, at)
+        verb in _TALK[:2] and _LAST.match(what) and not before and not _of_last_turn(profile, at)
         for verb, what, before in _requests(heard)
     )
 

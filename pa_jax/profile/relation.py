@@ -8,8 +8,8 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
-from pa_jax.english import changes, statements, words
-from pa_jax.profile import facts, taxonomy
+from pa_jax.english import changes, person, statements, words
+from pa_jax.profile import facts, placement, taxonomy
 
 SAME = "same"  # says what is known
 REFINES = "refines"  # says more of what is known; both stand
@@ -44,28 +44,28 @@ _NO = Decision(UNRELATED, "")
 
 def decide(claim: Claim, held: Sequence[facts.Fact]) -> list[Decision]:
     """What the claim is to each held fact, by rules over English words."""
-    last = max(((f.source.session, f.source.turn) for f in held), default=None)
+    last = max(map(_turn, held), default=None)
     new = statements.parse(claim.statement)
-    said = _Said(claim, new, last)
+    said = _Said(claim, new, [fact for fact in held if _turn(fact) == last])
     return [said.against(fact) for fact in held]
 
 
 class _Said:
     """A claim, read once, compared with one fact after the other."""
 
-    def __init__(
-        self, claim: Claim, new: statements.Statement, last: tuple[int, int] | None
-    ) -> None:
+    def __init__(self, claim: Claim, new: statements.Statement, last: Sequence[facts.Fact]) -> None:
+        """`last` are the facts of the turn before."""
         self.claim, self.new, self.last = claim, new, last
         self.quote = claim.source.quote
+        self.bearer = person.bearer(claim.statement)
         self.passing = new.passing or changes.passing(self.quote, new.named)
         self.adds = changes.adds(self.quote, new.named)
 
     def against(self, fact: facts.Fact) -> Decision:
-        new, old = self.new, statements.parse(fact.statement)
+        old = statements.parse(fact.statement)
         if words_equal(self.claim.statement, fact.statement):
             return Decision(SAME, "the same words")
-        if new.whose != old.whose:
+        if self.bearer != person.bearer(fact.statement):
             return _NO
         for rule in (self._same, self._opposite, self._replaces, self._refines):
             decision = rule(fact, old)
@@ -78,6 +78,7 @@ class _Said:
     def _same(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         new = self.new
         alike = new.kind == old.kind and new.about == old.about
+        alike = alike and (new.verb == statements.FINDS) == (old.verb == statements.FINDS)
         if alike and new.against == old.against and new.past == old.past:
             return Decision(SAME, "says the same")
         return None
@@ -90,6 +91,8 @@ class _Said:
             over = new.kind == old.kind and new.about == old.about and new.past
             return Decision(OPPOSITE, "is told as past") if over else None
         core, held = frozenset(new.core), frozenset(old.core)
+        if new.kind != old.kind:  # "never uses X", "likes X"
+            core, held = new.named, old.named
         if new.against == old.against:
             if new.over and new.over == held and old.over == core:
                 return Decision(OPPOSITE, "prefers the other way round")
@@ -97,6 +100,8 @@ class _Said:
         if old.exceptions and core <= old.exceptions and not new.scope:
             return Decision(OPPOSITE, "is an exception no more")
         if new.exceptions or old.exceptions:
+            return None
+        if old.barred and new.kind == statements.LIKE:  # one may like what one may not do
             return None
         apart = new.scope - old.scope - _slot_words(fact.slot)
         if apart:  # what holds in one situation only stands beside what holds in all
@@ -115,35 +120,57 @@ class _Said:
         return None
 
     def _replaces(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
-        claim, new = self.claim, self.new
         if self.passing:
             return None
-        one = claim.slot == fact.slot and holds_one(claim.slot)
         corrected = self._corrected(fact, old)
         if corrected is not None:
             return corrected
-        if one:
+        if self._takes_over(fact, old):
+            return Decision(REPLACES, "the words announce a change")
+        if self._one_slot(fact):
             return self._in_one(fact, old)
         if self._gives_up(fact, old):
             return Decision(REPLACES, "the words give it up")
-        if _another_number(new, old) and not self._scopes_apart(fact, old):
+        if self._another_number(old) and not self._scopes_apart(fact, old):
             return Decision(REPLACES, "another number")
-        other = claim.slot.startswith(facts.OTHER) or fact.category == facts.OTHER
-        if (
-            other
-            and new.named & old.named
-            and _parallel(new, old)
-            and changes.announces(self.quote, new.named)
-        ):
-            return Decision(REPLACES, "the words announce a change")
         return None
+
+    def _one_slot(self, fact: facts.Fact) -> bool:
+        return self.claim.slot == fact.slot and holds_one(fact.slot)
+
+    def _another_number(self, old: statements.Statement) -> bool:
+        """Whether a number alone differs; of two children without names each has an age."""
+        of_one = not self.bearer or "call" in old.core or set(old.core) == {self.bearer}
+        anew = of_one or (changes.is_new(self.quote) and not self.adds)
+        return anew and _another_number(self.new, old)
+
+    def _takes_over(self, fact: facts.Fact, old: statements.Statement) -> bool:
+        """Whether the words tell of a change, and the statements differ in little: "teaches on
+        Mondays", "teaches on Tuesdays". Tastes and what holds many need plain words for it.
+        """
+        new = self.new
+        if self.bearer or self.adds or not _framed(new, old):
+            return False
+        other = facts.OTHER in (fact.category, self.claim.slot.partition("/")[0])
+        if not other and self.claim.slot != fact.slot:
+            return False
+        if new.kind == statements.LIKE and new.verb not in _WISHES:
+            return other and _parallel(new, old) and changes.announces(self.quote, new.named)
+        plain = not (other or holds_one(fact.slot))
+        anew = changes.turns(self.quote) or self._put_out(old)
+        return anew or (not plain and changes.is_new(self.quote))
 
     def _in_one(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         """Another value of a slot that holds one."""
         new = self.new
-        if self.adds:
+        if self.adds or not self._answers(fact, old):
+            return None
+        meant, known = _purpose(self.claim.statement), _purpose(fact.statement)
+        if meant and known and not meant & known:
             return None
         if self._scopes_apart(fact, old) and not self._gives_up(fact, old):
+            return None
+        if self._refines(fact, old):
             return None
         if not new.against and not old.against:
             return Decision(REPLACES, "its slot holds one")
@@ -152,18 +179,43 @@ class _Said:
             return Decision(REPLACES, "its slot holds one")
         return None
 
+    def _answers(self, fact: facts.Fact, old: statements.Statement) -> bool:
+        """Whether both answer one question, as what a slot holds may not: "gets up", "goes to bed".
+
+        Beyond stances they share a word, or the words tell of a change, or both were surely placed.
+        """
+        new = self.new
+        if statements.LIKE == new.kind == old.kind or frozenset(new.core) & frozenset(old.core):
+            return True
+        if changes.is_new(self.quote) or self._gives_up(fact, old):
+            return True
+        sure = all(placement.cue(s) == fact.slot for s in (self.claim.statement, fact.statement))
+        return sure and (new.kind != old.kind or new.kind == statements.BE)
+
     def _corrected(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
-        """What the words of a correction put right: what they name, or what was said last."""
-        if not changes.corrects(self.quote):
+        """What the words of a correction put right: what they name, else what was said last."""
+        if self.adds or not changes.corrects(self.quote):
             return None
-        latest = (fact.source.session, fact.source.turn) == self.last
-        beside = _parallel(self.new, old) or _another_number(self.new, old)
-        in_one = self.claim.slot == fact.slot and holds_one(self.claim.slot)
-        differs = frozenset(old.core) - frozenset(self.new.core) | set(old.numbers)
-        named = changes.gives_up(self.quote, differs)
-        if (beside and (latest or named)) or (in_one and latest):
+        named = self._put_out(old)
+        latest = fact in self.last and not any(
+            self._put_out(statements.parse(other.statement)) for other in self.last
+        )
+        new = self.new
+        beside = _parallel(new, old) or _another_number(new, old)
+        swapped = (new.kind, new.against, new.verb) == (old.kind, old.against, old.verb) and (
+            max(len(set(new.core) - set(old.core)), len(set(old.core) - set(new.core))) <= 1
+        )
+        alone = latest and len(self.last) == 1 and changes.puts_right(self.quote)
+        if ((beside or self._one_slot(fact)) and (latest or named)) or (
+            swapped and (alone or named)
+        ):
             return Decision(REPLACES, "is corrected")
         return None
+
+    def _put_out(self, old: statements.Statement) -> bool:
+        """Whether the words deny what the held statement says otherwise than the new one."""
+        differs = frozenset(old.core) - frozenset(self.new.core) | set(old.numbers)
+        return changes.gives_up(self.quote, differs - set(self.new.numbers))
 
     def _gives_up(self, fact: facts.Fact, old: statements.Statement) -> bool:
         """Whether the user's words give the fact up, in the slot or category of the new one."""
@@ -194,21 +246,37 @@ class _Said:
     def _scopes_apart(self, fact: facts.Fact, old: statements.Statement) -> bool:
         """Whether the new statement holds in a situation of which the held one does not speak."""
         own = _slot_words(fact.slot)
-        new, held = self.new.scope - own, old.scope - own
-        return bool(new - held)
+        places = self.new.scope and old.scope and "when" not in self.new.scope | old.scope
+        if places and not self.new.scope & old.scope:  # "at work", "at home"
+            return not self.new.scope | old.scope <= own
+        return bool(self.new.scope - old.scope - own)
 
 
-def heard(quote: str, held: Sequence[facts.Fact]) -> frozenset[str] | None:
+def heard(quote: str, held: Sequence[facts.Fact], statement: str) -> frozenset[str] | None:
     """The content words that a statement may rest on, None where they cannot tell.
 
     Those of the user's words, and of the held facts that the words name in part: "I meant Hanna,
-    not Anna" rests on "a daughter called Anna". Words in another language cannot be compared.
+    not Anna" rests on "a daughter called Anna". Also of those beside which all that is new was
+    heard: "I meant six". Words in another language cannot be compared.
     """
     if not words.is_english(quote):
         return None
-    said = statements.content(quote) | frozenset(words.numbers(quote))
-    named = [parts for fact in held if (parts := statements.content(fact.statement)) & said]
+    said, own = _worded(quote), _worded(statement)
+    known = [_worded(fact.statement) for fact in held]
+    named = [parts for parts in known if parts & said or set() < own - parts <= said | _DIGITS]
     return said.union(*named)
+
+
+def _worded(text: str) -> frozenset[str]:
+    """The content words of a text, and its numbers in digits."""
+    return statements.content(text) | frozenset(words.numbers(text))
+
+
+_DIGITS = frozenset(map(words.stem, words.NUMBERS))  # written out: they count as digits
+
+
+def _turn(fact: facts.Fact) -> tuple[int, int]:
+    return fact.source.session, fact.source.turn
 
 
 def words_equal(a: str, b: str) -> bool:
@@ -236,18 +304,26 @@ def _another_number(new: statements.Statement, old: statements.Statement) -> boo
     """Whether two statements differ in a number alone; works have numbers in their names."""
     if new.kind != old.kind or new.against != old.against:
         return False
-    if new.kind in (statements.LIKE, statements.ALLERGY):
+    if new.kind == statements.ALLERGY or new.kind == statements.LIKE and new.verb not in _WISHES:
         return False
-    people = frozenset(new.core) & _NAMED_APART
     return (
         bool(new.numbers and old.numbers)
         and new.numbers != old.numbers
         and frozenset(new.core) == frozenset(old.core)
-        and not people
     )
 
 
-_NAMED_APART = frozenset("son daughter child brother sister call nam".split())
+_WISHES = frozenset("wants want needs need prefers prefer".split())
+
+
+def _framed(new: statements.Statement, old: statements.Statement) -> bool:
+    """Whether two statements share what they are about, and differ in a word or two, or in when."""
+    if (new.kind, new.against) != (old.kind, old.against) or not new.named & old.named:
+        return False
+    one, other = frozenset(new.core), frozenset(old.core)
+    if new.scope != old.scope:
+        return one == other and bool(new.scope and old.scope)
+    return bool(one - other and other - one) and max(len(one - other), len(other - one)) <= 2
 
 
 def _parallel(new: statements.Statement, old: statements.Statement) -> bool:
@@ -256,9 +332,14 @@ def _parallel(new: statements.Statement, old: statements.Statement) -> bool:
     return (
         new.kind == old.kind
         and new.against == old.against
-        and bool(one & other)
+        and bool(new.named & old.named)
         and max(len(one - other), len(other - one)) == 1
     )
+
+
+def _purpose(statement: str) -> frozenset[str]:
+    """What a statement says something is for: "a budget of 60 euros for a helmet"."""
+    return statements.content(statement.rpartition(" for ")[2] if " for " in statement else "")
 
 
 @functools.lru_cache(maxsize=1024)

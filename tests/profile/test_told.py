@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import datetime
+import json
 import pathlib
 import random
 import re
@@ -10,12 +11,15 @@ import re
 import pytest
 
 from pa_jax.agent import noting
+from pa_jax.data import quarantine
 from pa_jax.data.synth import truth
 from pa_jax.dialogue import schema
 from pa_jax.english import statements
+from pa_jax.evaluate.benchmarks import conversations
 from pa_jax.profile import facts, forget, placement, taxonomy, update
 
-CASES = pathlib.Path(__file__).with_name("cases") / "updates.txt"
+CASES = pathlib.Path(__file__).with_name("cases")
+LEAST = {"updates.txt": (200, 12), "everyday.txt": (150, 4)}  # cases in all, and of each kind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,10 +32,10 @@ class Case:
     gone: tuple[str, ...]
 
 
-def cases():
-    """The labelled cases of the file, in order."""
+def cases(name):
+    """The labelled cases of a file, in order."""
     made, kind = [], ""
-    for block in CASES.read_text(encoding="utf-8").split("\n\n"):
+    for block in (CASES / name).read_text(encoding="utf-8").split("\n\n"):
         lines = [line for line in block.strip().splitlines() if not line.startswith("#")]
         if lines and lines[0].startswith("["):
             kind = lines.pop(0).strip("[]")
@@ -53,9 +57,15 @@ def _turn(line):
 
 def held_after(turns):
     """The statements held after the turns, a session each."""
-    said = tuple(schema.Turn(heard, session=n) for n, (heard, _) in enumerate(turns))
-    notes = noting.Notes()
-    for number, (_, text) in enumerate(turns):
+    return held_by(
+        schema.Turn(words, gold=text, session=n) for n, (words, text) in enumerate(turns)
+    )
+
+
+def held_by(turns):
+    """The statements held once the gold of the turns was noted."""
+    said, notes = tuple(turns), noting.Notes()
+    for number, text in enumerate(turn.gold for turn in said):
         notes = notes.after(schema.Dialogue("d", "u", said), number, text, True)
     return list(notes.statements())
 
@@ -100,14 +110,38 @@ OTHERWISE = {  # the same in other words, where it is easy
 }
 
 
-def test_labelled_updates():
+@pytest.mark.parametrize("name", LEAST)
+def test_labelled_updates(name):
     by_kind, wrong = collections.Counter(), []
-    for case in cases():
+    for case in cases(name):
         well, held = right(case)
         by_kind[case.kind] += 1
         wrong += [] if well else [(case.kind, case.turns, held)]
-    assert sum(by_kind.values()) >= 200 and min(by_kind.values()) >= 12
+    in_all, of_each = LEAST[name]
+    assert sum(by_kind.values()) >= in_all and min(by_kind.values()) >= of_each
     assert len(wrong) <= 0.05 * sum(by_kind.values()), wrong
+
+
+def test_what_people_tell_in_conversations_is_known_at_their_end():
+    held = faults = turned = 0.0
+    wanted = 0
+    with quarantine.Quarantine(None) as aside:
+        people = conversations.read(str(CASES / "conversations.jsonl"), aside)
+    lines = (CASES / "conversations.jsonl").read_text(encoding="utf-8").splitlines()
+    for person, line in zip(people, map(json.loads, lines), strict=True):
+        turns = [
+            schema.Turn(turn["user"], gold=turn["gold"], session=number)
+            for number, session in enumerate(line["sessions"])
+            for turn in session
+        ]
+        found = conversations.profile_measures(person, held_by(turns))
+        wanted += len(person.holds)
+        held += found["held"] * len(person.holds)
+        faults += found["faults"]
+        turned += found["turned"]
+    assert wanted >= 80
+    assert (round(held), turned) == (wanted, 0)
+    assert faults <= 3
 
 
 def stated(rng):
