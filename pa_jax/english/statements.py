@@ -278,7 +278,7 @@ def key(statement: str) -> str:
 
 
 def vague(statement: str) -> bool:
-    """Whether a statement does not say what it is about: "finds them annoying", "likes that one"."""
+    """Whether a statement does not say what it is about: "finds them dull", "likes that one"."""
     return _VAGUE.search(statement.strip()) is not None
 
 
