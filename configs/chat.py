@@ -25,6 +25,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.infer.rows = 1  # one user at a time; as many as the mesh has data shards, where that is more
     c.ask = common.asking(preset)
     c.asker = ""  # model source or run of a policy trained with task=ask; "": the rule of `ask`
+    # model source of who replies; "": model.source, without the adapters that a run trained. Name
+    # one where all weights were trained: those of a writer of snippets reply badly.
+    c.replier = ""
     c.reply = common.replying(preset)
     c.live = common.serving(preset)
     c.live.rows = 2  # a reply, and the turn's snippet beside it

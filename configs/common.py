@@ -119,9 +119,9 @@ def lengths(preset: str) -> tuple[int, ...]:
     longest sequence. On a chip one row goes through the model at a time.
     """
     if preset == "tiny":
-        return (256, 1024, 2048)
+        return (2048,)
     if preset in LAPTOP:
-        return (128, 256, 768, 1280, 1536, 1792, 2048)
+        return (128, 256, 768, 1088, 1280, 2048)
     return (256, 512, 1024, 1536, 2048, 2560, 3072, 4096, 6144, 7168)
 
 
@@ -332,6 +332,7 @@ def answering(preset: str) -> ml_collections.ConfigDict:
             "temperature": 0.7,
             "top_k": 0,
             "top_p": 0.9,
+            "penalty": 1.1,  # on tokens that an answer has drawn before; 1: none
             "together": 8 if small else 16,  # turns of different users in one batch
             "gather_seconds": 0.005,
             "wait_seconds": 120.0,

@@ -72,22 +72,22 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.optim = common.optim(rates.get(preset, 1e-6))
     # With all weights trained, the warm-started ones are one copy more in memory, as the KL's
     # reference: on one 16 GB chip there is no room for it.
-    warm_steps = {"tiny": 2, "qwen2.5-0.5b": 8, "smollm2": 8, "qwen3-4b-lora": 50}
+    warm_steps = {"tiny": 2, "qwen2.5-0.5b": 36, "smollm2": 8, "qwen3-4b-lora": 50}
     c.warm = {
         "steps": warm_steps.get(preset, 0),  # supervised, on gold snippets, before GRPO; 0: none
-        "batch": 4 if small else 8 if laptop else 32,  # episodes of each
+        # episodes of each; 16 fill one row behind the worked examples
+        "batch": {"tiny": 4, "qwen2.5-0.5b": 16, "smollm2": 8}.get(preset, 32),
         # its peak; the rest of the optimiser is as optim says
-        "learning_rate": {"smollm2": 2e-5, "tiny": 2e-5}.get(preset, 1e-4),
+        "learning_rate": {"qwen2.5-0.5b": 4e-4, "smollm2": 2e-5, "tiny": 2e-5}.get(preset, 1e-4),
     }
     c.train = {
-        # a step of the 0.5B takes 50 s on two slow cores
-        "steps": {"tiny": 6, "qwen2.5-0.5b": 8}.get(
-            preset, 16 if laptop else 500
-        ),  # of GRPO, behind those of the warm start
+        # of GRPO, behind those of the warm start; one of the 0.5B takes 50 s on two slow cores
+        "steps": {"tiny": 6, "qwen2.5-0.5b": 6, "smollm2": 16}.get(preset, 500),
         "save_every": 2 if small else 8 if laptop else 50,
         "keep": 2,
         "max_skipped": 5,
         "stall": 1800,  # seconds without a step's end after which all stacks are shown
     }
-    c.eval = common.evaluations(preset, every=2 if small else 8 if laptop else 50)
+    every = {"tiny": 2, "qwen2.5-0.5b": 12, "smollm2": 8}.get(preset, 50)
+    c.eval = common.evaluations(preset, every)
     return c

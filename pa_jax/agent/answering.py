@@ -85,7 +85,7 @@ class Parts:
 class AgentConfig:
     """How turns are answered.
 
-    max_new_tokens, temperature, top_k, top_p    of an answer
+    max_new_tokens, temperature, top_k, top_p, penalty    of an answer (Scheduler.submit)
     together        turns of different users that are inferred, or decided, in one batch
     gather_seconds  how long the first of them waits for others
     wait_seconds    for another session of the same user, or for room in the engine's queue
@@ -97,6 +97,7 @@ class AgentConfig:
     temperature: float
     top_k: int
     top_p: float
+    penalty: float
     together: int
     gather_seconds: float
     wait_seconds: float
@@ -264,6 +265,8 @@ class Answering:
             "temperature": cfg.temperature,
             "top_k": cfg.top_k,
             "top_p": cfg.top_p,
+            "penalty": cfg.penalty,
+            "adapters": False,  # they were trained to write snippets
             "seed": zlib.crc32(f"{cfg.seed}/{turn.user}/{turn.session}/{turn.turn}".encode()),
         }
         submit = functools.partial(self._parts.serves.submit, prompt, **how | who.how)

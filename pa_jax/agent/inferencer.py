@@ -34,10 +34,11 @@ COPIED = "held before, and not said again"
 FORGOTTEN = "asked to be forgotten"
 UNGROUNDED = "not in the user's words"
 REPEATED = "said twice"
+VAGUE = "does not say what it is about"
 UNCLEAR = "asked to forget, but not what"
 REASONS = (
     *(NO_SNIPPET, CUT, QUOTED, NOT_ABOUT_USER, NOT_OWN, COPIED, FORGOTTEN, UNGROUNDED, REPEATED),
-    UNCLEAR,
+    *(UNCLEAR, VAGUE),
 )
 
 SHORT_ANSWER = 12  # words; what is longer says itself what it is about
@@ -296,13 +297,15 @@ class Draft:
             if reason:
                 self._drop(statement, reason)
             else:
-                self.statements.append(statement)
+                self.statements.append(person.third_person(statement))
 
     def _objection(self, statement: str) -> str:
         if snippet.quotes(statement, self.heard):
             return QUOTED
         if not person.about_user(statement):
             return NOT_ABOUT_USER
+        if statements.vague(statement):
+            return VAGUE
         if own.not_own(statement, self.heard):
             return NOT_OWN
         held = {statements.key(fact.statement) for fact in self.turn.profile}

@@ -34,12 +34,16 @@ _STANCES = (
 _DOINGS = (
     r"eats|drinks|plays|uses|does|sells|has|gave up|quit|lives|moved|works|needs|takes|switched"
 )
+_STATES = r"is|are|was|were|has|have|had|can|cannot|could|got|gets|turn(?:s|ed)"
 _KIN = "|".join(sorted(person.KIN))
+# whose state is no matter of the user's: what a doctor or a boss says often is one
+_CLOSE = "|".join(sorted(person.KIN - set("doctor teacher boss manager accountant family".split())))
 _OTHERS = re.compile(  # somebody else's stance, or of a person of the user's also what they do
-    rf"^\W*(?:\w+[,.]\W+)?(?:(?:(?!I\b|We\b)[A-Z]\w+|[Aa]n? [\w ]{{1,30}}? I know)"
+    rf"^\W*(?:\w+(?: \w+)?[,.:]\W+)?(?:(?:(?!I\b|We\b)[A-Z]\w+|[Aa]n? [\w ]{{1,30}}? I know)"
     rf"(?: from \w+)? (?:{_STANCES})"
     rf"|(?:[Mm]y (?:\w+ )?(?:{_KIN})|(?:[Mm]y|[Oo]ur) (?P<whose>\w+)|[Hh]e|[Ss]he|[Tt]hey)"
-    rf"(?: from \w+)? (?:{_STANCES}|{_DOINGS}))\b"
+    rf"(?: from \w+)? (?:{_STANCES}|{_DOINGS})"
+    rf"|(?:(?:[Mm]y|[Oo]ur) (?:\w+ )?(?:{_CLOSE})|[Hh]e|[Ss]he) (?:{_STATES}))\b"
     r"(?! (?:me|us)\b)"  # done to the user: "they switched me to another tablet"
 )
 _REACTS = re.compile(  # the user's own mind about what was said of another

@@ -9,7 +9,8 @@ KIN = frozenset(
     "children kid kids baby toddler teenager twins wife husband spouse partner girlfriend "
     "boyfriend fiance fiancee friend mate buddy colleague coworker boss manager neighbour neighbor "
     "roommate flatmate aunt uncle cousin niece nephew grandmother grandma grandfather grandpa "
-    "grandson granddaughter family dog cat pet teacher doctor accountant student".split()
+    "grandson granddaughter gran granny nan lad family dog cat pet teacher doctor accountant "
+    "student".split()
 )
 
 _ADVERB = r"\w+ly|only|never|always|also|much|really|often|still|just"

@@ -298,6 +298,11 @@ def key(statement: str) -> str:
     return repr((read.kind, read.against, read.past, *read.about))
 
 
+def vague(statement: str) -> bool:
+    """Whether a statement does not say what it is about: "finds them dull", "likes that one"."""
+    return _VAGUE.search(statement.strip()) is not None
+
+
 def ended(statement: str) -> str | None:
     """What "The user used to ..." says is over, as a statement; None for any other."""
     found = _ENDED.match(statement.strip())
@@ -327,6 +332,11 @@ def polarity(statement: str) -> str:
     return "neutral" if read.kind in (HAVE, BE) or _STATE.match(statement) else "positive"
 
 
+_VAGUE = re.compile(
+    r"^(?:the user|i) (?:(?:does|do|did) not )?[\w'’]+ (?:it|them|this|that|these|those)"
+    r"(?: ones?)?(?: \w+)?\W*$",
+    re.IGNORECASE,
+)
 _STATE = re.compile(
     r"^(?:the|this) user(?:['’]s \w+)? (?:is|was|has|had|works|lives|owns|speaks|studies|knows)\b",
     re.IGNORECASE,

@@ -168,8 +168,8 @@ class PersonalAgent:
         self, model: chat_model.ChatModel
     ) -> tuple[inferencer.Inferencer, proactive.Proactive]:
         if self._made is None or self._made[0] is not model:
-            infers = inferencer.Inferencer(model.model, self.cfg, mesh=model.mesh)
-            decides = proactive.Proactive(model.model, self.ask, mesh=model.mesh)
+            infers = inferencer.Inferencer(model.infers, self.cfg, mesh=model.mesh)
+            decides = proactive.Proactive(model.infers, self.ask, mesh=model.mesh)
             self._made = (model, infers, decides)
             self._known, self._asked = {"": NOTHING}, {}
         return self._made[1:]

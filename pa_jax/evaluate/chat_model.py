@@ -5,6 +5,7 @@ together, and what they share is computed once: by the forest, without anybody's
 """
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ from pa_jax import models
 from pa_jax.core import keys
 from pa_jax.dialogue import schema, template
 from pa_jax.infer import forest, sampler, score
+from pa_jax.models import lora
 
 Chat = Sequence[schema.Message]
 EMBEDDED = 512  # tokens of a text that its vector is made of
@@ -52,6 +54,9 @@ class Scored:
 class ChatModel:
     """A frozen model behind two doors; draws are greedy unless a temperature is given.
 
+    Adapters were trained to write snippets: `infers` has them, the base replies, `writer` is
+    this model under them.
+
     window  tokens of the longest prompt: of the longest row, as far as the model has positions
     asked   prompt tokens so far, one chat at a time
     """
@@ -63,8 +68,9 @@ class ChatModel:
         *,
         lengths: Sequence[int],
         mesh: jax.sharding.Mesh | None = None,
+        adapters: bool = False,
     ):
-        """`lengths` are those of the rows that chats are packed into."""
+        """`lengths` are those of the rows that chats are packed into; `adapters`: they reply."""
         if model.tokenizer is None:
             raise ValueError("the model has no tokenizer; evaluation needs a checkpoint with one.")
         positions = model.config.max_positions
@@ -73,15 +79,25 @@ class ChatModel:
                 f"chat_model.max_new_tokens={cfg.max_new_tokens}: the model has {positions} "
                 "positions, for prompt and reply; ask for fewer."
             )
-        self.model, self.cfg, self.mesh, self.tokenizer = model, cfg, mesh, model.tokenizer
+        self.infers, self.cfg, self.mesh, self.tokenizer = model, cfg, mesh, model.tokenizer
+        bare = model.module.blocks.lora and not adapters
+        self.model = dataclasses.replace(model, module=lora.base(model.module)) if bare else model
         self.lengths = tuple(lengths)
         self.window = min(max(lengths), positions - cfg.max_new_tokens)
         self.asked = 0
-        self._scorer = score.Scorer(model.module, mesh=mesh, lengths=self.lengths)
+        self._scorer = score.Scorer(self.model.module, mesh=mesh, lengths=self.lengths)
         self._made_sampler: sampler.Sampler | None = None
         self._token_counts: dict[str, int] = {}
         self._replies: dict[bytes, Reply] = {}  # greedy ones by prompt: systems ask alike
         self._vectors: dict[str, np.ndarray] = {}  # of texts: a dialogue's come again and again
+
+    @functools.cached_property
+    def writer(self) -> "ChatModel":
+        """Who writes snippets: this model, under its adapters where it has some."""
+        if self.infers is self.model:
+            return self
+        how = {"lengths": self.lengths, "mesh": self.mesh, "adapters": True}
+        return ChatModel(self.infers, self.cfg, **how)
 
     @property
     def prefilled(self) -> int:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pa_jax.core.typing import Array, Float, Int, Key
+from pa_jax.core.typing import Array, Bool, Float, Int, Key
 
 BLOCKS = 128  # of tokens, in the two-stage draw; tp cuts a vocabulary between them
 
@@ -31,8 +31,10 @@ def settings(temperature: float, top_k: int = 0, top_p: float = 1.0) -> Sampling
     return Sampling(jnp.float32(temperature), jnp.int32(top_k), jnp.float32(top_p))
 
 
-def check(temperature: float, top_k: int, top_p: float) -> None:
+def check(temperature: float, top_k: int, top_p: float, penalty: float = 1.0) -> None:
     """Raises ValueError on a value outside its range."""
+    if not 1 <= penalty < math.inf:
+        raise ValueError(f"penalty={penalty}: allowed are 1 (off) and more, finite.")
     if not 0 <= temperature < math.inf or top_k < 0 or not 0 < top_p <= 1:
         raise ValueError(
             f"temperature={temperature}, top_k={top_k}, top_p={top_p}: allowed are temperature >= "
@@ -57,6 +59,17 @@ def sample(
     )
     chosen = jnp.take_along_axis(scaled, token_b[:, None], axis=-1)[:, 0]
     return token_b, chosen - jax.nn.logsumexp(scaled, axis=-1)
+
+
+def discouraged(
+    logits_bv: Float[Array, "b v"], drawn_bv: Bool[Array, "b v"], penalty_b: Float[Array, " b"]
+) -> Float[Array, "b v"]:
+    """Logits with those of tokens drawn before divided, where negative multiplied, by the penalty.
+
+    CTRL (arXiv 1909.05858), section 4.1; rows of penalty 1 stay as they are.
+    """
+    by = jnp.where(drawn_bv, penalty_b[:, None], 1.0).astype(logits_bv.dtype)
+    return jnp.where(logits_bv > 0, logits_bv / by, logits_bv * by)
 
 
 def _kept(scaled_bv: Array, how: Sampling) -> Array:

@@ -74,15 +74,18 @@ def open_parts(
         model = policy.load(config, mesh)
         cfg = setup.section(inferencer.InferConfig, config.infer)
         cfg = dataclasses.replace(cfg, rows=infer_rows)
-        engine = open_scheduler(config, cfg, model, live_rows, mesh)
+        other = policy.named(config, config.replier, mesh)
+        replies = other or model
+        root = inferencer.root(model.tokenizer, cfg) if other is None else []
+        engine = open_scheduler(config, cfg, replies, live_rows, mesh, root)
         how = {"mesh": mesh, "lengths": tuple(config.lengths)}
-        infer = inferencer.Inferencer(
-            model, cfg, **how, serves=engine, wait_seconds=config.agent.wait_seconds
-        )
+        # Snippets are decoded beside the replies, where both are one model's.
+        beside = {} if other else {"serves": engine, "wait_seconds": config.agent.wait_seconds}
+        infer = inferencer.Inferencer(model, cfg, **how, **beside)
         rule = proactive.Proactive(model, setup.section(proactive.AskConfig, config.ask), **how)
         ask = asker(config, rule, policy.named(config, config.asker, mesh), mesh)
         reply = setup.section(responder.ReplyConfig, config.reply)
-        respond = responder.Responder(model.tokenizer, reply)
+        respond = responder.Responder(replies.tokenizer, reply)
         logging.info("compiling programs; the next start finds them compiled")
         engine.warm_up()
         seen = inferencer.Observed("", 0, 0, "", "I like tea.", ())
@@ -97,15 +100,18 @@ def open_scheduler(
     model: models.LoadedModel,
     rows: int,
     mesh: jax.sharding.Mesh | None,
+    root: list[int],
 ) -> scheduler.Scheduler:
-    """Decodes replies, and the snippets of an inferencer with this `cfg` beside them."""
+    """Decodes replies, and the snippets of an inferencer with this `cfg` beside them.
+
+    Snippets' prompts begin with `root`.
+    """
     if cfg.prompt_tokens > config.live.trunk or cfg.max_new_tokens > config.live.slots:
         raise ValueError(
             f"live.trunk={config.live.trunk}, live.slots={config.live.slots}: snippets want "
             f"{cfg.prompt_tokens} (infer.prompt_tokens) and {cfg.max_new_tokens} "
             "(infer.max_new_tokens); raise the former or lower the latter."
         )
-    root = inferencer.root(model.tokenizer, cfg)
     return scheduler.Scheduler(model, mesh=mesh, root=root, **(dict(config.live) | {"rows": rows}))
 
 

@@ -22,18 +22,15 @@ _NEEDED = ("source", "dtype", "int8", "lora")
 def load(
     config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh | None = None
 ) -> models.LoadedModel:
-    """config.model.source may also be the work directory of a grpo or sft run; adapters merged.
+    """config.model.source may also be the work directory of a grpo or sft run.
 
     Such a run's own config says what its weights are, and in which dtype; config.checkpoint says
-    which of its checkpoints.
+    which of its checkpoints. Its adapters stay beside the base, which replies.
     """
     folder = pathlib.Path(config.model.source).expanduser()
     if not (folder / "checkpoints").is_dir():
         return setup.load_model(config, mesh)
-    model, _ = trained(folder, config.checkpoint, mesh)
-    if model.module.blocks.lora:
-        model = dataclasses.replace(model, module=lora.merge(model.module))
-    return model
+    return trained(folder, config.checkpoint, mesh)[0]
 
 
 def named(

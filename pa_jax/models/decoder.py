@@ -92,6 +92,7 @@ class Block(nnx.Module):
 
     scales      name -> scale of each output channel, for the weights that are int8
     lora        name -> {a, b}, for the weights that have adapters
+    lora_rows   {on}: [layers, rows], 1 where adapters count; empty: everywhere (lora.on_rows)
     """
 
     def __init__(self, cfg: DecoderConfig, make: _Maker) -> None:
@@ -123,6 +124,7 @@ class Block(nnx.Module):
             self.w_up = make.normal((n, d, f), d, ("layers", "embed", "mlp"))
             self.w_down = make.normal((n, f, d), f, ("layers", "mlp", "embed"))
         self.scales, self.lora, self.lora_alpha = nnx.Dict(), nnx.Dict(), 0.0
+        self.lora_rows = nnx.Dict()
 
     def __call__(self, x_ntd: Array, rotary: tuple[Array, Array], attend: Callable):
         """Next residual stream, the experts' load, and what else `attend(q, k, v)` returned."""
@@ -162,6 +164,9 @@ class Block(nnx.Module):
         if name in self.lora:
             a, b = (self.lora[name][part][...].astype(x.dtype) for part in "ab")
             low = times(x, a, None)
+            if self.lora_rows:  # tokens of a row follow each other
+                on = self.lora_rows["on"][...].astype(x.dtype)
+                low = low * jnp.repeat(on, len(low) // len(on))[:, None]
             y = y + self.lora_alpha / a.shape[-1] * times(low, b, None)
         return y.reshape(*lead, *outputs)
 

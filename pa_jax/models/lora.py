@@ -21,7 +21,7 @@ from flax import nnx
 from safetensors import numpy as safetensors_numpy
 
 from pa_jax.core import files
-from pa_jax.core.typing import Array, Float, Key
+from pa_jax.core.typing import Array, Bool, Float, Key
 from pa_jax.models import decoder, quant
 from pa_jax.models.io import names
 from pa_jax.models.io import safetensors as folders
@@ -85,6 +85,17 @@ def base(module: decoder.Decoder) -> decoder.Decoder:
     made = quant.copy(module)
     made.blocks.lora, made.blocks.lora_alpha = nnx.Dict(), 0.0
     return made
+
+
+def on_rows(module: decoder.Decoder, on: Bool[Array, " n"]) -> decoder.Decoder:
+    """The decoder for n rows at a time, whose adapters count in those alone that are `on`.
+
+    It is the one given, changed; without adapters it stays as it was.
+    """
+    if module.blocks.lora:
+        rows = jnp.broadcast_to(on.astype(jnp.float32), (module.cfg.layers, len(on)))
+        module.blocks.lora_rows["on"] = nnx.Variable(rows, axes=("layers", "rows"))
+    return module
 
 
 def split(module: decoder.Decoder) -> tuple[nnx.GraphDef, nnx.State, nnx.State]:

@@ -106,6 +106,8 @@ class Completions:
             "temperature": cfg.temperature,
             "top_k": cfg.top_k,
             "top_p": cfg.top_p,
+            "penalty": cfg.penalty,
+            "adapters": False,
             "seed": secrets.randbelow(wire.SEEDS),
         }
         return answers.Plain(self.engine, messages, usual | how, body.n or 1)

@@ -25,6 +25,7 @@ CONFIG = session.AgentConfig(
     temperature=0.0,
     top_k=0,
     top_p=1.0,
+    penalty=1.0,
     together=8,
     gather_seconds=0.0,
     wait_seconds=30.0,

@@ -38,7 +38,7 @@ def all_turns(told, *splits):
 
 def lists_of_templates():
     """Every list of wordings by which users tell or tell nothing."""
-    named = (phrases.lists(name).items() for name in ("preferences", "nothing"))
+    named = (phrases.lists(name).items() for name in ("preferences", "nothing", "scenes"))
     plain = [[lines for title, lines in of if not title.startswith("reasons")] for of in named]
     sections = phrases.sections().values()
     telling = ((s.says, s.answers, s.replies, s.changes, s.turned) for s in sections)
@@ -153,8 +153,9 @@ def test_kinds_occur_in_the_shares_we_want(told, split):
     turns = list(all_turns(told, split))
     share = {k: n / len(turns) for k, n in collections.Counter(t.kind for t in turns).items()}
     assert set(share) == {*TELLING, "distractor", "forget"}
-    assert 0.3 <= sum(turn.gold == snippet.NOTHING for turn in turns) / len(turns) <= 0.5
-    assert 0.08 <= sum("\n" in turn.gold for turn in turns) / len(turns) <= 0.2
+    # ten people's own conversations: 20 % tell nothing, 17 % several things
+    assert 0.2 <= sum(turn.gold == snippet.NOTHING for turn in turns) / len(turns) <= 0.35
+    assert 0.12 <= sum("\n" in turn.gold for turn in turns) / len(turns) <= 0.22
     assert all(share[kind] >= 0.005 for kind in share)
 
 

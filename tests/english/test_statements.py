@@ -164,3 +164,21 @@ def test_what_was_said_is_known_by_its_object_its_names_and_its_numbers():
     assert said("The user no longer drinks coffee.", "I gave up coffee.") == 1
     assert said("The user is 35 years old.", "I turned 35 yesterday.") == 1
     assert said("The user likes hot curry.", "The second one, please.") == 0
+
+
+@pytest.mark.parametrize(
+    ("statement", "vague"),
+    [
+        ("The user finds them annoying.", True),
+        ("The user likes that one.", True),
+        ("The user does not get it.", True),
+        ("The user dislikes this.", True),
+        ("The user finds drones annoying.", False),
+        ("The user wants that window seat.", False),
+        ("The user watches This Is Us.", False),
+        ("The user is called Ann.", False),
+        ("The user wants it in grams.", False),
+    ],
+)
+def test_a_statement_that_names_nothing_is_vague(statement, vague):
+    assert statements.vague(statement) == vague

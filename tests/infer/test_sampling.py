@@ -150,3 +150,10 @@ def test_settings_are_traced_numbers():
 def test_wrong_settings_are_named(bad):
     with pytest.raises(ValueError, match="allowed are temperature >= 0"):
         sampling.settings(**bad)
+
+
+def test_a_penalty_makes_what_was_drawn_less_likely_whatever_its_sign():
+    logits = jnp.array([[2.0, -1.0, 0.5], [2.0, -1.0, 0.5]])
+    drawn = jnp.array([[True, True, False], [True, True, False]])
+    got = sampling.discouraged(logits, drawn, jnp.array([2.0, 1.0]))
+    np.testing.assert_array_equal(got, [[1.0, -2.0, 0.5], [2.0, -1.0, 0.5]])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pa_jax.data.synth import phrases, truth
 
 # how often each kind comes, in percent
-KINDS = {"requests": 38, "small talk": 27, "others": 21, "hypothetical": 14}
+KINDS = {"requests": 34, "small talk": 24, "others": 22, "hypothetical": 12, "past": 8}
 _REPLIES = {"small talk": "chat"}
 # fillers that are values of sections
 _THINGS = {"x": "dislikes_food", "thing": "dislikes", "allergen": "allergic", "joy": "likes"}

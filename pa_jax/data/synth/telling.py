@@ -14,11 +14,12 @@ from pa_jax.profile import taxonomy
 _NEGATIVE = 0.4  # of preferences told unasked
 _TRIES = 12
 _CONTRAST = 0.2  # of dislikes: what somebody else likes comes first
-_ASIDE = 0.06  # of facts: something about somebody else comes first
+_ASIDE = 0.1  # of facts: something about somebody else comes first
 _CONTRASTED = ("dislikes_food", "dislikes", "hates", "no_interest")
 # slots that nobody changes on a whim or turns down as a matter of taste
 _LASTING = re.compile(r"allerg|religio|faith|condition|pronoun|injur|pregnan|accessib|diagnos")
 _WORD = re.compile(r"\w+")
+_FILLER = re.compile(r"\{(\w+)\}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +103,36 @@ class Teller:
             self.deck.remove(section.slot)
         return said
 
+    def _release(self, said: truth.Said) -> None:
+        """What was taken and is not told after all can come up again."""
+        self.used.discard(said.value.noted)
+        self.taken -= {said.section.key, truth.only_slot(said.line)}
+
+    def scene(self) -> tuple[str, dict[str, str], tuple[truth.Said, ...]] | None:
+        """A template that tells several statements, its fillers, and they; None where one fails."""
+        template = self.fresh(phrases.part(phrases.lists("scenes")["scenes"], self.split))
+        told: list[truth.Said] = []
+        fill: dict[str, str] = {}
+
+        def numbered(filler: re.Match[str]) -> str:
+            name = filler[1][:1].lower() + filler[1][1:]
+            if name not in phrases.sections():
+                return filler[0]
+            said = self._free(*self.sections[name]) if name in self.sections else None
+            if said is None:
+                return ""
+            told.append(self._take(said))
+            fill[f"s{len(told)}"] = said.value.said
+            fill[f"S{len(told)}"] = truth.capital(said.value.said)
+            return f"{{{'s' if filler[1] == name else 'S'}{len(told)}}}"
+
+        text = _FILLER.sub(numbered, template)
+        if len(_FILLER.findall(text)) == len(_FILLER.findall(template)):
+            return text, fill, tuple(told)
+        for said in told:
+            self._release(said)
+        return None
+
     def hold(self, said: truth.Said, turn: int) -> None:
         self.held.append((said, turn))
 
@@ -133,8 +164,7 @@ class Teller:
             kinds = [[phrases.part(lines, self.split) for lines in pair] for pair in lists]
             kinds = [pair for pair in kinds if all(pair)]
             if not kinds:
-                self.used.discard(said.value.noted)
-                self.taken -= {section.key, truth.only_slot(said.line)}
+                self._release(said)
                 continue
             asked, answers = self.rng.choice(kinds)
             words, plural = registers.words_of(said.value), said.value.plural

@@ -13,13 +13,13 @@ from pa_jax.profile import taxonomy
 
 # how often a turn is drawn as each kind, in percent; what has nothing to go on becomes a fact
 _KINDS = {
-    "distractor": 32,
-    "fact": 11,
-    "several": 12,
-    "explicit": 15,
-    "choice": 10,
-    "answer": 6,
-    "change": 7,
+    "distractor": 24,
+    "fact": 17,
+    "several": 18,
+    "explicit": 10,
+    "choice": 9,
+    "answer": 7,
+    "change": 8,
     "correction": 5,
     "forget": 2,
 }
@@ -27,7 +27,8 @@ _LANGUAGES = {phrases.ENGLISH: 91, "de": 3, "fr": 3, "es": 3}
 _FOREIGN_KINDS = ("distractor", "fact", "several")
 _UNDECIDED = 0.12  # of answers to an offer
 _THANKED = 0.15  # of messages that say nothing: a word of small talk comes first
-_THREE = 0.3  # of turns with several facts
+_SCENES = 0.6  # of turns with several facts: in one sentence that was made for them
+_THREE = 0.3  # of the others
 _FORGETS_LAST = 0.5
 
 
@@ -163,7 +164,12 @@ class _User:
         return self._telling("fact", words, text, (said,))
 
     def _several(self, words: dict[str, str]) -> _Turn | None:
-        """Two or three statements, one of them maybe a preference of a slot."""
+        """Two or three statements, in one sentence or in several."""
+        scene = self.teller.scene() if self.rng.random() < _SCENES else None
+        if scene is not None:
+            template, fill, told = scene
+            text = self.writer.sentence(template, words | fill)
+            return self._telling("several", words, text, told)
         wanted = 3 if self.rng.random() < _THREE else 2
         told = [one for one in (self.teller.new() for _ in range(wanted)) if one]
         if len(told) < 2:

@@ -66,7 +66,7 @@ class SingleTurn:
         empty = view == ALONE
         asked = [dataclasses.replace(e, profile=()) if empty else e for e in chunk.items]
         chats = [prompts.infer(episode, tools.cfg.prompt) for episode in asked]
-        said = tools.model.reply(chats)
+        said = tools.model.writer.reply(chats)
         rows = []
         for episode, one in zip(asked, said, strict=True):
             scores = reference.agreement(episode, one.text)

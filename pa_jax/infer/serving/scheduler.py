@@ -202,6 +202,8 @@ class Scheduler:
         seed: int,
         top_k: int = 0,
         top_p: float = 1.0,
+        penalty: float = 1.0,
+        adapters: bool = True,
         stop: Sequence[str] = (),
         deadline: float | None = None,
         wait_seconds: float = 0.0,
@@ -211,7 +213,9 @@ class Scheduler:
         Room is waited for `wait_seconds`, then Busy is raised.
 
         The tokens are those of Sampler.generate([prompt_ids], n=1, stream=keys.Stream.GENERATE)
-        whoever else is served. Text ends before the first of the `stop` strings. After `deadline`
+        whoever else is served; without `adapters` they are the base's, and a `penalty` above 1
+        keeps them from saying the same again (sampling.discouraged). Text ends before the first of
+        the `stop` strings. After `deadline`
         seconds the reply is cut where it is. Raises Busy, Closed, or ValueError on bad values.
         """
         batched, prompt, vocab = self._slots, tuple(prompt_ids), self.model.config.vocab
@@ -223,10 +227,12 @@ class Scheduler:
         forest.fit(len(prompt), batched.widths, what="prompt")
         if not 1 <= max_new_tokens <= batched.slots:
             raise ValueError(f"max_new_tokens={max_new_tokens}: allowed are 1 to {batched.slots}.")
-        sampling.check(temperature, top_k, top_p)
+        sampling.check(temperature, top_k, top_p, penalty)
         keys.check_seed(seed)
         top_k = min(top_k, vocab)
-        request = decoding.Request(prompt, max_new_tokens, seed, temperature, top_k, top_p)
+        request = decoding.Request(
+            prompt, max_new_tokens, seed, temperature, top_k, top_p, penalty, adapters
+        )
         text = detokenize.Detokenizer(self.model.tokenizer, stop)
         until = math.inf if deadline is None else time.monotonic() + deadline
         ticket = Ticket(request, text, until, self._leave)

@@ -21,7 +21,7 @@ from pa_jax.core import keys, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.core.typing import Array, Bool, Float, Int, Key, UInt32
 from pa_jax.infer import decode, forest, sampler, sampling
-from pa_jax.models import decoder
+from pa_jax.models import decoder, lora
 
 NARROWEST = 128  # trunk slots of the smallest program
 SHORTEST = 64  # tokens of a root from which it is worth programs of its own
@@ -31,7 +31,9 @@ SHORTEST = 64  # tokens of a root from which it is worth programs of its own
 class Request:
     """What a row decodes: at most `allowed` tokens.
 
-    They are those of Sampler.generate([prompt], n=1, seed=seed, stream=keys.Stream.GENERATE, ...).
+    They are those of Sampler.generate([prompt], n=1, seed=seed, stream=keys.Stream.GENERATE, ...),
+    without `adapters` those of the base. `penalty` makes what was drawn before less likely
+    (sampling.discouraged); 1 is off.
     """
 
     prompt: Sequence[int]
@@ -40,6 +42,8 @@ class Request:
     temperature: float
     top_k: int
     top_p: float
+    penalty: float = 1.0
+    adapters: bool = True
 
 
 @jax.tree_util.register_dataclass
@@ -56,6 +60,8 @@ class Joining:
     row: Int[Array | np.ndarray, " n"]
     allowed: Int[Array | np.ndarray, " n"]
     seed: UInt32[Array | np.ndarray, " n"]
+    penalty: Float[Array | np.ndarray, " n"]
+    adapters: Bool[Array | np.ndarray, " n"]
     how: sampling.Sampling
 
 
@@ -63,6 +69,8 @@ class Joining:
 @dataclasses.dataclass(frozen=True)
 class Rows:
     """What is on device. `token` is the last one drawn and `step` its place in the branch.
+
+    `drawn` says which tokens of the vocabulary a row has drawn.
 
     A row that is done draws nothing until a request joins it.
     """
@@ -75,6 +83,9 @@ class Rows:
     allowed: Int[Array, " n"]
     done: Bool[Array, " n"]
     key: UInt32[Array, "n 2"]
+    drawn: Bool[Array, "n v"]
+    penalty: Float[Array, " n"]
+    adapters: Bool[Array, " n"]
     how: sampling.Sampling
 
 
@@ -123,7 +134,10 @@ def empty(graph: nnx.GraphDef, state: Any, *, count: int, trunk: int, slots: int
     zero, real = jnp.zeros(count, jnp.int32), jnp.zeros(count, jnp.float32)
     how = sampling.Sampling(real, zero, real + 1)
     done, key = jnp.ones(count, bool), jnp.zeros((count, 2), jnp.uint32)
-    return _laid_out(Rows(trunk_kv, own_kv, zero, zero, zero, zero, done, key, how))
+    drawn = jnp.zeros((count, cfg.vocab), bool)
+    return _laid_out(
+        Rows(trunk_kv, own_kv, zero, zero, zero, zero, done, key, drawn, real + 1, done, how)
+    )
 
 
 def _alone(joining: Joining) -> decode.Prompts:
@@ -151,7 +165,7 @@ def admit(
 
     All follow the `root` tokens of `before`, where that is not None.
     """
-    model, width = nnx.merge(graph, state), joining.prompt.shape[1]
+    model, width = lora.on_rows(nnx.merge(graph, state), joining.adapters), joining.prompt.shape[1]
     logits, context = decode.prefill(model, _alone(joining), root=0, before=before)
     zero = jnp.zeros_like(joining.row)
     key = jax.vmap(_branch_key)(joining.seed)
@@ -177,6 +191,9 @@ def admit(
         entered(rows.allowed, joining.allowed),
         entered(rows.done, done),
         entered(rows.key, key),
+        entered(rows.drawn, jnp.arange(rows.drawn.shape[1]) == token[:, None]),
+        entered(rows.penalty, joining.penalty),
+        entered(rows.adapters, joining.adapters),
         jax.tree.map(entered, rows.how, joining.how),
     )
     return _laid_out(rows), Drawn(token[:, None], logp[:, None], zero + 1, done)
@@ -199,7 +216,7 @@ def advance(
     `width` trunk slots hold every kept row's prompt. `eager` stops as soon as a row is done:
     somebody waits for it.
     """
-    model, n = nnx.merge(graph, state), rows.token.shape[0]
+    model, n = lora.on_rows(nnx.merge(graph, state), rows.adapters), rows.token.shape[0]
     trunk_kv = rows.trunk_kv[0][..., :width], rows.trunk_kv[1][..., :width, :]
     context = decode.Context(trunk_kv, rows.trunk_len, rows.trunk_len)
     idle = rows.done | ~keep
@@ -210,10 +227,12 @@ def advance(
         return (i < chunk) & ~out.done.all() & ~(eager & left)
 
     def body(carry):
-        i, token, step, own_kv, out = carry
+        i, token, step, own_kv, seen, out = carry
         logits, own_kv = decode.decode_step(model, token[:, None], context, own_kv, step)
-        new, logp = sampling.sample(logits[:, 0], _step_keys(rows.key, step + 1), rows.how)
+        likely = sampling.discouraged(logits[:, 0], seen, rows.penalty)
+        new, logp = sampling.sample(likely, _step_keys(rows.key, step + 1), rows.how)
         alive = ~out.done
+        seen = seen.at[jnp.arange(n), new].max(alive)
         token, step = jnp.where(alive, new, token), step + alive
         ended = (token[:, None] == end).any(axis=-1) | (step + 1 >= rows.allowed)
         out = Drawn(
@@ -222,13 +241,15 @@ def advance(
             out.count + alive,
             out.done | ended,
         )
-        return i + 1, token, step, own_kv, out
+        return i + 1, token, step, own_kv, seen, out
 
     ids = jnp.zeros((n, chunk), jnp.int32)
     out = Drawn(ids, ids.astype(jnp.float32), jnp.zeros(n, jnp.int32), idle)
-    first = (jnp.int32(0), rows.token, rows.step, rows.own_kv, out)
-    _, token, step, own_kv, out = jax.lax.while_loop(more, body, first)
-    rows = dataclasses.replace(rows, token=token, step=step, own_kv=own_kv, done=out.done)
+    first = (jnp.int32(0), rows.token, rows.step, rows.own_kv, rows.drawn, out)
+    _, token, step, own_kv, seen, out = jax.lax.while_loop(more, body, first)
+    rows = dataclasses.replace(
+        rows, token=token, step=step, own_kv=own_kv, drawn=seen, done=out.done
+    )
     return _laid_out(rows), out
 
 
@@ -340,6 +361,8 @@ class DecodeSlots:
             np.array([*rows, *[self.rows] * spare], np.int32),
             np.array([r.allowed for r in requests], np.int32),
             np.array([r.seed for r in requests], np.uint32),
+            np.array([r.penalty for r in requests], np.float32),
+            np.array([r.adapters for r in requests], bool),
             how,
         )
         with meshes.using(run.mesh):

@@ -12,6 +12,7 @@ from pa_jax.core import keys
 from pa_jax.core import mesh as meshes
 from pa_jax.infer import decode, sampler
 from pa_jax.infer.serving import slots
+from pa_jax.models import lora
 
 RNG = np.random.default_rng(4)
 LENGTHS = (5, 140, 1, 33, 128, 129, 77, 2)
@@ -118,6 +119,50 @@ def test_requests_that_join_and_leave_equal_the_sampler(run, alone, order):
     same(got, alone)
     counts = {len(ids) for ids, _ in got.values()}
     assert len(counts) > 3 and 1 in counts  # they did leave at different times
+
+
+def drawn_by(run, requests, **changes):
+    """Ids of each request, all beside each other."""
+    rows = make(run, rows=len(requests), **changes)
+    got = {}
+    for row, one in enumerate(requests):
+        got |= {k: [token] for k, (token, *_) in rows.admit({row: one}).items()}
+    while any(len(ids) < one.allowed for ids, one in zip(got.values(), requests, strict=True)):
+        drawn = rows.advance(list(got), eager=False)
+        for row, ids in got.items():
+            ids += drawn.ids[row, : int(drawn.count[row])].tolist()
+    return got
+
+
+def test_adapters_count_in_the_rows_that_ask_for_them_alone(loaded):
+    """A row without them draws what the base draws, beside rows that draw what they write."""
+    module = lora.add(loaded.module, lora.LoraConfig(4, 64.0), jax.random.key(0))
+    for pair in module.blocks.lora.values():
+        pair["b"][...] = 0.3 * jax.random.normal(jax.random.key(1), pair["b"].shape)
+    words = types.SimpleNamespace(eos_ids=(), decode=loaded.tokenizer.decode)
+
+    def run(module):
+        own = types.SimpleNamespace(module=module, config=loaded.config, tokenizer=words)
+        return sampler.Sampler(own, rows=1, lengths=(256,))
+
+    how = {"allowed": SLOTS, "temperature": 0.0, "top_k": 0, "top_p": 1.0}
+    asked = [slots.Request(PROMPTS[i], seed=i, **how, adapters=i % 2 == 0) for i in range(4)]
+    mixed = drawn_by(run(module), asked)
+    for on, alone in ((True, lora.merge(module)), (False, lora.base(module))):
+        expected = drawn_by(run(alone), asked)
+        for row, one in enumerate(asked):
+            assert (mixed[row] == expected[row]) == (one.adapters == on)
+
+
+def test_a_penalty_keeps_a_greedy_row_from_going_round_in_circles(loaded):
+    words = types.SimpleNamespace(eos_ids=(), decode=loaded.tokenizer.decode)
+    own = types.SimpleNamespace(module=loaded.module, config=loaded.config, tokenizer=words)
+    run = sampler.Sampler(own, rows=1, lengths=(256,))
+    how = {"allowed": 64, "seed": 0, "temperature": 0.0, "top_k": 0, "top_p": 1.0}
+    asked = [slots.Request(PROMPTS[1], penalty=by, **how) for by in (1.0, 1.5, 1.0)]
+    free, kept, beside = drawn_by(run, asked, slots=64).values()
+    assert free == beside  # a neighbour's penalty is none of its own
+    assert len(set(free)) < 48 <= len(set(kept))
 
 
 ROOT = RNG.integers(3, 512, 70).tolist()
