@@ -36,8 +36,10 @@ _DOINGS = (
 )
 _STATES = r"is|are|was|were|has|have|had|can|cannot|could|got|gets|turn(?:s|ed)"
 _KIN = "|".join(sorted(person.KIN))
-# whose state is no matter of the user's: what a doctor or a boss says often is one
-_CLOSE = "|".join(sorted(person.KIN - set("doctor teacher boss manager accountant family".split())))
+# whose state is no matter of the user's: what a doctor or a boss says often is one, as is a pet's
+_CLOSE = "|".join(
+    sorted(person.KIN - set("doctor teacher boss manager accountant family dog cat pet".split()))
+)
 _OTHERS = re.compile(  # somebody else's stance, or of a person of the user's also what they do
     rf"^\W*(?:\w+(?: \w+)?[,.:]\W+)?(?:(?:(?!I\b|We\b)[A-Z]\w+|[Aa]n? [\w ]{{1,30}}? I know)"
     rf"(?: from \w+)? (?:{_STANCES})"
@@ -65,7 +67,7 @@ def not_own(statement: str, heard: str) -> bool:
     words answer. A statement that tells of the other person tells the user's own business.
     """
     own = statements.content(statement)
-    if not own or not words.is_english(heard):
+    if not own or not words.is_english(heard) or changes.puts_right(heard):
         return False
     sentences = [words.expanded(text) for text in changes.sentences(heard)]
     if any(_reacts(text, own) for text in sentences):

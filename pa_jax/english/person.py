@@ -1,5 +1,6 @@
 """Grammatical person: who a text speaks of, the user or somebody else."""
 
+import functools
 import re
 
 from pa_jax.english import words
@@ -69,6 +70,7 @@ def whose(statement: str) -> str:
     return hit["kin"].lower() if hit else ""
 
 
+@functools.lru_cache(maxsize=16384)
 def bearer(statement: str) -> str:
     """The stem of whom a statement tells: "daughter" for "The user has a daughter who sings"."""
     hit = _KIN.match(statement) or _BEARER.match(statement)

@@ -157,8 +157,8 @@ class _Said:
         if new.kind == statements.LIKE and new.verb not in _WISHES:
             return other and _parallel(new, old) and changes.announces(self.quote, new.named)
         plain = not (other or holds_one(fact.slot))
-        anew = changes.turns(self.quote) or self._put_out(old)
-        return anew or (not plain and changes.is_new(self.quote))
+        near = changes.about(self.quote, new.named | new.scope) or [self.quote]
+        return self._put_out(old) or any(map(changes.turns if plain else changes.is_new, near))
 
     def _in_one(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         """Another value of a slot that holds one."""
@@ -166,7 +166,7 @@ class _Said:
         if self.adds or not self._answers(fact, old):
             return None
         meant, known = _purpose(self.claim.statement), _purpose(fact.statement)
-        if meant and known and not meant & known:
+        if new.kind == statements.HAVE and meant and known and not meant & known:
             return None
         if self._scopes_apart(fact, old) and not self._gives_up(fact, old):
             return None
@@ -267,6 +267,7 @@ def heard(quote: str, held: Sequence[facts.Fact], statement: str) -> frozenset[s
     return said.union(*named)
 
 
+@functools.lru_cache(maxsize=4096)
 def _worded(text: str) -> frozenset[str]:
     """The content words of a text, and its numbers in digits."""
     return statements.content(text) | frozenset(words.numbers(text))
