@@ -338,7 +338,7 @@ _VAGUE = re.compile(
     re.IGNORECASE,
 )
 _STATE = re.compile(
-    r"^(?:the|this) user(?:['’]s \w+)? (?:is|was|has|had|works|lives|owns|speaks|studies|knows)\b",
+    r"^(?:the|this) user(?:['’]s \w+)? (?:is|was|has|had|works|lives|owns|speaks|studies|knows|finds)\b",
     re.IGNORECASE,
 )
 
