@@ -185,7 +185,8 @@ class _Said:
         Beyond stances they share a word, or the words tell of a change, or both were surely placed.
         """
         new = self.new
-        if statements.LIKE == new.kind == old.kind or frozenset(new.core) & frozenset(old.core):
+        shared = (new.scope | set(new.core)) & (old.scope | set(old.core))
+        if statements.LIKE == new.kind == old.kind or shared:
             return True
         if changes.is_new(self.quote) or self._gives_up(fact, old):
             return True
@@ -239,7 +240,8 @@ class _Said:
         more = len(new.core) + len(new.numbers) + len(new.scope) > len(old.core) + len(
             old.numbers
         ) + len(old.scope)
-        if more and frozenset(old.core) <= frozenset(new.core) and old.scope <= new.scope:
+        whole = frozenset(old.core) <= frozenset(new.core) and old.scope <= new.scope
+        if more and whole and set(old.numbers) <= set(new.numbers):
             return Decision(REFINES, "says more of the same")
         return None
 
