@@ -10,11 +10,12 @@ import dataclasses
 import datetime
 from collections.abc import Callable, Generator, Iterator
 
-from pa_jax.agent import answering, caller, proactive
+from pa_jax.agent import answering, caller, editing, proactive
 from pa_jax.english import refusals
 from pa_jax.profile import erasure, facts, journal, store, turns, update
 
 AgentConfig = answering.AgentConfig
+Facts = tuple[facts.Fact, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,17 +122,22 @@ class Session:
 
     def forget(self, fact_id: str, asked_by: caller.Caller | None = None) -> Reply:
         """Retracts a fact by its id; its history stays until the user is erased."""
-        with self._alone():
-            for _ in self._unfinished(asked_by or caller.Caller()):
-                pass
-            known = {fact.id: fact for fact in self.profile()}
-            if fact_id not in known:
-                raise LookupError(f"no fact {fact_id!r:.60} holds; profile() lists those that do.")
-            fact = known[fact_id]
-            op = facts.FactOp(
-                facts.RETRACT, None, fact.slot, fact.statement, fact.polarity, "stated", 1.0
-            )
-            return self._finish(self._begun("", ops=(op,)))
+
+        def retracted(fact: facts.Fact, _: Facts) -> facts.FactOp:
+            belief = (fact.polarity, "stated", 1.0)
+            return facts.FactOp(facts.RETRACT, None, fact.slot, fact.statement, *belief)
+
+        return self._changed(fact_id, retracted, asked_by)
+
+    def edit(self, fact_id: str, statement: str, asked_by: caller.Caller | None = None) -> Reply:
+        """Puts what the user writes in the place of a fact, which stays in history.
+
+        Raises an editing.WrongStatement where it is not one new sentence about the user.
+        """
+        said = editing.statement(statement)
+        return self._changed(
+            fact_id, lambda fact, held: editing.revised(fact, said, held), asked_by
+        )
 
     def erase(self) -> erasure.Receipt:
         """Deletes all that is known of the user, and all that was said; waits for a turn."""
@@ -153,6 +159,22 @@ class Session:
                 pass
             turn = yield from self.agent.answering.carry_on(self._begun(text), who)
             return self._reply(turn)
+
+    def _changed(
+        self,
+        fact_id: str,
+        change: Callable[[facts.Fact, Facts], facts.FactOp],
+        asked_by: caller.Caller | None,
+    ) -> Reply:
+        """A command's turn: what `change` makes of a fact that holds, given all that do."""
+        with self._alone():
+            for _ in self._unfinished(asked_by or caller.Caller()):
+                pass
+            held = self.profile()
+            fact = next((fact for fact in held if fact.id == fact_id), None)
+            if fact is None:
+                raise LookupError(f"no fact {fact_id!r:.60} holds; profile() lists those that do.")
+            return self._finish(self._begun("", ops=(change(fact, held),)))
 
     def _begun(self, text: str, *, ops: tuple[facts.FactOp, ...] | None = None) -> turns.Turn:
         turn = self._journal.begin(

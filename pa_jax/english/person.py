@@ -14,7 +14,14 @@ KIN = frozenset(
     "student".split()
 )
 
-_ADVERB = r"\w+ly|only|never|always|also|much|really|often|still|just"
+VERB = (  # a verb that statements about a user begin with, in either person
+    r"(?:(?:also|always|only|really) )?(?:never|does not|doesn['’]t|do not|don['’]t|cannot|can['’]t"
+    r"|(?:is|am|has|have|loves?|likes?|hates?|dislikes?|avoids?|prefers?|enjoys?|wants?|needs?|lives?"
+    r"|works?|plays?|speaks?|owns?|takes?|drinks?|eats?|uses?|listens?|watches|reads?)\b)"
+)
+_ADVERB = (
+    r"\w+ly|only|never|always|also|much|really|often|still|just|no longer|sometimes|seldom|now"
+)
 _NO_VERB = {
     "be": "is",
     "have": "has",
@@ -24,7 +31,11 @@ _NO_VERB = {
     "try": "tries",
     "go": "goes",
 }
-_MODAL = frozenset("can cannot can't will would won't should could must may might was".split())
+_MODAL = frozenset("can cannot will would should could must may might was".split())
+_PAST = frozenset(  # as the third person says them, too; those in -ed are told by their ending
+    "ate became began bought came did drank drove gave got grew had kept knew learnt left lost "
+    "made met ran said saw slept sold spent spoke took taught told went woke won wore wrote".split()
+)
 _OPENINGS = {"i'm": "is", "i've": "has", "i'd": "would", "i'll": "will"}
 _OTHERS = (
     (r"\bI'm\b", "they are"),
@@ -49,7 +60,20 @@ _BEARER = re.compile(
     rf"^(?:the|this) user (?:has|had|have) (?:[\w-]+ ){{0,3}}?(?P<kin>{'|'.join(sorted(KIN))})s?\b",
     re.IGNORECASE,
 )
+_MARK = '["“”]'
 _SUBJECT = re.compile(r"\b(?:user|user['’]s|I|I['’](?:m|ve|d|ll)|my|me|My|Me)\b")
+# Texts of `stated`: a second sentence, ends of a sentence, and what comes first.
+_TWO = re.compile(r"(?<![\w.])[a-z]{3,}[.!?]+\s+[A-Z]|[.!?]\s+(?:I|My|We|The user)\b")
+_ENDS = tuple(".!。！…")
+_MINE = re.compile(r"^[Mm]y ")
+_NOTHING = re.compile(r"The user(?:'s(?: \w+)?)?")
+_USER = re.compile(r"^(?:(?:the|this) )?user\b", re.IGNORECASE)
+_STATE = re.compile(
+    r"(?:(?:not|no longer|very|also|\w+ly) )*(?:allergic|(?:\w+[ -])?intolerant|vegan|vegetarian"
+    r"|diabetic|pregnant|fond of|keen on|interested in|afraid of)\b",
+    re.IGNORECASE,
+)
+_DOES = re.compile(rf"(?=(?:no longer )?{VERB})(?:(?:{_ADVERB}) )*(?P<verb>[\w']+) ", re.IGNORECASE)
 _KIN = re.compile(
     rf"^(?:(?:the|this) user['’]s|my|our)\s+(?:\w+\s+)??(?P<kin>{'|'.join(sorted(KIN))})\b",
     re.IGNORECASE,
@@ -77,6 +101,31 @@ def bearer(statement: str) -> str:
     return words.stem(hit["kin"].lower()) if hit else ""
 
 
+def stated(text: str) -> str | None:
+    """What a user writes of themselves as one sentence, "The user ... ."; None where it is none.
+
+    "I'm vegan", "My sister is vegan", "allergic to nuts", "The user is vegan." are such sentences.
+    A text in another language stays as it is: these rules cannot tell.
+    """
+    text = _unquoted(" ".join(text.split()))
+    if not words.is_english(text):
+        return text if text.endswith(_ENDS) else f"{text}."
+    text = re.sub(r"\bi(?=[' ])", "I", text.replace("’", "'").rstrip(" .!"))
+    if text.endswith("?") or _TWO.search(text):
+        return None
+    if re.match(r"I[' ]|[Mm]y ", text):
+        text = third_person(_MINE.sub("The user's ", text))
+    elif _STATE.match(text):
+        text = f"The user is {text[0].lower()}{text[1:]}"
+    elif begins := _DOES.match(text):
+        text = f"{text[0].lower()}{text[1:]}"
+        third = re.search(r"(?<!s)s$", begins["verb"])
+        text = f"The user {text}" if third else third_person(f"I {text}")
+    text = _USER.sub("The user", text)
+    says = re.search(r"\buser\b", text) and not _NOTHING.fullmatch(text)
+    return f"{text[0].upper()}{text[1:]}." if says else None
+
+
 def first_person(text: str) -> float:
     """Share of lines that speak as the user does ("I", "my"), quotations aside."""
     lines = [line for line in text.splitlines() if line.strip()]
@@ -86,12 +135,19 @@ def first_person(text: str) -> float:
 
 def third_person(text: str) -> str:
     """A first-person statement with the user as its subject; other statements as they are."""
-    text = _OPENING.sub(_opened, text.strip().strip('"“”').strip())
+    text = _OPENING.sub(_opened, _unquoted(text))
     for pattern, other in _OTHERS:
         text = re.sub(pattern, other, text)
     if text.startswith("The user "):
         text = re.sub(r"\b(and|but|so) (prefer|avoid|love|dislike)\b", r"\1 \2s", text)
     return text
+
+
+def _unquoted(text: str) -> str:
+    """The text without quotation marks at its ends that quote all of it, or that have no pair."""
+    text, marks = text.strip(), re.findall(_MARK, text)
+    whole = len(marks) % 2 or re.fullmatch(f'{_MARK}[^"“”]*{_MARK}', text)
+    return text.strip('"“” ') if whole else text
 
 
 def _opened(hit: re.Match) -> str:
@@ -106,8 +162,10 @@ def _third(verb: str) -> str:
         return _NO_VERB[verb]
     if verb in _MODAL:
         return verb
-    if verb == "don't":
-        return "doesn't"
+    if verb in ("don't", "haven't"):
+        return {"don't": "doesn't", "haven't": "hasn't"}[verb]
+    if verb.endswith("n't") or verb in _PAST or re.search(r"[^e]ed$", verb):
+        return verb
     if re.search(r"(s|sh|ch|x|z)$", verb):
         return verb + "es"
     return verb[:-1] + "ies" if re.search(r"[^aeiou]y$", verb) else verb + "s"

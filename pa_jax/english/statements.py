@@ -47,13 +47,8 @@ _COUNTING = frozenset(  # what stands before a number that counts, where nothing
 ) | {""}
 
 _UNIT = re.compile(r"^[€$£]|(?:[€$£%]|\d(?:k|m|kg|g|mg|l|ml|km|cm|h|am|pm))$")
-_VERB = (
-    r"(?:(?:also|always|only|really) )?(?:never|does not|doesn['’]t|do not|don['’]t|cannot|can['’]t"
-    r"|(?:is|am|has|have|loves?|likes?|hates?|dislikes?|avoids?|prefers?|enjoys?|wants?|needs?|lives?"
-    r"|works?|plays?|speaks?|owns?|takes?|drinks?|eats?|uses?|listens?|watches|reads?)\b)"
-)
 _JOINT = re.compile(
-    rf"(?:\s*[,;]\s*(?:and|but)?|\s+(?:and|but))\s+(?=(?:the user|I) |{_VERB})", re.IGNORECASE
+    rf"(?:\s*[,;]\s*(?:and|but)?|\s+(?:and|but))\s+(?=(?:the user|I) |{person.VERB})", re.IGNORECASE
 )
 _ANOTHER = re.compile(r"\b(?:who|whose|which|that|because|when|if|while)\b", re.IGNORECASE)
 _LEAD = re.compile(r"^(?P<lead>[^,]{2,80}),\s*(?P<rest>(?:the|this) user\b.+)$", re.IGNORECASE)
@@ -338,7 +333,8 @@ _VAGUE = re.compile(
     re.IGNORECASE,
 )
 _STATE = re.compile(
-    r"^(?:the|this) user(?:['’]s \w+)? (?:is|was|has|had|works|lives|owns|speaks|studies|knows|finds)\b",
+    r"^(?:the|this) user(?:['’]s \w+)? (?:is|was|has|had|works|lives|owns|speaks|studies|knows"
+    r"|finds)\b",
     re.IGNORECASE,
 )
 

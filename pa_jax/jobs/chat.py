@@ -24,6 +24,8 @@ from pa_jax.profile import connect, decay, facts, store, turns, update
 
 HELP = """/profile        what is known, with how sure it is
 /why FACT       where a fact comes from and what became of it (its id, or words of it)
+/edit FACT = NEW STATEMENT
+                put a fact right in your own words: /edit tea = I like green tea
 /forget FACT    take a fact back
 /export         everything about you as a file
 /erase          delete everything about you, after a question
@@ -145,6 +147,7 @@ class Terminal:
         self.commands: dict[str, Callable[[str], None]] = {
             "/profile": self.profile,
             "/why": self.why,
+            "/edit": self.edit,
             "/forget": self.forget,
             "/export": self.export,
             "/erase": self.erase,
@@ -250,17 +253,29 @@ class Terminal:
 
     def why(self, what: str) -> None:
         """Facts that hold no longer are found by their id."""
-        user, history = self.session.user, self.agent.profiles.history
-        records = history(user, what) if what else ()
-        if not records and (fact := self.find(what)) is not None:
-            records = history(user, fact.id)
-        if not records:
+        records = self.agent.profiles.history(self.session.user)
+        latest = {record.fact.id: record.fact for record in records}
+        fact = latest.get(what) or self.find(what)
+        if fact is None:
             return
-        self.say(f"  {self.line(records[-1].fact)}")
+        self.say(f"  {self.line(fact)}")
         for record in records:
-            when, (session_, turn) = record.known_from, record.by
-            self.say(f"    {when:%Y-%m-%d %H:%M} {record.event} in turn {session_}.{turn}")
-        self.say(f'    last heard in: "{records[-1].fact.source.quote}"')
+            when, (session_, turn) = f"{record.known_from:%Y-%m-%d %H:%M}", record.by
+            other = latest.get(record.fact.superseded_by or "")
+            if record.fact.id == fact.id:
+                by = f' by "{other.statement}" {other.id}' if other else ""
+                self.say(f"    {when} {record.event} in turn {session_}.{turn}{by}")
+            elif other is not None and other.id == fact.id:
+                old = f'"{record.fact.statement}" {record.fact.id}'
+                self.say(f"    {when} replaced {old} in turn {session_}.{turn}")
+        self.say(f'    last heard in: "{fact.source.quote}"')
+
+    def edit(self, what: str) -> None:
+        of, sign, statement = (part.strip() for part in what.partition("="))
+        if not of or not sign:
+            self.say("! /edit needs a fact, = and what it should say: /edit tea = I like rum")
+        elif (fact := self.find(of)) is not None:
+            self.learnt(self.session.edit(fact.id, statement))
 
     def forget(self, what: str) -> None:
         if (fact := self.find(what)) is not None:

@@ -94,8 +94,9 @@ class Turn:
 
     @property
     def source(self) -> facts.Source:
-        """Where the facts of this turn were learnt."""
-        return facts.Source(self.session, self.turn, self.words)
+        """Where the facts of this turn were learnt; a command's words are what it states."""
+        stated = (op.statement for op in self.ops or () if op.statement and not self.words)
+        return facts.Source(self.session, self.turn, self.words or next(stated, ""))
 
     @property
     def reply(self) -> str | None:

@@ -17,8 +17,10 @@ ADD
    certain stated one; a stated safety fact never does. What goes is counted in the receipt.
 
 REVISE is ADD, with `replaces` among what stands against the new statement; one that is not
-held makes it a plain ADD. RETRACT ends a held fact by the same rank (rule 5). A fact that ended
-keeps its place in history, valid until now.
+held makes it a plain ADD. It names what it ends, so the words of its turn end nothing more. A
+stated one is kept as it is worded: what says the same in other words gives way to it. RETRACT ends
+a held fact by the same rank (rule 5). A fact that ended keeps its place in history, valid until
+now.
 """
 
 import dataclasses
@@ -216,17 +218,26 @@ class _Turn:
     def _related(self, op: facts.FactOp) -> list[tuple[facts.Fact, relation.Decision]]:
         """The held facts to which the operation is anything, and what it is to each."""
         held = tuple(self.held.values())
-        claim = relation.Claim(op.statement, "/".join(place(op)), op.polarity, self.source)
+        revises = op.kind == facts.REVISE
+        source = dataclasses.replace(self.source, quote="") if revises else self.source
+        claim = relation.Claim(op.statement, "/".join(place(op)), op.polarity, source)
         decisions = self.decide(claim, held)
-        replaced = self._same_words(op) if op.kind == facts.REVISE else None
-        revised = relation.Decision(relation.REPLACES, "revised by name")
+        replaced = self._same_words(op) if revises else None
         found = []
         for fact, decision in zip(held, decisions, strict=True):
-            if fact is replaced and decision.kind != relation.SAME:
-                decision = revised
+            same = decision.kind == relation.SAME
+            if fact is replaced and not same:
+                decision = relation.Decision(relation.REPLACES, "revised by name")
+            elif same and revises and self._reworded(op, fact):
+                decision = relation.Decision(relation.REPLACES, "says the same in other words")
             if decision.kind != relation.UNRELATED:
                 found.append((fact, decision))
         return found
+
+    def _reworded(self, op: facts.FactOp, old: facts.Fact) -> bool:
+        """Whether the user's own wording of a fact differs from the one held before this turn."""
+        own = op.authority == "stated" and old.id not in self.fresh
+        return own and op.statement != old.statement
 
     def _outranks(self, op: facts.FactOp, old: facts.Fact) -> bool:
         if op.authority == "stated":

@@ -9,11 +9,12 @@ from typing import Annotated, Any, TypeVar
 import fastapi
 from fastapi import concurrency
 
-from pa_jax.agent import caller, session
+from pa_jax.agent import caller, editing, session
 from pa_jax.profile import decay, facts, portable, store
 from pa_jax.serve import errors, guard, keys, seats, wire
 
 T = TypeVar("T")
+Change = Callable[[session.Session, caller.Caller], session.Reply]
 SESSIONS = 1000  # that are listed
 UTC = datetime.UTC
 
@@ -21,6 +22,7 @@ User = Annotated[str, fastapi.Path(description="the user's id", max_length=256)]
 AsOf = Annotated[
     str | None, fastapi.Query(description="ISO 8601 time with its offset; + is %2B in an address")
 ]
+InSession = Annotated[int | None, fastapi.Query(ge=0, le=wire.MAX_INTEGER)]
 Number = Annotated[int, fastapi.Path(ge=0, le=wire.MAX_INTEGER)]
 
 
@@ -91,12 +93,9 @@ class Profiles:
         add("/{user}/import", self.import_, methods=["POST"], response_model=wire.Imported)
         add("/{user}/sessions", self.sessions, response_model=wire.Sessions)
         add("/{user}/sessions/{number}", self.session, response_model=wire.Session)
-        add(
-            "/{user}/facts/{fact_id}",
-            self.forget,
-            methods=["DELETE"],
-            response_model=wire.TurnMade,
-        )
+        one = "/{user}/facts/{fact_id}"
+        add(one, self.edit, methods=["PATCH"], response_model=wire.TurnMade)
+        add(one, self.forget, methods=["DELETE"], response_model=wire.TurnMade)
 
     async def facts(self, user: User, as_of: AsOf = None) -> dict[str, Any]:
         """What holds now, oldest first; with `as_of` what was known then."""
@@ -184,23 +183,47 @@ class Profiles:
         receipt = await self._alone(request, user, erase)
         return dataclasses.asdict(receipt)
 
-    async def forget(
+    async def edit(
         self,
         request: fastapi.Request,
         user: User,
         fact_id: str,
-        session: Annotated[int, fastapi.Query(ge=0)] | None = None,
+        body: wire.Edit,
+        session: InSession = None,
+    ) -> dict[str, Any]:
+        """Puts the user's own words in the place of a fact; the old one stays in history."""
+        try:
+            return await self._changed(
+                request, user, session, lambda talk, who: talk.edit(fact_id, body.statement, who)
+            )
+        except editing.WrongStatement as error:
+            raise errors.ApiError(
+                400, f"{error}", code="invalid_value", param="statement"
+            ) from error
+
+    async def forget(
+        self, request: fastapi.Request, user: User, fact_id: str, session: InSession = None
     ) -> dict[str, Any]:
         """Retracts a fact; its history stays until the user is erased."""
-        number = session
+        return await self._changed(
+            request, user, session, lambda talk, who: talk.forget(fact_id, who)
+        )
+
+    async def _changed(
+        self,
+        request: fastapi.Request,
+        user: str,
+        number: int | None,
+        change: Change,
+    ) -> dict[str, Any]:
+        """What `change` makes of a fact, in a session of the user's, a new one where it is None."""
         if number is not None and not await concurrency.run_in_threadpool(
             self.store.journal.last, user, number, 1
         ):
             raise errors.ApiError(404, f"no session {number}.", code="session_not_found")
-        forget = self.agent.session(user, number).forget
-        who = caller.Caller()
+        talk, who = self.agent.session(user, number), caller.Caller()
         try:
-            reply = await self._alone(request, user, forget, fact_id, who, waiting=who)
+            reply = await self._alone(request, user, change, talk, who, waiting=who)
         except LookupError:
             message = "no fact with that id holds; the profile lists those that do."
             raise errors.ApiError(404, message, code="fact_not_found") from None

@@ -113,6 +113,13 @@ class ChatRequest(pydantic.BaseModel):
         return next(wrong, None)
 
 
+class Edit(pydantic.BaseModel):
+    """PATCH /v1/profiles/{user}/facts/{fact_id}: one sentence about the user, in own words."""
+
+    model_config = STRICT
+    statement: Annotated[Text, pydantic.Field(examples=["I am allergic to cashews."])]
+
+
 class Fact(pydantic.BaseModel):
     """One statement about a user; `confidence` is at `recorded_at`, `confidence_now` after decay.
 

@@ -77,11 +77,45 @@ def test_forgetting_one_of_several(talk, opened):
     assert [fact.statement for fact in held] == ["The user likes soft seats."]
 
 
+def test_editing_puts_the_users_words_in_a_facts_place(talk, opened):
+    teach(opened, "joe")
+    teach(opened, "joe", "The user likes soft seats.", slot="other/x", turn=1)
+    text, report = talk(
+        "/edit seats = I like tea",
+        "/edit window = I'm allergic to cashews=nuts",
+        "/edit 900.1.0=",
+        "/edit 900.1.0 = Bob likes tea",
+        "/edit soft",
+        "/edit = I like tea",
+        "/why 900.0.0",
+        "/why cashews",
+        user="joe",
+    )
+    new = "The user is allergic to cashews=nuts."
+    held = opened.profiles.facts("joe", now=setup.utc_now())
+    assert [fact.statement for fact in held] == ["The user likes soft seats.", new]
+    at, line = "901.0.0", re.escape(f"{new} [food/allergies, stated, 1.00]")
+    assert re.search(rf"  \+ {line} {at} added\n", text)
+    assert re.search(r"  - The user likes window seats\. .* 900\.0\.0 superseded\n", text)
+    assert "! several facts say that" in text
+    assert "! the statement has no words" in text
+    assert "! 'Bob likes tea' is no single statement about the user" in text
+    assert text.count("! /edit needs a fact, = and what it should say") == 2
+    day = r"\d{4}-\d\d-\d\d \d\d:\d\d"
+    assert re.search(rf'{day} superseded in turn 901\.0 by "{re.escape(new)}" {at}\n', text)
+    old = r'"The user likes window seats\." 900\.0\.0'
+    assert re.search(rf"{day} added in turn 901\.0\n", text)
+    assert re.search(rf"{day} replaced {old} in turn 901\.0\n", text)
+    assert f'last heard in: "{new}"' in text
+    assert report["turns"] == 0
+
+
 def test_unknown_commands_give_one_clear_line(talk):
     text, report = talk("/frobnicate now", "/as", "/help")
     assert "! unknown command '/frobnicate'; /help lists them.\n" in text
     assert "! /as needs a user's id.\n" in text
     assert "/erase          delete everything" in text
+    assert "/edit FACT = NEW STATEMENT\n" in text
     assert report["turns"] == 0
 
 

@@ -244,6 +244,23 @@ def test_revise_into_itself_reinforces(story):
     assert (story.outcomes, story.statements) == (["reinforced"], [MILD])
 
 
+def test_a_revision_by_the_user_is_kept_as_it_is_worded(story):
+    often = "The user sometimes eats fish."
+    story.tell(add(often, "other/fish"), add("The user skis.", "other/ski"))
+    always = revise("The user always eats fish.", "The user skis.", "other/fish")
+    story.tell(dataclasses.replace(always, authority="inferred"))
+    assert story.statements == [often, "The user skis."]
+    story.tell(always)
+    assert (story.outcomes, story.statements) == (["revised"], ["The user always eats fish."])
+    assert {story.past[old].fact.superseded_by for old in ("0.1.0", "0.1.1")} == {"0.3.0"}
+
+
+def test_a_revision_ends_what_it_names_whatever_the_words_of_its_turn_give_up(story):
+    story.tell(add(JAZZ, MUSIC), add(TECHNO, MUSIC))
+    story.tell(revise("The user skis.", TECHNO, MUSIC), quote="I gave up jazz for skiing")
+    assert story.statements == [JAZZ, "The user skis."]
+
+
 def test_retract_ends_a_fact_and_says_when_it_finds_none(story):
     story.tell(add(MILD))
     story.tell(retract(HOT), retract(MILD))

@@ -55,6 +55,11 @@ class Server:
         """A GET below /v1/profiles."""
         return httpx.get(f"{self.url}/v1/profiles/{path}", timeout=60, **how)
 
+    def edit(self, path, statement, **how):
+        """A PATCH of a fact below /v1/profiles."""
+        body = {"statement": statement}
+        return httpx.patch(f"{self.url}/v1/profiles/{path}", json=body, timeout=60, **how)
+
     def delete(self, path, **how):
         """A DELETE below /v1/profiles."""
         return httpx.delete(f"{self.url}/v1/profiles/{path}", timeout=60, **how)

@@ -260,6 +260,7 @@ BODIES = st.sampled_from(
         {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1},
         {"messages": [{"role": "user", "content": "Hi"}], "stream": True, "session": 0},
         {"format": "pa_jax.profile", "version": 2, "facts": [], "turns": [], "labels": []},
+        {"statement": "I like rum."},
         {},
     ]
 )
@@ -301,7 +302,7 @@ def called(client, route, user, body, key=MINE):
     answer = client.request(
         method,
         path.replace("{user}", parse.quote(user, safe="")),
-        content=json.dumps(body) if method == "post" else None,
+        content=json.dumps(body) if method in ("post", "patch") else None,
         headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
     )
     headers = {k: v for k, v in answer.headers.items() if k not in ("date", "content-length")}

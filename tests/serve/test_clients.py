@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import uuid
 
 import httpx
 import openai
@@ -198,6 +199,76 @@ def test_facts_history_and_forgetting(server, teach):
     records = server.get("pat/history").json()["records"]
     assert [(r["event"], r["version"]) for r in records] == [("added", 0), ("retracted", 1)]
     assert server.get("pat/history", params={"fact": "x"}).json()["records"] == []
+
+
+def test_editing_a_fact(server, teach):
+    teach("tia")
+    teach("tia", "The user likes soft seats.", "other/x", 1)
+    (old, kept) = server.get("tia").json()["facts"]
+    made = server.edit(f"tia/facts/{old['id']}", "I'm allergic to cashews").json()
+    assert made.keys() == server.delete(f"tia/facts/{kept['id']}").json().keys()
+    assert {u["kind"]: u["fact"]["statement"] for u in made["updates"]} == {
+        "added": "The user is allergic to cashews.",
+        "superseded": old["statement"],
+    }
+    (new,) = server.get("tia").json()["facts"]
+    assert (new["authority"], new["confidence"], new["category"]) == ("stated", 1.0, "food")
+    place = {"session": made["session"], "turn": made["turn"]}
+    assert new["source"] == place | {"quote": "The user is allergic to cashews."}
+    records = server.get("tia/history", params={"fact": old["id"]}).json()["records"]
+    assert [(r["event"], r["superseded_by"]) for r in records] == [
+        ("added", None),
+        ("superseded", new["id"]),
+    ]
+    assert records[1]["by"] == place and records[1]["known_from"] == new["valid_from"]
+    here = {"session": made["session"]}
+    again = server.edit(f"tia/facts/{new['id']}", "not allergic to cashews", params=here)
+    assert (again.json()["session"], again.json()["turn"]) == (made["session"], 1)
+    data = server.get("tia/export").json()
+    assert server.delete("tia").status_code == 200
+    assert server.edit(f"tia/facts/{new['id']}", "I like rum").status_code == 404
+    assert "tia" not in server.agent.profiles.users()
+    url = f"{server.url}/v1/profiles/tia/import"
+    assert httpx.post(url, json=data).json() == {"user": "tia", "facts": 4}
+    assert server.get("tia/export").json() == data
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"statement": " "}, "has no words"),
+        ({"statement": "x" * 1001}, "1001 characters, at most 1000"),
+        ({"statement": "I like\nrum"}, "has 2 lines"),
+        ({"statement": "Bob likes rum"}, "'Bob likes rum' is no single"),
+        ({"statement": "I like window seats"}, "says that already"),
+        ({"statement": 5}, "valid string (got 5)"),
+        ({"statement": "I like \ud800"}, "half a surrogate pair"),
+        ({}, "Field required"),
+    ],
+)
+def test_an_edit_that_is_none_changes_nothing_and_says_why(server, teach, body, says):
+    user = f"una-{uuid.uuid4().hex}"
+    teach(user)
+    before = server.agent.profiles.export(user)
+    url = f"{server.url}/v1/profiles/{user}/facts/900.0.0"
+    json_type = {"Content-Type": "application/json"}
+    answer = httpx.patch(url, content=json.dumps(body), headers=json_type, timeout=60)
+    error, wanted = answer.json()["error"], (400, "invalid_value", "statement")
+    assert (answer.status_code, error["code"], error["param"]) == wanted
+    assert says in error["message"]
+    assert server.agent.profiles.export(user) == before
+
+
+def test_who_may_not_be_edited(server, teach):
+    teach("vic", turn=3)
+    (theirs,) = server.get("vic").json()["facts"]
+    for path in (f"nobody/facts/{theirs['id']}", "vic/facts/nothing"):
+        answer = server.edit(path, "I like rum")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "fact_not_found")
+    answer = server.edit(f"vic/facts/{theirs['id']}", "I like rum", params={"session": 7})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "session_not_found")
+    assert server.get("vic").json()["facts"][0]["statement"] == theirs["statement"]
+    assert "nobody" not in server.agent.profiles.users()
 
 
 def test_an_export_comes_back_as_it_was(server, teach):

@@ -35,11 +35,13 @@ export class Api {
 
   erase(user) { return this.#json("DELETE", profile(user)); }
 
-  /** Takes a fact back, as a turn of a session, of a new one where `session` is null. */
-  forget(user, fact, session) {
-    const query = session === null ? "" : `?session=${session}`;
-    return this.#json("DELETE", `${profile(user)}/facts/${encodeURIComponent(fact)}${query}`);
+  /** Puts a statement in a fact's place, as a turn of a session, a new one where it is null. */
+  edit(user, fact, statement, session) {
+    return this.#json("PATCH", factOf(user, fact, session), JSON.stringify({ statement }));
   }
+
+  /** Takes a fact back, as a turn of a session, of a new one where `session` is null. */
+  forget(user, fact, session) { return this.#json("DELETE", factOf(user, fact, session)); }
 
   /** Chunks of a reply as they come. */
   async *chat(request, signal) {
@@ -84,6 +86,9 @@ export class Api {
 }
 
 const profile = (user) => `/v1/profiles/${encodeURIComponent(user)}`;
+
+const factOf = (user, fact, session) =>
+  `${profile(user)}/facts/${encodeURIComponent(fact)}${session === null ? "" : `?session=${session}`}`;
 
 async function* lasting(source, signal) {
   try {

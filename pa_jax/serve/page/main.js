@@ -13,7 +13,7 @@ const at = { user: "", session: null, model: "", key: kept.get("sessionStorage",
 
 const api = new Api(() => at.key);
 const problems = new Problems();
-const profile = new Profile({ forget });
+const profile = new Profile({ edit, forget });
 const time = new Time(() => refresh());
 const users = new UserDialog(become);
 const erasing = new EraseDialog(erase);
@@ -87,6 +87,7 @@ function become(user, key = at.key) {
   byId("earlier").replaceChildren();
   byId("earlier").hidden = true;
   profile.open.clear();
+  profile.edits.clear();
   time.take([]);
   profile.draw({ facts: [], records: [] });
   announce(`Talking as ${user}.`);
@@ -153,6 +154,20 @@ async function name() {
   at.model = data[0].id;
   byId("model").textContent = at.model;
   byId("model").title = data[0].source ?? "";
+}
+
+/** Whether a fact now says what its user wrote; the page goes on at the new one. */
+async function edit(fact, statement) {
+  const user = at.user;
+  problems.clear();
+  const made = await trying(() => api.edit(user, fact.id, statement, at.session));
+  if (!made || at.user !== user) return false;
+  profile.open.delete(fact.id);
+  const now = made.updates.find((update) => update.fact.valid_to === null)?.fact;
+  announce(`Edited: ${now?.statement ?? statement}`);
+  await refresh(new Map(made.updates.map((update) => [update.fact.id, update.kind])));
+  if (now) profile.find(now.id);
+  return true;
 }
 
 async function forget(fact) {

@@ -12,12 +12,13 @@ const EVENTS = {
 let made = 0; // facts drawn so far; ids of facts may hold anything
 
 export class Profile {
-  /** `on` has forget(fact). */
+  /** `on` has edit(fact, statement), which tells whether that was done, and forget(fact). */
   constructor(on) {
     this.on = on;
     this.tip = new Tip();
     this.place = byId("facts");
     this.open = new Set();
+    this.edits = new Map(); // forms that are open, by the fact's id; they outlive a redraw
     this.facts = [];
     this.records = [];
     this.fresh = new Map();
@@ -26,9 +27,12 @@ export class Profile {
 
   /** Shows what is known; `fresh` tells which facts just changed, and how; `past` an earlier time. */
   draw({ facts, records, fresh = new Map(), past = false }) {
-    const focused = document.activeElement?.closest?.(".fact")?.dataset.fact;
+    const active = document.activeElement;
+    const focused = active?.closest?.(".fact")?.dataset.fact;
     Object.assign(this, { facts, records, fresh, past });
     this.tip.hide();
+    const held = new Set(facts.map((fact) => fact.id));
+    for (const id of this.edits.keys()) if (!past && !held.has(id)) this.edits.delete(id);
     const groups = this.#groups();
     const nodes = groups.map(([category, held]) => this.#category(category, held));
     const gone = past ? [] : this.#gone();
@@ -40,7 +44,8 @@ export class Profile {
     const badge = byId("view-count");
     badge.textContent = String(facts.length);
     badge.hidden = !facts.length;
-    if (focused) this.#button(focused)?.focus({ preventScroll: true });
+    const place = active?.isConnected ? active : focused && this.#button(focused);
+    place?.focus({ preventScroll: true });
   }
 
   /** Goes to a fact, held or past. */
@@ -145,12 +150,61 @@ export class Profile {
       parts.push(el("h4", {}, "History"), el("ol", { class: "steps" }, ...steps));
     }
     if (!ended && !this.past) {
-      parts.push(el("button", {
-        type: "button", class: "forget", click: () => this.on.forget(fact),
-        "aria-label": `Forget: ${fact.statement}`,
-      }, "Forget this"));
+      parts.push(this.edits.get(fact.id) ?? this.#deeds(fact));
     }
     return parts;
+  }
+
+  /** What may be done with a fact: buttons. */
+  #deeds(fact) {
+    const edit = el("button", {
+      type: "button", class: "edit", "aria-label": `Edit: ${fact.statement}`,
+      click: () => {
+        const form = this.#form(fact);
+        this.edits.set(fact.id, form);
+        deeds.replaceWith(form);
+        form.elements.statement.select();
+      },
+    }, "Edit");
+    const deeds = el("p", { class: "deeds" }, edit, el("button", {
+      type: "button", class: "forget", click: () => this.on.forget(fact),
+      "aria-label": `Forget: ${fact.statement}`,
+    }, "Forget this"));
+    return deeds;
+  }
+
+  /** A field for a fact's statement: Enter saves, Escape leaves it as it was. */
+  #form(fact) {
+    const leave = () => {
+      this.edits.delete(fact.id);
+      const deeds = this.#deeds(fact);
+      form.replaceWith(deeds);
+      deeds.querySelector(".edit").focus();
+    };
+    const field = el("input", {
+      type: "text", name: "statement", value: fact.statement, autocomplete: "off",
+      "aria-label": `What is true instead of: ${fact.statement}`,
+    });
+    const save = async (event) => {
+      event.preventDefault();
+      if (field.readOnly) return;
+      field.readOnly = true;
+      try {
+        if (await this.on.edit(fact, field.value)) this.edits.delete(fact.id);
+        else field.focus();
+      } finally {
+        field.readOnly = false;
+      }
+    };
+    const form = el("form", {
+      class: "rewrite", submit: save,
+      keydown: (event) => {
+        if (event.key === "Escape" && !event.isComposing) leave();
+      },
+    }, field, el("p", { class: "deeds" },
+      el("button", { type: "submit", class: "primary" }, "Save"),
+      el("button", { type: "button", click: leave }, "Cancel")));
+    return form;
   }
 
   /** What happened to a fact, and to those it replaced, oldest first. */

@@ -43,6 +43,8 @@ def filled(one, user):
     one.say("These days I like it mild, and no coffee. What is for dinner?")
     one.wait_for("The user prefers mild food.", "The user likes chess.", "The user avoids coffee.")
     one.page.locator(".statement").first.click()
+    one.page.locator(".statement").nth(1).click()
+    one.page.locator(".edit").first.click()
     one.page.locator(".former summary").click()
     return one
 
@@ -88,6 +90,22 @@ def test_all_of_it_works_by_keyboard(tab):
     tab_to(SPICY)
     key.press("Enter")
     assert page.locator(".statement").first.get_attribute("aria-expanded") == "true"
+    tab_to("Edit")
+    key.press("Enter")
+    key.type("I like it mild")
+    key.press("Escape")
+    settles("Edit")
+    key.press("Enter")
+    key.type("I like it hot")  # what was there is selected
+    tab_to("Cancel")
+    key.press("Enter")
+    settles("Edit")
+    key.press("Enter")
+    key.type("I like it mild")
+    key.press("Enter")
+    one.wait_for("The user likes it mild.", "The user likes chess.")
+    settles("The user likes it mild.")
+    key.press("Enter")
     tab_to("Forget this")
     key.press("Enter")
     one.wait_for("The user likes chess.")
@@ -195,6 +213,7 @@ def test_on_a_phone_the_two_parts_take_turns(tab, violations, artefacts):
     assert page.locator("#facts").is_visible() and not page.locator("#say").is_visible()
     page.locator(".statement").first.tap()
     assert "I love spicy food" in page.inner_text(".more >> nth=0")
+    page.locator(".edit").tap()
     page.screenshot(path=artefacts / "phone-profile.png")
     assert page.evaluate(width) <= 360 and violations(one) == []
     small = page.evaluate(

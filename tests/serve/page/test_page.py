@@ -104,6 +104,57 @@ def test_forgetting_takes_back_one_fact(tab):
     assert one.statements() == ["The user likes chess."]
 
 
+def test_editing_puts_ones_own_words_in_a_facts_place(tab):
+    one = tab().open("dirk")
+    page = one.page
+    one.say("I love spicy food, and I like chess.")
+    one.wait_for(SPICY, "The user likes chess.")
+    page.click(f".statement >> text={SPICY}")
+    page.get_by_role("button", name=f"Edit: {SPICY}").click()
+    field = page.get_by_role("textbox", name="What is true instead")
+    assert field.input_value() == SPICY
+    field.press("Enter")  # as it was
+    page.get_by_role("alert").get_by_text("says that already").wait_for()
+    assert field.evaluate("node => node === document.activeElement")
+    field.fill("Bob likes rum")
+    one.say("No coffee, please.")  # the profile is drawn anew meanwhile
+    one.wait_for(SPICY, "The user likes chess.", "The user avoids coffee.")
+    assert field.input_value() == "Bob likes rum"
+    field.press("Enter")
+    page.get_by_role("alert").get_by_text("no single statement about the user").wait_for()
+    assert field.input_value() == "Bob likes rum"
+    field.fill("I'm allergic to cashews")
+    page.get_by_role("button", name="Save").click()
+    nuts = "The user is allergic to cashews."
+    one.wait_for(nuts, "The user likes chess.", "The user avoids coffee.")
+    assert not page.locator("#problem").is_visible() and field.count() == 0
+    page.wait_for_function("text => document.activeElement.textContent === text", arg=nuts)
+    page.keyboard.press("Enter")
+    assert page.locator(".facts-of q").inner_text() == nuts
+    assert page.locator(".steps .event").all_inner_texts() == ["Learnt", "Replaced", "Learnt"]
+    assert SPICY in page.inner_text(".steps")
+    page.reload()
+    one.wait_for(nuts, "The user likes chess.", "The user avoids coffee.")
+    page.click(f".statement >> text={nuts}")
+    assert page.inner_text(".how >> nth=0") == "you said so"
+
+
+def test_an_open_edit_is_not_another_users(tab):
+    one = tab().open("egon")
+    one.say("I love spicy food.")
+    one.wait_for(SPICY)
+    one.page.click(".statement")
+    one.page.click(".edit")
+    one.page.click("#who")
+    one.page.fill("#user-name", "elsa")
+    one.page.keyboard.press("Enter")
+    one.wait_for()
+    one.say("I like chess.")
+    one.wait_for("The user likes chess.")
+    one.page.click(".statement")
+    assert one.page.locator(".edit").is_visible() and not one.page.locator(".rewrite").count()
+
+
 def test_export_erase_and_import(tab, tmp_path):
     one = tab().open("emil")
     page = one.page

@@ -1,0 +1,64 @@
+"""A held fact in the user's own words: what a correction by hand makes of it."""
+
+from collections.abc import Iterable
+
+from pa_jax.english import person, statements
+from pa_jax.profile import facts, placement, turns, update
+
+
+class WrongStatement(ValueError):
+    """Words that cannot take a fact's place; nothing was changed."""
+
+
+def statement(text: str) -> str:
+    """The one sentence that the user's words make; a WrongStatement where they make none."""
+    _require_short(text)
+    lines = turns.clean(text).strip().splitlines()
+    if len(lines) > 1:
+        raise WrongStatement(f"the statement has {len(lines)} lines; write one sentence on one.")
+    said = "".join(lines)
+    if not any(c.isalnum() for c in said):
+        raise WrongStatement("the statement has no words; write one, or forget the fact.")
+    made = person.stated(said)
+    if made is None:
+        raise WrongStatement(
+            f"{said!r:.60} is no single statement about the user; write one sentence that begins "
+            "with I, My or The user."
+        )
+    _require_short(made)
+    if statements.ended(made) is not None:
+        raise WrongStatement(
+            f"{made!r:.60} says what is over; write what holds now, or forget the fact."
+        )
+    return update.flat(made)
+
+
+def revised(fact: facts.Fact, said: str, held: Iterable[facts.Fact]) -> facts.FactOp:
+    """The operation that puts a `statement` in a fact's place; refuses what is held already.
+
+    Its slot stays, unless other words than before place it elsewhere.
+    """
+    for other in held:
+        if other.statement.rstrip(" .!") == said.rstrip("."):
+            raise WrongStatement(
+                f"fact {other.id} says that already; write something else, or forget a fact."
+            )
+    was, now = (placement.place(text, ()) for text in (fact.statement, said))
+    moved = now != was and not now.startswith(f"{facts.OTHER}/")
+    return facts.FactOp(
+        kind=facts.REVISE,
+        statement=said,
+        slot=now if moved else fact.slot,
+        replaces=fact.statement,
+        polarity=statements.polarity(said),
+        authority="stated",
+        confidence=1.0,
+    )
+
+
+def _require_short(text: str) -> None:
+    if len(text) > update.MAX_STATEMENT_CHARS:
+        raise WrongStatement(
+            f"the statement has {len(text)} characters, at most {update.MAX_STATEMENT_CHARS} are "
+            "kept; shorten it."
+        )
