@@ -273,6 +273,7 @@ class Draft:
         self.heard = words.clean(turn.words, MAX_WORDS)
         self.content = statements.content(self.heard)
         self.forgets = forget.asked(self.heard, turn.profile, (turn.session, turn.turn))
+        self.besides = statements.content(forget.besides(self.heard))
         self.statements: list[str] = []
         self.gains: list[float] = []
         self.dropped: list[Dropped] = []
@@ -311,7 +312,7 @@ class Draft:
         held = {statements.key(fact.statement) for fact in self.turn.profile}
         if statements.key(statement) in held and not statements.said(statement, self.content):
             return COPIED
-        if any(_comes_back(statement, op.replaces) for op in self.forgets):
+        if any(_comes_back(statement, op.replaces, self.besides) for op in self.forgets):
             return FORGOTTEN
         if any(statements.key(statement) == statements.key(other) for other in self.statements):
             return REPEATED
@@ -363,12 +364,19 @@ def _grounds(turn: Observed) -> schema.Episode:
     return dataclasses.replace(heard, context="")
 
 
-def _comes_back(statement: str, forgotten: str) -> bool:
-    """Whether a statement says again what was just asked to be forgotten."""
+def _comes_back(statement: str, forgotten: str, besides: frozenset[str]) -> bool:
+    """Whether a statement says again what was just asked to be forgotten.
+
+    Or the opposite, of which the words `besides` the request say nothing: to forget that somebody
+    likes techno is not to hear that they dislike it.
+    """
     new, old = statements.parse(statement), statements.parse(forgotten)
     shared = new.named & old.named
     alike = len(shared) >= AKIN * max(min(len(new.named), len(old.named)), 1)
-    return alike and new.against == old.against and new.numbers == old.numbers
+    turned = new.against != old.against
+    if turned:
+        return alike and not new.named & besides
+    return alike and new.numbers == old.numbers
 
 
 def _heard(turn: Observed, profile: tuple[str, ...] = ()) -> schema.Episode:

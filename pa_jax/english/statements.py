@@ -293,6 +293,27 @@ def key(statement: str) -> str:
     return repr((read.kind, read.against, read.past, *read.about))
 
 
+def without(line: str, named: frozenset[str]) -> str:
+    """The statement without those of the things it lists that `named` names.
+
+    "listens to jazz and techno" without techno; "" where it is not one of several.
+    """
+    first, *rest = _LISTED.split(line.strip().rstrip("."))
+    if not rest or any(len(part.split()) > _SHORT or _VERB_AT.match(part) for part in rest):
+        return ""
+    kept = [part for part in rest if not content(part) or not content(part) <= named]
+    if len(kept) == len(rest):  # then the first of them goes, the words at the end of its part
+        told = first.split()
+        while len(told) > 2 and content(told[-1]) and content(told[-1]) <= named:
+            told.pop()
+        if len(told) == len(first.split()):
+            return ""
+        first, kept = " ".join([*told, kept[0]]), kept[1:]
+    listed = f"{', '.join(kept[:-1])} and {kept[-1]}" if len(kept) > 1 else "".join(kept)
+    joint = ", " if len(kept) > 1 else " and " if kept else ""
+    return f"{first}{joint}{listed}."
+
+
 def vague(statement: str) -> bool:
     """Whether a statement does not say what it is about: "finds them dull", "likes that one"."""
     return _VAGUE.search(statement.strip()) is not None
@@ -327,6 +348,9 @@ def polarity(statement: str) -> str:
     return "neutral" if read.kind in (HAVE, BE) or _STATE.match(statement) else "positive"
 
 
+_LISTED = re.compile(r"\s*,\s*(?:and\s+|or\s+)?|\s+(?:and|or)\s+")
+_SHORT = 4  # words of a thing in a list
+_VERB_AT = re.compile(rf"(?:the user|I)\b|{_VERB}", re.IGNORECASE)
 _VAGUE = re.compile(
     r"^(?:the user|i) (?:(?:does|do|did) not )?[\w'’]+ (?:it|them|this|that|these|those)"
     r"(?: ones?)?(?: \w+)?\W*$",

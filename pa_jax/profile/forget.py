@@ -56,6 +56,7 @@ def asked(
     `at` is the (session, turn) of the words.
     """
     found: dict[str, facts.Fact] = {}
+    left: dict[str, str] = {}  # what remains of a fact that lists several things
     for verb, what, before in _requests(heard):
         named = _NAMED.match(what)
         hits: list[facts.Fact] = []
@@ -67,11 +68,23 @@ def asked(
             if named["bare"] is not None and not named["noted"]:  # "remove the nuts" cooks
                 may = verb in _TALK
                 hits = [fact for fact in hits if may and not facts.is_safety(fact)]
+            if named["wide"] is None:
+                gone = statements.content(person.third_person(named["rest"]))
+                left |= {fact.id: statements.without(fact.statement, gone) for fact in hits}
         found |= {fact.id: fact for fact in hits}
-    return tuple(
-        facts.FactOp(facts.RETRACT, None, fact.slot, fact.statement, fact.polarity, "stated", 1.0)
-        for fact in found.values()
-    )
+    return tuple(_gone(fact, left.get(fact.id, "")) for fact in found.values())
+
+
+def _gone(fact: facts.Fact, left: str) -> facts.FactOp:
+    """The fact is taken back, or what is `left` of it takes its place."""
+    kind = facts.REVISE if left else facts.RETRACT
+    old = fact.statement
+    return facts.FactOp(kind, left or None, fact.slot, old, fact.polarity, "stated", 1.0)
+
+
+def besides(heard: str) -> str:
+    """The words without the requests to forget."""
+    return ". ".join(part for part, request in _parts(heard) if not request)
 
 
 def unclear(heard: str, profile: Sequence[facts.Fact], at: tuple[int, int]) -> bool:
@@ -85,18 +98,25 @@ def unclear(heard: str, profile: Sequence[facts.Fact], at: tuple[int, int]) -> b
 def _requests(heard: str) -> Iterator[tuple[str, str, str]]:
     """Verb, object, and the sentence that stands before each request to forget."""
     before = ""
+    for part, found in _parts(heard):
+        yield from ((verb, what, before) for verb, what in found)
+        before = part if len(part.split()) > 2 else before
+
+
+def _parts(heard: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Each part of the words, with verb and object of the requests to forget in it."""
     for sentence in changes.sentences(words.expanded(heard)):
         for part in re.split(r"[;:]", sentence):
-            part = part.strip(" .!?\n")
+            part, found = part.strip(" .!?\n"), []
             hit = _FORGET.search(part)
             loose = hit is not None and hit["loose"] is not None
             if hit is not None and not (loose and _SUBJECT.search(part[: hit.start()])):
                 what = _ADDRESS.sub("", hit["what"].split(",")[0]).strip(" ,.!?")
-                yield hit["verb"].lower(), " ".join(what.split()), before
+                found.append((hit["verb"].lower(), " ".join(what.split())))
             hit = _TAKE_BACK.search(part)
             if hit is not None:
-                yield "take back", hit["what"].split(",")[0].strip(), before
-            before = part if len(part.split()) > 2 else before
+                found.append(("take back", hit["what"].split(",")[0].strip()))
+            yield part, found
 
 
 def _of_last_turn(profile: Sequence[facts.Fact], at: tuple[int, int]) -> list[facts.Fact]:

@@ -18,9 +18,9 @@ HELD = (
 LAST = HELD[-1][1]
 
 
-def profile():
+def profile(told=HELD):
     made = []
-    for number, (turn, statement, slot) in enumerate(HELD):
+    for number, (turn, statement, slot) in enumerate(told):
         category, name = slot.split("/")
         belief = ("positive", "stated", 0.8, NOON, None, NOON)
         source = facts.Source(0, turn, "")
@@ -103,3 +103,26 @@ def test_a_whole_topic_is_named_by_its_slots():
 )
 def test_what_does_not_ask_to_forget(heard):
     assert asked(heard) == []
+
+
+@pytest.mark.parametrize(
+    ("held", "words", "left"),
+    [
+        ("The user listens to jazz and techno.", "Forget that I like techno.", "listens to jazz."),
+        ("The user listens to jazz and techno.", "Forget about the jazz.", "listens to techno."),
+        (
+            "The user loves Thai and Ethiopian food.",
+            "Please forget that I like Thai food.",
+            "loves Ethiopian food.",
+        ),
+        (
+            "The user dislikes okra, leeks and kale.",
+            "Please forget what I said about leeks.",
+            "dislikes okra and kale.",
+        ),
+    ],
+)
+def test_of_several_things_in_one_fact_only_the_named_one_is_forgotten(held, words, left):
+    (op,) = forget.asked(words, profile([(1, held, "other/thing")]), (0, 5))
+    assert (op.kind, op.replaces) == (facts.REVISE, held)
+    assert op.statement == f"The user {left}"
