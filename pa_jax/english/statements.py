@@ -296,8 +296,10 @@ def key(statement: str) -> str:
 def without(line: str, named: frozenset[str]) -> str:
     """The statement without those of the things it lists that `named` names.
 
-    "listens to jazz and techno" without techno; "" where it is not one of several.
+    "listens to jazz and techno" without techno; "" where it is not one of several, or all.
     """
+    if content(line) <= named:
+        return ""
     first, *rest = _LISTED.split(line.strip().rstrip("."))
     if not rest or any(len(part.split()) > _SHORT or _VERB_AT.match(part) for part in rest):
         return ""
@@ -350,7 +352,7 @@ def polarity(statement: str) -> str:
 
 _LISTED = re.compile(r"\s*,\s*(?:and\s+|or\s+)?|\s+(?:and|or)\s+")
 _SHORT = 4  # words of a thing in a list
-_VERB_AT = re.compile(rf"(?:the user|I)\b|{_VERB}", re.IGNORECASE)
+_VERB_AT = re.compile(rf"(?:the user|I)\b|{person.VERB}", re.IGNORECASE)
 _VAGUE = re.compile(
     r"^(?:the user|i) (?:(?:does|do|did) not )?[\w'’]+ (?:it|them|this|that|these|those)"
     r"(?: ones?)?(?: \w+)?\W*$",
