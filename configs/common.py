@@ -119,7 +119,7 @@ def lengths(preset: str) -> tuple[int, ...]:
     longest sequence. On a chip one row goes through the model at a time.
     """
     if preset == "tiny":
-        return (2048,)
+        return (256, 2048)
     if preset in LAPTOP:
         return (128, 256, 768, 1088, 1280, 2048)
     return (256, 512, 1024, 1536, 2048, 2560, 3072, 4096, 6144, 7168)

@@ -60,6 +60,7 @@ class _Said:
         self.bearer = person.bearer(claim.statement)
         self.passing = new.passing or changes.passing(self.quote, new.named)
         self.adds = changes.adds(self.quote, new.named)
+        self.gives = bool(changes.given_up(self.quote))  # most words give nothing up
 
     def against(self, fact: facts.Fact) -> Decision:
         old = statements.parse(fact.statement)
@@ -215,11 +216,15 @@ class _Said:
 
     def _put_out(self, old: statements.Statement) -> bool:
         """Whether the words deny what the held statement says otherwise than the new one."""
+        if not self.gives:
+            return False
         differs = frozenset(old.core) - frozenset(self.new.core) | set(old.numbers)
         return changes.gives_up(self.quote, differs - set(self.new.numbers))
 
     def _gives_up(self, fact: facts.Fact, old: statements.Statement) -> bool:
         """Whether the user's words give the fact up, in the slot or category of the new one."""
+        if not self.gives:
+            return False
         category = self.claim.slot.partition("/")[0]
         near = facts.OTHER in (category, fact.category) or category == fact.category
         if not near or old.kind == statements.ALLERGY and self.new.kind != statements.ALLERGY:

@@ -205,12 +205,12 @@ def test_models_and_ways_stand_in_one_table(tmp_path):
 
 
 def test_with_gold_snippets_three_hundred_turns_stay_bounded_and_known(agent, tmp_path):
-    made = config(horizon=(8, 300), snippets="gold", users=2)
-    made.data.heldout_users, made.size.sessions, made.size.turns = 2, 38, 8
+    made = config(horizon=(8, 300), snippets="gold", users=1)
+    made.data.heldout_users, made.size.sessions, made.size.turns = 1, 38, 8
     profiles.measure(made, tmp_path, agent)
     found = json.loads((tmp_path / "report.json").read_text())["horizon"]["gold"]
     early, late = found["8"], found["300"]
-    assert early["users"] == late["users"] == 2
+    assert early["users"] == late["users"] == 1
     assert late["first"] >= early["first"] - 0.05 and late["all"] > 0.95
     assert late["facts"]["most"] <= 8 * 325 + 48
     assert late["snippet_prompt"] <= made.infer.prompt_tokens
