@@ -215,8 +215,8 @@ class Scheduler:
         The tokens are those of Sampler.generate([prompt_ids], n=1, stream=keys.Stream.GENERATE)
         whoever else is served; without `adapters` they are the base's, and a `penalty` above 1
         keeps them from saying the same again (sampling.discouraged). Text ends before the first of
-        the `stop` strings. After `deadline`
-        seconds the reply is cut where it is. Raises Busy, Closed, or ValueError on bad values.
+        the `stop` strings. After `deadline` seconds the reply is cut where it is. Raises Busy,
+        Closed, or ValueError on bad values.
         """
         batched, prompt, vocab = self._slots, tuple(prompt_ids), self.model.config.vocab
         if not prompt or min(prompt) < 0 or max(prompt) >= vocab:
