@@ -68,8 +68,12 @@ def discouraged(
 
     CTRL (arXiv 1909.05858), section 4.1; rows of penalty 1 stay as they are.
     """
-    by = jnp.where(drawn_bv, penalty_b[:, None], 1.0).astype(logits_bv.dtype)
-    return jnp.where(logits_bv > 0, logits_bv / by, logits_bv * by)
+
+    def less(logits_bv):
+        by = jnp.where(drawn_bv, penalty_b[:, None], 1.0).astype(logits_bv.dtype)
+        return jnp.where(logits_bv > 0, logits_bv / by, logits_bv * by)
+
+    return jax.lax.cond((penalty_b != 1).any(), less, lambda x: x, logits_bv)
 
 
 def _kept(scaled_bv: Array, how: Sampling) -> Array:
