@@ -25,7 +25,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.seed = 0  # of data order, rollouts and fresh adapters
     c.model = common.model(preset)
     c.mesh = common.mesh(preset)
-    c.lengths = common.lengths(preset)  # tokens of packed rows: few, each is more programs
+    # tokens of packed rows: few, each is more programs
+    c.lengths = (2048,) if small else common.lengths(preset)
     c.data = common.data(preset)
     c.prompt = common.prompt(preset)
     c.rollout = {
