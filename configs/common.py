@@ -112,16 +112,17 @@ def mesh(preset: str) -> ml_collections.ConfigDict:
     )
 
 
-def lengths(preset: str) -> tuple[int, ...]:
+def lengths(preset: str, *, trains: bool = False) -> tuple[int, ...]:
     """Tokens of the rows into which sequences are packed: few, for each compiles its programs.
 
     A row holds many sequences, what they begin with alike once; the longest row is also the
-    longest sequence. On a chip one row goes through the model at a time.
+    longest sequence. On a chip one row goes through the model at a time. Who trains fills few long
+    rows; who answers has short ones, and compiles all that may come beforehand.
     """
     if preset == "tiny":
-        return (256, 2048)
+        return (2048,) if trains else (256, 2048)
     if preset in LAPTOP:
-        return (128, 256, 768, 1088, 1280, 2048)
+        return (128, 256, 768, 1088, 1280, 2048) if trains else (128, 256, 1088, 2048)
     return (256, 512, 1024, 1536, 2048, 2560, 3072, 4096, 6144, 7168)
 
 

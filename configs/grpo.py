@@ -26,7 +26,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.model = common.model(preset)
     c.mesh = common.mesh(preset)
     # tokens of packed rows: few, each is more programs
-    c.lengths = (2048,) if small else common.lengths(preset)
+    c.lengths = common.lengths(preset, trains=True)
     c.data = common.data(preset)
     c.prompt = common.prompt(preset)
     c.rollout = {

@@ -19,7 +19,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.job = "judge"
     c.seed = 0  # of corruptions and canaries
     c.model = common.model(preset)
-    c.lengths = common.lengths(preset)  # tokens of packed rows: few, each is more programs
+    # tokens of packed rows: few, each is more programs
+    c.lengths = common.lengths(preset, trains=True)
     c.data = common.data(preset)
     c.split = "heldout"  # train | heldout | all
     c.kinds = ("likelihood", "verbal", "reference")  # and remote

@@ -88,18 +88,22 @@ def laid_out(
     rows: Sequence[Row],
     each: int,
     *,
+    width: int = 1,
     shards: int,
     lengths: Sequence[int],
     key: str,
 ) -> tuple[decode.Prompts, int]:
-    """The rows, `each` prompts a row, and the slots of what is kept apart of a row."""
+    """The rows, `each` prompts a row, and the slots of what is kept apart of a row.
+
+    What a prompt has of its own gets `width` slots or more.
+    """
     tokens, own, most = (
         max(numbers)
         for numbers in zip(*((row.tokens, row.own, row.most) for row in rows), strict=True)
     )
     length = forest.fit(tokens, lengths, what=f"prompts of a row (see {key})")
     root = forest.fit(most, lengths, what="root") if most else 0
-    width = forest.fit(own, lengths, what="prompt")
+    width = forest.fit(max(own, width), lengths, what="prompt")
     count = -(-len(rows) // shards) * shards
     out = empty((count, each), length, width)
     for r, row in enumerate(rows):

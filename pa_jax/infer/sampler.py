@@ -140,7 +140,7 @@ class Sampler:
             for rows in self._calls(arrays, apart=before is None):
                 each = max(len(row.chosen) for row in rows)
                 if len(rows) <= self.shards:
-                    each = _up(each, -(-self.rows // self.shards))
+                    each = self._each(each)
                 chosen = prompt_rows.places(rows, each, self.shards)
                 at = np.array([numbers[k] for k in np.maximum(chosen, 0)], np.int32)
                 key_xg = branch_keys(keys.row_keys(base, at), n)
@@ -179,8 +179,7 @@ class Sampler:
         how = sampling.settings(0.0, 0, 1.0)
         base = keys.stream_key(0, keys.Stream.GENERATE, 0)
         before = self.root.context(self.state) if len(self.root) else None
-        counts = {-(-_up(count, self.rows) // self.shards) for count in range(1, self.rows + 1)}
-        for each in sorted(counts):
+        for each in sorted({self._each(count) for count in range(1, self.rows + 1)}):
             key_xg = branch_keys(keys.row_keys(base, np.zeros(self.shards * each, np.int32)), 1)
             for length, width in self._shapes(longest, each):
                 packed = prompt_rows.empty((self.shards, each), length, width)
@@ -190,15 +189,17 @@ class Sampler:
 
     def _shapes(self, longest: int, each: int) -> list[tuple[int, int]]:
         """Row lengths and widths that rows of `each` prompts behind the root can have."""
-        widest = forest.fit(longest, self.lengths, what="prompt")
         most = forest.fit(min(each * longest, max(self.lengths)), self.lengths, what="row")
-        return [
-            (length, width)
-            for length in self.lengths
-            for width in self.lengths
-            if width <= length <= most and width <= widest
-            if each > 1 or width == length
-        ]
+        rows = [length for length in self.lengths if length <= most]
+        return [(length, length if each == 1 else self._width(each)) for length in rows]
+
+    def _width(self, each: int) -> int:
+        """The one width of prompts that stand `each` a row: so many of it fill the longest row.
+
+        A longer prompt goes into a row of fewer. Else every width would be a program of its own.
+        """
+        fits = [length for length in self.lengths if each * length <= max(self.lengths)]
+        return max(fits, default=min(self.lengths))
 
     def _cut(
         self, prompts: Sequence[Sequence[int]], behind: bool
@@ -235,7 +236,13 @@ class Sampler:
     ) -> decode.Decoded:
         """Completions of the rows' prompts, in their order; a row has `each` keys."""
         made, root = prompt_rows.laid_out(
-            prompts, rows, each, shards=self.shards, lengths=self.lengths, key=self.key
+            prompts,
+            rows,
+            each,
+            width=self._width(each) if before is not None and each > 1 else 1,
+            shards=self.shards,
+            lengths=self.lengths,
+            key=self.key,
         )
         self.prefilled += made.ids.size
         args, fixed = self._call(made, key_xg, how, max_new_tokens, before)
@@ -278,12 +285,23 @@ class Sampler:
             alone = prompt_rows.row(prompts, [i], apart=apart)
             if rows and len(rows[-1].chosen) < -(-self.rows // self.shards):
                 joined = prompt_rows.row(prompts, [*rows[-1].chosen, i], apart=apart)
-                cheap = not apart or joined.cost <= rows[-1].cost + alone.cost + prompt_rows.CALL
+                if apart:
+                    cheap = joined.cost <= rows[-1].cost + alone.cost + prompt_rows.CALL
+                else:
+                    cheap = joined.own <= self._width(self._each(len(joined.chosen)))
                 if cheap and joined.tokens <= max(self.lengths):
                     rows[-1] = joined
                     continue
             rows.append(alone)
         return rows
+
+    def _each(self, count: int) -> int:
+        """Prompts that a row has room for: 1, a quarter of the most, or the most.
+
+        Few programs, and a lone prompt is cheap.
+        """
+        most = -(-self.rows // self.shards)
+        return next(n for n in (1, max(most // 4, 1), most) if n >= min(count, most))
 
     def ends(self) -> Int[Array, " k"]:
         """Tokens that end a completion."""
@@ -303,8 +321,3 @@ class Sampler:
             ]
             for row, counts in zip(ids_ngc, length_ng, strict=True)
         ]
-
-
-def _up(count: int, most: int) -> int:
-    """Prompts a call: 1, a quarter of the most, or the most: few programs, and a lone one cheap."""
-    return next(n for n in (1, max(most // 4, 1), most) if n >= min(count, most))
