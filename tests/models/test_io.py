@@ -5,6 +5,7 @@ import pathlib
 import shutil
 
 import jax
+import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
@@ -200,7 +201,7 @@ def test_a_head_that_is_the_embedding_rounded_again_is_tied():
     assert flat.keys() == values(model).keys() - {"head"}
     assert models.tied(made) is made
     ids = np.arange(3, 12)[None]
-    rows = ids, np.full_like(ids, 9), np.arange(9)[None]
+    rows = tuple(map(jnp.asarray, (ids, np.full_like(ids, 9), np.arange(9)[None])))
     got, want = (m.module.logits(m.module.on_rows(*rows).hidden) for m in (made, model))
     np.testing.assert_allclose(got, want, atol=0.1 * float(np.abs(want).max()))
 

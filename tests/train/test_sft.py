@@ -16,6 +16,6 @@ def test_gold_ends_as_the_template_ends_a_turn():
     batch = pipeline.Batch((episode,), ((5, 6, 7),))
     made, count, _ = sft.batch_of(batch, words, lengths=(64,), shards=1, calls=1)
     want = [*words.encode(gold), words.added["<|im_end|>"]]
-    ids = np.asarray(made.rows.ids).ravel()
-    assert count == 1 and ids[3 : 3 + len(want)].tolist() == want
+    wanted = np.asarray(made.rows.token).ravel()
+    assert count == 1 and wanted[: len(want)].tolist() == want
     assert made.tokens.flat[0] == len(want)
