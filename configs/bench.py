@@ -56,10 +56,12 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "loss": 1e-5 if exact else 1e-2,
         "gradient": 1e-4 if exact else 5e-2,
     }
-    c.wanted = {}  # flat seconds / forest seconds
+    # flat seconds / forest seconds; `updates` is of the phase update, for a section has a method of
+    # that name, which the command line would set
+    c.wanted = {}
     if preset in ("smollm2", "qwen3-0.6b"):
-        c.wanted.full = {"prefill": 5.0, "judge": 6.0, "logprobs": 4.0, "update": 4.5}
-        c.wanted.ragged = {"update": 4.5}
+        c.wanted.full = {"prefill": 5.0, "judge": 6.0, "logprobs": 4.0, "updates": 4.5}
+        c.wanted.ragged = {"updates": 4.5}
     c.loss = grpo.get_config().loss
     c.optim = common.optim(1e-5 if exact else 1e-6)
     return c

@@ -90,6 +90,9 @@ def model(preset: str) -> ml_collections.ConfigDict:
             "compute": compute,  # of the training step: float32 | bfloat16
             "remat": remat,  # what is computed again for gradients: none | dots | full
             "int8": preset == "qwen3-4b-lora",  # of the base under adapters
+            # for chat templates that want the user and the assistant in turn: what is the
+            # system's stands in the user's message, neighbours of one role are one message
+            "merge_roles": False,
             "lora": {
                 # inner width of the adapters; 0: all weights train
                 "rank": 16 if preset in LORA else 0,
@@ -232,7 +235,12 @@ def remote() -> ml_collections.ConfigDict:
             "model": "",
             "key_env": "OPENAI_API_KEY",  # variable that holds the key; "" where none is needed
             "format": "json_schema",  # json_schema | json_object | none
-            "max_tokens": 100,
+            "max_tokens": 100,  # of an answer; of a model that thinks some thousands
+            # what the endpoint calls that: max_tokens | max_completion_tokens; the other is tried
+            # where it says that it does not take this one
+            "limit": "max_tokens",
+            "temperature": 0.0,  # below 0: not sent
+            "reasoning": "",  # reasoning_effort: minimal | low | medium | high; "": not sent
             "concurrency": 8,
             "timeout": 60.0,  # seconds for a request
             "retries": 5,

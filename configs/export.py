@@ -15,4 +15,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.job = "export"
     c.run = ""  # work directory of a grpo or sft run
     c.checkpoint = common.CHECKPOINT  # of the run: best | newest | a step's number
+    c.dtype = "bfloat16"  # of the merged weights: bfloat16 | float32
+    # one matrix for embedding and head, where a GGUF file holds the same one twice, rounded
+    c.tied = True
+    # of an adapter, as others open it (ORG/NAME); "": what is known of model.source
+    c.base = ""
     return c

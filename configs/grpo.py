@@ -9,6 +9,7 @@ python -m pa_jax.main --config=configs/grpo.py --config.data.source=prefeval --c
 """
 
 import ml_collections
+from ml_collections import config_dict
 
 from configs import common
 
@@ -58,7 +59,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "eps": 1e-4,
         # Masked, cut completions met no pressure to end: 14 of 32 were cut at first, 25 after 15
         # steps (PrefEval, smollm2). So a cut one is worth nothing; "mask" leaves it out instead.
-        "truncated": "keep" if small else 0.0,
+        "truncated": config_dict.FieldReference("keep" if small else 0.0, field_type=object),
     }
     c.loss = {
         "clip_low": 0.2,  # the ratio counts from 1 - clip_low

@@ -1,12 +1,14 @@
 """python -m pa_jax.main --config=NAME[:preset] [--config.key=value] [--workdir=DIR]
 
-NAME is a built-in config (grpo, chat, ...) or a file (configs/grpo.py, my/own.py).
+NAME is a file (configs/grpo.py, my/own.py) or one of the built-in configs, a job each.
 """
 
 import datetime
+import difflib
 import logging as std_logging
 import os
 import pathlib
+import re
 import sys
 from collections.abc import Sequence
 
@@ -74,19 +76,59 @@ def main(argv: list[str]) -> None:
 
 def parse(argv: list[str]) -> list[str]:
     """The positional arguments; a wrong flag or config key is one line, not a traceback."""
+    given = list(argv)
+    if len(argv) == 1 or set(argv[1:]) & {"--help", "-help", "-h", "--helpshort"}:
+        sys.stdout.write(usage())
+        sys.exit(0 if len(argv) > 1 else 2)
     try:
         with configs.importable():
-            rest = flags.FLAGS(named(argv))
+            given = named(argv)
+            rest = flags.FLAGS(given)
             if _CONFIG.value is not None:
                 _CONFIG.value.get("job")  # a config file that failed to load says so here
         return rest
-    except AttributeError as error:
-        text = str(error).replace("\\n", " ").replace("\\'", "'").strip("'")
-        message = f"unknown config key {text}"
+    except (AttributeError, KeyError, IndexError, TypeError) as error:
+        message = _misspelt(given) or f"{type(error).__name__}: {error}"
+    except flags.UnrecognizedFlagError as error:
+        message = _misspelt(given, error.flagname) or str(error)
     except (flags.Error, OSError) as error:
         message = str(error).strip().splitlines()[-1].strip()
-    sys.stderr.write(f"{message}\nSee --help, and the config file for its keys.\n")
+    sys.stderr.write(f"{message}\n")
     sys.exit(2)
+
+
+def usage() -> str:
+    """How it is started, and every job in a line."""
+    width = max(map(len, configs.names()))
+    jobs = "\n".join(f"  {name:{width}}  {configs.about(name)}" for name in configs.names())
+    return f"{__doc__}\n{jobs}\n\n--helpfull has every flag; docs/reference/config.md every key.\n"
+
+
+def _misspelt(argv: Sequence[str], flag: str = "") -> str:
+    """What is wrong with the first unknown key, and the nearest one; "" where all are known."""
+    path = next((a.partition("=")[2] for a in argv if re.match("--?config=", a)), "")
+    path = path or next((b for a, b in zip(argv, argv[1:], strict=False) if a == "--config"), "")
+    if not path:
+        return ""
+    try:
+        with configs.importable():
+            known = configs.keys(flags.FLAGS["config"].parser.parse(path))
+    except (AttributeError, KeyError, TypeError, OSError):  # of the file itself
+        return ""
+    if flag:
+        nearest = difflib.get_close_matches(flag, known, 1, 0)
+        return (
+            f"unknown flag --{flag}; keys begin with config: --config.{nearest[0]} is the nearest."
+        )
+    for argument in argv:
+        match = re.match(r"--?(?:no)?config\.([^=]+)", argument)
+        if match and match[1] not in known:
+            inside = [key for key in known if key.startswith(f"{match[1]}.")]
+            if inside:
+                return f"config key {match[1]!r} is a section; set a key of it, as {inside[0]!r}."
+            nearest = difflib.get_close_matches(match[1], known, 1, 0)
+            return f"unknown config key {match[1]!r}; the nearest is {nearest[0]!r}."
+    return ""
 
 
 def named(argv: Sequence[str]) -> list[str]:

@@ -10,7 +10,6 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NAMES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
-COLAB = "https://colab.research.google.com/github/OWNER/pa_jax/blob/main/notebooks"
 
 
 def cells(name, kind="code"):
@@ -24,10 +23,24 @@ def test_there_are_three():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_has_no_outputs_and_opens_in_colab(name):
+def test_a_notebook_has_no_outputs_and_names_no_place_that_is_not_there(name):
     assert all(cell["outputs"] == [] for cell in cells(name))
     assert all(cell["execution_count"] is None for cell in cells(name))
-    assert f"({COLAB}/{name}.ipynb)" in cells(name, "markdown")[0]["text"]
+    text = (ROOT / "notebooks" / f"{name}.ipynb").read_text()
+    assert not re.search(r"OWNER|github\.com|git\+", text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_installs_the_folder_at_hand_or_the_released_package(name):
+    (install,) = (cell["text"] for cell in cells(name) if "%pip" in cell["text"])
+    extra = r"\[tpu\]" if name == "plan_a_slice" else ""
+    assert re.search(rf'WHERE = "\.\.{extra}" if .*pyproject\.toml.* else "pa_jax{extra}"', install)
+    assert 'held.txt "{WHERE}"' in install
+
+
+def test_no_page_names_an_owner_who_is_nobody():
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "mkdocs.yml"]
+    assert not [page.name for page in pages if "OWNER" in page.read_text()]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -25,6 +25,14 @@ def atomic_write(path: pathlib.Path, data: str | bytes) -> None:
     sync_folder(path.parent)
 
 
+def share(path: pathlib.Path) -> None:
+    """Gives a file the mode of any new file there: some libraries write for the owner alone."""
+    probe = path.with_name(f".{path.name}.{os.getpid()}.mode")
+    probe.touch()
+    path.chmod(probe.stat().st_mode)
+    probe.unlink()
+
+
 def sync_folder(folder: pathlib.Path) -> None:
     """Make renames and removals in `folder` durable."""
     fd = os.open(folder, os.O_RDONLY)

@@ -62,7 +62,7 @@ class _Lane:
 
     position: int  # in the endless order: epoch * dialogues + place in the epoch's order
     dialogue: schema.Dialogue
-    episodes: list[schema.Episode]
+    episodes: Sequence[schema.Episode]
     memory: Memory | None  # None: gold
     turn: int = 0
     written: list[tuple[int, Written]] = dataclasses.field(default_factory=list)
@@ -170,7 +170,7 @@ class Chains(Iterator[pipeline.Batch]):
         dialogue = self._parts[part][number]
         own = _drawn(self._cfg.plan.seed, position) < self._cfg.share
         return _Lane(
-            position, dialogue, episodes_lib.decompose(dialogue), self._memory if own else None
+            position, dialogue, episodes_lib.Steps(dialogue), self._memory if own else None
         )
 
     def _advance(self, k: int) -> tuple[schema.Episode, list[int]]:

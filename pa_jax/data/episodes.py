@@ -1,37 +1,63 @@
 """A dialogue as single turns: the Markov decision process that training walks."""
 
+import operator
+from collections.abc import Sequence
+
 from pa_jax.dialogue import schema, snippet
 
 
-def decompose(dialogue: schema.Dialogue) -> list[schema.Episode]:
-    """One episode a turn; its profile is what the gold of earlier turns says and none took back."""
-    episodes = []
-    profile: list[str] = []
-    before: schema.Turn | None = None
-    for number, turn in enumerate(dialogue.turns):
-        if before is not None and turn.session < before.session:
-            raise ValueError(
-                f"Dialogue {dialogue.id}: turn {number} is of session {turn.session} after session "
-                f"{before.session}; sessions must come in order. Sort the turns by session."
-            )
+class Steps(Sequence[schema.Episode]):
+    """One episode a turn; its profile is what the gold of earlier turns says and none took back.
+
+    All turns are read once; an episode is made when it is asked for.
+    """
+
+    def __init__(self, dialogue: schema.Dialogue) -> None:
+        self._dialogue = dialogue
+        # (statement, first turn that knows it, first turn that does not any more), oldest first
+        self._known: list[tuple[str, int, int]] = []
+        never = len(dialogue.turns)
+        places: dict[str, int] = {}  # of what holds
+        session: int | None = None
+        for number, turn in enumerate(dialogue.turns):
+            if session is not None and turn.session < session:
+                raise ValueError(
+                    f"Dialogue {dialogue.id}: turn {number} is of session {turn.session} after "
+                    f"session {session}; sessions must come in order. Sort the turns by session."
+                )
+            session = turn.session
+            for statement in turn.retires:
+                if statement in places:
+                    place = places.pop(statement)
+                    self._known[place] = (statement, self._known[place][1], number + 1)
+            for statement in _statements(turn.gold, f"{dialogue.id}/{number}"):
+                if statement not in places:
+                    places[statement] = len(self._known)
+                    self._known.append((statement, number + 1, never))
+
+    def __len__(self) -> int:
+        return len(self._dialogue.turns)
+
+    def __getitem__(self, index: int) -> schema.Episode:
+        number = range(len(self))[operator.index(index)]
+        turn = self._dialogue.turns[number]
+        before = self._dialogue.turns[number - 1] if number else None
         answers = before is not None and turn.session == before.session
-        episodes.append(
-            schema.Episode(
-                id=f"{dialogue.id}/{number}",
-                user_id=dialogue.user_id,
-                profile=tuple(profile),
-                context=before.assistant if answers else "",
-                user=turn.user,
-                gold=turn.gold,
-                slot=turn.slot,
-                kind=turn.kind,
-            )
+        return schema.Episode(
+            id=f"{self._dialogue.id}/{number}",
+            user_id=self._dialogue.user_id,
+            profile=tuple(text for text, begin, end in self._known if begin <= number < end),
+            context=before.assistant if answers else "",
+            user=turn.user,
+            gold=turn.gold,
+            slot=turn.slot,
+            kind=turn.kind,
         )
-        profile = [statement for statement in profile if statement not in turn.retires]
-        new = _statements(turn.gold, f"{dialogue.id}/{number}")
-        profile += [statement for statement in new if statement not in profile]
-        before = turn
-    return episodes
+
+
+def decompose(dialogue: schema.Dialogue) -> list[schema.Episode]:
+    """The episodes of a dialogue, all of them."""
+    return list(Steps(dialogue))
 
 
 def _statements(gold: str | None, name: str) -> tuple[str, ...]:

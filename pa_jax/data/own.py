@@ -64,7 +64,7 @@ def _wrong(item: Any, found: list[Item], names: set[str]) -> str:
         return f"id {item.id!r} came before"
     if isinstance(item, schema.Dialogue):
         try:
-            episodes_lib.decompose(item)
+            episodes_lib.Steps(item)
         except ValueError as error:
             return str(error)
         return ""

@@ -72,11 +72,15 @@ class SyntheticDialogues(Sequence[schema.Dialogue]):
 
 
 class Episodes(Sequence[schema.Episode]):
-    """The episodes of many dialogues by number, decomposed when asked for."""
+    """The episodes of many dialogues by number, made when asked for.
+
+    What was read of a dialogue that is held anyway is kept, so that a long one is read once.
+    """
 
     def __init__(self, dialogues: Sequence[Sequence[schema.Dialogue]], *, keep_empty: bool):
         """`dialogues` are parts that follow each other."""
         self._parts = dialogues
+        self._steps: dict[tuple[int, int], episodes_lib.Steps] = {}
         places = (
             (part, number, turn)
             for part, of_part in enumerate(dialogues)
@@ -91,7 +95,12 @@ class Episodes(Sequence[schema.Episode]):
 
     def __getitem__(self, index: int) -> schema.Episode:
         part, number, turn = self._places[operator.index(index)].tolist()
-        return episodes_lib.decompose(self._parts[part][number])[turn]
+        if (part, number) in self._steps:
+            return self._steps[part, number][turn]
+        steps = episodes_lib.Steps(self._parts[part][number])
+        if isinstance(self._parts[part], list):
+            self._steps[part, number] = steps
+        return steps[turn]
 
 
 def open_episodes(
@@ -100,9 +109,9 @@ def open_episodes(
     """The episodes of `train`, `heldout` or `all`, in a fixed order, with random access.
 
     Of several sources `train` draws in the shares of their weights, the others have each once.
-    Held out are four topics of prefeval, a fifth of the users of aloe (by profile), messages and
-    functions of one's own by hash, and synthetic users of their own. Bad items go to
-    `quarantine_path` (see quarantine.py).
+    Held out are four topics of prefeval, whatever file they stand in, a fifth of the users of aloe
+    (by profile), messages and functions of one's own by hash, and synthetic users of their own. Bad
+    items go to `quarantine_path` (see quarantine.py).
     """
     if split not in SPLITS:
         raise ValueError(f"split={split!r}: choose one of {list(SPLITS)}.")
@@ -242,21 +251,15 @@ def _prefeval(
     if not set(forms) <= set(prefeval.FOLDERS):
         allowed = [*prefeval.FOLDERS, "all"]
         raise ValueError(f"data.form={cfg.form!r}: choose one of {allowed}.")
-    return [
-        list(
-            prefeval.read(
-                cfg.path,
-                form,
-                [
-                    topic
-                    for topic in prefeval.topics(cfg.path, form)
-                    if _wanted(split, topic in prefeval.HELDOUT_TOPICS)
-                ],
-                quarantine,
-            )
-        )
+    found = [
+        list(prefeval.read(cfg.path, form, prefeval.topics(cfg.path, form), quarantine))
         for form in forms
     ]
+
+    def held(dialogue: schema.Dialogue) -> bool:
+        return any(turn.slot.startswith(prefeval.HELDOUT_TOPICS) for turn in dialogue.turns)
+
+    return _parted(found, split, held)
 
 
 def _aloe(
@@ -270,8 +273,9 @@ def _aloe(
 def _messages(
     cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine
 ) -> list[Sequence[schema.Dialogue]]:
-    found = messages.read(cfg.path, quarantine)
-    return [[d for d in found if _wanted(split, held_out(d.user_id))]]
+    found = list(messages.read(cfg.path, quarantine))
+
+    return _parted([found], split, lambda d: held_out(d.user_id))
 
 
 Opener = Callable[[DataConfig, str, quarantine_lib.Quarantine], list[Sequence[schema.Dialogue]]]
@@ -287,6 +291,27 @@ SOURCES: dict[str, Opener] = {
 def held_out(key: str) -> bool:
     """Whether a user is held out: by a hash, so the same on every machine and in every file."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) < HELDOUT_SHARE * 2**64
+
+
+def _parted(
+    parts: Sequence[Sequence[schema.Dialogue]],
+    split: str,
+    is_held_out: Callable[[schema.Dialogue], bool],
+) -> list[Sequence[schema.Dialogue]]:
+    """Those of a split; what has the content of a held-out one is not trained on.
+
+    A copy of a file has names of its own, and holds the same.
+    """
+    if split == "all":
+        return list(parts)
+    if split == "heldout":
+        return [[d for d in part if is_held_out(d)] for part in parts]
+
+    def content(dialogue: schema.Dialogue) -> tuple[tuple[str, str, str | None], ...]:
+        return tuple((turn.user, turn.assistant, turn.gold) for turn in dialogue.turns)
+
+    kept = {content(d) for part in parts for d in part if is_held_out(d)}
+    return [[d for d in part if not is_held_out(d) and content(d) not in kept] for part in parts]
 
 
 def _wanted(split: str, is_held_out: bool) -> bool:

@@ -7,6 +7,8 @@ person. NOTHING is the snippet of a turn that shows no preference.
 import dataclasses
 import re
 
+from pa_jax.dialogue import thought
+
 NOTHING = "No new preference."
 MAX_STATEMENTS = 4
 MAX_CHARS = 400
@@ -42,7 +44,7 @@ def render(snippet: Snippet) -> str:
 
 def parse(text: str, *, turn: str = "") -> Snippet | ParseFailure:
     """The statements of a reply, or why it has none: what only quotes the `turn` has none."""
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    lines = [line.strip() for line in thought.behind(text).splitlines() if line.strip()]
     if not lines:
         return ParseFailure("empty reply")
     if lines == [NOTHING]:

@@ -5,10 +5,16 @@ import functools
 import re
 from collections.abc import Sequence
 
-from pa_jax.dialogue import schema, tokenizer
+import jinja2
+
+from pa_jax.dialogue import schema, thought, tokenizer
 
 ROLES = ("system", "user", "assistant")
 MARK = re.compile("\ue000([0-9]+)\ue001")  # private-use characters: no template writes them
+
+
+class Refused(ValueError):
+    """The checkpoint's template does not take these messages; its own words are in the message."""
 
 
 def encode_chat(
@@ -20,8 +26,10 @@ def encode_chat(
     """Ids of the rendered chat; what the template writes may be special, contents never are.
 
     The template sees a mark in place of each content, so no content can open or close a role.
-    Where it knows `enable_thinking`, thinking is off.
+    Thinking is off: by `enable_thinking` where the template knows it, and a thought that it opens
+    all the same is closed. Raises Refused where it does not take these roles.
     """
+    messages = merged(messages) if tokenizer.merge_roles else messages
     roles = tuple(message.role for message in messages)
     ids: list[int] = []
     for run in _runs(tokenizer, tokenizer.template, roles, add_generation_prompt):
@@ -39,7 +47,8 @@ def encode_chats(
 ) -> list[list[int]]:
     """`encode_chat` of every chat, all texts in one go: what chats share is encoded once."""
     of_chats, texts = [], []
-    for messages in chats:
+    for chat in chats:
+        messages = merged(chat) if tokenizer.merge_roles else chat
         roles = tuple(message.role for message in messages)
         runs = _runs(tokenizer, tokenizer.template, roles, add_generation_prompt)
         of_chats.append(runs)
@@ -55,6 +64,22 @@ def encode_chats(
             ids += next(made) if run.parts else ()
             ids += run.then
         out.append(ids)
+    return out
+
+
+def merged(messages: Sequence[schema.Message]) -> list[schema.Message]:
+    """The same words with the user and the assistant in turn: what is the system's is the user's.
+
+    Neighbours of one role are one message, a blank line between them.
+    """
+    out: list[schema.Message] = []
+    for message in messages:
+        role = "user" if message.role == "system" else message.role
+        if out and out[-1].role == role:
+            text = f"{out[-1].content}\n\n{message.content}"
+            out[-1] = schema.Message(role, text)
+        else:
+            out.append(schema.Message(role, message.content))
     return out
 
 
@@ -80,10 +105,19 @@ def _runs(
             raise ValueError(f"message role {role!r}: choose one of {ROLES}.")
     marked = [{"role": role, "content": f"\ue000{i}\ue001"} for i, role in enumerate(roles)]
     extra = {"enable_thinking": False} if "enable_thinking" in template else {}
-    text = tokenizer.hf.apply_chat_template(
-        marked, tokenize=False, add_generation_prompt=generation, **extra
-    )
+    try:
+        text = tokenizer.hf.apply_chat_template(
+            marked, tokenize=False, add_generation_prompt=generation, **extra
+        )
+    except jinja2.TemplateError as error:
+        raise Refused(
+            f"the model's chat template refuses these messages ({', '.join(roles)}): {error}. Send "
+            "roles that it takes, set model.merge_roles=True (system into the user's message, "
+            "neighbours of one role into one), or use another model."
+        ) from error
     pieces = MARK.split(text)  # template text, message number, template text, ...
+    if generation:
+        pieces[-1] = thought.closed(pieces[-1])
     order = [int(number) for number in pieces[1::2]]
     if order != list(range(len(roles))):
         raise ValueError(

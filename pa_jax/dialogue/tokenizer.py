@@ -8,6 +8,7 @@ import itertools
 import json
 from collections.abc import Iterable, Sequence
 
+import jinja2
 import tokenizers
 import transformers
 from tokenizers import decoders, models, pre_tokenizers
@@ -28,13 +29,37 @@ class Tokenizer:
     def __init__(
         self, hf: transformers.PreTrainedTokenizerFast, *, eos_ids: Iterable[int] = ()
     ) -> None:
-        """`eos_ids` are the generation config's; the tokenizer's own end token is always one."""
-        self.hf = hf
-        own = () if hf.eos_token_id is None else (hf.eos_token_id,)
-        self.eos_ids = tuple(sorted({*own, *eos_ids}))
+        """`eos_ids` are the generation config's; the tokenizer's own end token is always one.
 
-    def __getstate__(self) -> dict:
-        return {"hf": self.hf, "eos_ids": self.eos_ids}  # the cached backend is built again
+        So is the one that the template ends an assistant's turn with, which `turn_end` ends with,
+        too: training must teach that one. `merge_roles` is for templates that want the user and the
+        assistant in turn (template.merged).
+        """
+        self.hf, self.merge_roles = hf, False
+        own = () if hf.eos_token_id is None else (hf.eos_token_id,)
+        written = self._written_behind_a_turn()
+        self.eos_ids = tuple(sorted({*own, *eos_ids, *written[-1:]}))
+        self.turn_end = written or own or self.eos_ids[:1]
+
+    def _written_behind_a_turn(self) -> tuple[int, ...]:
+        """The template's ids behind an assistant's words, up to the first added token, if any."""
+        if not isinstance(self.hf.chat_template, str):
+            return ()
+        mark = "\ue000"
+        chat = [{"role": "user", "content": "x"}, {"role": "assistant", "content": mark}]
+        try:
+            text = self.hf.apply_chat_template(chat, tokenize=False)
+        except jinja2.TemplateError:  # said where a chat is written
+            return ()
+        rest = text.rpartition(mark)[2]
+        found = min(((rest.find(t), -len(t), t) for t in self.added if t in rest), default=None)
+        if found is None:
+            return ()
+        return (*self.encode(rest[: found[0]]), self.added[found[2]])
+
+    def __getstate__(self) -> dict:  # the cached backend is built again
+        names = ("hf", "eos_ids", "turn_end", "merge_roles")
+        return {name: getattr(self, name) for name in names}
 
     @functools.cached_property
     def _plain(self) -> tokenizers.Tokenizer:

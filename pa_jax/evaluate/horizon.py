@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pa_jax.agent import inferencer, responder
+from pa_jax.dialogue import schema
 from pa_jax.evaluate import profile_match, talks
 from pa_jax.profile import facts
 
@@ -42,9 +43,9 @@ def _figures(
     agent: inferencer.Inferencer, reply: responder.Responder, step: talks.Step
 ) -> dict[str, int]:
     turns, held = step.talk.turns[: step.number + 1], step.after
-    gold = profile_match.gold_of(turns).held
+    gold = _held(turns)
     opening = [turn for turn in turns if turn.session == turns[0].session]
-    early = [text for text in profile_match.gold_of(opening).held if text in gold]
+    early = [text for text in _held(opening) if text in gold]
     seen = step.talk.observed(step.number, held)
     needs = [(fact.slot, 1.0) for fact in held if fact.category != facts.OTHER]
     return {
@@ -56,6 +57,11 @@ def _figures(
         "gold": len(gold),
         "known": _known(held, list(gold)),
     }
+
+
+def _held(turns: Sequence[schema.Turn]) -> Mapping[str, str]:
+    gold = profile_match.gold_of(turns)
+    return {} if gold is None else gold.held
 
 
 def _known(held: Sequence[facts.Fact], wanted: Sequence[str]) -> int:

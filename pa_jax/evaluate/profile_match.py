@@ -32,12 +32,14 @@ PART_F1 = 2 * PART / (1 + PART)
 class Gold:
     """A user's gold statements after the last turn, each with its slot ("" where unknown).
 
-    held     those that hold, oldest first
-    retired  those that were taken back and not said again
+    held        those that hold, oldest first
+    retired     those that were taken back and not said again
+    unlabelled  numbers of the turns of which nothing is known
     """
 
     held: Mapping[str, str]
     retired: Mapping[str, str]
+    unlabelled: frozenset[int] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,12 +66,15 @@ class Match:
 
 
 def gold_of(turns: Iterable[schema.Turn]) -> Gold | None:
-    """What the gold of all turns leaves; None where a turn has none."""
+    """What the gold of the labelled turns leaves; None where none of them is labelled."""
     held: dict[str, str] = {}
     retired: dict[str, str] = {}
-    for turn in turns:
+    unlabelled = set()
+    turns = list(turns)
+    for number, turn in enumerate(turns):
         if turn.gold is None:
-            return None
+            unlabelled.add(number)
+            continue
         for statement in turn.retires:
             if statement in held:
                 retired[statement] = held.pop(statement)
@@ -79,7 +84,9 @@ def gold_of(turns: Iterable[schema.Turn]) -> Gold | None:
         for place, statement in enumerate(parsed.statements):
             held[statement] = turn.slot if place == 0 else ""
             retired.pop(statement, None)
-    return Gold(held, retired)
+    if turns and len(unlabelled) == len(turns):
+        return None
+    return Gold(held, retired, frozenset(unlabelled))
 
 
 def likeness(a: str, b: str) -> float:
@@ -96,9 +103,19 @@ def likeness(a: str, b: str) -> float:
 
 
 def compare(history: Iterable[facts.Fact], gold: Gold) -> Match:
-    """The match of one user. `history` has every fact's latest version, ended ones too."""
+    """The match of one user. `history` has every fact's latest version, ended ones too.
+
+    A fact that an unlabelled turn gave and that matches no gold is left out: it may be right.
+    """
     history = list(history)
-    now = [fact for fact in history if fact.valid_to is None]
+    now = [
+        fact
+        for fact in history
+        if fact.valid_to is None
+        and (
+            fact.source.turn not in gold.unlabelled or _kind(fact.statement, gold) != "unsupported"
+        )
+    ]
     ended = [fact for fact in history if fact.valid_to is not None]
     pairs = assign([fact.statement for fact in now], list(gold.held))
     right = {fact for fact, _ in pairs}

@@ -13,6 +13,7 @@ from flax import nnx
 from pa_jax.core import keys, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.core.typing import Array, Int, Key
+from pa_jax.dialogue import thought
 from pa_jax.infer import decode, forest, prompt_rows, sampling
 from pa_jax.infer import root as roots
 from pa_jax.models import decoder
@@ -309,14 +310,14 @@ class Sampler:
         return jnp.asarray(tuple(tokenizer.eos_ids) if tokenizer is not None else (), jnp.int32)
 
     def texts(self, ids_ngc: np.ndarray, length_ng: np.ndarray) -> list[list[str]]:
-        """Texts of completions without their end token; empty where there is no tokenizer."""
+        """Texts of completions without end token and thoughts; empty without a tokenizer."""
         tokenizer = self.tokenizer
         if tokenizer is None:
             return [["" for _ in row] for row in length_ng]
         ends = set(tokenizer.eos_ids)
         return [
             [
-                tokenizer.decode([int(t) for t in ids[:count] if int(t) not in ends])
+                thought.behind(tokenizer.decode([t for t in ids[:count].tolist() if t not in ends]))
                 for ids, count in zip(row, counts, strict=True)
             ]
             for row, counts in zip(ids_ngc, length_ng, strict=True)

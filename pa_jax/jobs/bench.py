@@ -20,13 +20,19 @@ from pa_jax.jobs import setup
 from pa_jax.rl import loss
 from pa_jax.train import loop, optimizer
 
+UPDATES = {"updates": "update"}  # a key of config.wanted -> the phase it is of
+
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The `bench` job: tables on the terminal, report.json and bench.png in the work directory."""
     began = time.monotonic()
     setup.open_workdir(config, workdir)
     cfg = setup.section(work.BenchConfig, config.bench)
-    tolerance, wanted = config.tolerance.to_dict(), config.wanted.to_dict()
+    tolerance = config.tolerance.to_dict()
+    wanted = {
+        size: {UPDATES.get(name, name): ratio for name, ratio in of_size.items()}
+        for size, of_size in config.wanted.items()
+    }
     model = load(config)
     rows: dict[str, list[measure.Figures]] = {}
     for name in chosen("measure", config.measure, list(config.sizes)):

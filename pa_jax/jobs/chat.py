@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import io
 import json
 import math
 import pathlib
@@ -16,7 +17,7 @@ from absl import logging
 
 from pa_jax import models
 from pa_jax.agent import inferencer, proactive, responder, session, trained
-from pa_jax.core import files, sharding
+from pa_jax.core import files, sharding, timing
 from pa_jax.core import mesh as meshes
 from pa_jax.infer.serving import scheduler
 from pa_jax.jobs import policy, setup
@@ -89,10 +90,11 @@ def open_parts(
         reply = setup.section(responder.ReplyConfig, config.reply)
         respond = responder.Responder(replies.tokenizer, reply)
         logging.info("compiling programs; the next start finds them compiled")
-        engine.warm_up()
-        seen = inferencer.Observed("", 0, 0, "", "I like tea.", ())
-        infer.infer([seen], now=setup.utc_now(), seed=0)
-        infer.ops_of(seen, "The user likes tea.")
+        with timing.CompileCounter():  # which says what it hears, a line a program
+            engine.warm_up()
+            seen = inferencer.Observed("", 0, 0, "", "I like tea.", ())
+            infer.infer([seen], now=setup.utc_now(), seed=0)
+            infer.ops_of(seen, "The user likes tea.")
     return (infer, ask, respond), engine
 
 
@@ -159,6 +161,7 @@ class Terminal:
 
     def talk(self) -> None:
         """Reads and answers until /quit or the end of the input."""
+        self.take_any_bytes()
         self.say("Say something; /help lists the commands.")
         try:
             self.greet()
@@ -185,6 +188,13 @@ class Terminal:
         return self.counts | {"seconds": {k: round(v, 3) for k, v in self.seconds.items()}}
 
     # what goes in and out
+
+    @staticmethod
+    def take_any_bytes() -> None:
+        """What is no text of the terminal's encoding is shown as such, and ends nothing."""
+        for stream in (sys.stdin, sys.stdout):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
 
     def say(self, text: str, *, end: str = "\n") -> None:
         sys.stdout.write(text + end)

@@ -1,5 +1,6 @@
 """The built-in configs: in a checkout beside the package, in an installed package inside it."""
 
+import ast
 import contextlib
 import importlib
 import pathlib
@@ -21,6 +22,21 @@ def folder() -> pathlib.Path:
 def names() -> list[str]:
     """What --config takes by name: a job each."""
     return sorted(p.stem for p in folder().glob("*.py") if p.stem != "common")
+
+
+def about(name: str) -> str:
+    """The first line of a built-in config's docstring."""
+    tree = ast.parse((folder() / f"{name}.py").read_text(encoding="utf-8"))
+    return (ast.get_docstring(tree) or "").partition("\n")[0]
+
+
+def keys(config: ml_collections.ConfigDict) -> list[str]:
+    """Every key of a config that holds a value, its sections' names in front."""
+    found = []
+    for name, value in config.items():
+        inside = keys(value) if isinstance(value, ml_collections.ConfigDict) else [""]
+        found += [f"{name}.{key}".rstrip(".") for key in inside]
+    return found
 
 
 def located(given: str) -> str:

@@ -31,7 +31,7 @@ from pa_jax.evaluate.benchmarks import (
     recall,
     single_turn,
 )
-from pa_jax.jobs import policy, setup
+from pa_jax.jobs import configs, policy, setup
 from pa_jax.judge import remote
 from pa_jax.train import loop
 
@@ -47,6 +47,13 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     began = time.monotonic()
     mesh = setup.chosen_mesh(config)
     chosen, loads = open_systems(config, mesh), openers(config, mesh)
+    usual = tuple(configs.load("eval").systems)
+    if set(config.benchmarks) == {single_turn.SingleTurn.name} and set(chosen) != set(usual):
+        raise ValueError(
+            f"systems={tuple(config.systems)}: single_turn compares models, no system takes part; "
+            "leave it out, or name another benchmark too (conversations, say, reads a file of your "
+            "own under every system)."
+        )
     setup.open_workdir(config, workdir)
     made = {name: open_benchmark(name, config, workdir) for name in config.benchmarks}
     records = grid.Records(workdir / "records.jsonl", retry_failed=config.retry_failed)

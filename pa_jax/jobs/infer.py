@@ -94,13 +94,23 @@ def read(
             size = (config.size.sessions, config.size.turns)
             parts = [part.sized(size) for part in parts]
         people = talks.by_user(itertools.chain.from_iterable(parts))
-        for talk in [talk for talk in people if len(talk.user) > database.MAX_USER_CHARS]:
-            reason = (
-                f"a user id of {len(talk.user)} characters, {database.MAX_USER_CHARS} are allowed"
+        kept = []
+        for talk in people:
+            try:
+                database.require_user(talk.user)
+                kept.append(talk)
+            except ValueError as error:
+                quarantine.reject(cfg.path, 0, str(error), repr(talk.user))
+        if not kept:
+            where = f", path={cfg.path!r}" if cfg.path else ""
+            raise quarantine_lib.DataError(
+                f"data.source={cfg.source!r}{where}: split={config.split!r} holds no user (of a "
+                f"file, a fifth are held out). {_REMEDY.get(config.split, '')}Give data with users."
             )
-            quarantine.reject(cfg.path, 0, reason, talk.user)
-            people.remove(talk)
-        return people, quarantine.seen, quarantine.bad
+        return kept, quarantine.seen, quarantine.bad
+
+
+_REMEDY = {split: "Set --config.split=all to read every one. " for split in ("train", "heldout")}
 
 
 class Run:
@@ -177,7 +187,7 @@ def conclude(
     workdir: pathlib.Path, profiles: store.ProfileStore, people: Sequence[talks.Talk]
 ) -> dict[str, Any]:
     """Writes profiles.jsonl; the figures of the whole run, from what lies on file."""
-    lines, matches, held = [], [], []
+    lines, matches, held, unlabelled = [], [], [], 0
     for talk in people:
         history = latest(profiles.history(talk.user))
         now = [fact for fact in history if fact.valid_to is None]
@@ -193,6 +203,7 @@ def conclude(
             )
         )
         gold = profile_match.gold_of(talk.turns)
+        unlabelled += len(talk.turns) if gold is None else len(gold.unlabelled)
         if gold is not None:
             matches.append(profile_match.compare(history, gold))
     files.atomic_write(workdir / "profiles.jsonl", "".join(f"{line}\n" for line in lines))
@@ -212,6 +223,7 @@ def conclude(
         "dropped": {reason: dropped[reason] for reason in inferencer.REASONS},
         "facts_a_user": {"mean": sum(held) / max(len(held), 1), "most": max(held, default=0)},
         "users_with_gold": len(matches),
+        "turns_without_gold": unlabelled,
         "gold": profile_match.summary(matches) if matches else None,
     }
 

@@ -154,7 +154,7 @@ def searched(
 
 
 def proposal(plan: report.Plan, asked: request.Request) -> str:
-    """Flags of the fastest candidate that fits."""
+    """Flags of the fastest candidate that fits, by the phases that were compiled."""
     if not plan.fits:
         return f"None of the compiled candidates fits {plan.slice.name}."
     of, mesh = asked.work, asked.mesh
@@ -214,6 +214,7 @@ def planned(
         fill={name: one.tokens / one.slots for name, one in packed.items()},
         too_large=answer.too_large,
         advice=advised(memory, budget, asked),
+        left_out=[phase.name for phase in step.phases() if phase.name not in names],
     )
 
 

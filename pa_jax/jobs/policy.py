@@ -66,6 +66,8 @@ def trained(
             f"{path} has no model.{' and no model.'.join(lacking)}: another version of pa_jax "
             "wrote it; add what configs/common.py has for its preset, or train again."
         )
+    if "merge_roles" not in config.model:  # of a run that is older than this key
+        config.model.merge_roles = False
     model = setup.load_model(config, mesh)
     if config.model.lora.rank:  # merged into weights that were never rounded to int8
         config.model.int8 = False

@@ -3,10 +3,13 @@
 import contextlib
 import importlib.util
 import ipaddress
+import json
 import pathlib
 import signal
 import socket
+import threading
 from collections.abc import Iterator
+from http import server
 from typing import Any
 
 import jax
@@ -18,6 +21,14 @@ from pa_jax.core import timing
 from pa_jax.jobs import chat, setup
 from pa_jax.serve import keys, limits
 
+STARTING = {
+    "error": {
+        "message": "the server is starting: it loads the model and compiles. Try again in 5 s.",
+        "type": "server_error",
+        "code": "starting",
+        "param": None,
+    }
+}
 NEEDED = ("fastapi", "uvicorn", "prometheus_client")  # the extra `serve`
 
 
@@ -32,10 +43,15 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     known = keys.load(pathlib.Path(config.key_file)) if config.key_file else None
     listening = listen(config.host, config.port, keyless=known is None)
     setup.open_workdir(config, workdir)
-    agent, closing = chat.open_agent(config)
+    with starting(listening):
+        agent, closing = chat.open_agent(config)
+        with contextlib.ExitStack() as failed, timing.CompileCounter():  # which says what it hears
+            for close in reversed(closing):
+                failed.callback(close)
+            agent.parts.infers.warm_up()
+            agent.parts.decides.warm_up()
+            failed.pop_all()
     try:
-        agent.parts.infers.warm_up()
-        agent.parts.decides.warm_up()
         with timing.CompileCounter() as compiles:
             serve_agent(config, cfg, agent, known, listening, compiles)
     finally:
@@ -71,6 +87,40 @@ def listen(host: str, port: int, *, keyless: bool) -> socket.socket:
     return made
 
 
+@contextlib.contextmanager
+def starting(listening: socket.socket) -> Iterator[None]:
+    """Inside, whoever asks is told that the server is starting: 503, and when to try again."""
+
+    class Starting(server.BaseHTTPRequestHandler):
+        timeout = 5  # seconds for a head
+
+        def _answer(self) -> None:
+            body = json.dumps({"status": "starting"} if self.path == "/health" else STARTING)
+            self.send_response(503)
+            self.send_header("Retry-After", "5")
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        do_GET = do_POST = do_PATCH = do_DELETE = _answer
+
+        def log_message(self, *_: Any) -> None: ...
+
+    waiting = server.ThreadingHTTPServer(listening.getsockname()[:2], Starting, False)
+    waiting.socket.close()
+    waiting.socket = listening.dup()
+    waiting.server_activate()
+    thread = threading.Thread(target=waiting.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield
+    finally:
+        waiting.shutdown()
+        thread.join()
+        waiting.server_close()
+
+
 def serve_agent(
     config: ml_collections.ConfigDict,
     cfg: Any,
@@ -94,12 +144,12 @@ def serve_agent(
         source=config.model.source,
         compiles=compiles,
     )
-    server = http.server(made, cfg)
+    serves = http.server(made, cfg)
     if keyless:
         logging.info("no API keys: only this machine is served, and all of it may see every user")
     logging.info("serving %s at http://%s:%d", config.name, shown, port)
     with _heard_once():
-        server.run(sockets=[listening])
+        serves.run(sockets=[listening])
 
 
 @contextlib.contextmanager

@@ -31,7 +31,9 @@ MAY_CHANGE = (
     *("benchmarks", "systems", "runs", "baseline", "against", "retry_failed"),
     *(
         f"judge.remote.{name}"  # how the same answers are come by
-        for name in ("key_env", "concurrency", "timeout", "retries", "requests", "cost", "cache")
+        for name in (
+            *("key_env", "limit", "concurrency", "timeout", "retries", "requests", "cost", "cache"),
+        )
     ),
 )
 
@@ -106,7 +108,7 @@ def check_named(config: ml_collections.ConfigDict) -> None:
 def read_json(path: pathlib.Path) -> dict[str, Any]:
     """The object of a JSON file; ValueError names a file that is not one."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise ValueError(
             f"{path} is not JSON ({error}); restore it, or take a new --workdir."
@@ -283,4 +285,5 @@ def load_model(
             f"model.source={config.model.source!r} has no tokenizer; use a checkpoint with one "
             "(random:tiny has a small built-in one)."
         )
+    model.tokenizer.merge_roles = config.model.merge_roles
     return model

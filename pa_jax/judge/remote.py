@@ -20,12 +20,19 @@ import jax
 import numpy as np
 from absl import logging
 
-from pa_jax.dialogue import schema
+from pa_jax.dialogue import schema, thought
 from pa_jax.judge import answers, contexts, first, rubric
 
 SCALE = (1, 5)
 GIVE_UP = 20  # failures in a row after which the endpoint, not the snippets, is at fault
 FORMATS = ("json_schema", "json_object", "none")
+LIMITS = ("max_tokens", "max_completion_tokens")  # what endpoints call the bound on an answer
+_NOT_TAKEN = re.compile(  # in what an endpoint says of a parameter that it has not
+    r"unsupported|not support|unknown|unrecogni|unexpected|not permitted|not allowed|forbidden",
+    re.IGNORECASE,
+)
+_PAIR = re.compile(r"\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}", re.IGNORECASE)
+_HALF = re.compile(r"\\ud[89a-f][0-9a-f]{2}", re.IGNORECASE)
 _OVERHEAD = 64  # tokens that a chat template may add to the bytes of the messages
 
 _TASK = (
@@ -51,7 +58,10 @@ class Endpoint:
     model         name that the endpoint knows the model by
     key_env       environment variable that holds the key; "" for an endpoint without one
     format        how JSON is asked for: json_schema | json_object | none (what the endpoint knows)
-    max_tokens    of an answer
+    max_tokens    of an answer, thoughts included
+    limit         what the endpoint calls that: max_tokens | max_completion_tokens
+    temperature   below 0: not sent
+    reasoning     reasoning_effort of a model that thinks; "": not sent
     concurrency   requests at a time
     timeout       seconds for one request
     retries       after a time-out, a lost connection, 408, 409, 429 and 5xx
@@ -59,6 +69,9 @@ class Endpoint:
     cost          budget of money in the prices' currency; 0 is no limit
     price_in, price_out    of a million tokens read and written
     cache         file of answers
+
+    What the endpoint says it does not take is not sent again: `limit` by its other name, JSON asked
+    for less strictly, the others left out.
     """
 
     url: str
@@ -66,6 +79,9 @@ class Endpoint:
     key_env: str
     format: str
     max_tokens: int
+    limit: str
+    temperature: float
+    reasoning: str
     concurrency: int
     timeout: float
     retries: int
@@ -87,6 +103,8 @@ class Endpoint:
             )
         if self.format not in FORMATS:
             raise ValueError(f"judge.remote.format={self.format!r}: choose one of {FORMATS}.")
+        if self.limit not in LIMITS:
+            raise ValueError(f"judge.remote.limit={self.limit!r}: choose one of {LIMITS}.")
         for name in ("max_tokens", "concurrency", "timeout", "requests"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"judge.remote.{name}={getattr(self, name)}: must be above 0.")
@@ -111,6 +129,7 @@ class Remote:
         self.endpoint = endpoint
         self._attempts = threading.local()
         self._lock = threading.Lock()
+        self._not_taken: set[tuple[str, str]] = set()  # what the endpoint refused, and as what
         self._in_a_row, self._last = 0, ""  # failures since the last verdict, and the latest
         self._counts: collections.Counter[str] = collections.Counter()
         if jax.process_index() == 0:  # the one that asks
@@ -158,7 +177,9 @@ class Remote:
 
     def _name(self, messages: list[dict[str, str]]) -> str:
         end = self.endpoint
-        return answers.key(end.url, end.model, end.format, end.max_tokens, messages)
+        asked = (end.temperature, end.reasoning)
+        more = () if asked == (0.0, "") else asked  # answers of older files keep their names
+        return answers.key(end.url, end.model, end.format, end.max_tokens, messages, *more)
 
     def texts(self, chats: Sequence[list[dict[str, str]]]) -> list[str | None]:
         """Answers to chats of any kind, in order, None where none came; kept and paid as ratings.
@@ -187,7 +208,7 @@ class Remote:
             self._failed(problem)
             how = "unanswered"
         self._counted(how)
-        return text
+        return None if text is None else thought.behind(text)
 
     def _one(self, name: str, messages: list[dict[str, str]]) -> np.ndarray:
         """Ratings in [0, 1], nan for a failure."""
@@ -221,15 +242,13 @@ class Remote:
         size = sum(len(m["content"].encode()) for m in messages) + _OVERHEAD
         held = self._budget.take(1 + end.retries, self._price(size, end.max_tokens))
         self._attempts.count = 0
-        text, cost = None, 0.0
+        text, cost, sent = None, 0.0, self._parameters()
         try:
             client = self._client.with_options(max_retries=held.attempts - 1)
             raw = client.chat.completions.with_raw_response.create(
                 model=end.model,
                 messages=messages,
-                temperature=0,
-                max_tokens=end.max_tokens,
-                **_format(end.format),
+                **sent,
             )
             text, used = _content(raw.http_response.text)
             cost = held.each if used is None else self._price(*used)
@@ -243,10 +262,37 @@ class Remote:
                     f"{end.url} refuses model {end.model!r} (HTTP {error.status_code}); check "
                     f"judge.remote.url, model, and the key in key_env={end.key_env!r}."
                 ) from error
-            return None, f"HTTP {error.status_code}: {str(error)[:200]}"
+            problem = f"HTTP {error.status_code}: {str(error)[:200]}"
+            blamed = _blamed(error, sent)
         finally:
             self.answers.add(name, text, requests=self._attempts.count, cost=cost)
             self._budget.settle(held)
+        if blamed is None:
+            return None, problem
+        with self._lock:
+            if blamed not in self._not_taken:
+                logging.info("remote judge: %s=%s is not taken (%s)", *blamed, problem)
+            self._not_taken.add(blamed)
+        return self._ask(name, messages) if self._parameters() != sent else (None, problem)
+
+    def _parameters(self) -> dict[str, Any]:
+        """What a request says besides model and messages: what was refused by now is left out."""
+        end = self.endpoint
+        with self._lock:
+            refused = set(self._not_taken)
+        limits = sorted(LIMITS, key=lambda name: name != end.limit)
+        limit = next((n for n in limits if (n, str(end.max_tokens)) not in refused), end.limit)
+        made: dict[str, Any] = {limit: end.max_tokens}  # an answer without a bound is never asked
+        if end.temperature >= 0:
+            made["temperature"] = end.temperature
+        if end.reasoning:
+            made["reasoning_effort"] = end.reasoning
+        made = {k: v for k, v in made.items() if k == limit or (k, str(v)) not in refused}
+        for kind in FORMATS[FORMATS.index(end.format) :]:
+            wanted = _format(kind)
+            if all((k, str(v)) not in refused for k, v in wanted.items()):
+                return made | wanted
+        return made
 
     def _price(self, read: int, written: int) -> float:
         return (read * self.endpoint.price_in + written * self.endpoint.price_out) / 1e6
@@ -291,10 +337,12 @@ def parse(text: str) -> np.ndarray | None:
     """The four ratings scaled to [0, 1], None unless one flat JSON object holds them all.
 
     What stands around the object (a code fence, thoughts) is passed over; two objects that rate
-    differently are no verdict.
+    differently are no verdict, and neither is a text with half a character in it.
     """
+    if _HALF.search(_PAIR.sub("", text)):
+        return None
     found = []
-    for candidate in re.findall(r"\{[^{}]*\}", text):
+    for candidate in re.findall(r"\{[^{}]*\}", thought.behind(text)):
         try:
             value = json.loads(candidate)
         except ValueError:
@@ -319,7 +367,21 @@ def _content(body: str) -> tuple[str | None, tuple[int, int] | None]:
     usage = usage if isinstance(usage, dict) else {}
     used = tuple(usage.get(name) for name in ("prompt_tokens", "completion_tokens"))
     known = all(type(count) is int and count >= 0 for count in used)
-    return text if isinstance(text, str) else "", used if known else None
+    text = text if isinstance(text, str) else ""
+    # Half a surrogate pair, which JSON can write, is kept as it was written.
+    return text.encode(errors="backslashreplace").decode(), used if known else None
+
+
+def _blamed(error: Any, sent: dict[str, Any]) -> tuple[str, str] | None:
+    """The parameter that an endpoint says it does not take, and as what it was sent, if any."""
+    text = json.dumps(error.body) if isinstance(error.body, dict | list) else f"{error.body}"
+    if error.status_code not in (400, 422) or not _NOT_TAKEN.search(text):
+        return None
+    names = [error.param] if error.param in sent else [name for name in sent if name in text]
+    if not names and "json_schema" in text:
+        names = ["response_format"]
+    name = next((name for name in names if name in sent), None)
+    return None if name is None else (name, str(sent[name]))
 
 
 def _format(kind: str) -> dict[str, Any]:

@@ -7,16 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import transformers
+import jax.numpy as jnp
 from flax import nnx
 
 from pa_jax.core import sharding
+from pa_jax.core.typing import Array
 from pa_jax.dialogue import tokenizer
 from pa_jax.models import config, decoder
 from pa_jax.models.io import folder as hf_folder
 from pa_jax.models.io import gguf, kept, names, safetensors, source, stream
 
 DTYPES = ("bfloat16", "float32")
+SAME = 0.1  # share of its norm by which two roundings of a matrix may differ (4 to 8 bits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +94,7 @@ def _find(name: str) -> _Found:
     eos = generation.get("eos_token_id", ())
     words = None
     if (where / "tokenizer.json").is_file():
-        fast = transformers.PreTrainedTokenizerFast.from_pretrained(where)
+        fast = hf_folder.read_tokenizer(where)
         words = tokenizer.Tokenizer(fast, eos_ids=[eos] if isinstance(eos, int) else eos)
     return _Found(config.from_hf(hf), words, generation, safetensors.opened(where))
 
@@ -133,6 +135,38 @@ def _random(
 
     where = None if mesh is None else _shardings(cfg, dtype, mesh, rules)
     return nnx.merge(graph, jax.jit(make, out_shardings=where)())
+
+
+def as_dtype(model: LoadedModel, dtype: str) -> LoadedModel:
+    """The same with its weights as `dtype`."""
+    graph, state = nnx.split(model.module)
+    state = jax.tree.map(lambda x: x.astype(dtype), state)
+    return dataclasses.replace(model, module=nnx.merge(graph, state))
+
+
+def tied(model: LoadedModel) -> LoadedModel:
+    """The same with the embedding as its head too, where they differ by the rounding of a file.
+
+    GGUF files of tied models may hold the matrix twice, each rounded in its own way. A head that is
+    another one stays.
+    """
+    module, cfg = model.module, dataclasses.replace(model.config, tied=True)
+    if model.config.tied or _apart(module.embed[...], module.head[...]) > SAME:
+        return model
+    made = decoder.abstract(cfg, dtype=str(module.embed[...].dtype), attention=module.attention)
+    kept = dict(nnx.to_flat_state(nnx.state(module)))
+    graph, state = nnx.split(made)
+    flat = [(path, kept[path]) for path, _ in nnx.to_flat_state(state)]
+    return dataclasses.replace(
+        model, module=nnx.merge(graph, nnx.from_flat_state(flat)), config=cfg
+    )
+
+
+@jax.jit
+def _apart(embed: Array, head: Array) -> Array:
+    """The norm of the difference as a share of the norm."""
+    embed, head = embed.astype(jnp.float32), head.T.astype(jnp.float32)
+    return jnp.linalg.norm(embed - head) / jnp.maximum(jnp.linalg.norm(embed), 1e-30)
 
 
 def save_hf(model: LoadedModel, folder: str | pathlib.Path) -> None:

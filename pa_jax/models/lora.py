@@ -28,19 +28,14 @@ from pa_jax.models.io import safetensors as folders
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
-FOREIGN = (  # options of peft that change what an adapter computes; here only their empty values
-    "alpha_pattern",
-    "fan_in_fan_out",
-    "layer_replication",
-    "lora_bias",
-    "modules_to_save",
-    "rank_pattern",
-    "target_parameters",
-    "trainable_token_indices",
-    "use_dora",
-    "use_qalora",
-    "use_rslora",
+HARMLESS = (  # keys of peft that leave a plain adapter what it is; all others are foreign
+    *("base_model_name_or_path", "revision", "peft_version", "auto_mapping", "task_type"),
+    *("peft_type", "r", "lora_alpha", "bias", "init_lora_weights"),  # looked at by themselves
+    *("inference_mode", "lora_dropout", "runtime_config", "megatron_config", "megatron_core"),
+    *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"),
+    *("eva_config", "loftq_config", "corda_config", "lora_ga_config", "qalora_group_size"),
 )
+BASE_KEPT = (True, False, None, "gaussian", "eva", "orthogonal")  # beginnings; others change it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,6 +169,7 @@ def export_peft(module: decoder.Decoder, folder: str | pathlib.Path, base_name: 
     }
     part = folder / f"{WEIGHTS}.part"
     safetensors_numpy.save_file(tensors, part, metadata={"format": "pt"})
+    files.share(part)
     os.replace(part, folder / WEIGHTS)
     files.atomic_write(folder / CONFIG, json.dumps(config, indent=2) + "\n")
 
@@ -236,11 +232,15 @@ def _tensors(
 def _checked(config: dict, folder: pathlib.Path) -> LoraConfig:
     """Rank and alpha of an adapter_config.json that asks for plain LoRA."""
     kind, bias = config.get("peft_type"), config.get("bias", "none")
-    foreign = {name: config[name] for name in FOREIGN if config.get(name)}
+    begun = config.get("init_lora_weights")
+    foreign = {name: value for name, value in config.items() if value and name not in HARMLESS}
+    if begun not in BASE_KEPT:
+        foreign["init_lora_weights"] = begun
     if kind != "LORA" or bias != "none" or foreign:
         raise ValueError(
             f"{folder / CONFIG}: got peft_type={kind!r}, bias={bias!r}, {foreign}; only plain LORA "
-            "without biases is read. Merge such an adapter with peft and load the merged folder."
+            "without biases, on the weights of its base as they are, is read. Merge such an "
+            "adapter with peft and load the merged folder."
         )
     try:
         return LoraConfig(rank=int(config["r"]), alpha=float(config["lora_alpha"]))

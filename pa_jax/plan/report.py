@@ -38,6 +38,7 @@ class Plan:
     fill: Mapping[str, float]
     too_large: Sequence[str]
     advice: Sequence[str]
+    left_out: Sequence[str]  # phases that were not compiled
 
     @property
     def fits(self) -> bool:
@@ -95,10 +96,15 @@ def _bytes(plan: Plan) -> list[str]:
     lines = [f"  {name:28} {size / 1e9:8.3g} GB" for name, size in parts]
     lines.append(f"  {f'temporaries ({memory.largest})':28} {memory.temporaries / 1e9:8.3g} GB")
     verdict = "fits" if plan.fits else "does NOT fit"
+    if plan.left_out and plan.fits:
+        verdict = "what was compiled fits"
     lines.append(
         f"  {'peak, all at once':28} {memory.peak / 1e9:8.4g} GB of {plan.budget / 1e9:.2f}: "
         f"{verdict} {plan.slice.name}"
     )
+    if plan.left_out:
+        left = ", ".join(plan.left_out)
+        lines.append(f"  PARTIAL: {left} not compiled; bytes, time and verdict are without them")
     return lines + [f"  {text}" for text in (*plan.too_large, *plan.advice)]
 
 
@@ -148,6 +154,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "fits": plan.fits,
         "too_large": list(plan.too_large),
         "advice": list(plan.advice),
+        "left_out": list(plan.left_out),
         "bytes_per_chip": memory,
         "phases": phases,
         "decode_step": None

@@ -39,7 +39,8 @@ class RewardConfig:
     def __post_init__(self) -> None:
         if self.aggregate not in AGGREGATES:
             raise ValueError(f"reward.aggregate={self.aggregate!r}: choose one of {AGGREGATES}.")
-        if isinstance(self.truncated, str) and self.truncated not in ("mask", "keep"):
+        number = type(self.truncated) in (int, float) and math.isfinite(self.truncated)
+        if not number and self.truncated not in ("mask", "keep"):
             raise ValueError(f"reward.truncated={self.truncated!r}: 'mask', 'keep' or a number.")
         if bool(self.function) != bool(self.names):
             raise ValueError(

@@ -27,7 +27,7 @@ from pa_jax.serve import (
     wire,
 )
 
-_ROLES = {"developer": "system"}
+_ROLES = {"developer": "system"} | dict.fromkeys(wire.RESULTS, "user")
 
 
 class Completions:
@@ -93,7 +93,13 @@ class Completions:
         """What answers a request, before it begins; an ApiError says what cannot be done."""
         messages = [schema.Message(_ROLES.get(m.role, m.role), m.text()) for m in body.messages]
         self._check(body, messages)
-        how = {"max_new_tokens": body.limit, "temperature": body.temperature, "top_p": body.top_p}
+        how = {
+            "max_new_tokens": body.limit,
+            "temperature": body.temperature,
+            "top_p": body.top_p,
+            "top_k": None if body.top_k is None else max(body.top_k, 0),  # -1 is off, too
+            "penalty": body.repetition_penalty,
+        }
         how = {name: value for name, value in how.items() if value is not None}
         how |= {"stop": body.stops, "deadline": self.cfg.reply_seconds}
         if body.seed is not None:
@@ -123,6 +129,15 @@ class Completions:
         chars = sum(len(message.content) for message in messages)
         if chars > cfg.prompt_chars:
             _refuse("messages", f"{chars} characters: at most {cfg.prompt_chars} are allowed.")
+        if body.messages[-1].role in wire.RESULTS:
+            if body.user is not None:
+                _refuse(
+                    "messages", "a turn ends in the user's words; leave out user, or the tool's."
+                )
+            if not any(message.role == "user" for message in body.messages):
+                _refuse(
+                    "messages", "what a tool gave answers a message of role 'user'; send it too."
+                )
         if messages[-1].role != "user" or not turns.clean(messages[-1].content).strip():
             _refuse("messages", "the last message must be the user's, with words in it.")
         if (body.limit or 1) > longest:
@@ -145,20 +160,28 @@ class Completions:
     ) -> AsyncGenerator[answers.Piece | None, None]:
         """The pieces of an answer; the meters see when they come, and how many tokens in all."""
         first = last = None
-        async for piece in seat.pieces(answer):
-            if piece is not None:
-                last = time.monotonic()
-                first = first or last
-            yield piece
-        usage = answer.usage()
-        share.used(usage.prompt + usage.reply)
-        self.meters.tokens.labels("prompt").inc(usage.prompt)
-        self.meters.tokens.labels("reply").inc(usage.reply)
+        try:
+            async for piece in seat.pieces(answer):
+                if piece is not None:
+                    last = time.monotonic()
+                    first = first or last
+                yield piece
+        except BaseException:  # the client left: what was generated until then is counted, too
+            seat.ended(lambda: self._used(answer, share))
+            raise
+        usage = self._used(answer, share)
         if first is not None:
             self.meters.first.labels(answer.kind).observe(first - began)
             if usage.reply > 1:
                 seconds = (last - first) / (usage.reply - 1)
                 self.meters.per_token.labels(answer.kind).observe(seconds)
+
+    def _used(self, answer: answers.Plain | answers.Turn, share: shares.Share) -> answers.Usage:
+        usage = answer.usage()
+        share.used(usage.prompt + usage.reply)
+        self.meters.tokens.labels("prompt").inc(usage.prompt)
+        self.meters.tokens.labels("reply").inc(usage.reply)
+        return usage
 
     async def _streamed(
         self,

@@ -1,6 +1,6 @@
 """What goes wrong, in OpenAI's shape: {"error": {"message", "type", "code", "param"}}."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import fastapi
@@ -9,6 +9,7 @@ from fastapi import exceptions, responses
 from starlette import exceptions as starlette_exceptions
 
 from pa_jax.agent import caller
+from pa_jax.dialogue import template
 from pa_jax.infer.serving import scheduler
 from pa_jax.profile import connect
 
@@ -67,6 +68,8 @@ def of(error: BaseException) -> ApiError:
     """What a caller is told of an error; one that nobody expected is logged and not told."""
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, template.Refused):
+        return ApiError(400, f"{error}", code="invalid_value", param="messages")
     if isinstance(error, scheduler.Busy):
         return busy(f"{error}", retry_after=1.0)
     if isinstance(error, scheduler.Closed | caller.Left):
@@ -87,6 +90,7 @@ def install(app: fastapi.FastAPI) -> None:
     app.add_exception_handler(starlette_exceptions.HTTPException, _http)
     for kind in (
         ApiError,
+        template.Refused,
         scheduler.Busy,
         scheduler.Closed,
         caller.Left,
@@ -112,13 +116,21 @@ async def _http(
 
 async def _invalid(_: fastapi.Request, error: exceptions.RequestValidationError):
     """The first thing that is wrong with a request; what was got is shown as plain ASCII."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    # Of the branches of a union the one that got furthest; their names are our own.
+    first = max(error.errors(), key=lambda one: len(_named(one["loc"])))
+    where = ".".join(_named(first["loc"]))
     if first["type"] == "json_invalid":
         message = f"the body is no JSON: {first.get('ctx', {}).get('error', first['msg'])}."
         return ApiError(400, message, code="invalid_json").response()
-    message = f"{where or 'body'}: {first['msg']} (got {_shown(first.get('input'))})."
+    said = first["msg"].removeprefix("Value error, ")
+    message = f"{where or 'body'}: {said} (got {_shown(first.get('input'))})."
     return ApiError(400, message, code="invalid_value", param=where or None).response()
+
+
+def _named(loc: Sequence[str | int]) -> list[str]:
+    """The path of a field; what pydantic calls a branch of a union is no part of it."""
+    outside = ("body", "query", "path")
+    return [str(part) for part in loc if part not in outside and "[" not in str(part)]
 
 
 def _shown(value: Any) -> str:

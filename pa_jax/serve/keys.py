@@ -81,8 +81,8 @@ class Keys:
 
 def load(path: pathlib.Path) -> Keys:
     """The keys in a file; ValueError says what is wrong with it, and shows no key."""
-    text = path.read_text()
     try:
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows write a mark in front
         data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except ValueError as error:
         raise ValueError(f"keys file {path}: {error}; see pa_jax/serve/keys.py.") from error

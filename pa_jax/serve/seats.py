@@ -151,6 +151,10 @@ class Seat:
             if not self._busy.done():
                 answer.leave()
 
+    def ended(self, done: Callable[[], Any]) -> None:
+        """Has `done` called, in the event loop, once this request's thread has ended."""
+        self._busy.add_done_callback(lambda _: done())
+
     def free(self) -> None:
         """Gives the place back as soon as its thread has ended; twice does no harm."""
         if self._freeing is None:

@@ -4,12 +4,14 @@ What OpenAI's clients send and this server has not is refused where it would cha
 (UNSUPPORTED), and left alone where it would not.
 """
 
+import json
 from typing import Annotated, Any, Literal
 
 import pydantic
 
 from pa_jax.profile import facts
 
+RESULTS = ("tool", "function")  # roles of what came of a call
 STRICT = pydantic.ConfigDict(strict=True, extra="ignore")
 SEEDS = 2**32
 MAX_INTEGER = 2**31 - 1
@@ -24,6 +26,12 @@ def _whole(text: str) -> str:
     return text
 
 
+def _text_alone(kind: str) -> str:
+    if kind != "text":
+        raise ValueError("only parts of type 'text' are read here; leave other parts out")
+    return kind
+
+
 Text = Annotated[str, pydantic.AfterValidator(_whole)]
 Finite = Annotated[float, pydantic.Field(allow_inf_nan=False)]
 Stop = Annotated[Text, pydantic.Field(min_length=1, max_length=256)]
@@ -31,17 +39,26 @@ Stop = Annotated[Text, pydantic.Field(min_length=1, max_length=256)]
 # Fields of OpenAI's API that would change the answer -> values that ask for nothing.
 UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "audio": (None,),
+    "best_of": (None, 1),
     "frequency_penalty": (None, 0, 0.0),
     "function_call": (None, "none"),
     "functions": (None, []),
     "logit_bias": (None, {}),
+    "length_penalty": (None, 1, 1.0),
     "logprobs": (None, False),
+    "min_p": (None, 0, 0.0),
+    "min_tokens": (None, 0),
     "modalities": (None, ["text"]),
     "presence_penalty": (None, 0, 0.0),
     "response_format": (None, {"type": "text"}),
+    "tfs": (None, 1, 1.0),
+    "tfs_z": (None, 1, 1.0),
     "tools": (None, []),
     "tool_choice": (None, "none", "auto"),
+    "top_a": (None, 0, 0.0),
     "top_logprobs": (None, 0),
+    "typical_p": (None, 1, 1.0),
+    "use_beam_search": (None, False),
     "web_search_options": (None,),
 }
 
@@ -50,22 +67,57 @@ class TextPart(pydantic.BaseModel):
     """A part of a message."""
 
     model_config = STRICT
-    type: Literal["text"]
-    text: Text
+    type: Annotated[str, pydantic.AfterValidator(_text_alone)]
+    text: Text = ""
+
+    @pydantic.model_validator(mode="after")
+    def _with_text(self) -> "TextPart":
+        if "text" not in self.model_fields_set:
+            raise ValueError("a part of type 'text' has its words in 'text'")
+        return self
+
+
+class Called(pydantic.BaseModel):
+    """The call of a tool: its name, and its arguments as JSON."""
+
+    model_config = STRICT
+    name: Text
+    arguments: Text = "{}"
+
+
+class ToolCall(pydantic.BaseModel):
+    """A call in a message of the assistant's."""
+
+    model_config = STRICT
+    function: Called
 
 
 class Message(pydantic.BaseModel):
-    """A chat message; `developer` is another name of `system`."""
+    """A chat message; `developer` is another name of `system`, `function` an older one of `tool`.
+
+    Calls of tools, and what came of them, are told to the model in the words of Qwen's templates.
+    """
 
     model_config = STRICT
-    role: Literal["system", "developer", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Text | list[TextPart] | None = None
+    tool_calls: list[ToolCall] | None = None
+    function_call: Called | None = None
 
     def text(self) -> str:
-        """Its words, parts joined."""
-        if isinstance(self.content, list):
-            return "".join(part.text for part in self.content)
-        return self.content or ""
+        """Its words, parts joined, and the calls in it."""
+        parts = self.content if isinstance(self.content, list) else []
+        text = "".join(part.text for part in parts) if parts else self.content or ""
+        if self.role in RESULTS:
+            return f"<tool_response>\n{text}\n</tool_response>"
+        called = [call.function for call in self.tool_calls or ()]
+        called += [self.function_call] if self.function_call else []
+        calls = [
+            f'<tool_call>\n{{"name": {json.dumps(one.name)}, "arguments": {one.arguments}}}\n'
+            "</tool_call>"
+            for one in called
+        ]
+        return "\n".join([*([text] if text else []), *calls])
 
 
 class StreamOptions(pydantic.BaseModel):
@@ -93,6 +145,8 @@ class ChatRequest(pydantic.BaseModel):
     seed: int | None = None
     temperature: Annotated[Finite, pydantic.Field(ge=0, le=2)] | None = None
     top_p: Annotated[Finite, pydantic.Field(gt=0, le=1)] | None = None
+    top_k: Annotated[int, pydantic.Field(ge=-1, le=MAX_INTEGER)] | None = None
+    repetition_penalty: Annotated[Finite, pydantic.Field(ge=1, le=10)] | None = None
     max_tokens: Annotated[int, pydantic.Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, pydantic.Field(ge=1)] | None = None
 

@@ -47,7 +47,7 @@ def batch_of(
                 f"episode {episode.id} has no gold snippet; SFT needs one for every turn. Use data "
                 "with labels (synthetic, prefeval) or train with grpo.py."
             )
-        trees.append([forest.follows(prompt, [*words.encode(episode.gold), words.eos_ids[0]])])
+        trees.append([forest.follows(prompt, [*words.encode(episode.gold), *words.turn_end])])
     packed = forest.pack(trees, lengths, even=True, shards=shards)
     count = -(-len(packed.rows) // shards)
     shape = -(-count // calls) * calls, shards

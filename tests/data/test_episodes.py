@@ -1,8 +1,9 @@
 import dataclasses
+import time
 
 import pytest
 
-from pa_jax.data import decompose
+from pa_jax.data import decompose, episodes, source
 from pa_jax.dialogue import schema, snippet
 
 TURNS = (
@@ -49,6 +50,38 @@ def test_turns_pass_into_episodes_unchanged():
 def test_a_longer_dialogue_begins_with_the_episodes_of_a_shorter_one():
     shorter = dataclasses.replace(DIALOGUE, turns=TURNS[:3])
     assert decompose(shorter) == decompose(DIALOGUE)[:3]
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_ten_thousand_turns_are_read_once_and_each_is_quick(labelled):
+    gold = "Likes thing {}.\nOwns thing {}." if labelled else snippet.NOTHING
+    turns = tuple(schema.Turn(f"Turn {n}.", "ok", gold=gold.format(n, n)) for n in range(10_000))
+    part = [schema.Dialogue("d", "u", turns)]
+    began = time.process_time()
+    found = source.Episodes([part], keep_empty=True)
+    numbers = [*range(0, 10_000, 50), 9_999, 0]
+    got = {number: found[number] for number in numbers}
+    seconds = (time.process_time() - began) / len(numbers)
+    assert seconds < 0.005
+    last = got[9_999]
+    assert (last.id, last.context, len(last.profile)) == ("d/9999", "ok", 19_998 * labelled)
+    assert last.profile[:2] == (("Likes thing 0.", "Owns thing 0.") if labelled else ())
+
+
+def test_steps_are_the_episodes_by_number():
+    steps = episodes.Steps(DIALOGUE)
+    assert len(steps) == len(TURNS) and list(steps) == decompose(DIALOGUE)
+    assert steps[-1] == decompose(DIALOGUE)[-1]
+    with pytest.raises(IndexError):
+        steps[len(TURNS)]
+
+
+def test_what_is_taken_back_and_said_again_is_the_newest():
+    said = ("Likes tea.", "Likes jam.", snippet.NOTHING, "Likes tea.", snippet.NOTHING)
+    gone = ((), (), ("Likes tea.",), (), ())
+    turns = [schema.Turn("x", gold=g, retires=r) for g, r in zip(said, gone, strict=True)]
+    profiles = [e.profile for e in decompose(schema.Dialogue("d", "u", tuple(turns)))]
+    assert profiles[3:] == [("Likes jam.",), ("Likes jam.", "Likes tea.")]
 
 
 def test_no_turns_no_episodes():

@@ -297,6 +297,27 @@ def test_gold_belongs_to_user_messages(tmp_path, quarantine):
     assert [t.gold for t in dialogue.turns] == ["Eats no meat.", None]
 
 
+def test_a_blank_user_message_is_no_turn_and_takes_its_gold_with_it(tmp_path, quarantine):
+    row = {"messages": say("I eat no meat", "ok", " \n", "Pardon?", "thanks", "Bye.")}
+    row["gold"] = ["Eats no meat.", None, snippet.NOTHING]
+    (dialogue,) = messages.read(write_lines(tmp_path / "m.jsonl", [row]), quarantine)
+    said = [(t.user, t.assistant, t.gold) for t in dialogue.turns]
+    assert said == [
+        ("I eat no meat", "ok", "Eats no meat."),
+        ("thanks", "Bye.", snippet.NOTHING),
+    ]
+    assert quarantine.bad == 0
+
+
+def test_one_user_id_that_no_database_keeps_is_set_aside_alone(tmp_path, quarantine):
+    ids = [*(f"u{n}" for n in range(30)), "a\0b"]
+    rows = [{"messages": say("Hi."), "user_id": one} for one in ids]
+    found = list(messages.read(write_lines(tmp_path / "m.jsonl", rows), quarantine))
+    assert [d.user_id for d in found] == ids[:-1] and quarantine.bad == 1
+    (kept,) = map(json.loads, (tmp_path / "bad.jsonl").read_text().splitlines())
+    assert "NUL" in kept["reason"]
+
+
 def test_other_roles_parts_and_null_content(tmp_path, quarantine):
     talk = [
         {"role": "system", "content": "Be kind."},

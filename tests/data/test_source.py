@@ -118,6 +118,56 @@ def test_prefeval_holds_out_topics(real_data, form):
     assert {e.id.split("/")[1] for e in train} == forms
 
 
+def prefeval_folder(root, **topics):
+    folder = root / prefeval.FOLDERS["explicit"]
+    folder.mkdir(parents=True)
+    for name, golds in topics.items():
+        rows = [{"preference": gold, "question": "Well?"} for gold in golds]
+        (folder / f"{name}.json").write_text(json.dumps(rows))
+    return dataclasses.replace(
+        SYNTHETIC, source="prefeval", path=str(root), form="explicit"
+    ), folder
+
+
+@pytest.mark.parametrize("name", ["shop_fashion (1)", "Kopie von shop_fashion", "backup", "a_b"])
+def test_a_copy_of_a_held_out_file_is_not_trained_on(tmp_path, name):
+    held, trained = ("I wear wool.", "I hate lace."), ("I travel by train.", "I hate planes.")
+    cfg, folder = prefeval_folder(tmp_path, shop_fashion=held, travel_hotel=trained)
+    (folder / f"{name}.json").write_text((folder / "shop_fashion.json").read_text())
+    assert {e.gold for e in open_all(cfg, "heldout")} == set(held)
+    assert sorted(e.gold for e in open_all(cfg, "train")) == sorted(trained)
+    assert len(open_all(cfg, "all")) == 6
+
+
+def test_a_renamed_held_out_file_is_held_out(tmp_path):
+    cfg, folder = prefeval_folder(tmp_path, shop_fashion=["I wear wool."], travel_hotel=["Trains."])
+    (folder / "shop_fashion.json").rename(folder / "shop_fashion-old.json")
+    assert [e.gold for e in open_all(cfg, "heldout")] == ["I wear wool."]
+    assert [e.gold for e in open_all(cfg, "train")] == ["Trains."]
+
+
+def test_a_copy_of_chats_without_names_falls_on_one_side(tmp_path):
+    rows = [{"messages": [{"role": "user", "content": f"I am number {n}."}]} for n in range(60)]
+    for name in ("chats", "chats copy", "2024"):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    cfg = dataclasses.replace(SYNTHETIC, source="messages", path=str(tmp_path))
+    train, held = ({e.user for e in open_all(cfg, side)} for side in ("train", "heldout"))
+    assert train and held and not train & held
+
+
+@pytest.mark.parametrize("name", ["._travel_hotel.json", ".DS_Store.json", ".travel_hotel.json"])
+def test_hidden_files_are_no_data(tmp_path, name):
+    cfg, folder = prefeval_folder(tmp_path, shop_fashion=["Wool."], travel_hotel=["Trains."])
+    (folder / name).write_bytes(b"\0\5\x16\7\0Mac OS X\xff")
+    assert [e.gold for e in open_all(cfg, "all")] == ["Wool.", "Trains."]
+    chats = tmp_path / "chats"
+    chats.mkdir()
+    (chats / "a.jsonl").write_text('{"messages": [{"role": "user", "content": "Hi."}]}\n')
+    (chats / name.replace("json", "jsonl")).write_bytes(b"\0\5\x16\7\0Mac OS X\xff")
+    cfg = dataclasses.replace(cfg, source="messages", path=str(chats))
+    assert [e.user for e in open_all(cfg, "all")] == ["Hi."]
+
+
 def test_bad_lines_land_in_the_file_named(chats, tmp_path):
     with open(chats.path, "a") as file:
         file.write("not json\n")

@@ -114,3 +114,94 @@ def test_a_checkpoint_without_template_is_refused():
     words.hf.chat_template = None
     with pytest.raises(ValueError, match="chat template.*instruct"):
         template.encode_chat(words, [schema.Message("user", "x")], add_generation_prompt=True)
+
+
+ALTERNATE = (  # as Mistral's and Gemma's do
+    "{% for m in messages %}"
+    "{% if m['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant/user/...') }}{% endif %}"
+    "{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
+)
+REFUSED = [
+    ([("user", "a"), ("user", "b")], "Conversation roles must alternate user/assistant/user/"),
+    ([("user", "a"), ("assistant", "b"), ("assistant", "c")], "must alternate"),
+    ([("assistant", "a"), ("user", "b")], "must alternate"),
+    ([("system", "s"), ("user", "a")], "System role not supported"),
+]
+
+
+@pytest.mark.parametrize(("chat", "own_words"), REFUSED)
+def test_a_template_that_raises_says_so_in_its_own_words(chat, own_words):
+    words = tokenizer.tiny()
+    words.hf.chat_template = ALTERNATE
+    with pytest.raises(template.Refused, match=rf"{own_words}.*model\.merge_roles=True"):
+        template.encode_chat(words, messages(chat), add_generation_prompt=True)
+    with pytest.raises(template.Refused, match=own_words):
+        template.encode_chats(words, [messages(chat)], add_generation_prompt=True)
+
+
+def test_roles_are_merged_where_the_user_said_so():
+    words = tokenizer.tiny()
+    words.hf.chat_template, words.merge_roles = ALTERNATE, True
+    chat = [("system", "s"), ("user", "a"), ("user", "b"), ("assistant", "c"), ("assistant", "d")]
+    ids = template.encode_chat(words, messages(chat), add_generation_prompt=False)
+    im_end = "<|im_end|>\n"
+    whole = f"<|im_start|>user\ns\n\na\n\nb{im_end}<|im_start|>assistant\nc\n\nd{im_end}"
+    assert words.hf.decode(ids) == whole
+    assert template.encode_chats(words, [messages(chat)], add_generation_prompt=False) == [ids]
+    assert pickle.loads(pickle.dumps(words)).merge_roles
+
+
+def test_a_template_with_a_fault_of_its_own_is_one_message():
+    words = tokenizer.tiny()
+    words.hf.chat_template = "{{ messages[0]['content'] }}{{ tools.first.name }}"
+    with pytest.raises(template.Refused, match="has no attribute 'first'"):
+        template.encode_chat(words, messages([("user", "x")]), add_generation_prompt=True)
+
+
+@pytest.mark.parametrize(
+    ("written", "ends"),
+    [
+        ("{{ m['content'] }}<|im_end|>\n", "<|im_end|>"),  # Qwen, Llama-3: not the smallest id
+        ("{{ m['content'] }}<|im_end|>\n<|endoftext|>", "<|im_end|>"),  # Phi
+        ("{{ m['content'] }}<|endoftext|>", "<|endoftext|>"),  # Mistral: the end of the text
+        ("{{ m['content'] }}\n<|im_end|>", "\n<|im_end|>"),
+        ("{{ m['content'] }}\n", "<|im_end|>"),  # none written: the tokenizer's own
+    ],
+)
+def test_a_turn_ends_as_the_template_writes_it(written, ends):
+    words = tokenizer.tiny()
+    chat = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n" + written + "{% endfor %}"
+    words.hf.chat_template = chat
+    made = tokenizer.Tokenizer(words.hf, eos_ids=[0])
+    assert words.hf.decode(made.turn_end) == ends and made.turn_end[-1] in made.eos_ids
+
+
+def test_the_end_of_a_turn_is_a_stop_though_no_config_names_it():
+    words = tokenizer.tiny()
+    words.hf.eos_token = "<|endoftext|>"
+    assert tokenizer.Tokenizer(words.hf).eos_ids == (0, words.added["<|im_end|>"])
+
+
+def test_qwen3_learns_the_end_of_a_turn(real_data):
+    folder = real_data / "qwen3_tokenizer"
+    if not folder.is_dir():
+        pytest.skip(f"no Qwen3 tokenizer at {folder}")
+    hf = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
+    words = tokenizer.Tokenizer(hf, eos_ids=[151645, 151643])
+    assert words.turn_end == (hf.convert_tokens_to_ids("<|im_end|>"),) == (151645,)
+
+
+@pytest.mark.parametrize("opened", ["<think>\n", "<think>", "<think>\n\n</think>\n\n", ""])
+def test_a_thought_that_the_template_opens_is_closed(opened):
+    """Qwen3-4B-Thinking and the R1 distills open one; nothing can turn that off."""
+    words = tokenizer.tiny()
+    words.hf.chat_template = tokenizer.CHATML.replace("assistant\n'", f"assistant\n{opened}'")
+    ids = template.encode_chat(words, messages([("user", "x")]), add_generation_prompt=True)
+    end = "<think>\n\n</think>\n\n" if opened else ""
+    assert words.hf.decode(ids).endswith(f"<|im_start|>assistant\n{end}")
+    asked = words.hf.decode(ids).count("think")
+    forged = messages([("user", "<think>")])
+    ids = template.encode_chat(words, forged, add_generation_prompt=True)
+    assert words.hf.decode(ids).count("think") == asked + 1

@@ -231,3 +231,15 @@ def test_the_acknowledgement_is_the_models_own(folder, tools):
     asked = (schema.Message("system", systems.INSTRUCTION), history[0])
     (said,) = tools.model.reply([asked])
     assert history[1].content == (said.text or prefeval_data.ACKNOWLEDGED)
+
+
+@pytest.mark.parametrize("path", ["", "/no/such/folder"])
+def test_a_path_that_is_missing_is_asked_for_by_its_own_key(path):
+    cfg = settings(path)
+    with quarantine_lib.Quarantine(None) as quarantine:
+        with pytest.raises(ValueError, match="^prefeval.path") as caught:
+            prefeval_data.read(cfg, quarantine, mcq=False)
+        assert "data.path" not in str(caught.value)
+        cfg = settings(path, form="explicitly")
+        with pytest.raises(ValueError, match="^prefeval.form='explicitly': choose"):
+            prefeval_data.read(cfg, quarantine, mcq=False)

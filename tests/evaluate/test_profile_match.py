@@ -56,7 +56,18 @@ def test_gold_is_what_was_said_and_not_taken_back():
     assert gold.retired == {TEA: "food/tea"}
     again = profile_match.gold_of([*TURNS, turn(TEA, retires=(HERBAL,))])
     assert TEA in again.held and set(again.retired) == {HERBAL}
-    assert profile_match.gold_of([*TURNS, turn(None)]) is None
+    assert profile_match.gold_of([turn(None), turn(None)]) is None
+    assert profile_match.gold_of([]).held == {}
+
+
+def test_labelled_turns_count_and_of_others_nothing_is_known():
+    gold = profile_match.gold_of([turn(None), *TURNS, turn(None)])
+    whole = profile_match.gold_of(TURNS)
+    assert (gold.held, gold.retired) == (whole.held, whole.retired)
+    assert gold.unlabelled == {0, 5}
+    held = [fact(HERBAL, 4), fact(BOAT, 0), fact(NOISE, 0), fact(NOISE, 2), fact(TEA, 5)]
+    match = profile_match.compare(held, gold)  # the noise of turn 0 may be right, that of 2 is not
+    assert (match.facts, match.right, match.unsupported, match.stale) == (4, 2, 1, 1)
 
 
 def test_counts_of_one_user():

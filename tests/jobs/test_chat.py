@@ -56,6 +56,15 @@ def test_a_reply_comes_and_is_counted(talk, opened):
     assert report["turns"] == 1 and 0 < stages <= seconds["whole"]
 
 
+def test_bytes_that_are_no_text_end_nothing(opened, monkeypatch, capsys, tmp_path):
+    lines = b"I like tea.\nI like \xe9clairs.\nI like cake.\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines), encoding="utf-8"))
+    chat.Terminal(opened, "eve", tmp_path).talk()
+    assert capsys.readouterr().out.count("agent> ") == 3
+    said = [turn.words for turn in opened.profiles.journal.turns_of("eve")]
+    assert said == ["I like tea.", "I like \ufffdclairs.", "I like cake."]
+
+
 def test_what_is_known_and_why(talk, opened):
     teach(opened, "cyd")
     text, _ = talk("/profile", "/why 900.0.0", "/why WINDOW", "/why nothing", "/why", user="cyd")

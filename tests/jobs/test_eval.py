@@ -97,6 +97,13 @@ def test_a_folder_of_another_evaluation_is_refused(done, folder):
         eval_job.run(other, done)
 
 
+def test_systems_where_none_takes_part_are_refused(folder, tmp_path):
+    made = config(folder)
+    made.benchmarks = ("single_turn",)
+    with pytest.raises(ValueError, match="single_turn compares models.*conversations"):
+        eval_job.run(made, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "match"),
     [

@@ -127,6 +127,45 @@ def test_dialogues_from_a_file_and_bad_lines_set_aside(agent, tmp_path):
     assert dropped == sum(report["dropped"].values())
 
 
+def test_an_empty_split_says_what_to_change(tmp_path):
+    path = tmp_path / "one.jsonl"
+    talk = {"user_id": "u0", "messages": [{"role": "user", "content": "I like tea."}]}
+    path.write_text(json.dumps(talk) + "\n")
+    made = config()
+    made.data.source, made.data.path = "messages", str(path)
+    sides = {}
+    for split in ("train", "heldout", "all"):
+        made.split = split
+        try:
+            people, _, _ = infer.read(made, tmp_path)
+            sides[split] = len(people)
+        except ValueError as error:
+            assert f"split={split!r} holds no user" in str(error)
+            assert "--config.split=all" in str(error) and str(path) in str(error)
+            sides[split] = 0
+    assert sorted(sides.values()) == [0, 1, 1] and sides["all"] == 1
+
+
+def test_labelled_turns_count_and_the_rest_is_said(agent, tmp_path):
+    """The docs' own example: one turn has a gold, the other null."""
+    said = ("I always take the window seat.", "Noted.", "What is the capital of Chile?")
+    roles = ("user", "assistant", "user")
+    talk = {
+        "user_id": "ann",
+        "messages": [{"role": r, "content": c} for r, c in zip(roles, said, strict=True)],
+        "gold": ["The user prefers window seats.", None],
+    }
+    blank = {"user_id": "bob", "messages": [{"role": "user", "content": "Text\0 with a NUL."}]}
+    path = tmp_path / "chat.jsonl"
+    path.write_text(json.dumps(talk) + "\n" + json.dumps(blank) + "\n")
+    made = config(split="all", users=2)
+    made.data.source, made.data.path = "messages", str(path)
+    infer.infer(made, tmp_path, agent)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["users"] == 2 and report["users_with_gold"] == 1
+    assert report["turns_without_gold"] == 2 and report["gold"]["recall"]["n"] == 1
+
+
 def test_waves_hold_a_users_turns_in_order_and_stay_full():
     rng = random.Random(0)
     people = [

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from safetensors.numpy import load_file
 
 from pa_jax import models
 from pa_jax.core import checkpoint, files
@@ -49,7 +50,7 @@ def test_sft_lowers_its_loss_and_leaves_a_report_with_plots(trained):
 
 def test_an_exported_run_loads_with_the_trained_weights(trained, tmp_path):
     config = importlib.import_module("configs.export").get_config()
-    config.run, config.checkpoint = str(trained), "newest"
+    config.run, config.checkpoint, config.dtype = str(trained), "newest", "float32"
     export.run(config, tmp_path)
     model, number = policy.trained(trained, "newest")
     assert number == 4
@@ -62,6 +63,21 @@ def test_an_exported_run_loads_with_the_trained_weights(trained, tmp_path):
     )
     np.testing.assert_allclose(got, want, atol=1e-5)
     assert np.abs(got - before).max() > 1e-2
+
+
+def test_an_export_is_half_as_large_and_for_all_to_read(trained, tmp_path):
+    config = importlib.import_module("configs.export").get_config()
+    config.run = str(trained)
+    export.run(config, tmp_path)
+    weights = tmp_path / "hf" / "model.safetensors"
+    assert {x.dtype.name for x in load_file(weights).values()} == {"bfloat16"}
+    described = json.loads((tmp_path / "hf" / "config.json").read_text())
+    assert described["torch_dtype"] == "bfloat16" and described["tie_word_embeddings"]
+    (tmp_path / "any").touch()
+    assert weights.stat().st_mode == (tmp_path / "any").stat().st_mode
+    config.dtype = "int8"
+    with pytest.raises(ValueError, match="dtype='int8': choose one of .*float32"):
+        export.run(config, tmp_path / "other")
 
 
 def test_a_run_opens_on_a_mesh_of_another_shape(trained):
@@ -167,9 +183,12 @@ def test_adapters_on_an_int8_base_train_and_are_exported(tmp_path):
 
     settings = importlib.import_module("configs.export").get_config()
     settings.run, settings.checkpoint = str(tmp_path / "run"), "newest"
+    settings.dtype, settings.base = "float32", "me/tiny"
     export.run(settings, tmp_path / "out")
     merged = models.load(str(tmp_path / "out" / "hf"), dtype="float32")
     plain = models.load("random:tiny", dtype="float32")
+    named = json.loads((tmp_path / "out" / "adapter" / "adapter_config.json").read_text())
+    assert named["base_model_name_or_path"] == "me/tiny"
     again = lora.import_peft(plain.module, tmp_path / "out" / "adapter")
     ids = jnp.arange(3, 19)[None]
     rows = ids, jnp.full_like(ids, 16), jnp.arange(16)[None]

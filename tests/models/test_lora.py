@@ -264,6 +264,17 @@ def test_what_cannot_be_done_is_said(tmp_path):
     ("changed", "words"),
     [
         ({"use_rslora": True}, "use_rslora.*only plain LORA"),
+        ({"use_dora": True}, "use_dora.*only plain LORA"),
+        ({"alora_invocation_tokens": [7, 8]}, "alora_invocation_tokens.*only plain LORA"),
+        ({"use_bdlora": {"nblocks": 2}}, "use_bdlora.*only plain LORA"),
+        ({"arrow_config": {"top_k": 3}}, "arrow_config.*only plain LORA"),
+        ({"an_option_of_tomorrow": 1}, "an_option_of_tomorrow.*only plain LORA"),
+        ({"init_lora_weights": "pissa"}, "'pissa'.*weights of its base as they are"),
+        ({"init_lora_weights": "pissa_niter_16"}, "'pissa_niter_16'.*Merge"),
+        ({"init_lora_weights": "olora"}, "'olora'.*Merge"),
+        ({"init_lora_weights": "corda"}, "'corda'.*Merge"),
+        ({"init_lora_weights": "loftq"}, "'loftq'.*Merge"),
+        ({"init_lora_weights": "lora_ga"}, "'lora_ga'.*Merge"),
         ({"bias": "all"}, "bias='all'.*only plain LORA"),
         ({"peft_type": "IA3"}, "peft_type='IA3'.*only plain LORA"),
         ({"r": None}, "r and lora_alpha must be numbers"),
@@ -277,6 +288,19 @@ def test_foreign_adapters_are_refused(changed, words, tmp_path):
     path.write_text(json.dumps(json.loads(path.read_text()) | changed))
     with pytest.raises(ValueError, match=words):
         lora.import_peft(module, tmp_path)
+
+
+def test_what_changes_no_figure_is_no_reason_to_refuse(tmp_path):
+    """As peft 0.21 writes it, with every key that it has."""
+    module = load("llama")
+    lora.export_peft(trained(module), tmp_path, "base")
+    path = tmp_path / "adapter_config.json"
+    written = json.loads(path.read_text())
+    empty = dict.fromkeys(("alora_invocation_tokens", "arrow_config", "use_bdlora", "rank_pattern"))
+    more = {"peft_version": "0.21.2", "qalora_group_size": 16, "eva_config": {"rho": 2.0}}
+    for begun in (True, False, "gaussian", "eva", "orthogonal"):
+        path.write_text(json.dumps(written | empty | more | {"init_lora_weights": begun}))
+        assert lora.import_peft(module, tmp_path).blocks.lora
 
 
 def test_adapters_of_another_base_are_refused(tmp_path):

@@ -36,7 +36,7 @@ def made(name: str, sent: float) -> report.Plan:
     rows = [dataclasses.replace(rows[0], calls=4)]
     memory = figures.Memory({"judge": 8e9}, 0.0, 2e9, phase.name)
     return report.Plan(
-        name, slice_, dict(step.mesh.shape), rows, memory, None, 15e9, 0.5, 16, 1, 1, {}, (), ()
+        name, slice_, dict(step.mesh.shape), rows, memory, None, 15e9, 0.5, 16, 1, 1, {}, (), (), ()
     )
 
 
@@ -52,3 +52,15 @@ def test_the_table_has_bytes_and_ratios_to_the_first():
     assert [row["peak GB"] for row in cells] == ["10.00", "10.00"]
     assert cells[1]["mesh fsdp x tp x ep"] == "4 x 4 x 4" and cells[0]["chips"] == "16"
     assert "1.50x" in two and "| 1.00x | 6.00" in two
+
+
+def test_a_verdict_on_some_phases_is_partial():
+    whole = made("v5e-16", 1e9)
+    some = dataclasses.replace(whole, left_out=("update", "rollout"))
+    assert "fits v5e-16" in report.table(whole) and "PARTIAL" not in report.table(whole)
+    text = report.table(some)
+    assert "PARTIAL: update, rollout not compiled" in text
+    assert ": fits" not in text and "what was compiled fits" in text
+    over = dataclasses.replace(some, budget=1e9)
+    assert "does NOT fit" in report.table(over)
+    assert report.as_json(some)["left_out"] == ["update", "rollout"]

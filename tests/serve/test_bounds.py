@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import threading
 import time
 from urllib import parse
@@ -53,6 +54,14 @@ def raw(server, method, path, headers, body=b""):
         (b'{"messages": [7]}', 400, "messages.0"),
         (b'{"messages": [{"role": "tool", "content": "x"}]}', 400, "role"),
         (b'{"messages": [{"role": "user", "content": [{"type": "image"}]}]}', 400, "content"),
+        (
+            b'{"messages": [{"role": "user", "content": [{"type": "text", "text": "What is it?"},'
+            b' {"type": "image_url", "image_url": {"url": "data:x"}}]}]}',
+            400,
+            "messages.0.content.1.type: only parts of type 'text' are read here",
+        ),
+        (b'{"messages": [{"role": "user", "content": 5}]}', 400, "messages.0.content: Input"),
+        (b'{"messages": [{"role": "user", "content": [{"type": "text"}]}]}', 400, "in 'text' (got"),
         (b'{"messages": [{"role": "assistant", "content": "x"}]}', 400, "the user's"),
         (b'{"messages": [{"role": "user", "content": "\\u0000"}]}', 400, "words"),
     ],
@@ -62,6 +71,7 @@ def test_bodies_that_are_wrong(server, body, status, says):
     got, error = raw(server, "POST", CHAT, headers, body)
     assert got == status and says in error["message"], error
     assert error["type"] == "invalid_request_error"
+    assert "function-after" not in error["message"] and "[_" not in error["message"]
 
 
 @pytest.mark.parametrize(
@@ -74,6 +84,14 @@ def test_bodies_that_are_wrong(server, body, status, says):
         {"n": True},
         {"stop": [""]},
         {"stop": 5},
+        {"top_k": -2},
+        {"top_k": 1.5},
+        {"repetition_penalty": 0.5},
+        {"min_p": 0.1},
+        {"typical_p": 0.9},
+        {"use_beam_search": True},
+        {"best_of": 2},
+        {"user": "x", "messages": [*HI["messages"], {"role": "tool", "content": "x"}]},
         {"stream": "yes"},
         {"user": 7},
         {"user": "a/b"},
@@ -155,11 +173,18 @@ def asking(server, body):
     return link
 
 
+def reply_tokens(server):
+    """What the meters say was generated for replies."""
+    text = httpx.get(f"{server.url}/metrics").text
+    found = re.search(r'^pa_jax_tokens_total\{kind="reply"\} (\S+)$', text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_goes_away_frees_its_row(server, stream):
     settled(server)
     engine = server.agent.parts.serves
-    before = engine.load().tokens
+    before, told = engine.load().tokens, reply_tokens(server)
     with asking(server, LONG | {"stream": stream, "user": f"gone{stream}"}):
         while engine.load().tokens <= before:
             time.sleep(0.001)
@@ -168,6 +193,10 @@ def test_a_client_that_goes_away_frees_its_row(server, stream):
     (turn,) = server.agent.profiles.journal.turns_of(f"gone{stream}")
     assert turn.stage == "replied"  # with what was said until then
     assert 0 < drawn < 512
+    until = time.monotonic() + 20  # what was generated for it counts, though nobody heard it
+    while reply_tokens(server) < told + 1 and time.monotonic() < until:
+        time.sleep(0.05)
+    assert told < reply_tokens(server) <= told + drawn
 
 
 def test_slow_clients_hold_neither_rows_nor_others(server):

@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from pa_jax.core import timing
+from pa_jax.dialogue import schema, template
 from pa_jax.jobs import setup
 
 
@@ -55,6 +56,63 @@ def test_openai_draws_n_that_one_seed_repeats(client):
 
     first = drawn(7)
     assert first == drawn(7) and len(set(first)) == 3 and first != drawn(2**40)
+
+
+def test_sampling_that_openai_has_not_is_honoured(client):
+    """As vLLM, Ollama and llama.cpp take it: top_k 1 is greedy, a penalty changes what follows."""
+    how = {"model": "pa_jax", "messages": said("Hello"), "max_tokens": 30, "temperature": 1}
+    greedy = client.chat.completions.create(**how | {"temperature": 0}).choices[0].message.content
+    only = client.chat.completions.create(**how, seed=5, extra_body={"top_k": 1})
+    assert only.choices[0].message.content == greedy
+    free = client.chat.completions.create(**how, seed=5, extra_body={"top_k": -1, "min_p": 0})
+    assert free.choices[0].message.content != greedy
+    how |= {"temperature": 0, "extra_body": {"repetition_penalty": 5.0}}
+    assert client.chat.completions.create(**how).choices[0].message.content != greedy
+
+
+@pytest.mark.parametrize("role", ["tool", "function"])
+@pytest.mark.parametrize("ends", [True, False])
+def test_what_tools_said_is_shown_to_the_model(client, server, role, ends):
+    call = {"name": "weather", "arguments": '{"city": "Graz"}'}
+    called = {"role": "assistant", "content": None}
+    if role == "tool":
+        called["tool_calls"] = [{"id": "1", "type": "function", "function": call}]
+    else:
+        called["function_call"] = call
+    result = {"role": role, "content": "Rain.", "name": "weather", "tool_call_id": "1"}
+    chat = [*said("Weather?"), called, result]
+    chat += [] if ends else [{"role": "assistant", "content": "It rains."}, *said("And then?")]
+    made = client.chat.completions.create(model="pa_jax", messages=chat, max_tokens=4)
+    shown = [
+        schema.Message("user", "Weather?"),
+        schema.Message(
+            "assistant",
+            '<tool_call>\n{"name": "weather", "arguments": {"city": "Graz"}}\n</tool_call>',
+        ),
+        schema.Message("user", "<tool_response>\nRain.\n</tool_response>"),
+    ]
+    if not ends:
+        shown += [schema.Message("assistant", "It rains."), schema.Message("user", "And then?")]
+    words = server.agent.parts.serves.model.tokenizer
+    ids = template.encode_chat(words, shown, add_generation_prompt=True)
+    assert made.usage.prompt_tokens == len(ids)
+    if not ends:
+        kept = client.chat.completions.create(
+            model="pa_jax", messages=chat, max_tokens=4, user=f"tools-{role}"
+        )
+        assert kept.choices[0].message.content
+
+
+def test_a_template_that_wants_turns_refuses_with_its_own_words(client, server, monkeypatch):
+    hf = server.agent.parts.serves.model.tokenizer.hf
+    wants = (
+        "{% if messages|length > 1 and messages[0]['role'] == messages[1]['role'] %}"
+        "{{ raise_exception('Conversation roles must alternate') }}{% endif %}"
+    )
+    monkeypatch.setattr(hf, "chat_template", wants + hf.chat_template)
+    chat = [*said("One."), *said("Two.")]
+    with pytest.raises(openai.BadRequestError, match="Conversation roles must alternate"):
+        client.chat.completions.create(model="pa_jax", messages=chat, max_tokens=4)
 
 
 def test_openai_stops_before_a_string(client):

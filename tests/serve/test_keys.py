@@ -36,6 +36,16 @@ def test_key_files_that_are_wrong(tmp_path, text, says):
     assert "sixteen" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["keys.toml", "keys.json"])
+def test_a_mark_in_front_of_the_file_is_no_fault(tmp_path, name):
+    text = {
+        "keys.toml": f"[[keys]]\nkey = {KEY!r}\nusers = ['ann']\n",
+        "keys.json": json.dumps({"keys": [{"key": KEY, "users": ["ann"]}]}),
+    }[name]
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert keys.load(tmp_path / name)
+
+
 def test_json_and_digests_open_the_same(tmp_path):
     digest = hashlib.sha256(KEY.encode()).hexdigest()
     plain, other = tmp_path / "keys.toml", tmp_path / "keys.json"

@@ -32,9 +32,11 @@ def read(path: str, quarantine: quarantine_lib.Quarantine) -> Iterator[schema.Di
     quarantine.finish(path)
 
 
-def read_texts(path: str, quarantine: quarantine_lib.Quarantine) -> Iterator[str]:
-    """The strings of profile*.jsonl or personality*.jsonl, one a line."""
-    for file in items.find_files(path, "*.jsonl"):
+def read_texts(
+    path: str, quarantine: quarantine_lib.Quarantine, *, key: str = "data.path"
+) -> Iterator[str]:
+    """The strings of profile*.jsonl or personality*.jsonl, one a line; `key` gave the path."""
+    for file in items.find_files(path, "*.jsonl", key=key):
         for number, value in items.read_lines(file, quarantine):
             try:
                 text = items.as_text(value, "line")

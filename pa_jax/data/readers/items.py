@@ -7,22 +7,30 @@ from collections.abc import Iterator
 from pa_jax.data import quarantine as quarantine_lib
 
 
-def find_files(path: str, pattern: str) -> list[pathlib.Path]:
-    """The file itself, or a folder's files of that pattern in order of name."""
+def find_files(path: str, pattern: str, *, key: str = "data.path") -> list[pathlib.Path]:
+    """The file itself, or a folder's files of that pattern in order of name.
+
+    `key` is the config's that gave the path: what is wrong is said of it.
+    """
     if not path:
         raise quarantine_lib.DataError(
-            "data.path is empty; this source reads files. Set --config.data.path=FILE_OR_FOLDER."
+            f"{key} is empty, and files are read from there. Set --config.{key}=FILE_OR_FOLDER."
         )
     place = pathlib.Path(path).expanduser()
     if place.is_file():
         return [place]
-    found = sorted(place.glob(pattern)) if place.is_dir() else []
+    found = visible(place, pattern)
     if not found:
         what = f"a folder without {pattern}" if place.is_dir() else "not there"
         raise quarantine_lib.DataError(
-            f"data.path={path!r} is {what}; give a file, or a folder that holds {pattern}."
+            f"{key}={path!r} is {what}; give a file, or a folder that holds {pattern}."
         )
     return found
+
+
+def visible(folder: pathlib.Path, pattern: str) -> list[pathlib.Path]:
+    """A folder's files of a pattern in order of name; hidden ones (macOS's ._*) are no data."""
+    return sorted(p for p in folder.glob(pattern) if p.is_file() and not p.name.startswith("."))
 
 
 def read_bytes(path: pathlib.Path) -> bytes:
@@ -97,7 +105,15 @@ def as_text(value: object, name: str) -> str:
     return value
 
 
+def as_name(value: object, name: str) -> str:
+    """The value, which must be a text of that kind without a NUL, which no database keeps."""
+    text = as_text(value, name)
+    if "\0" in text:
+        raise quarantine_lib.BadItem(f"{name!r} is {text[:60]!r}, with a NUL in it")
+    return text
+
+
 def _unreadable(path: pathlib.Path, error: OSError) -> quarantine_lib.DataError:
     return quarantine_lib.DataError(
-        f"{path} cannot be read: {error.strerror}; data.path must name a readable file or folder."
+        f"{path} cannot be read: {error.strerror}; give a readable file or folder."
     )

@@ -27,7 +27,8 @@ def read(path: str, quarantine: quarantine_lib.Quarantine) -> Iterator[schema.Di
     are that user's sessions, by number where all have one, else as they come. A line without
     user_id is a user of its own, named after "id" or its place. Each user message is a turn, with
     the assistant messages up to the next as its reply; what an assistant says before the first
-    user message is not kept, as a turn starts with the user.
+    user message is not kept, as a turn starts with the user. A blank user message is no turn, and
+    its reply and gold go with it.
     """
     users: dict[str, list[_Session]] = {}
     for file in items.find_files(path, "*.jsonl"):
@@ -66,6 +67,9 @@ def _session(item: dict, file: pathlib.Path, line: int) -> _Session:
                 f"'gold' must be a list of {len(turns)}, one a user message, got {gold!r}"
             )
         turns = [dataclasses.replace(t, gold=_gold(g)) for t, g in zip(turns, gold, strict=True)]
+    turns = [turn for turn in turns if turn.user.strip()]
+    if not turns:
+        raise quarantine_lib.BadItem("of every user message 'content' is blank")
     return _Session(_user_id(item, file, line), number, tuple(turns))
 
 
@@ -75,7 +79,7 @@ def _user_id(item: dict, file: pathlib.Path, line: int) -> str:
         if isinstance(value, int) and not isinstance(value, bool):
             return f"{prefix}{value}"
         if value is not None:
-            return prefix + items.as_text(value, key)
+            return prefix + items.as_name(value, key)
     return f"{file.stem}/line-{line}"
 
 
@@ -87,7 +91,8 @@ def _turns(messages: object) -> list[schema.Turn]:
         message = items.as_dict(value)
         role, content = message.get("role"), _content(message.get("content"))
         if role == "user":
-            turns.append(schema.Turn(user=items.as_text(content, "content")))
+            text = items.as_text(content, "content") if content.strip() else ""
+            turns.append(schema.Turn(user=text))
         elif role == "assistant":
             if turns and content.strip():
                 said = [turns[-1].assistant, items.as_text(content, "content")]

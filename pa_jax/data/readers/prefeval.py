@@ -34,9 +34,9 @@ _CUE = re.compile(
 )
 
 
-def topics(folder: str, form: str) -> list[str]:
+def topics(folder: str, form: str, *, section: str = "data") -> list[str]:
     """The topics that the folder holds for a form, in order."""
-    return [path.stem for path in files(folder, form)]
+    return [path.stem for path in files(folder, form, section=section)]
 
 
 def read(
@@ -87,21 +87,22 @@ def _stems(text: str) -> set[str]:
     return {word[:5] for word in words if word not in _COMMON}
 
 
-def files(folder: str, form: str) -> list[pathlib.Path]:
-    """The form's files, a topic each, in order of name."""
+def files(folder: str, form: str, *, section: str = "data") -> list[pathlib.Path]:
+    """The form's files, a topic each, in order of name; `section` of the config names both."""
     if form not in FOLDERS:
-        raise quarantine_lib.DataError(f"data.form={form!r}: choose one of {sorted(FOLDERS)}.")
+        raise quarantine_lib.DataError(f"{section}.form={form!r}: choose one of {sorted(FOLDERS)}.")
     if not folder:
         raise quarantine_lib.DataError(
-            "data.path is empty; PrefEval is read from its folder. Set --config.data.path=DIR."
+            f"{section}.path is empty; PrefEval is read from its folder. Set "
+            f"--config.{section}.path=DIR."
         )
     place = pathlib.Path(folder).expanduser()
     for root in (place, place / "benchmark_dataset"):
-        found = sorted((root / FOLDERS[form]).glob("*.json"))
+        found = items.visible(root / FOLDERS[form], "*.json")
         if found:
             return found
     raise quarantine_lib.DataError(
-        f"data.path={folder!r} has no {FOLDERS[form]}/*.json, neither in itself nor in "
+        f"{section}.path={folder!r} has no {FOLDERS[form]}/*.json, neither in itself nor in "
         "benchmark_dataset; give the folder of PrefEval that holds benchmark_dataset."
     )
 
@@ -115,7 +116,7 @@ def root(file: pathlib.Path) -> pathlib.Path:
 
 def noise_file(folder: str) -> pathlib.Path:
     """The conversations that PrefEval puts between a preference and its question."""
-    return root(files(folder, "explicit")[0]) / "filtered_inter_turns.json"
+    return root(files(folder, "explicit", section="prefeval")[0]) / "filtered_inter_turns.json"
 
 
 def turns(item: dict, form: str, topic: str) -> tuple[schema.Turn, ...]:

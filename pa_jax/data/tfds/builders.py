@@ -105,7 +105,7 @@ class EpisodeBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             record(one)
             for part in dialogues
             for dialogue in part
-            for one in episodes_lib.decompose(dialogue)
+            for one in episodes_lib.Steps(dialogue)
             if (one.gold == snippet.NOTHING) == nothing
         )
         yield from enumerate(found)

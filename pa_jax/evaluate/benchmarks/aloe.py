@@ -84,8 +84,10 @@ def read(cfg: AloeConfig, quarantine: quarantine_lib.Quarantine) -> list[Case]:
         raise quarantine_lib.DataError(
             "aloe.path is empty; give the folder with profile_eval.jsonl: --config.aloe.path=DIR."
         )
-    profiles = list(reader.read_texts(f"{cfg.path}/profile_eval.jsonl", quarantine))
-    people = list(reader.read_texts(f"{cfg.path}/personality_eval.jsonl", quarantine))
+    profiles, people = (
+        list(reader.read_texts(cfg.path and f"{cfg.path}/{name}", quarantine, key="aloe.path"))
+        for name in ("profile_eval.jsonl", "personality_eval.jsonl")
+    )
     cases = [
         Case(f"{i}x{k}", f"profile-{i}", profile, personality)
         for i, profile in enumerate(profiles)
@@ -103,7 +105,7 @@ def read_cases(cfg: AloeConfig, key: str, quarantine: quarantine_lib.Quarantine)
             "{profile, personality}, or leave the benchmark out of --config.benchmarks."
         )
     cases = []
-    for file in items_lib.find_files(path, "*.jsonl"):
+    for file in items_lib.find_files(path, "*.jsonl", key=f"aloe.{key}"):
         for number, value in items_lib.read_lines(file, quarantine):
             try:
                 item = items_lib.as_dict(value)

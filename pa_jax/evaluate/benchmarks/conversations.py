@@ -91,7 +91,7 @@ def read(path: str, quarantine: quarantine_lib.Quarantine) -> list[Person]:
             "--config.conversations.path=FILE."
         )
     people: dict[str, Person] = {}
-    for file in items_lib.find_files(path, "*.jsonl"):
+    for file in items_lib.find_files(path, "*.jsonl", key="conversations.path"):
         for number, value in items_lib.read_lines(file, quarantine):
             try:
                 person = _person(items_lib.as_dict(value))

@@ -118,11 +118,11 @@ def read(cfg: PrefEvalConfig, quarantine: quarantine_lib.Quarantine, *, mcq: boo
     As in PrefEval's code, the multiple choice takes its question (and the preference, where the
     user states it) from the file of the options, item by number; the other task from the form's.
     """
-    known = reader.topics(cfg.path, cfg.form)
+    known = reader.topics(cfg.path, cfg.form, section="prefeval")
     if not set(cfg.topics) <= set(known):
         raise ValueError(f"prefeval.topics={cfg.topics}: choose among {known}, or none for all.")
     found: list[Item] = []
-    for path in reader.files(cfg.path, cfg.form):
+    for path in reader.files(cfg.path, cfg.form, section="prefeval"):
         if cfg.topics and path.stem not in cfg.topics:
             continue
         of_topic = []

@@ -3,11 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pa_jax.dialogue import thought
+
 UNFINISHED = "\ufffd"  # what decoders write for bytes that are no character, or not yet
 
 
 class Detokenizer:
-    """Decodes as ids come; holds back half characters and what may begin a stop string."""
+    """Decodes as ids come; holds back half characters and what may begin a stop string.
+
+    Thoughts are no text: what stands before `</think>` is left out.
+    """
 
     def __init__(self, tokenizer: Any, stop: Sequence[str]) -> None:
         """`tokenizer` None gives no text. Raises ValueError on stop strings that cannot be."""
@@ -29,37 +34,42 @@ class Detokenizer:
         """
         if self._tokenizer is None:
             return "", None
-        sure = self._certain(ids, last=last)
-        if self._stop_at(sure) is not None:  # the fewest ids decide, however they came
+        sure, start = self._certain(ids, last=last)
+        if self._stop_at(sure, start) is not None:  # the fewest ids decide, however they came
             return self._stopped(ids, last=last)
         self._ids += ids
-        end = len(sure) if last else len(sure) - self._held(sure)
-        piece, self._sent = sure[self._sent : end], max(self._sent, end)
-        return piece, None
+        end = len(sure) if last else len(sure) - self._held(sure, start)
+        return self._out(sure, start, end), None
 
-    def _certain(self, ids: Sequence[int], *, last: bool) -> str:
+    def _certain(self, ids: Sequence[int], *, last: bool) -> tuple[str, int]:
+        """The text with these ids, and where in it begins what was not given out."""
         known = [i for i in (*self._ids, *ids) if i not in self._ends]
         text = self._tokenizer.decode(known)
-        return text if last else text.rstrip(UNFINISHED)
+        text = text if last else text.rstrip(UNFINISHED)
+        return text, max(self._sent, thought.begins(text, last=last))
+
+    def _out(self, text: str, start: int, end: int) -> str:
+        if end > start:
+            self._sent = end
+        return text[start:end]
 
     def _stopped(self, ids: Sequence[int], *, last: bool) -> tuple[str, int]:
         for count in range(len(ids) + 1):
-            sure = self._certain(ids[:count], last=last and count == len(ids))
-            at = self._stop_at(sure)
+            sure, start = self._certain(ids[:count], last=last and count == len(ids))
+            at = self._stop_at(sure, start)
             if at is not None:
                 break
         self._ids += ids[:count]
-        piece, self._sent = sure[self._sent : at], at
-        return piece, count
+        return self._out(sure, start, at), count
 
-    def _stop_at(self, text: str) -> int | None:
-        found = [text.find(stop, self._sent) for stop in self._stop]
+    def _stop_at(self, text: str, start: int) -> int | None:
+        found = [text.find(stop, start) for stop in self._stop]
         return min((at for at in found if at >= 0), default=None)
 
-    def _held(self, text: str) -> int:
+    def _held(self, text: str, start: int) -> int:
         """Characters at the end that a stop string may begin with."""
         longest = max(map(len, self._stop), default=1) - 1
-        for count in range(min(longest, len(text) - self._sent), 0, -1):
+        for count in range(min(longest, len(text) - start), 0, -1):
             if any(stop.startswith(text[-count:]) for stop in self._stop):
                 return count
         return 0

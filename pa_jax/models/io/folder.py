@@ -11,6 +11,8 @@ from pa_jax.core import files
 from pa_jax.models import config
 from pa_jax.models.io import safetensors
 
+# Special tokens beside the named ones: a list of 5's, a dict of other ones to 4; and 4's list.
+EXTRA, ADDITIONAL = "extra_special_tokens", "additional_special_tokens"
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
@@ -31,7 +33,17 @@ def describe(
         tokenizer.save_pretrained(folder)
         path = folder / "tokenizer_config.json"  # transformers 4 does not know 5's class name
         named = safetensors.read_json(path) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+        if isinstance(named.get(EXTRA), list):  # nor this; 5 reads 4's name for them, too
+            named[ADDITIONAL] = named.pop(EXTRA)
         _write_json(path, named)
+
+
+def read_tokenizer(folder: pathlib.Path) -> transformers.PreTrainedTokenizerFast:
+    """The tokenizer of a folder that transformers 4 or 5 wrote, under either."""
+    path = folder / "tokenizer_config.json"
+    extra = safetensors.read_json(path).get(EXTRA) if path.is_file() else None
+    named = {EXTRA: {}, ADDITIONAL: extra} if isinstance(extra, list) else {}
+    return transformers.PreTrainedTokenizerFast.from_pretrained(folder, **named)
 
 
 def token_ids(tokenizer: transformers.PreTrainedTokenizerFast | None) -> dict[str, Any]:

@@ -26,7 +26,7 @@ MAPPED_BYTES = 1 << 28
 def read_json(path: pathlib.Path) -> dict[str, Any]:
     """A JSON object; raises ValueError naming the file."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ValueError(f"{path} is missing; give a complete Hugging Face folder.") from error
     except ValueError as error:
@@ -138,7 +138,9 @@ def write(module: decoder.Decoder, folder: pathlib.Path, *, shard_bytes: int = S
         parts = [SINGLE]
     for file, shard in zip(parts, shards, strict=True):
         tensors = {name: read() for name, read in shard}
-        safetensors_numpy.save_file(tensors, folder / f"{file}.part", metadata={"format": "pt"})
+        part = folder / f"{file}.part"
+        safetensors_numpy.save_file(tensors, part, metadata={"format": "pt"})
+        files.share(part)
     for stale in [folder / INDEX, *folder.glob("model*.safetensors")]:
         stale.unlink(missing_ok=True)
     for file in parts:

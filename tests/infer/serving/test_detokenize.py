@@ -82,6 +82,22 @@ def test_what_may_begin_a_stop_string_waits():
     assert got[-1][1] == len(WORDS.encode("ND"))
 
 
+@pytest.mark.parametrize("stop", [(), ["END"], ["vegan"]])
+@pytest.mark.parametrize("cuts", [[], [5], range(200)])
+def test_a_thought_is_no_text_however_it_comes(cuts, stop):
+    """A stop string inside it stops nothing."""
+    ids = WORDS.encode("<think>\nIs the user vegan? END\n</think>\n\nBeans, then.")
+    assert "".join(stream(ids, cuts, stop)[0]) == "Beans, then."
+    ids = WORDS.encode("<think>\nIt never ends")
+    assert "".join(stream(ids, cuts, stop)[0]) == ""
+
+
+def test_a_thought_without_its_beginning_takes_no_words_away():
+    ids = WORDS.encode("Hm, vegan.</think>\n\nBeans.")
+    assert "".join(stream(ids, [])[0]) == "Beans."
+    assert "".join(stream(ids, range(200))[0]).endswith("Beans.")
+
+
 def test_text_comes_token_by_token_where_nothing_is_in_doubt():
     ids = WORDS.encode("the rest is plain")
     out, _ = stream(ids, range(len(ids)), ["END"])

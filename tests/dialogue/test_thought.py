@@ -1,0 +1,39 @@
+"""Thoughts are no words: whole, open, without their beginning, and as they come."""
+
+import pytest
+
+from pa_jax.dialogue import snippet, thought
+
+THOUGHT = "<think>\nOkay, the user is vegan.\nThe user likes tea.\n</think>\n\n"
+CASES = {
+    THOUGHT + "The user is vegan.": "The user is vegan.",
+    THOUGHT.removeprefix("<think>\n") + "The user is vegan.": "The user is vegan.",
+    "\n" + THOUGHT + "a\n\nb ": "a\n\nb ",
+    THOUGHT: "",
+    THOUGHT + "<think>more</think> a": "a",
+    "<think>\nnever ends": "",
+    "<think>": "",
+    "<thin": "<thin",
+    "  plain words": "  plain words",
+    "": "",
+}
+
+
+@pytest.mark.parametrize(("text", "words"), CASES.items())
+def test_words_stand_behind_thoughts(text, words):
+    assert thought.behind(text) == words
+
+
+@pytest.mark.parametrize(("text", "words"), CASES.items())
+def test_a_growing_text_never_takes_back_what_it_showed(text, words):
+    if thought.CLOSE in text and not text.lstrip().startswith(thought.OPEN):
+        pytest.skip("a thought without its beginning is known only once it ends")
+    shown = [text[thought.begins(text[:n], last=False) : n] for n in range(len(text))]
+    for one in shown:
+        assert words.startswith(one), one
+
+
+def test_a_snippet_is_what_was_written_behind_the_thought():
+    assert snippet.parse(THOUGHT + "The user is vegan.").statements == ("The user is vegan.",)
+    assert snippet.parse(THOUGHT + snippet.NOTHING) == snippet.Snippet(())
+    assert snippet.parse("<think>\nThe user may be vegan.").reason == "empty reply"

@@ -1,0 +1,127 @@
+"""Keys on the command line: every documented value can be set, a misspelling names its nearest."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from absl import flags
+from ml_collections import config_flags
+
+from docs import config_keys
+from pa_jax import main
+from pa_jax.jobs import configs
+
+# ml_collections loads config files by it
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+CHOICES = re.compile(r"[\w:]+(?: \([^)]*\))?(?: \| [\w:]+(?: \([^)]*\))?)+")
+
+
+def parsed(name, *overrides):
+    """The config that the command line makes of these."""
+    argv = ["main", f"--config={configs.located(name)}", *overrides]
+    values = flags.FlagValues()
+    holder = config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
+    with configs.importable():
+        values(argv)
+    return holder.value
+
+
+def choices(key):
+    """The values that a key's meaning names, `a | b (why) | c`."""
+    for found in CHOICES.findall(key.meaning):
+        yield from (re.sub(r" \(.*", "", one) for one in found.split(" | "))
+
+
+def at(config, key):
+    for part in key.split("."):
+        config = config[part]
+    return config
+
+
+def test_every_value_that_the_reference_names_can_be_set():
+    seen = 0
+    for name in configs.names():
+        keys = {key.name: sorted({*choices(key)}) for key in config_keys.keys(name)}
+        wanted = {key: values for key, values in keys.items() if values}
+        for number in range(max(map(len, wanted.values()), default=0)):
+            now = {key: v[number] for key, v in wanted.items() if number < len(v)}
+            config = parsed(name, *(f"--config.{key}={value}" for key, value in now.items()))
+            for key, value in now.items():
+                assert at(config, key) in (value, (value,)), (name, key)
+            seen += len(now)
+    assert seen > 100
+
+
+@pytest.mark.parametrize("name", configs.names())
+def test_every_key_takes_its_own_default_from_the_command_line(name):
+    for preset in ("", ":tiny"):
+        try:
+            whole = parsed(name + preset)
+        except flags.Error:
+            assert name in ("export", "report")  # without presets
+            continue
+        keys = {key: at(whole, key) for key in configs.keys(whole)}
+        plain = {k: v for k, v in keys.items() if isinstance(v, str | int | float)}
+        config = parsed(name + preset, *(f"--config.{k}={v}" for k, v in plain.items()))
+        assert config.to_json() == whole.to_json()
+
+
+@pytest.mark.parametrize("value", ["mask", "keep", "0.0", "-1", "0.5"])
+@pytest.mark.parametrize("preset", ["grpo", "grpo:tiny", "ablate"])
+def test_what_becomes_of_cut_completions_is_a_word_or_a_number(preset, value):
+    config = parsed(preset, f"--config.reward.truncated={value}")
+    number = value not in ("mask", "keep")
+    assert config.reward.truncated == (float(value) if number else value)
+
+
+@pytest.mark.parametrize(
+    ("given", "nearest"),
+    [
+        ("optimizer.learning_rate=1e-5", "optim.learning_rate"),
+        ("rollouts.group=4", "rollout.group"),
+        ("rollout.grup=4", "rollout.group"),
+        ("seeds=1", "seed"),
+        ("rollout.group.more=1", "rollout.group"),
+        ("models.lora.rank=4", "model.lora.rank"),
+        ("judge.remote.max_token=4", "judge.remote.max_tokens"),
+        ("learning_rate=4", "warm.learning_rate"),
+    ],
+)
+def test_a_misspelt_key_names_the_nearest(given, nearest, root):
+    key = given.partition("=")[0]
+    argv = ["main", f"--config={root}/configs/grpo.py:tiny", f"--config.{given}"]
+    said = main._misspelt(argv)
+    assert said == f"unknown config key {key!r}; the nearest is {nearest!r}."
+    assert main._misspelt(argv[:2]) == ""
+
+
+def test_a_section_is_no_key(root):
+    argv = ["main", f"--config={root}/configs/grpo.py", "--config.rollout=4"]
+    assert "'rollout' is a section; set a key of it" in main._misspelt(argv)
+
+
+def test_a_key_without_config_in_front_names_it(root):
+    argv = ["main", "--config", f"{root}/configs/grpo.py"]
+    assert "--config.rollout.group is the nearest" in main._misspelt(argv, "rollout.group")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "lines"),
+    [
+        (["--config=grpo:tiny", "--config.optimizer.learning_rate=1e-5"], 2, 1),
+        (["--config=grpo:tiny", "--config.rollout.group=four"], 2, 1),
+        ([], 2, None),
+        (["--help"], 0, None),
+    ],
+)
+def test_the_command_says_it_in_a_line_or_lists_the_jobs(arguments, status, lines, root):
+    done = subprocess.run(
+        [sys.executable, "-m", "pa_jax.main", *arguments], cwd=root, capture_output=True, text=True
+    )
+    assert done.returncode == status
+    if lines is not None:
+        assert len(done.stderr.strip().splitlines()) == lines and not done.stdout
+        return
+    for name in configs.names():
+        assert re.search(rf"(?m)^  {name} +\S.+\.$", done.stdout), name
