@@ -36,9 +36,9 @@ users = ["*"]
 SECRET = "The user keeps the spare key behind brick {:04d}."
 
 
-def started(folder):
+def started(folder, preset="tiny"):
     command = [
-        *(sys.executable, "-m", "pa_jax.main", "--config=configs/serve.py:tiny"),
+        *(sys.executable, "-m", "pa_jax.main", f"--config=configs/serve.py:{preset}"),
         *("--config.port=0", f"--config.store=sqlite:///{folder}/p.db"),
         *(f"--workdir={folder}/run", f"--config.key_file={folder}/keys.toml"),
     ]
