@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pa_jax.english import statements
+from pa_jax.english import memory
 from pa_jax.profile import cleaning, facts, store
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
@@ -182,9 +182,9 @@ def test_others_write_while_the_file_is_cleaned_and_lose_nothing(path, profiles,
 
 def test_no_statement_of_an_erased_user_stays_in_memory(profiles):
     apply(profiles, "ann", "The user hides silver under the plum.")
-    assert statements.parse.cache_info().currsize
+    assert memory.size()
     profiles.erase("ann")
-    assert statements.parse.cache_info().currsize == statements.key.cache_info().currsize == 0
+    assert memory.size() == 0
 
 
 def test_a_store_that_may_only_be_read_opens_with_a_pass_to_be_done(path, profiles, load):
