@@ -52,6 +52,7 @@ async def asked(http, opts, seconds, statuses):
         answer = await http.post("/v1/chat/completions", json=made, headers=headers)
         seconds.append(time.monotonic() - began)
         statuses[answer.status_code] += 1
+        assert answer.status_code in (200, 429), answer.text
 
 
 async def measure(url, opts):
@@ -89,12 +90,13 @@ def main(argv):
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--tokens", type=int, default=16)
     parser.add_argument("--pause", type=float, default=1.0, help="of a client that was refused")
+    parser.add_argument("--flags", default="", help="further --config flags, blanks between")
     parser.add_argument("--settle", type=float, default=2.0)
     opts = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         (folder / "keys.toml").write_text(KEYS)
-        process, url = oracle.started(folder, opts.preset)
+        process, url = oracle.started(folder, opts.preset, opts.flags.split())
         try:
             return asyncio.run(measure(url, opts))
         finally:
