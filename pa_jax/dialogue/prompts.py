@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from pa_jax.dialogue import asking, schema, snippet
-from pa_jax.english import words
+from pa_jax.english import words as english
 from pa_jax.profile import render
 
 _INFER_SYSTEM = (
@@ -95,8 +95,8 @@ def respond(
 ) -> tuple[schema.Message, ...]:
     """Messages that ask for the reply to the user's words.
 
-    What is known stands in an exchange of its own, a line a statement: in the system message a
-    model takes a statement for an order (tests/agent/orders.py). `history` are messages of the
+    What is known stands in an exchange of its own, quoted, a line a statement: in the system
+    message a model takes one for an order (tests/agent/orders.py). `history` are messages of the
     user and the assistant in their own roles, each on one line and cut at `message_chars`.
     `system` is the operator's own word and comes first, cut at `user_chars`.
     """
@@ -108,7 +108,8 @@ def respond(
             )
     usual = _RESPOND_SYSTEM if statements else _RESPOND_STRANGER
     given = system.strip()[:user_chars].rstrip()
-    known = render.render(statements, max_chars=sum(len(text) + 3 for text in statements) + 8)
+    lines = [english.quoted(" ".join(text.split())) for text in statements]
+    known = render.render(lines, max_chars=sum(len(line) + 3 for line in lines) + 8)
     exchange = zip(_TALKING, (_KNOWN, known), strict=True) if statements else ()
     return (
         schema.Message("system", f"{given}\n\n{usual}" if given else usual),
@@ -123,7 +124,7 @@ def ask(episode: schema.Episode, cfg: PromptConfig) -> tuple[schema.Message, ...
     topics = "\n".join(f"- {topic}" for topic in episode.options)
     parts = [
         f"What is known:\n{render.render(episode.profile, max_chars=cfg.profile_chars)}",
-        f"The user says: {words.quoted(_line(episode.user, cfg.user_chars))}",
+        f"The user says: {english.quoted(_line(episode.user, cfg.user_chars))}",
         f"Topics:\n{topics}",
         _ASK_TASK,
     ]

@@ -29,6 +29,14 @@ ELSEWHERE = (
     "How can I fall asleep faster?",
     "What is a good gift for my sister?",
     "How do I start running?",
+    "Tell me a joke.",
+    "How do I fix a flat bicycle tyre?",
+    "What should I wear to a wedding?",
+    "Explain what inflation is.",
+    "Plan a rainy Sunday for me.",
+    "How do I learn to play the guitar?",
+    "Which plants grow in the shade?",
+    "Write a birthday wish for a colleague.",
 )
 FOOD = ("What should I cook for dinner tonight?", "Suggest a dish for a picnic.")
 MEAT = frozenset("chicken beef pork fish salmon tuna bacon ham sausage turkey shrimp lamb".split())
@@ -60,7 +68,7 @@ def main(argv):
         food = made[len(ELSEWHERE) :]
         found[order or "no order"] = {
             "replies": len(made),
-            "not_english": sum(not words.is_english(text) for text in made),
+            "not_english": [text for text in made if not words.is_english(text)],
             "food_without_meat": sum(not MEAT & set(words.tokens(text)) for text in food),
         }
     return found
