@@ -44,7 +44,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "choices": 8,
         "running": 2 * c.live.rows,
         "queue": 64,
-        "key_running": max(c.live.rows // 2, 1),  # a reply has rows to spare, whoever asks
+        # a reply has rows to spare, whoever asks; on a CPU rows share the cores
+        "key_running": max(c.live.rows // (4 if laptop else 2), 1),
         "key_queue": 16,
         "key_tokens": 200_000,
         "key_bytes": 32 << 20,

@@ -9,6 +9,7 @@ but its words, so it makes no difference where a process ended and another went 
 
 import concurrent.futures
 import contextlib
+import contextvars
 import dataclasses
 import datetime
 import functools
@@ -158,7 +159,8 @@ class Answering:
             if self._worth_a_try(turn) and not who.left:
                 with self._tried(turn):
                     pieces = self._submitted(turn, past, who)
-            learning = self._beside.submit(self._learnt, turn, past, who.context)
+            remembers = contextvars.copy_context()  # as this thread does
+            learning = self._beside.submit(remembers.run, self._learnt, turn, past, who.context)
             yield from self._spoken(turn, pieces, learning, said)
             question = learning.result().question
             if question:
@@ -183,7 +185,8 @@ class Answering:
         """The answer piece by piece, also put into `said`; ends early when `learning` fails."""
         with self._tried(turn):
             for piece in pieces:
-                said.append(turns.clean(piece))
+                before = said[-1][-1:] if said else ""  # what a joiner joins to
+                said.append(turns.clean(before + piece)[len(before) :])
                 yield said[-1]
                 if learning.done() and learning.exception() is not None:
                     return

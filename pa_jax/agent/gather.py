@@ -8,6 +8,8 @@ from typing import Any
 
 from absl import logging
 
+from pa_jax.english import memory
+
 
 class Gather:
     """Calls `function` with what threads ask at the same time; each gets its own result.
@@ -70,7 +72,7 @@ class Gather:
         return self._answers(batch.items)
 
     def _answers(self, items: Sequence[Any]) -> Sequence[Any]:
-        answers = self._function(items)
+        answers = memory.apart(lambda: self._function(items))
         if len(answers) != len(items):
             raise ValueError(f"{len(items)} calls got {len(answers)} results; return one for each.")
         return answers

@@ -15,6 +15,7 @@ import numpy as np
 
 from pa_jax.core.typing import Float
 from pa_jax.dialogue import tokenizer
+from pa_jax.english import words
 from pa_jax.infer import forest, score
 from pa_jax.profile import facts, placement, taxonomy
 
@@ -118,7 +119,8 @@ class Placer:
     def branch(self, text: str) -> list[int]:
         """A statement up to where its heading follows."""
         end = self.words.encode('"\nHeading:')
-        return self.words.encode(f'Note: "{text}')[: MAX_BRANCH - len(end)] + end
+        said = words.quoted(text)[:-1]  # what is too long loses its end
+        return self.words.encode(f"Note: {said}")[: MAX_BRANCH - len(end)] + end
 
 
 class Labels:

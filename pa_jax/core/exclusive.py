@@ -70,8 +70,8 @@ def _lock(file: int, folder: pathlib.Path) -> bool:
 
 def _lives(before: dict[str, Any], folder: pathlib.Path, *, locks: bool) -> bool:
     """Whether the process that said so still holds the folder, though its lock is not seen."""
-    if (before.get("host"), before.get("boot")) == (socket.gethostname(), _boot()):
-        return not locks and _runs(before.get("pid"))
+    if locks and (before.get("host"), before.get("boot")) == (socket.gethostname(), _boot()):
+        return False  # it would have the lock
     logging.info("%s was held by a job on %s; listening for it", folder, before.get("host"))
     until = time.monotonic() + SILENT_SECONDS
     while time.monotonic() < until:
@@ -82,18 +82,19 @@ def _lives(before: dict[str, Any], folder: pathlib.Path, *, locks: bool) -> bool
     return False
 
 
-def _runs(pid: Any) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (OSError, TypeError):
-        return False
-    return pid != os.getpid()
-
-
 def _beat(folder: pathlib.Path, mine: dict[str, Any], ended: threading.Event) -> None:
+    """Writes that the job is alive; ends it where another has the folder by now.
+
+    That is one that began in the same moment, or thought this one dead while it was stopped.
+    """
     beats = 0
     while not ended.wait(BEAT_SECONDS):
         beats += 1
+        now = _holder(folder)
+        if now is not None and not mine.items() <= now.items():
+            logging.error("%s It has taken over; this job ends.", _in_use(folder, now))
+            logging.flush()
+            os._exit(1)
         with contextlib.suppress(OSError):  # a full disk must not end the job from here
             _write(folder, mine | {"beats": beats})
 

@@ -3,10 +3,9 @@
 Words count where they stand: in the clause that speaks of the fact, not anywhere in the message.
 """
 
-import functools
 import re
 
-from pa_jax.english import person, statements, words
+from pa_jax.english import memory, person, statements, words
 
 _UNHEARD = frozenset(map(words.stem, words.STOP))  # `given_up` has no such words
 NAMED = 0.8  # share of a statement's object by which words name it
@@ -83,20 +82,20 @@ _REQUEST = re.compile(  # "also" of a request adds nothing to what is known
 )
 
 
-@functools.lru_cache(maxsize=1024)
+@memory.remembered(1024)
 def clauses(text: str) -> tuple[str, ...]:
     """The clauses of the user's words, contractions written out."""
     parts = _CLAUSE.split(words.expanded(text))
     return tuple(part.strip() for part in parts if part and part.strip())
 
 
-@functools.lru_cache(maxsize=1024)
+@memory.remembered(1024)
 def sentences(text: str) -> tuple[str, ...]:
     """The sentences of the user's words."""
     return tuple(found.strip() for found in _SENTENCE.findall(text))
 
 
-@functools.lru_cache(maxsize=1024)
+@memory.remembered(1024)
 def given_up(text: str) -> tuple[frozenset[str], ...]:
     """Of each place in the words where something is given up, the stems that name what is."""
     found, before = [], ""
@@ -143,25 +142,25 @@ def announces(text: str, what: frozenset[str]) -> bool:
     return any(_STRONG.search(part) for part in about(text, what))
 
 
-@functools.lru_cache(maxsize=1024)
+@memory.remembered(1024)
 def turns(text: str) -> bool:
     """Whether the words speak of a change outright: "I switched", "make it", "from now on"."""
     return _STRONG.search(words.expanded(text)) is not None
 
 
-@functools.lru_cache(maxsize=1024)
+@memory.remembered(1024)
 def is_new(text: str) -> bool:
     """Whether the words tell how things are by now: a change outright, "these days", "since"."""
     return turns(text) or _NEWLY.search(words.expanded(text)) is not None
 
 
-@functools.lru_cache(maxsize=1024)
+@memory.remembered(1024)
 def corrects(text: str) -> bool:
     """Whether the words take back what was said before them, perhaps: "sorry", "wait"."""
     return _CORRECTS.search(words.expanded(text)) is not None
 
 
-@functools.lru_cache(maxsize=1024)
+@memory.remembered(1024)
 def puts_right(text: str) -> bool:
     """Whether they surely do: "I meant", "scratch that"."""
     return _RIGHT.search(words.expanded(text)) is not None

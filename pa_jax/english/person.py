@@ -1,9 +1,8 @@
 """Grammatical person: who a text speaks of, the user or somebody else."""
 
-import functools
 import re
 
-from pa_jax.english import words
+from pa_jax.english import memory, words
 
 KIN = frozenset(
     "mother father mum mom dad parent parents sister brother sibling son daughter boy girl child "
@@ -94,7 +93,7 @@ def whose(statement: str) -> str:
     return hit["kin"].lower() if hit else ""
 
 
-@functools.lru_cache(maxsize=16384)
+@memory.remembered(16384)
 def bearer(statement: str) -> str:
     """The stem of whom a statement tells: "daughter" for "The user has a daughter who sings"."""
     hit = _KIN.match(statement) or _BEARER.match(statement)

@@ -9,7 +9,7 @@ import functools
 import re
 from typing import Any
 
-from pa_jax.english import person, stance, words
+from pa_jax.english import memory, person, stance, words
 
 # What kind of thing a statement says; only like is compared with like (profile/relation.py).
 LIKE = "like"  # a stance: likes, dislikes, wants
@@ -160,10 +160,10 @@ class Statement:
         return (self.whose, *map(tuple, (*parts, sorted(self.scope), sorted(self.exceptions))))
 
 
-@functools.lru_cache(maxsize=16384)
+@memory.remembered(16384)
 def parse(statement: str) -> Statement:
     """The statement taken apart."""
-    text = words.expanded(statement).strip().rstrip(".!")
+    text = words.expanded(words.alike(statement)).strip().rstrip(".!")
     lead = _LEAD.match(text)
     if lead:
         text = f"{lead['rest']} {lead['lead']}"
@@ -280,13 +280,13 @@ def _tokens(text: str) -> list[str]:
     return list(dict.fromkeys(words.NUMBERS.get(word) or words.stem(word) for word in kept))
 
 
-@functools.lru_cache(maxsize=4096)
+@memory.remembered(4096)
 def topic(statement: str) -> str:
     """Equal for statements for and against the same: "likes tea", "hates tea", "no tea"."""
     return repr(parse(statement).about)
 
 
-@functools.lru_cache(maxsize=4096)
+@memory.remembered(4096)
 def key(statement: str) -> str:
     """`topic`, and on which side the statement stands."""
     read = parse(statement)
@@ -365,7 +365,7 @@ _STATE = re.compile(
 )
 
 
-@functools.lru_cache(maxsize=4096)
+@memory.remembered(4096)
 def content(text: str) -> frozenset[str]:
     """The words of a text that carry content, as stems; stances ("prefers") are not among them."""
     return frozenset(words.content(stance.without(words.expanded(text))))

@@ -1,10 +1,12 @@
 """The words of a text: clean lines, tokens, stems, content words, and how much two texts share."""
 
 import collections
-import functools
+import json
 import re
 import string
 import unicodedata
+
+from pa_jax.english import memory
 
 MAX_LABEL_CHARS = 60
 UNNAMED = "unnamed"
@@ -74,21 +76,85 @@ _IRREGULAR = {
 }  # fmt: skip
 
 
+# What has no width or turns the direction of what follows (Unicode's Default_Ignorable_Code_Point,
+# the blank of Braille and annotations), apart from joiners and selectors of variants: those stay
+# behind an emoji, or a letter of a script that needs them, one of each.
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e"
+    "\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]"
+)
+_SELECTORS, _JOINERS = "\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef", "\u200c\u200d"
+_JOINED = re.compile(
+    f"(?P<behind>[^\x00-\u058f\u1e00-\u1fff{_SELECTORS}{_JOINERS}])?(?=[{_SELECTORS}{_JOINERS}])"
+    f"(?P<kept>[{_SELECTORS}]?[{_JOINERS}]?)[{_SELECTORS}{_JOINERS}]*"
+)
+
+# Letters that look like others of the Latin alphabet, in lower case: of other alphabets, and of it.
+_FROM_OTHERS = dict(
+    zip(
+        "авеѕіјкмнорстухһԁԛԝӏαβεζηικνορτυχօսոհգզ",
+        "abesijkmhopctyxhdqwlabezhikvoptuxounhqq",
+        strict=True,
+    )
+)
+_LOOK_ALIKE = _FROM_OTHERS | {"ı": "i", "ɑ": "a", "ɡ": "g"}
+_BEYOND_LATIN = "\u0250"
+_LETTERS = re.compile(r"[^\W\d_]+")
+
+
+def seen(text: str) -> str:
+    """The text as it looks: without what nobody sees, words in two alphabets in the Latin one."""
+    if text.isascii():
+        return text
+    text = _JOINED.sub(_needed, _UNSEEN.sub("", text))
+    return _LETTERS.sub(lambda found: _latin(found[0], mixed=True), text)
+
+
+def _needed(found: re.Match) -> str:
+    return found["behind"] + found["kept"] if found["behind"] else ""
+
+
+def _latin(word: str, *, mixed: bool) -> str:
+    """The word in Latin letters where all its letters look like such; `mixed`: and some are."""
+    if word.isascii() or mixed and min(word) >= _BEYOND_LATIN:
+        return word
+    known = _FROM_OTHERS if mixed else _LOOK_ALIKE
+    letters = [known.get(c.lower(), c if c < _BEYOND_LATIN else None) for c in word]
+    if None in letters:
+        return word
+    pairs = zip(word, letters, strict=True)
+    return "".join(new.upper() if c.isupper() else new for c, new in pairs)
+
+
+def alike(text: str) -> str:
+    """What texts that look the same have in common; for comparing, not for showing."""
+    if text.isascii():
+        return text
+    text = unicodedata.normalize("NFKC", seen(text))
+    return _LETTERS.sub(lambda found: _latin(found[0], mixed=False), text)
+
+
 def clean(text: str, limit: int) -> str:
-    """The text on one line, without control characters, cut at `limit` characters.
+    """The text on one line as it looks, without control characters, cut at `limit` characters.
 
     Databases refuse NUL and half a surrogate pair: neither is left.
     """
-    head = text[: 4 * limit]  # a megabyte is not looked at for a line
+    head = seen(text[: 4 * limit])  # a megabyte is not looked at for a line
     if not head.isprintable():
         head = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in head)
     flat = " ".join(head.split())
     return flat if len(flat) <= limit else flat[: limit - 3].rstrip() + "..."
 
 
+def quoted(text: str) -> str:
+    """The text in quotation marks that nothing inside it closes."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def label(text: str) -> str:
     """A proposed label in its one spelling: "Board-Games " and "board games" are board_games."""
-    words = re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", text).casefold())
+    words = re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", seen(text)).casefold())
     return "_".join(words)[:MAX_LABEL_CHARS].rstrip("_") or UNNAMED
 
 
@@ -99,14 +165,14 @@ def expanded(text: str) -> str:
     return text
 
 
-@functools.lru_cache(maxsize=8192)
+@memory.remembered(8192)
 def tokens(text: str) -> tuple[str, ...]:
     """Words in lower case with contractions written out; signs inside a word ("C++") stay."""
-    text = unicodedata.normalize("NFKC", expanded(text)).casefold().translate(_BREAKS)
+    text = expanded(alike(text)).casefold().translate(_BREAKS)
     return tuple(word for raw in text.split() if (word := raw.replace("’", "'").strip(_EDGES)))
 
 
-@functools.lru_cache(maxsize=16384)
+@memory.remembered(16384)
 def stem(word: str) -> str:
     """A word of `tokens` without the endings of plural, possession, gerund and past."""
     word = word.removesuffix("'s").removesuffix("'")
@@ -130,7 +196,7 @@ def stem(word: str) -> str:
     return word.removesuffix("e") if len(word) > 3 else word
 
 
-@functools.lru_cache(maxsize=8192)
+@memory.remembered(8192)
 def content(text: str, stop: frozenset[str] = STOP) -> tuple[str, ...]:
     """Stems of the words that are not in `stop`, each once, in order."""
     kept = (word for word in tokens(text) if word not in stop)

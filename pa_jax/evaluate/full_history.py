@@ -75,7 +75,8 @@ class FullHistory:
         cfg = self.agent.cfg
         user = words.clean(turn.user, cfg.user_chars)
         reply = words.clean(turn.assistant, cfg.context_chars)
-        return f'The user says: "{user}"' + (f'\nThe assistant said: "{reply}"' if reply else "")
+        said = f"The user says: {words.quoted(user)}"
+        return f"{said}\nThe assistant said: {words.quoted(reply)}" if reply else said
 
 
 def listed(text: str) -> list[str]:

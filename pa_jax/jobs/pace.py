@@ -71,8 +71,18 @@ def stored(workdir: pathlib.Path, people: Sequence[talks.Talk]) -> dict[str, flo
             ]
             if ops:
                 said.append((talk.user, ops, facts.Source(turn.session, number, turn.user)))
+    normal = _applied(workdir, said, people, "normal")
+    return _applied(workdir, said, people, "full") | {
+        "applies_a_second_normal": normal["applies_a_second"]
+    }
+
+
+def _applied(
+    workdir: pathlib.Path, said: Sequence[tuple], people: Sequence[talks.Talk], level: str
+) -> dict[str, float | int]:
+    """Rates of a store at a level of `synchronous` (profile/connect.py)."""
     with tempfile.TemporaryDirectory(dir=workdir) as folder:
-        profiles = store.ProfileStore(f"sqlite:///{folder}/profiles.db")
+        profiles = store.ProfileStore(f"sqlite:///{folder}/profiles.db?synchronous={level}")
         began = time.monotonic()
         for user, ops, source in said:
             profiles.apply(user, ops, source, now=talks.NOW + source.turn * talks.TURN)

@@ -25,7 +25,7 @@ import sqlite3
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import sqlalchemy as sa
 from absl import logging
@@ -39,6 +39,7 @@ _AGAIN_SECONDS = 0.5  # until another process's pass is looked at again
 _FAILED_SECONDS = 30.0  # until a pass that failed is tried again
 _BUSY_SECONDS = 0.01
 _CLOSE_SECONDS = 5.0  # that closing a store waits for a pass under way
+_LOCK_BYTE = 1 << 30  # the page with it holds nothing
 _CELL_AREA = {2: 12, 5: 12, 10: 8, 13: 8}  # kind of a b-tree page -> where its cell pointers begin
 
 
@@ -225,10 +226,28 @@ def _page_sizes(file: int) -> tuple[int, int]:
     return size, size - reserved
 
 
+def _maps(file: int, size: int, used: int) -> Callable[[int], bool]:
+    """Which pages, counted from 0, a file that vacuums itself keeps its map of pages in.
+
+    They may begin as a b-tree's do, and all of them is in use.
+    """
+    (vacuums,) = struct.unpack(">I", os.pread(file, 4, 52))
+    apart, locked = used // 5 + 1, _LOCK_BYTE // size
+
+    def is_map(number: int) -> bool:
+        if not vacuums or number == locked:
+            return False
+        moved = number == locked + 1 and locked % apart == 1  # it would have been the locked one
+        return number % apart == 1 or moved
+
+    return is_map
+
+
 def _gaps(page: memoryview, used: int) -> tuple[list[tuple[int, int]], bool]:
     """Where a b-tree page holds nothing, as (begin, end), and whether all of it made sense.
 
-    Its first byte tells one: other pages begin with a page's number, below 2**25, or with zeroes.
+    Its first byte tells one: other pages begin with a page's number, below 2**25, or with zeroes
+    (but for those of _maps).
     """
     pointers = _CELL_AREA.get(page[0])
     if pointers is None:
@@ -255,13 +274,13 @@ def _dirty(file: int, size: int, used: int, first: int) -> list[int]:
     A page that makes no sense may have been read while it was written: it is looked at again.
     """
     data = memoryview(os.pread(file, _READ_PAGES * size, first * size))
-    zeroes = bytes(size)
+    zeroes, is_map = bytes(size), _maps(file, size, used)
     found = []
     for place in range(len(data) // size):
         page = data[place * size : (place + 1) * size]
         gaps, whole = _gaps(page, used)
         clean = whole and all(page[begin:end] == zeroes[: end - begin] for begin, end in gaps)
-        if not clean and first + place:  # the first page is the schema's
+        if not clean and first + place and not is_map(first + place):  # page 0 is the schema's
             found.append(first + place)
     return found
 

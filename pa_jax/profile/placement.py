@@ -15,7 +15,7 @@ from importlib import resources
 
 import numpy as np
 
-from pa_jax.english import stance, statements, words
+from pa_jax.english import memory, stance, statements, words
 from pa_jax.profile import facts, taxonomy
 
 LEAST = 0.35  # share from which words alone place a statement
@@ -109,10 +109,10 @@ class Index:
         return math.log((len(self.slots) + 1) / (slots + 0.5))
 
 
-@functools.lru_cache(maxsize=4096)
+@memory.remembered(4096)
 def cue(statement: str) -> str | None:
     """The slot whose cues match most of a statement, None where none does."""
-    text = words.expanded(statement).lower().strip().rstrip(".!").replace("’", "'")
+    text = words.expanded(words.alike(statement)).lower().strip().rstrip(".!").replace("’", "'")
     rest = statements.situations(text)[1]
     path = _matched(rest) or _matched(text)
     rejected = _rejected().get(path or "")

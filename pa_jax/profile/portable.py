@@ -181,17 +181,14 @@ def _journal_data(turn: turns.Turn) -> dict[str, Any]:
 
 def _record(entry: entries.Entry, user: str) -> Record:
     source, by = entry.entry("source"), entry.entry("by")
-    statement, quote = entry.take("statement", str), source.take("quote", str)
-    if statement != update.flat(statement) or len(quote) > update.MAX_QUOTE_CHARS:
-        raise ValueError(
-            f"{entry.where}: a statement is one line of at most {update.MAX_STATEMENT_CHARS} "
-            f"characters without control characters, a quote at most {update.MAX_QUOTE_CHARS}."
-        )
+    statement, quote = _text_of(entry, "statement"), _text_of(source, "quote")
     name = entry.take("id", str)
     if len(name) > MAX_ID_CHARS:
         raise ValueError(f"{entry.where}.id has {len(name)} characters; allow {MAX_ID_CHARS}.")
     category, subcategory = entry.take("category", str), entry.take("subcategory", str)
     entry.build(lambda: facts.require_slot("subcategory", f"{category}/{subcategory}"))
+    if category == facts.OTHER:
+        _require_label(f"{entry.where}.subcategory", subcategory)
     fact = entry.build(
         lambda: facts.Fact(
             id=name,
@@ -219,6 +216,23 @@ def _record(entry: entries.Entry, user: str) -> Record:
     )
 
 
+def _text_of(entry: entries.Entry, name: str) -> str:
+    """A statement or a quote; what nobody sees, as stores kept once, is dropped from it."""
+    most = {"statement": update.MAX_STATEMENT_CHARS, "quote": update.MAX_QUOTE_CHARS}[name]
+    text = words.seen(entry.take(name, str))
+    if text != words.clean(text, most):
+        raise ValueError(
+            f"{entry.where}: a {name} is one line of at most {most} characters without control "
+            "characters."
+        )
+    return text
+
+
+def _require_label(where: str, name: str) -> None:
+    if name != words.label(name):
+        raise ValueError(f"{where}={name!r:.80} is not in its one spelling {words.label(name)!r}.")
+
+
 def _turn(entry: entries.Entry) -> AppliedTurn:
     return AppliedTurn(
         entry.take("session", int),
@@ -235,16 +249,13 @@ def _receipt(entry: entries.Entry) -> update.Receipt:
         entry.choice("outcome", update.OUTCOMES),
         entry.take("fact_id", str, optional=True),
         closed,
-        entry.take("reason", str),
+        turns.clean(entry.take("reason", str)),
     )
 
 
 def _label(entry: entries.Entry) -> promote.Label:
     name = entry.take("name", str)
-    if name != words.label(name):
-        raise ValueError(
-            f"{entry.where}.name={name!r:.80} is not in its one spelling {words.label(name)!r}."
-        )
+    _require_label(f"{entry.where}.name", name)
     return promote.Label(
         name,
         entry.take("sightings", int),
@@ -282,12 +293,16 @@ def _journal_turn(entry: entries.Entry, user: str) -> turns.Turn:
             turn=entry.take("turn", int),
             failures=entry.take("failures", int),
             ops=tuple(map(_op, entry.entries("ops"))) if inferred else entry.nothing("ops"),
-            dropped=entry.texts("dropped") if inferred else entry.nothing("dropped"),
+            dropped=_cleaned(entry.texts("dropped")) if inferred else entry.nothing("dropped"),
             needs=tuple(map(_need, entry.entries("needs"))) if decided else entry.nothing("needs"),
             times=entry.times("times"),
             **fields,
         )
     )
+
+
+def _cleaned(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(turns.clean, texts))
 
 
 def _op(entry: entries.Entry) -> facts.FactOp:

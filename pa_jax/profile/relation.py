@@ -8,7 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
-from pa_jax.english import changes, person, statements, words
+from pa_jax.english import changes, memory, person, statements, words
 from pa_jax.profile import facts, placement, taxonomy
 
 SAME = "same"  # says what is known
@@ -104,7 +104,7 @@ class _Said:
             return None
         if old.barred and new.kind == statements.LIKE:  # one may like what one may not do
             return None
-        apart = new.scope - old.scope - _slot_words(fact.slot)
+        apart = new.scope - old.scope - _slot_words(_slot(fact.slot))
         if apart:  # what holds in one situation only stands beside what holds in all
             return None
         if core == held and (new.numbers == old.numbers or new.against):
@@ -232,10 +232,10 @@ class _Said:
         same_slot = self.claim.slot == fact.slot
         alone = len(old.named) == 1 and not same_slot  # one word names too much elsewhere
         what = old.named | old.scope if alone else old.named
-        what = what - _slot_when(fact.slot) or old.named | old.scope
+        what = what - _slot_when(_slot(fact.slot)) or old.named | old.scope
         if what <= self.new.named:
             return False
-        name = _slot_name(fact.slot) if same_slot else frozenset()
+        name = _slot_name(_slot(fact.slot)) if same_slot else frozenset()
         return changes.gives_up(self.quote, what, name)
 
     def _refines(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
@@ -252,7 +252,7 @@ class _Said:
 
     def _scopes_apart(self, fact: facts.Fact, old: statements.Statement) -> bool:
         """Whether the new statement holds in a situation of which the held one does not speak."""
-        own = _slot_words(fact.slot)
+        own = _slot_words(_slot(fact.slot))
         places = self.new.scope and old.scope and "when" not in self.new.scope | old.scope
         if places and not self.new.scope & old.scope:  # "at work", "at home"
             return not self.new.scope | old.scope <= own
@@ -274,7 +274,7 @@ def heard(quote: str, held: Sequence[facts.Fact], statement: str) -> frozenset[s
     return said.union(*named)
 
 
-@functools.lru_cache(maxsize=4096)
+@memory.remembered(4096)
 def _worded(text: str) -> frozenset[str]:
     """The content words of a text, and its numbers in digits."""
     return statements.content(text) | frozenset(words.numbers(text))
@@ -350,17 +350,19 @@ def _purpose(statement: str) -> frozenset[str]:
     return statements.content(statement.rpartition(" for ")[2] if " for " in statement else "")
 
 
-@functools.lru_cache(maxsize=1024)
 def _slot(path: str) -> taxonomy.Subcategory | None:
     """The slot at a path, None under OTHER and for one that the taxonomy has no more."""
-    found = (slot for slot in taxonomy.Taxonomy.load().subcategories if slot.path == path)
-    return next(found, None)
+    return _slots().get(path)
 
 
-@functools.lru_cache(maxsize=1024)
-def _slot_words(path: str) -> frozenset[str]:
+@functools.cache
+def _slots() -> dict[str, taxonomy.Subcategory]:
+    return {slot.path: slot for slot in taxonomy.Taxonomy.load().subcategories}
+
+
+@functools.cache
+def _slot_words(slot: taxonomy.Subcategory | None) -> frozenset[str]:
     """What the texts of a slot speak of: no situation of its own in that slot."""
-    slot = _slot(path)
     if slot is None:
         return frozenset()
     texts = (slot.name, slot.definition, slot.question, slot.when, *slot.values)
@@ -368,13 +370,11 @@ def _slot_words(path: str) -> frozenset[str]:
     return frozenset(words.content(text, frozenset())) | frozenset(words.numbers(text))
 
 
-@functools.lru_cache(maxsize=1024)
-def _slot_when(path: str) -> frozenset[str]:
-    slot = _slot(path)
+@functools.cache
+def _slot_when(slot: taxonomy.Subcategory | None) -> frozenset[str]:
     return frozenset(words.content(slot.when)) if slot else frozenset()
 
 
-@functools.lru_cache(maxsize=1024)
-def _slot_name(path: str) -> frozenset[str]:
-    slot = _slot(path)
+@functools.cache
+def _slot_name(slot: taxonomy.Subcategory | None) -> frozenset[str]:
     return frozenset(words.content(slot.name)) if slot else frozenset()

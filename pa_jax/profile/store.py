@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pa_jax import english
+from pa_jax.english import memory
 from pa_jax.profile import (
     cleaning,
     connect,
@@ -211,7 +211,7 @@ class ProfileStore:
             except connect.NoRoom:
                 self._cleaner.make_room()
                 receipt = self._erased(user)
-        english.forget()
+        memory.forget()
         self._cleaner.ask()
         if wait and not self._cleaner.wait(max(connect.WAIT_SECONDS, 5.0)):
             raise connect.StoreError(

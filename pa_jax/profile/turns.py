@@ -6,9 +6,9 @@ turn that was cut off anywhere goes on from the last stage that was kept.
 
 import dataclasses
 import datetime
-import re
 import unicodedata
 
+from pa_jax.english import words
 from pa_jax.profile import facts
 
 RECEIVED = "received"
@@ -20,13 +20,6 @@ STAGES = (RECEIVED, INFERRED, APPLIED, DECIDED, REPLIED)
 
 ANY = "*"
 MAX_TEXT_CHARS = 16_000
-
-# What has a text read otherwise than it looks: overrides and isolates of direction, characters
-# without width (joiners stay where scripts and emoji need them), tags, soft hyphens.
-_UNSEEN = re.compile(
-    "[\u00ad\u200b\u2060-\u2064\ufeff\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
-    "|(?<=[A-Za-z])[\u200c\u200d]+(?=[A-Za-z])"
-)
 
 _MADE_AT = {
     "snippet": INFERRED,
@@ -125,14 +118,13 @@ def start(
 
 
 def clean(text: str) -> str:
-    """The text as it is kept: lines stay lines, other control characters become spaces.
+    """The text as it looks: lines stay lines, other control characters become spaces.
 
-    Databases refuse NUL and half a surrogate pair: neither is left, nor what nobody sees.
+    Databases refuse NUL and half a surrogate pair: neither is left.
     """
-    text = text[: 4 * MAX_TEXT_CHARS]
+    text = words.seen(text[: 4 * MAX_TEXT_CHARS])[:MAX_TEXT_CHARS]
     if text.isprintable():
-        return text[:MAX_TEXT_CHARS]
-    text = _UNSEEN.sub("", text)[:MAX_TEXT_CHARS]
+        return text
     return "".join(
         " " if c not in "\n\t" and unicodedata.category(c) in ("Cc", "Cs") else c for c in text
     )

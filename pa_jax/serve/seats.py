@@ -13,6 +13,7 @@ import functools
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from pa_jax.english import memory
 from pa_jax.serve import errors, limits, shares, turnstile
 
 T = TypeVar("T")
@@ -101,8 +102,8 @@ class Seats:
         await asyncio.to_thread(self._pool.shutdown)
 
     def start(self, answer: Leaves | None, work: Callable[[], Any]) -> asyncio.Future:
-        """Runs `work` in a thread of the pool."""
-        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        """Runs `work` in a thread of the pool; it remembers no text of another's work."""
+        future = asyncio.get_running_loop().run_in_executor(self._pool, memory.apart, work)
         if answer is not None:
             self._answers.add(answer)
             future.add_done_callback(lambda _: self._answers.discard(answer))

@@ -12,6 +12,7 @@ from pa_jax.core import exclusive
 HOLDS = """
 import pathlib, sys, time
 from pa_jax.core import exclusive
+exclusive.BEAT_SECONDS = 0.1
 with exclusive.held(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))
@@ -91,3 +92,16 @@ def test_without_any_locks_a_living_process_of_this_machine_is_seen(
     holder.wait()
     with exclusive.held(tmp_path):
         pass
+
+
+def test_of_two_that_both_think_the_folder_theirs_the_earlier_one_ends(tmp_path, root):
+    """As after a stop of the machine, where no lock tells: the second has taken over."""
+    command = [sys.executable, "-c", HOLDS, str(tmp_path), "60"]
+    with subprocess.Popen(
+        command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "held\n"
+        exclusive._write(tmp_path, ELSEWHERE)
+        assert process.wait(20) == 1
+        assert "in use by process 7 on another-machine" in process.stderr.read()
+    assert json.loads((tmp_path / exclusive.HOLDER).read_text()) == ELSEWHERE

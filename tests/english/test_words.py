@@ -1,6 +1,8 @@
 """Words of a text: lines, tokens, stems, and other languages."""
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from pa_jax.english import words
 
@@ -22,9 +24,52 @@ def test_token_f1(a, b, expected):
 
 def test_clean_leaves_one_line_without_control_characters():
     assert words.clean(" a\n\tb\x00c\x1b\u2028d\ud800 ", 50) == "a b c d"
-    assert words.clean("שלום \u202eabc", 50) == "שלום \u202eabc"
+    assert words.clean("שלום \u202eabc", 50) == "שלום abc"
     assert words.clean("x" * 10, 10) == "x" * 10
     assert words.clean("x" * 11, 10) == "x" * 7 + "..."
+
+
+@pytest.mark.parametrize(
+    "twin",
+    [
+        *(f"te{c}a" for c in "\u00ad\u034f\u061c\u115f\u180e\u200b\u200d\u200f\u202e\u2066\u2800"),
+        *(f"t{c}ea" for c in "\u2062\u206a\u3164\ufe0f\ufeff\ufff9\U000e0061\U000e0120"),
+        *("t\u0435\u0430", "te\u0430", "t\u03b5a"),  # Cyrillic, Greek
+    ],
+)
+def test_what_looks_the_same_is_kept_the_same(twin):
+    assert words.clean(f"The user likes {twin}.", 50) == "The user likes tea."
+    assert words.tokens(f"likes {twin}") == ("likes", "tea")
+
+
+def test_a_word_all_in_another_alphabet_stays_and_has_its_twin():
+    assert words.clean("The user likes \u0441\u043e\u0441\u043e\u0430.", 50)[15] == "\u0441"
+    assert words.tokens("\u0441\u043e\u0441\u043e\u0430") == ("cocoa",)
+    assert words.tokens("борщ") == ("борщ",)
+    assert words.clean("kızım te\u0251", 50) == "kızım te\u0251"
+    assert words.tokens("te\u0251") == ("tea",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["👩‍❤️‍👨 and 🏳️‍🌈", "क्‍ष", "می‌خواهم", "葛\U000e0100城", "борщ и сор", "Ελληνικά", "naïve", "5 µg"],
+)
+def test_scripts_and_emoji_keep_what_they_need(text):
+    assert words.clean(text, 50) == text
+
+
+@hypothesis.given(
+    st.text(st.sampled_from("aé👩葛\u200d\u200c\ufe0f\U000e0100\u202e\u200bае\n "), max_size=9)
+)
+def test_what_is_clean_stays_as_it_is(text):
+    once = words.clean(text, 50)
+    assert words.clean(once, 50) == once
+    assert words.alike(words.alike(text)) == words.alike(text)
+
+
+def test_no_quotation_closes_another():
+    inside = words.quoted('tea" and \\" more')[1:-1]
+    assert inside == 'tea\\" and \\\\\\" more'
 
 
 def test_labels_have_one_spelling():

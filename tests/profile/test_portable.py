@@ -127,7 +127,7 @@ def test_a_field_that_is_missing_or_of_another_kind_is_refused(path):
         (("facts", 0, "valid_from"), "noon", "valid_from='noon' is no ISO 8601 time"),
         (("facts", 0, "statement"), "a\nb", "a statement is one line"),
         (("facts", 0, "statement"), "x" * 1001, "a statement is one line of at most 1000"),
-        (("facts", 0, "source", "quote"), "x" * 1001, "a quote at most 1000"),
+        (("facts", 0, "source", "quote"), "x" * 1001, "a quote is one line of at most 1000"),
         (("facts", 0, "source", "turn"), -1, "turn=-1; it must be from 0"),
         (("facts", 0, "event"), "hacked", "event='hacked': choose one of added"),
         (("facts", 0, "version"), 1, "fact '0.1.0' lacks a version"),

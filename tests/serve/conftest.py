@@ -3,8 +3,14 @@
 import contextlib
 import dataclasses
 import importlib
+import os
+import pathlib
+import re
 import socket
+import subprocess
+import sys
 import threading
+import time
 
 import httpx
 import pytest
@@ -14,6 +20,7 @@ from pa_jax.jobs import chat, serve, setup
 from pa_jax.profile import facts
 from pa_jax.serve import app, guard, http, limits
 
+GATE = pathlib.Path(__file__).with_name("gate.py")
 SEAT = "travel/flight_seat"
 LIMITS = {
     "running": 2,
@@ -133,5 +140,32 @@ def teach(agent):
 
     def one(user, *how, **more):
         taught(agent, user, *how, **more)
+
+    return one
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory, root):
+    """The outer parts of a server, as a process of their own."""
+    place = tmp_path_factory.mktemp("gate") / "port"
+    env = os.environ | {"PYTHONPATH": str(root), "JAX_PLATFORMS": "cpu"}
+    process = subprocess.Popen([sys.executable, str(GATE), str(place)], env=env)
+    while not (place.exists() and place.read_text()):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.port = int(place.read_text())
+    process.url = f"http://127.0.0.1:{process.port}"
+    yield process
+    process.terminate()
+    assert process.wait(60) == -15 or process.returncode == 0
+
+
+@pytest.fixture(scope="session")
+def megabytes():
+    """The memory of a process."""
+
+    def one(process):
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
     return one

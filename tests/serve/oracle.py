@@ -1,9 +1,11 @@
-"""Whether erasing tells of others' rows: times of erases with right and wrong guesses, as JSON.
+"""Whether what one key does tells of others' rows: times with right and wrong guesses, as JSON.
 
     python tests/serve/oracle.py --erases=2000 --runs=3
+    python tests/serve/oracle.py --operation=edit --erases=500 --runs=3
 
 Two keys on a server with a large store: one key's users import a guess at another key's fact and
-are erased; half of the guesses are right, in random order. p is of a two-sided Mann-Whitney test.
+are erased, or put the guess in the place of a fact right after the other key's user did; half of
+the guesses are right, in random order. p is of a two-sided Mann-Whitney test.
 """
 
 import argparse
@@ -36,11 +38,11 @@ users = ["*"]
 SECRET = "The user keeps the spare key behind brick {:04d}."
 
 
-def started(folder):
+def started(folder, preset="tiny", flags=()):
     command = [
-        *(sys.executable, "-m", "pa_jax.main", "--config=configs/serve.py:tiny"),
+        *(sys.executable, "-m", "pa_jax.main", f"--config=configs/serve.py:{preset}"),
         *("--config.port=0", f"--config.store=sqlite:///{folder}/p.db"),
-        *(f"--workdir={folder}/run", f"--config.key_file={folder}/keys.toml"),
+        *(f"--workdir={folder}/run", f"--config.key_file={folder}/keys.toml", *flags),
     ]
     log = folder / "log"
     process = subprocess.Popen(command, cwd=ROOT, stderr=log.open("w"))
@@ -63,14 +65,36 @@ def erased(client, data, user, guess):
     return time.perf_counter() - began, answer.text.replace(user, "USER")
 
 
-def run(client, data, count, seed):
+def edited(client, data, user, text):
+    """Seconds that an edit of a new user's one fact took, and what it said."""
+    data["user"] = user
+    path, fact = f"/v1/profiles/{user}", data["facts"][0]["id"]
+    client.post(f"{path}/import", json=data).raise_for_status()
+    began = time.perf_counter()
+    answer = client.patch(f"{path}/facts/{fact}", json={"statement": text})
+    return time.perf_counter() - began, f"{answer.status_code}"
+
+
+def guessed(client, other, data, number, right):
+    """An edit to what another key's user has just said, or to something else."""
+    data["facts"][0]["statement"] = "The user likes green tea."
+    _, said = edited(other, data, f"victim-{number:05d}", SECRET.format(number))
+    assert said == "200"
+    text = SECRET.format(number if right else 5000 + number)
+    return edited(client, data, f"mallory-{number:05d}", text)
+
+
+def run(client, other, data, count, seed, operation):
     rng = random.Random(seed)
     kinds = [n % 2 == 0 for n in range(count)]
     rng.shuffle(kinds)
     times, replies = {True: [], False: []}, set()
     for number, right in enumerate(kinds):
-        guess = SECRET.format(rng.randrange(500) + (0 if right else 5000))
-        seconds, text = erased(client, data, f"mallory-{number:05d}", guess)
+        if operation == "edit":
+            seconds, text = guessed(client, other, data, seed * count + number, right)
+        else:
+            guess = SECRET.format(rng.randrange(500) + (0 if right else 5000))
+            seconds, text = erased(client, data, f"mallory-{number:05d}", guess)
         times[right].append(seconds)
         replies.add(text)
     found = stats.mannwhitneyu(times[True], times[False])
@@ -84,6 +108,7 @@ def run(client, data, count, seed):
 
 def main(argv):
     parser = argparse.ArgumentParser()
+    parser.add_argument("--operation", choices=("erase", "edit"), default="erase")
     parser.add_argument("--erases", type=int, default=2000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--megabytes", type=int, default=20)
@@ -101,10 +126,16 @@ def main(argv):
         (folder / "keys.toml").write_text(KEYS)
         process, url = started(folder)
         try:
-            headers = {"Authorization": f"Bearer {MINE}"}
-            with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
-                run(client, data, 50, 0)  # warm
-                return [run(client, data, opts.erases, seed + 1) for seed in range(opts.runs)]
+            mine, theirs = (
+                httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60)
+                for key in (MINE, THEIRS)
+            )
+            with mine, theirs:
+                run(mine, theirs, data, 50, 0, opts.operation)  # warm
+                return [
+                    run(mine, theirs, data, opts.erases, seed + 1, opts.operation)
+                    for seed in range(opts.runs)
+                ]
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)

@@ -5,12 +5,8 @@ import contextlib
 import dataclasses
 import importlib
 import json
-import os
 import pathlib
-import re
 import socket
-import subprocess
-import sys
 import time
 
 import httpx
@@ -18,7 +14,6 @@ import pytest
 
 from pa_jax.serve import errors, keys, limits, shares, turnstile
 
-GATE = pathlib.Path(__file__).with_name("gate.py")
 KEY = {"Authorization": "Bearer key-of-somebody-known"}
 IMPORT = "/v1/profiles/ann/import"
 HEAD = f"POST {IMPORT} HTTP/1.1\r\nHost: localhost\r\n"
@@ -33,26 +28,6 @@ STRANGERS = {
 }
 
 
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory, root):
-    place = tmp_path_factory.mktemp("gate") / "port"
-    env = os.environ | {"PYTHONPATH": str(root), "JAX_PLATFORMS": "cpu"}
-    process = subprocess.Popen([sys.executable, str(GATE), str(place)], env=env)
-    while not (place.exists() and place.read_text()):
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.port = int(place.read_text())
-    process.url = f"http://127.0.0.1:{process.port}"
-    yield process
-    process.terminate()
-    assert process.wait(60) == -15 or process.returncode == 0
-
-
-def megabytes(process):
-    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
-
-
 def said(gate, text, *, until=b"}"):
     """The answer to bytes as they are, up to the end of the connection or of its JSON."""
     with socket.create_connection(("127.0.0.1", gate.port), timeout=30) as link:
@@ -64,7 +39,7 @@ def said(gate, text, *, until=b"}"):
 
 
 @pytest.mark.parametrize("kind", list(STRANGERS))
-def test_strangers_take_no_memory_and_stop_nobody(gate, kind):
+def test_strangers_take_no_memory_and_stop_nobody(gate, megabytes, kind):
     assert httpx.post(gate.url + IMPORT, headers=KEY, content=b"x" * 1000).text == "1000"
     before, links, slowest = megabytes(gate), [], 0.0
     with contextlib.ExitStack() as closing:
