@@ -3,9 +3,12 @@
     python tests/serve/oracle.py --erases=2000 --runs=3
     python tests/serve/oracle.py --operation=edit --erases=500 --runs=3
 
-Two keys on a server with a large store: one key's users import a guess at another key's fact and
-are erased, or put the guess in the place of a fact right after the other key's user did; half of
-the guesses are right, in random order. p is of a two-sided Mann-Whitney test.
+    python tests/serve/oracle.py --operation=import --erases=500 --runs=3      also read, turn
+
+Two keys on a server with a large store. One key's users bring a guess at another key's fact, by an
+import that is timed or whose read or erasure is, in a chat's turn, or in the place of a fact right
+after the other key's user did; half of the guesses are right, in random order. p is of a two-sided
+Mann-Whitney test.
 """
 
 import argparse
@@ -35,6 +38,7 @@ users = ["mallory-*"]
 key = "{THEIRS}"
 users = ["*"]
 """
+OPERATIONS = ("erase", "edit", "import", "read", "turn")
 SECRET = "The user keeps the spare key behind brick {:04d}."
 
 
@@ -53,16 +57,29 @@ def started(folder, preset="tiny", flags=()):
     return process, found[1]
 
 
-def erased(client, data, user, guess):
-    """Seconds that an erasure took, and what it said."""
+def timed(operation, client, data, user, guess):
+    """Seconds that an operation with a guess took, and what it said of it."""
     data["user"] = user
     data["facts"][0]["statement"] = guess
     path = f"/v1/profiles/{user}"
-    stored = client.post(f"{path}/import", json=data)
-    assert stored.status_code == 200, stored.text
+
+    def imported():
+        return client.post(f"{path}/import", json=data)
+
+    if operation in ("read", "erase"):
+        imported().raise_for_status()
+    said = {"user": user, "max_tokens": 4, "messages": [{"role": "user", "content": guess}]}
+    work = {
+        "import": imported,
+        "read": lambda: client.get(path),
+        "erase": lambda: client.delete(path),
+        "turn": lambda: client.post("/v1/chat/completions", json=said),
+    }[operation]
     began = time.perf_counter()
-    answer = client.delete(path)
-    return time.perf_counter() - began, answer.text.replace(user, "USER")
+    answer = work()
+    took = time.perf_counter() - began
+    assert answer.status_code == 200, answer.text
+    return took, answer.text.replace(user, "USER") if operation == "erase" else ""
 
 
 def edited(client, data, user, text):
@@ -94,7 +111,8 @@ def run(client, other, data, count, seed, operation):
             seconds, text = guessed(client, other, data, seed * count + number, right)
         else:
             guess = SECRET.format(rng.randrange(500) + (0 if right else 5000))
-            seconds, text = erased(client, data, f"mallory-{number:05d}", guess)
+            name = f"mallory-{seed}-{number:05d}"
+            seconds, text = timed(operation, client, data, name, guess)
         times[right].append(seconds)
         replies.add(text)
     found = stats.mannwhitneyu(times[True], times[False])
@@ -108,7 +126,7 @@ def run(client, other, data, count, seed, operation):
 
 def main(argv):
     parser = argparse.ArgumentParser()
-    parser.add_argument("--operation", choices=("erase", "edit"), default="erase")
+    parser.add_argument("--operation", choices=OPERATIONS, default="erase")
     parser.add_argument("--erases", type=int, default=2000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--megabytes", type=int, default=20)
