@@ -28,8 +28,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "group": 3 if small else 8,
         "leaves": 4,  # the judge's questions about a completion
         # of packed rows: in a forward pass, where XLA keeps nothing, and in the update
-        "lengths": (64, 128, 256) if small else (256, 512, 768, 1024, 1280, 1536, 2048, 4096),
-        "update_lengths": (64, 128, 256) if small else (256, 512, 768, 1024, 1280),
+        "lengths": (64, 128, 256) if small else (256, 512, 768, 896, 1024, 1280, 1536, 2048, 4096),
+        "update_lengths": (64, 128, 256) if small else (256, 512, 768, 896, 1024, 1280),
         "reps": 2 if small else 3,
     }
     c.sizes = {  # in tokens; a completion's and a question's are means
