@@ -106,9 +106,9 @@ def sloped(graph, of, **static):
 CASES = [
     ("llama", "none"),
     ("qwen2", "full"),
-    ("qwen3_untied", "dots"),
+    pytest.param("qwen3_untied", "dots", marks=pytest.mark.slow),
     ("qwen3_moe", "none"),
-    ("llama adapters", "dots"),
+    pytest.param("llama adapters", "dots", marks=pytest.mark.slow),
     ("qwen3_moe adapters", "none"),
 ]
 

@@ -243,12 +243,13 @@ def test_models_and_ways_stand_in_one_table(tmp_path):
         profiles.compare(config(ways=("half",)), tmp_path, None)
 
 
-def test_with_gold_snippets_three_hundred_turns_stay_bounded_and_known(agent, tmp_path):
-    made = config(horizon=(8, 300), snippets="gold", users=1)
-    made.data.heldout_users, made.size.sessions, made.size.turns = 1, 38, 8
+@pytest.mark.parametrize("turns", [120, pytest.param(300, marks=pytest.mark.slow)])
+def test_with_gold_snippets_many_turns_stay_bounded_and_known(agent, tmp_path, turns):
+    made = config(horizon=(8, turns), snippets="gold", users=1)
+    made.data.heldout_users, made.size.sessions, made.size.turns = 1, turns // 8 + 1, 8
     profiles.measure(made, tmp_path, agent)
     found = json.loads((tmp_path / "report.json").read_text())["horizon"]["gold"]
-    early, late = found["8"], found["300"]
+    early, late = found["8"], found[str(turns)]
     assert early["users"] == late["users"] == 1
     assert late["first"] >= early["first"] - 0.05 and late["all"] > 0.95
     assert late["facts"]["most"] <= 8 * 325 + 48

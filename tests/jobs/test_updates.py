@@ -71,6 +71,7 @@ def test_two_updates_are_two_steps_of_the_optimiser_and_the_clip_acts(tmp_path, 
     assert found[4, 1]["kl"] > found[1, 1]["kl"]
 
 
+@pytest.mark.slow
 def test_minibatches_hold_the_prompts_in_turn(tmp_path, monkeypatch):
     """With a learning rate of 0 the updates of a pass sum up to the whole rollout's figures."""
     rows = {}
