@@ -274,6 +274,7 @@ class Draft:
         self.content = statements.content(self.heard)
         self.forgets = forget.asked(self.heard, turn.profile, (turn.session, turn.turn))
         self.besides = statements.content(forget.besides(self.heard))
+        self.to_forget = forget.named(self.heard) - self.besides  # held or not
         self.statements: list[str] = []
         self.gains: list[float] = []
         self.dropped: list[Dropped] = []
@@ -312,6 +313,8 @@ class Draft:
         held = {statements.key(fact.statement) for fact in self.turn.profile}
         if statements.key(statement) in held and not statements.said(statement, self.content):
             return COPIED
+        if statements.content(statement) <= self.to_forget:
+            return FORGOTTEN
         if any(_comes_back(statement, op.replaces, self.besides) for op in self.forgets):
             return FORGOTTEN
         if any(statements.key(statement) == statements.key(other) for other in self.statements):

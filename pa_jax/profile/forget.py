@@ -10,7 +10,7 @@ forget that ..." behind a subject tells what somebody does.
 import re
 from collections.abc import Iterator, Sequence
 
-from pa_jax.english import changes, person, statements, words
+from pa_jax.english import changes, person, stance, statements, words
 from pa_jax.profile import facts, taxonomy
 
 _VERBS = (
@@ -85,6 +85,17 @@ def _gone(fact: facts.Fact, left: str) -> facts.FactOp:
 def besides(heard: str) -> str:
     """The words without the requests to forget."""
     return ". ".join(part for part, request in _parts(heard) if not request)
+
+
+def named(heard: str) -> frozenset[str]:
+    """Words for what is to be forgotten, unless a stance stands beside it ("I hate it")."""
+    found: set[str] = set()
+    for _, what, _ in _requests(heard):
+        asked = statements.content((changes.clauses(what) or ("",))[0])
+        others = (part for part in changes.clauses(heard) if not asked & statements.content(part))
+        if not any(map(stance.is_own, others)):
+            found |= asked
+    return frozenset(found)
 
 
 def unclear(heard: str, profile: Sequence[facts.Fact], at: tuple[int, int]) -> bool:

@@ -91,6 +91,23 @@ def test_what_is_forgotten_goes_first_and_does_not_come_back_in_the_same_turn(ag
 
 
 @pytest.mark.parametrize(
+    ("words", "said", "kept"),
+    [
+        ("forget that i do yoga", "The user does not do yoga.", 0),
+        ("Forget about my window shopping.", "The user likes window shopping.", 0),
+        ("Forget the coffee, I drink tea now.", "The user drinks tea.", 1),
+        ("Forget what I said about jazz, I hate it.", "The user hates jazz.", 1),
+        ("Don't forget that I'm allergic to nuts.", "The user is allergic to nuts.", 1),
+        ("I go to bed late and forget that I wear lenses.", "The user wears lenses.", 1),
+    ],
+)
+def test_what_was_never_held_is_not_noted_when_asked_to_forget_it(agent, words, said, kept):
+    made = agent.ops_of(observed(words), said)
+    assert [op.statement for op in made.ops] == [said] * kept
+    assert [drop.reason for drop in made.dropped] == [inferencer.FORGOTTEN] * (1 - kept)
+
+
+@pytest.mark.parametrize(
     ("text", "finished", "kept", "reasons"),
     [
         ("", True, 0, [inferencer.NO_SNIPPET]),
