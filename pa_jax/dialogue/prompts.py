@@ -95,8 +95,8 @@ def respond(
 ) -> tuple[schema.Message, ...]:
     """Messages that ask for the reply to the user's words.
 
-    What is known stands in an exchange of its own, quoted, a line a statement: in the system
-    message a model takes one for an order (tests/agent/orders.py). `history` are messages of the
+    What is known stands in an exchange of its own, quoted, a line a statement: data, not an order
+    (whether it is heeded as one: tests/agent/orders.py). `history` are messages of the
     user and the assistant in their own roles, each on one line and cut at `message_chars`.
     `system` is the operator's own word and comes first, cut at `user_chars`.
     """
