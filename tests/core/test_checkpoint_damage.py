@@ -245,8 +245,10 @@ while True:
 
 
 def last_saved(folder):
+    """The newest step whose line is whole: the file is there before its first line is."""
     path = folder / "saved"
-    return int(path.read_text().split()[-1]) if path.exists() else 0
+    whole = path.read_text().split("\n")[:-1] if path.exists() else []
+    return int(whole[-1]) if whole else 0
 
 
 def test_killed_at_any_moment_the_last_finished_save_is_there(tmp_path, root):
@@ -254,13 +256,15 @@ def test_killed_at_any_moment_the_last_finished_save_is_there(tmp_path, root):
     last = 0
     for _ in range(3):
         child = subprocess.Popen([sys.executable, "-c", SAVING, str(tmp_path)], cwd=root)
-        while last_saved(tmp_path) <= last:
+        try:
+            while last_saved(tmp_path) <= last:
+                assert child.poll() is None, "the saving process ended by itself"
+                time.sleep(0.02)
+            time.sleep(draw.uniform(0.0, 0.4))
             assert child.poll() is None, "the saving process ended by itself"
-            time.sleep(0.02)
-        time.sleep(draw.uniform(0.0, 0.4))
-        assert child.poll() is None, "the saving process ended by itself"
-        child.send_signal(signal.SIGKILL)
-        child.wait()
+        finally:
+            child.send_signal(signal.SIGKILL)
+            child.wait()
         last = last_saved(tmp_path)
         saver = checkpoint.Checkpointer(tmp_path / "ckpt", keep=2)
         got = saver.restore({"w": jax.ShapeDtypeStruct((300000,), jnp.float32)})
