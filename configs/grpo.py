@@ -29,10 +29,10 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     # tokens of packed rows: few, each is more programs
     c.lengths = common.lengths(preset, trains=True)
     c.data = common.data(preset)
-    c.prompt = common.prompt(preset)
+    c.prompt = common.prompt(preset, trains=True)
     c.rollout = {
         # 4 of 0.6B, all weights trained, take 14.2 of 15 GB by the plan; 8 do not fit
-        "prompts": 8 if preset == "qwen3-4b-lora" else 16 if preset == "qwen3-4b" else 4,
+        "prompts": {"qwen2.5-0.5b": 8, "qwen3-4b-lora": 8, "qwen3-4b": 16}.get(preset, 4),
         "group": 4 if small else 8,
         "max_new_tokens": 12 if small else 32 if laptop else 64,  # of a completion
         "temperature": 1.0,  # of rollouts, and of the log-probs they are compared with
@@ -74,12 +74,12 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.optim = common.optim(rates.get(preset, 1e-6))
     # With all weights trained, the warm-started ones are one copy more in memory, as the KL's
     # reference: on one 16 GB chip there is no room for it.
-    warm_steps = {"tiny": 2, "qwen2.5-0.5b": 36, "smollm2": 8, "qwen3-4b-lora": 50}
+    warm_steps = {"tiny": 2, "qwen2.5-0.5b": 40, "smollm2": 8, "qwen3-4b-lora": 50}
     c.warm = {
         "steps": warm_steps.get(preset, 0),  # supervised, on gold snippets, before GRPO; 0: none
-        # episodes of each; 16 fill one row behind the worked examples
-        "batch": {"tiny": 4, "qwen2.5-0.5b": 16, "smollm2": 8}.get(preset, 32),
-        # its peak; the rest of the optimiser is as optim says
+        # episodes of each; 32 fill one row of the 0.5B, whose prompts have no examples
+        "batch": {"tiny": 4, "smollm2": 8}.get(preset, 32),
+        # its peak; it falls to 0 over the steps, the rest of the optimiser is as optim says
         "learning_rate": {"qwen2.5-0.5b": 4e-4, "smollm2": 2e-5, "tiny": 2e-5}.get(preset, 1e-4),
     }
     c.train = {
@@ -90,6 +90,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "max_skipped": 5,
         "stall": 1800,  # seconds without a step's end after which all stacks are shown
     }
-    every = {"tiny": 2, "qwen2.5-0.5b": 12, "smollm2": 8}.get(preset, 50)
+    every = {"tiny": 2, "qwen2.5-0.5b": 20, "smollm2": 8}.get(preset, 50)
     c.eval = common.evaluations(preset, every)
     return c

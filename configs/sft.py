@@ -20,13 +20,15 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     # tokens of packed rows: few, each is more programs
     c.lengths = common.lengths(preset, trains=True)
     c.data = common.data(preset)
-    c.prompt = common.prompt(preset)
-    c.rows = 8 if laptop else 64  # episodes an update
+    c.prompt = common.prompt(preset, trains=True)
+    # episodes an update; 32 fill one row of the 0.5B
+    c.rows = {"tiny": 8, "smollm2": 8, "qwen2.5-0.5b": 32}.get(preset, 64)
     c.prompt_tokens = 1024 if small else 768 if laptop else 1024  # longer ones are skipped
-    rates = {"qwen2.5-0.5b": 1e-4, "smollm2": 2e-5, "tiny": 2e-5, "qwen3-4b-lora": 1e-4}
+    rates = {"qwen2.5-0.5b": 4e-4, "smollm2": 2e-5, "tiny": 2e-5, "qwen3-4b-lora": 1e-4}
     c.optim = common.optim(rates.get(preset, 5e-6))
+    c.optim.schedule = "linear"  # a supervised run ends where its rate does
     c.train = {
-        "steps": 6 if small else 60 if laptop else 500,
+        "steps": {"tiny": 6, "smollm2": 60, "qwen2.5-0.5b": 40}.get(preset, 500),
         "save_every": 2 if small else 20 if laptop else 100,
         "keep": 2,
         "max_skipped": 5,

@@ -18,7 +18,7 @@ import jax
 from pa_jax import models
 from pa_jax.agent import grounding, placing
 from pa_jax.core import keys
-from pa_jax.dialogue import prompts, schema, snippet, template, tokenizer
+from pa_jax.dialogue import prompts, schema, snippet, template
 from pa_jax.english import own, person, statements, words
 from pa_jax.infer import forest, prompt_rows, sampler, score
 from pa_jax.infer.serving import scheduler
@@ -57,8 +57,9 @@ class InferConfig:
     rows            turns at a time
     prompt_tokens   of the longest prompt
     max_new_tokens  of a snippet; a line that is cut off there is dropped
-    profile_chars, context_chars, user_chars    limits of the prompt's parts, as in training
-    examples        worked examples in front of the prompt (dialogue/prompts.py), as in training
+    profile_chars, context_chars, user_chars    limits of the prompt's parts
+    examples        worked examples in front of the prompt (dialogue/prompts.py); these and the
+                    limits are those of a model's training instead, where it was trained here
     grounding       nats a token that the user's words must give a statement; ours, measured
     stated          share of a statement's content words from which the user stated it; ours
     place_...       placing.PlaceConfig
@@ -77,6 +78,26 @@ class InferConfig:
     place_sure: float
     place_categories: int
     place_least: float
+
+    @property
+    def limits(self) -> prompts.PromptConfig:
+        """How prompts are made."""
+        return prompts.PromptConfig(
+            self.profile_chars, self.context_chars, self.user_chars, self.examples
+        )
+
+    def trained(self, model: models.LoadedModel) -> "InferConfig":
+        """The same, with prompts as the model was trained on them, where it was trained here."""
+        if model.prompt is None:
+            return self
+        limits = prompts.PromptConfig.of(model.prompt)
+        return dataclasses.replace(
+            self,
+            profile_chars=limits.profile_chars,
+            context_chars=limits.context_chars,
+            user_chars=limits.user_chars,
+            examples=limits.examples,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,10 +163,11 @@ class Inferencer:
                 "Inferencer got a model without a tokenizer; give models.load(SOURCE)."
             )
         forest.fit(cfg.prompt_tokens, lengths, what="infer.prompt_tokens (see lengths): a prompt")
+        cfg = cfg.trained(model)
         self.cfg, self.words = cfg, model.tokenizer
         self._serves, self._wait_seconds, self._sampler = serves, wait_seconds, None
         if serves is None:
-            begins = root(model.tokenizer, cfg)
+            begins = root(model, cfg)
             self._sampler = sampler.Sampler(
                 model, mesh=mesh, rows=cfg.rows, lengths=lengths, root=begins
             )
@@ -199,9 +221,7 @@ class Inferencer:
         User text of any length fits cfg.prompt_tokens: its parts are halved until they do.
         """
         cfg = self.cfg
-        limits = prompts.PromptConfig(
-            cfg.profile_chars, cfg.context_chars, cfg.user_chars, cfg.examples
-        )
+        limits = cfg.limits
         while True:
             messages = prompts.infer(self._episode(turn, limits, now=now), limits)
             ids = template.encode_chat(self.words, messages, add_generation_prompt=True)
@@ -394,14 +414,14 @@ def _heard(turn: Observed, profile: tuple[str, ...] = ()) -> schema.Episode:
     )
 
 
-def root(tokens: tokenizer.Tokenizer, cfg: InferConfig) -> list[int]:
+def root(model: models.LoadedModel, cfg: InferConfig) -> list[int]:
     """What every prompt of an Inferencer begins with: the instructions, computed once."""
-    limits = prompts.PromptConfig(
-        cfg.profile_chars, cfg.context_chars, cfg.user_chars, cfg.examples
-    )
+    limits = cfg.trained(model).limits
     return beginning(
         [
-            template.encode_chat(tokens, prompts.infer(one, limits), add_generation_prompt=True)
+            template.encode_chat(
+                model.tokenizer, prompts.infer(one, limits), add_generation_prompt=True
+            )
             for one in strangers()
         ]
     )

@@ -34,9 +34,7 @@ class Trained:
         """Of `cfg`, the batch and the limits of the prompt count; prompts are rows of `lengths`."""
         self.bounds = rule.but(cost=0.0)  # what it may ask, without the weighing
         self.words, self.cfg = model.tokenizer, cfg
-        self._limits = prompts.PromptConfig(
-            cfg.profile_chars, cfg.context_chars, cfg.user_chars, examples=()
-        )
+        self._limits = dataclasses.replace(cfg.trained(model).limits, examples=())
         two = inferencer.strangers(options=("Tea",), others=("Coffee",))
         self._sampler = sampler.Sampler(
             model,

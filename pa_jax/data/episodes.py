@@ -1,6 +1,8 @@
 """A dialogue as single turns: the Markov decision process that training walks."""
 
+import dataclasses
 import operator
+import zlib
 from collections.abc import Sequence
 
 from pa_jax.dialogue import schema, snippet
@@ -53,6 +55,25 @@ class Steps(Sequence[schema.Episode]):
             slot=turn.slot,
             kind=turn.kind,
         )
+
+
+class Strangers(Sequence[schema.Episode]):
+    """Episodes of which a share, always the same ones, comes from users of whom nothing is known.
+
+    What the turn tells is the same. Their prompts begin alike up to the turn, so that a row of a
+    device, which holds a beginning once, has room for twice as many.
+    """
+
+    def __init__(self, of: Sequence[schema.Episode], share: float) -> None:
+        self._of, self._least = of, share * 2**32
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def __getitem__(self, index: int) -> schema.Episode:
+        episode = self._of[index]
+        stranger = zlib.crc32(episode.id.encode()) < self._least
+        return dataclasses.replace(episode, profile=()) if stranger else episode
 
 
 def decompose(dialogue: schema.Dialogue) -> list[schema.Episode]:

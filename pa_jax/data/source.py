@@ -37,6 +37,7 @@ class DataConfig:
     state_source   what GRPO takes for the profile before a turn: gold | policy (its own snippets of
                    the turns before) | mixed
     state_share    of mixed, the share of dialogues that go by the policy's own
+    strangers      share of training's episodes that are shown as if nothing were known of the user
     """
 
     source: str
@@ -48,6 +49,11 @@ class DataConfig:
     keep_empty: bool
     state_source: str
     state_share: float
+    strangers: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.strangers <= 1.0:
+            raise ValueError(f"data.strangers={self.strangers}: a share from 0 to 1 is allowed.")
 
 
 class SyntheticDialogues(Sequence[schema.Dialogue]):
@@ -108,13 +114,23 @@ def open_episodes(
 ) -> Sequence[schema.Episode]:
     """The episodes of `train`, `heldout` or `all`, in a fixed order, with random access.
 
-    Of several sources `train` draws in the shares of their weights, the others have each once.
+    Of several sources `train` draws in the shares of their weights, the others have each once; in
+    `train` a share of the users are strangers (DataConfig.strangers).
     Held out are four topics of prefeval, whatever file they stand in, a fifth of the users of aloe
     (by profile), messages and functions of one's own by hash, and synthetic users of their own. Bad
     items go to `quarantine_path` (see quarantine.py).
     """
     if split not in SPLITS:
         raise ValueError(f"split={split!r}: choose one of {list(SPLITS)}.")
+    found = _joined(cfg, split, quarantine_path)
+    train = split == "train" and cfg.strangers
+    return episodes_lib.Strangers(found, cfg.strangers) if train else found
+
+
+def _joined(
+    cfg: DataConfig, split: str, quarantine_path: str | os.PathLike | None
+) -> Sequence[schema.Episode]:
+    """Of one source its episodes, of several those of all."""
     chosen = mixed(cfg)
     if len(chosen) == 1:
         return _open_one(chosen[0][1], split, quarantine_path)

@@ -4,7 +4,8 @@ What users type goes in as one quoted line: a line break in it cannot start a ne
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pa_jax.dialogue import asking, schema, snippet
 from pa_jax.english import words as english
@@ -47,6 +48,12 @@ class PromptConfig:
     context_chars: int
     user_chars: int
     examples: tuple[tuple[str, str, str], ...]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "PromptConfig":
+        """From what JSON makes of one."""
+        examples = tuple((context, user, note) for context, user, note in values["examples"])
+        return cls(**{**values, "examples": examples})
 
 
 def _line(text: str, limit: int) -> str:

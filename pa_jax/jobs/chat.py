@@ -79,7 +79,7 @@ def open_parts(
         cfg = dataclasses.replace(cfg, rows=infer_rows)
         other = policy.named(config, config.replier, mesh)
         replies = other or model
-        root = inferencer.root(model.tokenizer, cfg) if other is None else []
+        root = inferencer.root(model, cfg) if other is None else []
         engine = open_scheduler(config, cfg, replies, live_rows, mesh, root)
         how = {"mesh": mesh, "lengths": tuple(config.lengths)}
         # Snippets are decoded beside the replies, where both are one model's.

@@ -297,6 +297,8 @@ def open_tools(
     else:
         decides = jury.ByLabels(judge)
     limits = setup.section(prompts.PromptConfig, config.prompt)
+    if loaded.prompt is not None:  # what it was trained on
+        limits = prompts.PromptConfig.of(loaded.prompt)
     values = ml_collections.ConfigDict({**config.system, "prompt": limits})
     cfg = setup.section(systems.SystemConfig, values)
     return protocol.Tools(model, decides, rest.user or judge, cfg)

@@ -25,7 +25,8 @@ def load(
     """config.model.source may also be the work directory of a grpo or sft run.
 
     Such a run's own config says what its weights are, and in which dtype; config.checkpoint says
-    which of its checkpoints. Its adapters stay beside the base, which replies.
+    which of its checkpoints, and how its prompts are made. Its adapters stay beside the base,
+    which replies.
     """
     folder = pathlib.Path(config.model.source).expanduser()
     if not (folder / "checkpoints").is_dir():
@@ -78,7 +79,8 @@ def trained(
         (graph, params), frozen = nnx.split(model.module), ()
     restored = _restored(run_folder, which, params)
     module = nnx.merge(graph, restored.state["params"], *((frozen,) if frozen else ()))
-    return dataclasses.replace(model, module=module), restored.step
+    prompt = config.prompt.to_dict() if "prompt" in config else None
+    return dataclasses.replace(model, module=module, prompt=prompt), restored.step
 
 
 def _restored(run_folder: pathlib.Path, which: str, params: Any) -> checkpoint.Restored:

@@ -33,7 +33,8 @@ NAME = "warm"  # of the part, and of the folder of what it ends with
 class WarmConfig:
     """steps          supervised updates on gold snippets before the first of GRPO; 0: none
     batch          episodes of each
-    learning_rate  its peak; the rest of the optimiser is as `optim` says
+    learning_rate  its peak, from which it falls to 0 over the steps; the rest of the optimiser is
+                   as `optim` says
     """
 
     steps: int
@@ -58,7 +59,7 @@ def part(
     """The supervised part of a GRPO run; episodes without gold are passed over."""
     cfg = setup.section(WarmConfig, config.warm)
     optim = setup.section(optimizer.OptimConfig, config.optim)
-    optim = dataclasses.replace(optim, learning_rate=cfg.learning_rate)
+    optim = dataclasses.replace(optim, learning_rate=cfg.learning_rate, schedule="linear")
     order = pipeline.order_seed(config.seed)  # not that of GRPO
     batches = pipeline.batches(
         train(),

@@ -18,6 +18,7 @@ from pa_jax.models.io import folder as hf_folder
 from pa_jax.models.io import gguf, kept, names, safetensors, source, stream
 
 DTYPES = ("bfloat16", "float32")
+PROMPT = "prompt.json"  # beside the weights of an export
 SAME = 0.1  # share of its norm by which two roundings of a matrix may differ (4 to 8 bits)
 
 
@@ -25,13 +26,15 @@ SAME = 0.1  # share of its norm by which two roundings of a matrix may differ (4
 class LoadedModel:
     """A decoder on its devices, its shape and its tokenizer (None where the source has none).
 
-    `generation` is the source's generation_config.json, carried along to save_hf.
+    `generation` is the source's generation_config.json, carried along to save_hf; so is `prompt`,
+    what a dialogue.prompts.PromptConfig of its training holds (None: not trained here).
     """
 
     module: decoder.Decoder
     config: config.DecoderConfig
     tokenizer: tokenizer.Tokenizer | None
     generation: Mapping[str, Any]
+    prompt: Mapping[str, Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +45,7 @@ class _Found:
     tokenizer: tokenizer.Tokenizer | None
     generation: Mapping[str, Any]
     tensors: contextlib.AbstractContextManager[names.Tensors] | None  # None: random
+    prompt: Mapping[str, Any] | None = None
 
 
 def load(
@@ -71,7 +75,7 @@ def load(
             module = stream.fill(
                 found.config, tensors, dtype=dtype, attention=attention, where=where
             )
-    return LoadedModel(module, found.config, found.tokenizer, found.generation)
+    return LoadedModel(module, found.config, found.tokenizer, found.generation, found.prompt)
 
 
 def _find(name: str) -> _Found:
@@ -96,7 +100,8 @@ def _find(name: str) -> _Found:
     if (where / "tokenizer.json").is_file():
         fast = hf_folder.read_tokenizer(where)
         words = tokenizer.Tokenizer(fast, eos_ids=[eos] if isinstance(eos, int) else eos)
-    return _Found(config.from_hf(hf), words, generation, safetensors.opened(where))
+    prompt = safetensors.read_json(where / PROMPT) if (where / PROMPT).is_file() else None
+    return _Found(config.from_hf(hf), words, generation, safetensors.opened(where), prompt)
 
 
 def _shardings(
@@ -170,7 +175,10 @@ def _apart(embed: Array, head: Array) -> Array:
 
 
 def save_hf(model: LoadedModel, folder: str | pathlib.Path) -> None:
-    """Write a folder that transformers loads: weights, config, generation config, tokenizer."""
+    """Write a folder that transformers loads: weights, config, generation config, tokenizer.
+
+    PROMPT beside them says how its prompts are made, where that is known.
+    """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     safetensors.write(model.module, folder)
@@ -181,3 +189,5 @@ def save_hf(model: LoadedModel, folder: str | pathlib.Path) -> None:
         generation=model.generation,
         tokenizer=model.tokenizer.hf if model.tokenizer else None,
     )
+    if model.prompt is not None:
+        hf_folder.write_json(folder / PROMPT, dict(model.prompt))

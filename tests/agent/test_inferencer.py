@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import importlib
+import json
 import math
 
 import numpy as np
@@ -201,6 +202,17 @@ def _path_logprobs(model, before, ids):
     return score.logprobs(model, [before], [[ids]])[0][0].astype(np.float64)
 
 
+def test_a_trained_models_own_prompt_comes_before_the_config(tiny, agent):
+    limits = prompts.PromptConfig(90, 80, 70, (("", "Tea for me.", "The user drinks tea."),))
+    written = json.loads(json.dumps(dataclasses.asdict(limits)))  # as an export's file has it
+    own = inferencer.Inferencer(dataclasses.replace(tiny, prompt=written), agent.cfg)
+    episode = schema.Episode("e", "u", (), "", "A window seat.", None)
+    messages = prompts.infer(episode, limits)
+    wanted = template.encode_chat(tiny.tokenizer, messages, add_generation_prompt=True)
+    assert own.prompt(observed("A window seat."), now=NOW) == wanted
+    assert agent.prompt(observed("A window seat."), now=NOW) != wanted
+
+
 def test_the_prompt_is_that_of_training(tiny, agent):
     held = profile_of((MILD, TRAIN), ("food/spice_level", "travel/cruise"))
     turn = observed("The hottest dish.\nPlease.", held, context="What do you eat?")
@@ -290,7 +302,7 @@ def test_snippets_beside_replies_are_those_of_a_sampler(tiny, agent):
 
 def test_the_root_is_what_every_prompt_begins_with_and_nothing_of_the_user(tiny, agent):
     held = profile_of((MILD, TRAIN), ("food/spice_level", "travel/cruise"))
-    root = inferencer.root(tiny.tokenizer, agent.cfg)
+    root = inferencer.root(tiny, agent.cfg)
     turns = [observed("I like tea.", held), observed("Hm.", context="Tea?"), observed("", held[:1])]
     asked = [agent.prompt(turn, now=NOW) for turn in turns]
     assert all(ids[: len(root)] == root for ids in asked)

@@ -20,6 +20,7 @@ SYNTHETIC = source.DataConfig(
     keep_empty=True,
     state_source="gold",
     state_share=0.5,
+    strangers=0.0,
 )
 
 

@@ -18,7 +18,7 @@ WRONG_ARTICLE = re.compile(
     r"(?<!option )\ba (?!uni|us[aeu]|one|eu)[aeiou]"
     r"|\ban (?!hour|honest|heir)[bcdfghjklmnpqrstvwxyz]"
 )
-TELLING = ("fact", "several", "explicit", "choice", "answer", "change", "correction")
+TELLING = ("talk", "fact", "several", "explicit", "choice", "answer", "change", "correction")
 
 
 @pytest.fixture(scope="module")

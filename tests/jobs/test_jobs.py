@@ -55,6 +55,8 @@ def test_an_exported_run_loads_with_the_trained_weights(trained, tmp_path):
     model, number = policy.trained(trained, "newest")
     assert number == 4
     loaded = models.load(str(tmp_path / "hf"), dtype="float32")
+    written = json.loads((trained / "config.json").read_text())["prompt"]
+    assert loaded.prompt == json.loads(json.dumps(model.prompt)) == written
     start = models.load("random:tiny", dtype="float32")
     ids = jnp.arange(3, 19)[None]
     rows = ids, jnp.full_like(ids, 16), jnp.arange(16)[None]

@@ -8,7 +8,7 @@ import dataclasses
 import random
 import re
 
-from pa_jax.data.synth import phrases, preferences, registers, truth
+from pa_jax.data.synth import phrases, preferences, registers, talk, truth
 from pa_jax.profile import taxonomy
 
 _NEGATIVE = 0.4  # of preferences told unasked
@@ -62,6 +62,7 @@ class Teller:
         self.facts: list[truth.Fact] = []
         self.held: list[tuple[truth.Said, int]] = []  # with the turn that told it
         self.used: set[str] = set()  # values that came up
+        self.told: frozenset[str] = frozenset()  # words of the lines of talks
         self.taken: set[str] = set()  # slots of preferences, and keys of what one holds
         self.groups: dict[str, str] = {}
         self.unsaid: dict[tuple[str, ...], list[str]] = {}  # templates that are left, by list
@@ -84,12 +85,20 @@ class Teller:
             return None
         if section.group and self.groups.get(section.group, section.name) != section.name:
             return None
-        left = [value for value in values if value.noted not in self.used]
+        left = self._unused(values)
         if not left:
             return None
         scope = self.rng.choice(section.scopes) if section.scopes else ""
         said = truth.said(section, self.rng.choice(left), scope)
         return None if truth.only_slot(said.line) in self.taken else said
+
+    def _unused(self, values: tuple[phrases.Value, ...]) -> list[phrases.Value]:
+        """The values that have not come up, in sections or in talks."""
+        return [
+            value
+            for value in values
+            if value.noted not in self.used and not truth.content(value.noted) & self.told
+        ]
 
     def _take(self, said: truth.Said) -> truth.Said:
         section = said.section
@@ -133,6 +142,22 @@ class Teller:
             self._release(said)
         return None
 
+    def written(self, language: str) -> tuple[talk.Talk, ...]:
+        """Turns that were written out whole; none where what they tell has come up otherwise."""
+        for _ in range(_TRIES):
+            turns = talk.made(self.fresh(talk.templates(language, self.split)), self.rng.randrange)
+            lines = {line for turn in turns for line in turn.lines}
+            if lines & truth.lines_of_others(self.split):
+                continue
+            keys = {truth.only_slot(line) for line in lines} - {""}
+            words = frozenset[str]().union(*map(truth.content, lines))
+            known = self.told.union(*map(truth.content, self.used))
+            if not keys & self.taken and not words & known:
+                self.taken |= keys
+                self.told |= words
+                return turns
+        return ()
+
     def hold(self, said: truth.Said, turn: int) -> None:
         self.held.append((said, turn))
 
@@ -175,7 +200,7 @@ class Teller:
     def instead(self, said: truth.Said) -> truth.Said | None:
         """Another statement of the same section, to put it right; None where none reads."""
         section, values = self.sections[said.section.name]
-        left = [value for value in values if value.noted not in self.used]
+        left = self._unused(values)
         alone = truth.only_slot(said.line)
         left = [
             value

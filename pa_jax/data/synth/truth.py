@@ -6,7 +6,8 @@ import hashlib
 import re
 from collections.abc import Mapping
 
-from pa_jax.data.synth import phrases
+from pa_jax.data.synth import phrases, talk
+from pa_jax.english import statements
 from pa_jax.profile import placement, relation, taxonomy
 
 SPLITS = ("train", "heldout")
@@ -161,6 +162,25 @@ def only_slot(line: str) -> str:
     """The slot that holds one value in which the profile places a line, "" where there is none."""
     path = placement.place(line, ())
     return path if relation.holds_one(path) else ""
+
+
+@functools.cache
+def lines_of_others(split: str) -> frozenset[str]:
+    """Lines that users of the splits with other values tell: they are not told by talks."""
+    other = "train" if split in ("heldout", "unseen") else "heldout"
+    told = (
+        said(section, value, scope).line
+        for section in phrases.sections().values()
+        for value in section_values(section.name, other)
+        for scope in section.scopes or ("",)
+    )
+    return talk.lines(other).union(told)
+
+
+@functools.cache
+def content(text: str) -> frozenset[str]:
+    """The words of a line or value that tell it from others."""
+    return statements.content(text)
 
 
 def said(section: phrases.Section, value: phrases.Value, scope: str = "") -> Said:

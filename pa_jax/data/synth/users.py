@@ -7,24 +7,25 @@ and the (slot, value) pairs that users come to hold are disjoint between "train"
 import dataclasses
 import random
 
-from pa_jax.data.synth import phrases, preferences, registers, smalltalk, telling, truth
+from pa_jax.data.synth import phrases, preferences, registers, smalltalk, talk, telling, truth
 from pa_jax.dialogue import schema, snippet
 from pa_jax.profile import taxonomy
 
 # how often a turn is drawn as each kind, in percent; what has nothing to go on becomes a fact
 _KINDS = {
-    "distractor": 24,
-    "fact": 17,
-    "several": 18,
-    "explicit": 10,
-    "choice": 9,
-    "answer": 7,
-    "change": 8,
-    "correction": 5,
+    "talk": 22,
+    "distractor": 18,
+    "fact": 14,
+    "several": 15,
+    "explicit": 7,
+    "choice": 7,
+    "answer": 5,
+    "change": 6,
+    "correction": 4,
     "forget": 2,
 }
 _LANGUAGES = {phrases.ENGLISH: 91, "de": 3, "fr": 3, "es": 3}
-_FOREIGN_KINDS = ("distractor", "fact", "several")
+_FOREIGN_KINDS = ("talk", "distractor", "fact", "several")
 _UNDECIDED = 0.12  # of answers to an offer
 _THANKED = 0.15  # of messages that say nothing: a word of small talk comes first
 _SCENES = 0.6  # of turns with several facts: in one sentence that was made for them
@@ -84,11 +85,12 @@ class _User:
         self.offer: preferences.Offer | None = None
         self.question: telling.Question | None = None
         self.last: tuple[truth.Said, ...] = ()  # what the turn before told, of sections
+        self.rest: tuple[talk.Talk, ...] = ()  # of a talk of several turns, those to come
 
     def talk(self, size: tuple[int, int] | None = None) -> None:
         sessions, turns = size or (self.rng.randint(2, 4), None)
         for session in range(sessions):
-            self.session, self.last = session, ()
+            self.session, self.last, self.rest = session, (), ()
             kinds = self._plan(turns or self.rng.randint(4, 8))
             for kind, next_kind in zip(kinds, [*kinds[1:], ""], strict=True):
                 self._turn(kind, next_kind)
@@ -105,9 +107,10 @@ class _User:
     def _turn(self, kind: str, next_kind: str) -> None:
         words = smalltalk.words(self.rng, self.split)
         offer, question = self.offer, self.question
-        self.offer = self.teller.offer() if next_kind == "choice" else None
-        self.question = self.teller.question() if next_kind == "answer" else None
-        made = self._made(kind, words, offer, question)
+        made = self._going_on(words) or self._made(kind, words, offer, question)
+        asks = "" if self.rest else next_kind
+        self.offer = self.teller.offer() if asks == "choice" else None
+        self.question = self.teller.question() if asks == "answer" else None
         reply = made.reply
         if self.offer or self.question:
             text = self.offer.text if self.offer else self.question.text
@@ -135,6 +138,8 @@ class _User:
         last, self.last = self.last, ()
         made: _Turn | None = None
         match kind:
+            case "talk":
+                made = self._talk(words)
             case "choice" if offer:
                 made = self._choice(words, offer)
             case "answer" if question:
@@ -154,6 +159,25 @@ class _User:
         return made or self._distractor(words)
 
     # the kinds of turns
+
+    def _talk(self, words: dict[str, str]) -> _Turn | None:
+        """A turn that was written out whole; those that belong to it follow."""
+        turns = self.teller.written(self.language)
+        if not turns:
+            return None
+        self.rest = turns
+        return self._going_on(words)
+
+    def _going_on(self, words: dict[str, str]) -> _Turn | None:
+        """The next turn of a talk, where one is under way."""
+        if not self.rest:
+            return None
+        (said, *rest), self.last = self.rest, ()
+        self.rest = tuple(rest)
+        text = self.writer.message(said.words, words, area="", plain=True)
+        kind = "change" if said.retires else "talk" if said.lines else "distractor"
+        reply = self._reply("acks") if said.lines else smalltalk.reply(self.rng, "requests")
+        return _Turn(kind, text, reply, said.lines, said.retires)
 
     def _fact(self, words: dict[str, str]) -> _Turn | None:
         said = self.teller.new()

@@ -26,16 +26,16 @@ def describe(
 ) -> None:
     """Write those files; `dtype` is that of the weights, `generation` may be empty."""
     ids = {key: generation[key] for key in TOKEN_IDS if key in generation}
-    _write_json(folder / "config.json", config.to_hf(cfg, dtype=dtype) | ids)
+    write_json(folder / "config.json", config.to_hf(cfg, dtype=dtype) | ids)
     if generation:
-        _write_json(folder / "generation_config.json", dict(generation))
+        write_json(folder / "generation_config.json", dict(generation))
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
         path = folder / "tokenizer_config.json"  # transformers 4 does not know 5's class name
         named = safetensors.read_json(path) | {"tokenizer_class": "PreTrainedTokenizerFast"}
         if isinstance(named.get(EXTRA), list):  # nor this; 5 reads 4's name for them, too
             named[ADDITIONAL] = named.pop(EXTRA)
-        _write_json(path, named)
+        write_json(path, named)
 
 
 def read_tokenizer(folder: pathlib.Path) -> transformers.PreTrainedTokenizerFast:
@@ -52,5 +52,6 @@ def token_ids(tokenizer: transformers.PreTrainedTokenizerFast | None) -> dict[st
     return {key: value for key, value in ids.items() if value is not None}
 
 
-def _write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
+def write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
+    """A file of the folder, whole or not at all."""
     files.atomic_write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
