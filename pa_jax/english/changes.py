@@ -30,7 +30,8 @@ _BEFORE = re.compile(  # what is given up follows
     r"|correct (?:your|the) notes on|lost (?:my|our|the)|broke up with|divorced|cancel(?:led)?"
     r"|replaced|swapped|traded|outgrew|outgrown|over|too (?:old|young|tired|ill) for|grew out of"
     r"|(?:am|been|went|gone|came|come|coming|weaned) off|through with|moved on from|goodbye to"
-    r"|parted (?:ways )?with|cut out|gave away|threw (?:out|away)|kicked|ended|finished with"
+    r"|parted (?:ways )?with|cut out|gave away|threw (?:out|away)|kicked|ended"
+    r"|finished with"
     r"|(?:retired|resigned) (?:as|from))\b(?P<what>.*)",
     re.IGNORECASE,
 )
@@ -63,7 +64,9 @@ _PUTS_RIGHT = (
     r"i meant|i mean|correction|i misspoke|my mistake|typo|make (?:that|it)|scratch that|scrap that"
     r"|scrap the|strike that|i take (?:that|it) back|take back|that (?:was|is) wrong|got that wrong"
     r"|should have (?:said|been|read)|should be|autocorrect"
-    r"|no,? wait|wait,? no|mix(?:ed|ing)? (?:that|it|them|those) up|i said"
+    r"|no,? wait|wait,? no|mix(?:ed|ing)? (?:that|it|them|those) up|(?:came|come) out wrong"
+    r"|mistyped|mis-?spel(?:t|led)|slip of the (?:tongue|pen)"
+    r"|(?<!as )(?<!like )(?<!what )(?<!have )(?<!did )(?<!because )i said(?! before| already| that)"
 )
 _RIGHT = re.compile(rf"\b(?:{_PUTS_RIGHT})\b", re.IGNORECASE)
 _CORRECTS = re.compile(

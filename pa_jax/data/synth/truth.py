@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from pa_jax.data.synth import phrases
-from pa_jax.profile import placement, relation, taxonomy
+from pa_jax.profile import placement, slots, taxonomy
 
 SPLITS = ("train", "heldout")
 LIKE = "like"
@@ -160,7 +160,7 @@ def _is_held_out(value: phrases.Value) -> bool:
 def only_slot(line: str) -> str:
     """The slot that holds one value in which the profile places a line, "" where there is none."""
     path = placement.place(line, ())
-    return path if relation.holds_one(path) else ""
+    return path if slots.holds_one(path) else ""
 
 
 def said(section: phrases.Section, value: phrases.Value, scope: str = "") -> Said:
