@@ -5,7 +5,7 @@ Words count where they stand: in the clause that speaks of the fact, not anywher
 
 import re
 
-from pa_jax.english import memory, person, statements, words
+from pa_jax.english import abroad, memory, person, statements, words
 
 _UNHEARD = frozenset(map(words.stem, words.STOP))  # `given_up` has no such words
 NAMED = 0.8  # share of a statement's object by which words name it
@@ -136,6 +136,8 @@ def about(text: str, what: frozenset[str]) -> list[str]:
 
 def adds(text: str, what: frozenset[str]) -> bool:
     """Whether a clause that names `what` puts it beside what was known: "I also like ..."."""
+    if not words.is_english(text):
+        return abroad.ALSO.search(text) is not None
     near = [part for part in clauses(text) if what & set(words.content(part))]
     return any(_ALSO.search(part) and not _REQUEST.match(part) for part in near)
 
@@ -148,25 +150,26 @@ def announces(text: str, what: frozenset[str]) -> bool:
 @memory.remembered(1024)
 def turns(text: str) -> bool:
     """Whether the words speak of a change outright: "I switched", "make it", "from now on"."""
-    return _STRONG.search(words.expanded(text)) is not None
+    return bool(_STRONG.search(words.expanded(text)) or abroad.CHANGE.search(text))
 
 
 @memory.remembered(1024)
 def is_new(text: str) -> bool:
     """Whether the words tell how things are by now: a change outright, "these days", "since"."""
-    return turns(text) or _NEWLY.search(words.expanded(text)) is not None
+    newly = _NEWLY.search(words.expanded(text)) or abroad.NOW.search(text)
+    return turns(text) or newly is not None
 
 
 @memory.remembered(1024)
 def corrects(text: str) -> bool:
     """Whether the words take back what was said before them, perhaps: "sorry", "wait"."""
-    return _CORRECTS.search(words.expanded(text)) is not None
+    return puts_right(text) or _CORRECTS.search(words.expanded(text)) is not None
 
 
 @memory.remembered(1024)
 def puts_right(text: str) -> bool:
     """Whether they surely do: "I meant", "scratch that"."""
-    return _RIGHT.search(words.expanded(text)) is not None
+    return bool(_RIGHT.search(words.expanded(text)) or abroad.MEANT.search(text))
 
 
 def passing(text: str, what: frozenset[str]) -> bool:

@@ -43,7 +43,7 @@ _TASTE = re.compile(
     r"(?:like|love|hate|dislike|prefer|enjoy|adore|detest|loathe|despise|can not stand|can not bear"
     rf"|do not (?:really )?(?:like|enjoy|eat|drink|smoke|drive)|(?:only|never|always) {_DOES}"
     r"|avoid)"
-    r"\s+\w+"
+    r"\s+\w+|^I do not (?:smoke|drive|drink|cook|fly)$"
 )
 _STATE = re.compile(
     r"^I am (?:(?:also|very|severely|strictly|a|an|not) )*(?:vegan|vegetarian|pescatarian|coeliac"
@@ -65,6 +65,10 @@ _NOT_SURE = re.compile(
 )
 _POINTS = re.compile(
     r"\b(?:it|them|this|that|these|those|one|ones|he|she|they|him|her|there)\b", re.I
+)
+_ASKS_BEHIND = re.compile(
+    r",\s*(?:so |and )?(?:what|which|how|where|who|any|can|could|would|will|do|does|is|are)\b[^,]*\?$",
+    re.IGNORECASE,
 )
 _ALSO = re.compile(
     r"(?<=^I )(?:also|have got(?= )) ?|(?<=^I am )also |,? (?:too|as well|by now|either|btw"
@@ -90,7 +94,8 @@ def said(text: str) -> tuple[str, ...]:
 def _sentences(text: str) -> Iterator[str]:
     """The sentences that neither quote nor ask, contractions written out, without their marks."""
     for raw in _SENTENCE.findall(words.expanded(text.replace("’", "'"))):
-        bare = _OPENING.sub("", raw.strip()).strip(" ,–-")
+        told = _ASKS_BEHIND.sub("", raw)  # "I'm vegan, what can I cook?" says something first
+        bare = _OPENING.sub("", told.strip()).strip(" ,–-")
         wish = re.match(r"(?:can|could|would|will) you ", bare, re.IGNORECASE)
         if bare and not _QUOTES.search(bare) and (wish or not bare.endswith("?")):
             yield re.sub(r"^i\b", "I", bare.rstrip(" .!?;,"))

@@ -277,6 +277,8 @@ _FOREIGN = frozenset(
     "yo soy mi mis me gusta gustan el los las y pero con para por muy también tengo vivo hablo "
     "como odio prefiero una del al nunca estoy es "
     "ik mijn niet geen het een en maar van voor toch liever heb ben nee dit te wij "
+    "de que por eso ahora trabajo quise decir perdón voy tampoco ya nos hemos olvida soy ça c'est "
+    "oublie désormais pardon jetzt vergiss "
     "io sono mio mia non il lo gli che mi piace anche ho della eu não meu minha gosto".split()
 )
 

@@ -10,7 +10,7 @@ forget that ..." behind a subject tells what somebody does.
 import re
 from collections.abc import Iterator, Sequence
 
-from pa_jax.english import changes, lists, person, stance, statements, words
+from pa_jax.english import abroad, changes, lists, person, stance, statements, words
 from pa_jax.profile import facts, taxonomy, topics
 
 _VERBS = (
@@ -165,6 +165,8 @@ def _parts(heard: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
             if hit is not None and not (loose and _SUBJECT.search(part[: hit.start()])):
                 what = _ADDRESS.sub("", hit["what"].split(",")[0]).strip(" ,.!?")
                 found.append((hit["verb"].lower(), " ".join(what.split())))
+            if abroad.FORGET_THAT.match(part):
+                found.append(("forget", "that"))
             hit = _WRONGLY.match(part)
             if hit is not None:
                 found.append(("forget", f"that {hit['what'].split(',')[0].strip()}"))

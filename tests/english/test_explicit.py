@@ -1,13 +1,15 @@
 """What is said outright is noted by rule; what only looks like it is not."""
 
 import json
+import os
 import pathlib
 
 import pytest
 
 from pa_jax.english import explicit, statements
 
-SHARED = pathlib.Path(__file__).parents[3] / "shared/data"
+ROOT = pathlib.Path(__file__).parents[2]
+SHARED = pathlib.Path(os.environ.get("PA_JAX_TEST_DATA", ROOT.parent / "shared" / "data"))
 SAID = {
     "keep answers under two sentences": ["The user wants answers under two sentences."],
     "Please keep your replies short.": ["The user wants short replies."],

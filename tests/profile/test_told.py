@@ -23,6 +23,7 @@ LEAST = {
     "updates.txt": (200, 12),
     "everyday.txt": (150, 4),
     "spoken.txt": (200, 12),
+    "languages.txt": (60, 15),
 }  # cases in all, and of each kind
 
 
