@@ -67,7 +67,8 @@ _POINTS = re.compile(
     r"\b(?:it|them|this|that|these|those|one|ones|he|she|they|him|her|there)\b", re.I
 )
 _ASKS_BEHIND = re.compile(
-    r",\s*(?:so |and )?(?:what|which|how|where|who|any|can|could|would|will|do|does|is|are)\b[^,]*\?$",
+    r",\s*(?:so |and )?(?:what|which|how|where|who|any|can|could|would|will|do|does|is"
+    r"|are)\b[^,]*\?$",
     re.IGNORECASE,
 )
 _ALSO = re.compile(

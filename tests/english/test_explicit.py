@@ -1,15 +1,11 @@
 """What is said outright is noted by rule; what only looks like it is not."""
 
 import json
-import os
-import pathlib
 
 import pytest
 
 from pa_jax.english import explicit, statements
 
-ROOT = pathlib.Path(__file__).parents[2]
-SHARED = pathlib.Path(os.environ.get("PA_JAX_TEST_DATA", ROOT.parent / "shared" / "data"))
 SAID = {
     "keep answers under two sentences": ["The user wants answers under two sentences."],
     "Please keep your replies short.": ["The user wants short replies."],
@@ -88,9 +84,8 @@ def test_a_pasted_text_says_nothing():
     assert explicit.said("I like tea. " * 100) == ()
 
 
-@pytest.mark.skipif(not (SHARED / "conversations/dev.jsonl").exists(), reason="no shared data")
-def test_what_is_noted_by_rule_in_conversations_is_what_a_reader_notes():
-    lines = (SHARED / "conversations/dev.jsonl").read_text(encoding="utf-8").splitlines()
+def test_what_is_noted_by_rule_in_conversations_is_what_a_reader_notes(real_data):
+    lines = (real_data / "conversations/dev.jsonl").read_text(encoding="utf-8").splitlines()
     turns = [turn for line in lines for session in json.loads(line)["sessions"] for turn in session]
     right = noted = 0
     for turn in turns:
@@ -100,10 +95,9 @@ def test_what_is_noted_by_rule_in_conversations_is_what_a_reader_notes():
     assert noted >= 5 and right == noted
 
 
-@pytest.mark.skipif(not (SHARED / "prefeval").exists(), reason="no shared data")
-def test_noise_of_other_peoples_requests_adds_hardly_anything():
+def test_noise_of_other_peoples_requests_adds_hardly_anything(real_data):
     """316 messages that have nothing to do with the user, ten of them a user: 0.3 facts at most."""
-    path = SHARED / "prefeval/benchmark_dataset/filtered_inter_turns.json"
+    path = real_data / "prefeval/benchmark_dataset/filtered_inter_turns.json"
     texts = [
         message["content"]
         for talk in json.loads(path.read_text(encoding="utf-8"))
