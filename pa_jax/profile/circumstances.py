@@ -81,6 +81,12 @@ class Home:
     company: bool
 
 
+@memory.remembered(1024)
+def tells(statement: str, slot: str) -> bool:
+    """Whether a statement tells where the user lives or what they work as."""
+    return bool(_home(statement) or _jobs(statement, slot) or _EARNS.match(statement))
+
+
 def over(new: str, slot: str, old: str, of_old: str, quote: str) -> str:
     """Why a new statement ends a held one: HOME or JOB, "" where it does not.
 

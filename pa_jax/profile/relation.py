@@ -62,6 +62,8 @@ class _Said:
         """`last` are those of the held facts that the turn before taught."""
         self.claim, self.new, self.held, self.last = claim, new, held, last
         self.gone = losses.gone(claim.statement)
+        self.favourite = stance.favourite(claim.statement)
+        self.settles = circumstances.tells(claim.statement, claim.slot)
         self.quote = claim.source.quote
         self.bearer = person.bearer(claim.statement)
         self.passing = new.passing or changes.passing(self.quote, new.named)
@@ -152,7 +154,7 @@ class _Said:
         corrected = self._corrected(fact, old)
         if corrected is not None:
             return corrected
-        if not self.adds and not self._scopes_apart(fact, old):
+        if self.settles and not self.adds and not self._scopes_apart(fact, old):
             slot, of_old = self.claim.slot, fact.slot
             reason = circumstances.over(
                 self.claim.statement, slot, fact.statement, of_old, self.quote
@@ -161,8 +163,8 @@ class _Said:
                 return Decision(REPLACES, reason)
         if self._takes_over(fact, old):
             return Decision(REPLACES, "the words announce a change")
-        what = stance.favourite(self.claim.statement)
-        if what and what == stance.favourite(fact.statement) and not (self.adds or new.scope):
+        alone = self.favourite and not (self.adds or new.scope)
+        if alone and self.favourite == stance.favourite(fact.statement):
             return Decision(REPLACES, "there is one favourite")
         if self._one_slot(fact):
             return self._in_one(fact, old)
@@ -251,8 +253,10 @@ class _Said:
 
     def _person_corrected(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         """ "I said my sister, I meant my cousin": what was said of one is put right for another."""
-        right = changes.puts_right(self.quote) and _like(self.new, old) and self._put_out(old)
-        return Decision(REPLACES, "is corrected") if right and fact in self.last else None
+        if not (self.gives and _like(self.new, old) and self._put_out(old)):
+            return None
+        right = changes.puts_right(self.quote) and fact in self.last
+        return Decision(REPLACES, "is corrected") if right else None
 
     def _put_out(self, old: statements.Statement) -> bool:
         """Whether the words deny what the held statement says otherwise than the new one."""
