@@ -136,10 +136,10 @@ def about(text: str, what: frozenset[str]) -> list[str]:
 
 def adds(text: str, what: frozenset[str]) -> bool:
     """Whether a clause that names `what` puts it beside what was known: "I also like ..."."""
-    if not words.is_english(text):
-        return abroad.ALSO.search(text) is not None
     near = [part for part in clauses(text) if what & set(words.content(part))]
-    return any(_ALSO.search(part) and not _REQUEST.match(part) for part in near)
+    if any(_ALSO.search(part) and not _REQUEST.match(part) for part in near):
+        return True
+    return abroad.ALSO.search(text) is not None and not words.is_english(text)
 
 
 def announces(text: str, what: frozenset[str]) -> bool:
