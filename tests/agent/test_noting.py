@@ -26,7 +26,7 @@ def test_what_is_new_is_added_and_a_stated_change_replaces_it():
 
 
 def test_what_is_no_snippet_or_not_about_the_user_changes_nothing():
-    quiet = told(("I like tea.", "Sure!"), ("I like tea.", ""), ("I like tea.", snippet.NOTHING))
+    quiet = told(("Tea is nice.", "Sure!"), ("Tea is nice.", ""), ("Tea is nice.", snippet.NOTHING))
     assert quiet == [(), (), ()]
 
 
