@@ -33,7 +33,7 @@ SECTIONS = {
 }
 
 
-WITHOUT_PRESETS = ("export", "report")
+WITHOUT_PRESETS = ("export", "report", "review")
 
 
 def presets(name):

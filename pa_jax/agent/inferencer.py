@@ -1,9 +1,10 @@
 """A turn and the profile before it to the operations that the turn makes on the profile.
 
-The policy writes a snippet, with the prompt and the grammar of training. Each statement must speak
-of the user, be more than what was asked for, not be what the user just asked to have forgotten,
-and be carried by the user's words of this turn (grounding); what is not is dropped and counted,
-never stored. What is left is placed into the taxonomy and becomes an ADD. Retractions that the
+The policy writes a snippet, with the prompt and the grammar of training. Each statement
+must speak of the user, be more than what was asked for, not be what the user just asked to have
+forgotten, and be carried by the user's words of this turn (grounding); what is not is dropped and
+counted, never stored. What the user says outright ("remember that I ...") is added where the
+snippet lacks it. What is left is placed into the taxonomy and becomes an ADD. Retractions that the
 words ask for come first. Which facts give way is profile/update's matter.
 """
 
@@ -16,11 +17,11 @@ from collections.abc import Sequence
 import jax
 
 from pa_jax import models
-from pa_jax.agent import grounding, placing
+from pa_jax.agent import grounding, placing, prompt_roots
 from pa_jax.core import keys
 from pa_jax.dialogue import prompts, schema, snippet, template
-from pa_jax.english import own, person, statements, words
-from pa_jax.infer import forest, prompt_rows, sampler, score
+from pa_jax.english import explicit, lists, own, person, statements, words
+from pa_jax.infer import forest, sampler, score
 from pa_jax.infer.serving import scheduler
 from pa_jax.profile import facts, forget, relation, render, update
 
@@ -46,7 +47,6 @@ _OFFERS = re.compile(
     r"\?|^\s*(?:\d+[.)]|[-*•])\s|\bor\b", re.MULTILINE
 )  # a question, a list, a choice
 
-AKIN = 0.6  # share of words from which two statements are about the same
 MAX_WORDS = 4000  # characters of a turn that rules over words look at
 
 
@@ -79,9 +79,8 @@ class InferConfig:
     place_categories: int
     place_least: float
 
-    @property
     def limits(self) -> prompts.PromptConfig:
-        """How prompts are made."""
+        """The limits of the prompt's parts."""
         return prompts.PromptConfig(
             self.profile_chars, self.context_chars, self.user_chars, self.examples
         )
@@ -167,7 +166,7 @@ class Inferencer:
         self.cfg, self.words = cfg, model.tokenizer
         self._serves, self._wait_seconds, self._sampler = serves, wait_seconds, None
         if serves is None:
-            begins = root(model, cfg)
+            begins = prompt_roots.of_turns(model.tokenizer, cfg.limits())
             self._sampler = sampler.Sampler(
                 model, mesh=mesh, rows=cfg.rows, lengths=lengths, root=begins
             )
@@ -220,8 +219,7 @@ class Inferencer:
 
         User text of any length fits cfg.prompt_tokens: its parts are halved until they do.
         """
-        cfg = self.cfg
-        limits = cfg.limits
+        cfg, limits = self.cfg, self.cfg.limits()
         while True:
             messages = prompts.infer(self._episode(turn, limits, now=now), limits)
             ids = template.encode_chat(self.words, messages, add_generation_prompt=True)
@@ -261,6 +259,8 @@ class Inferencer:
             gains = self.grounder.gains(episodes, lines)
         for draft, row in zip(drafts, gains, strict=True):
             draft.ground(row, self.cfg.grounding)
+            if not trusted:
+                draft.note_explicit()
         said = [statement for draft in drafts for statement in draft.statements]
         held = [draft.turn.profile for draft in drafts for _ in draft.statements]
         placed = iter(self.placer.place(said, held))
@@ -313,7 +313,7 @@ class Draft:
         if isinstance(parsed, snippet.ParseFailure):
             self._drop(text, NO_SNIPPET)
             return
-        lines = (part for line in parsed.statements for part in statements.parts(line))
+        lines = (part for line in parsed.statements for part in lists.parts(line))
         for statement in map(update.flat, lines):
             reason = self._objection(statement)
             if reason:
@@ -335,7 +335,7 @@ class Draft:
             return COPIED
         if statements.content(statement) <= self.to_forget:
             return FORGOTTEN
-        if any(_comes_back(statement, op.replaces, self.besides) for op in self.forgets):
+        if any(forget.comes_back(statement, op.replaces, self.besides) for op in self.forgets):
             return FORGOTTEN
         if any(statements.key(statement) == statements.key(other) for other in self.statements):
             return REPEATED
@@ -353,6 +353,14 @@ class Draft:
         for statement, gain in pairs:
             if not gain >= least:
                 self._drop(statement, UNGROUNDED, gain)
+
+    def note_explicit(self) -> None:
+        """Adds what the words say outright and no kept statement tells; it needs no grounding."""
+        for statement in explicit.said(self.heard):
+            told = any(statements.akin(statement, kept) for kept in self.statements)
+            if not told and not self._objection(statement):
+                self.statements.append(update.flat(statement))
+                self.gains.append(math.inf)
 
     def inferred(self, slots: Sequence[str], stated: float) -> Inferred:
         """Operations of the statements that are left, in their slots."""
@@ -387,21 +395,6 @@ def _grounds(turn: Observed) -> schema.Episode:
     return dataclasses.replace(heard, context="")
 
 
-def _comes_back(statement: str, forgotten: str, besides: frozenset[str]) -> bool:
-    """Whether a statement says again what was just asked to be forgotten.
-
-    Or the opposite, of which the words `besides` the request say nothing: to forget that somebody
-    likes techno is not to hear that they dislike it.
-    """
-    new, old = statements.parse(statement), statements.parse(forgotten)
-    shared = new.named & old.named
-    alike = len(shared) >= AKIN * max(min(len(new.named), len(old.named)), 1)
-    turned = new.against != old.against
-    if turned:
-        return alike and not new.named & besides
-    return alike and new.numbers == old.numbers
-
-
 def _heard(turn: Observed, profile: tuple[str, ...] = ()) -> schema.Episode:
     """The turn as an episode: one line each, without control characters."""
     return schema.Episode(
@@ -412,32 +405,3 @@ def _heard(turn: Observed, profile: tuple[str, ...] = ()) -> schema.Episode:
         user=words.clean(turn.words, MAX_WORDS),
         gold=None,
     )
-
-
-def root(model: models.LoadedModel, cfg: InferConfig) -> list[int]:
-    """What every prompt of an Inferencer begins with: the instructions, computed once."""
-    limits = cfg.trained(model).limits
-    return beginning(
-        [
-            template.encode_chat(
-                model.tokenizer, prompts.infer(one, limits), add_generation_prompt=True
-            )
-            for one in strangers()
-        ]
-    )
-
-
-def strangers(
-    *, options: tuple[str, ...] = (), others: tuple[str, ...] = ()
-) -> tuple[schema.Episode, schema.Episode]:
-    """Two turns that have nothing in common, for what their prompts have."""
-    return (
-        schema.Episode("", "", (), "", "Hi", None, options=options),
-        schema.Episode("", "", ("The user drinks tea.",), "So?", "No", None, options=others),
-    )
-
-
-def beginning(rendered: Sequence[list[int]]) -> list[int]:
-    """What prompts have in common, empty where that is little."""
-    count = forest.common(rendered)
-    return rendered[0][:count] if count >= prompt_rows.APART else []

@@ -39,6 +39,7 @@ class Notes:
         )
         draft = inferencer.Draft(observed, text, finished)
         draft.ground([math.inf] * len(draft.statements), 0.0)
+        draft.note_explicit()
         slots = [placement.place(statement, self.held) for statement in draft.statements]
         result = update.apply(
             self.held,

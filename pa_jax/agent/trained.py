@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import jax
 
 from pa_jax import models
-from pa_jax.agent import inferencer, proactive
+from pa_jax.agent import inferencer, proactive, prompt_roots
 from pa_jax.core import keys
 from pa_jax.dialogue import asking, prompts, schema, template
 from pa_jax.infer import forest, sampler
@@ -34,14 +34,14 @@ class Trained:
         """Of `cfg`, the batch and the limits of the prompt count; prompts are rows of `lengths`."""
         self.bounds = rule.but(cost=0.0)  # what it may ask, without the weighing
         self.words, self.cfg = model.tokenizer, cfg
-        self._limits = dataclasses.replace(cfg.trained(model).limits, examples=())
-        two = inferencer.strangers(options=("Tea",), others=("Coffee",))
+        self._limits = dataclasses.replace(cfg.trained(model).limits(), examples=())
+        two = prompt_roots.strangers(options=("Tea",), others=("Coffee",))
         self._sampler = sampler.Sampler(
             model,
             mesh=mesh,
             rows=cfg.rows,
             lengths=lengths,
-            root=inferencer.beginning([self._prompt(episode) for episode in two]),
+            root=prompt_roots.beginning([self._prompt(episode) for episode in two]),
         )
 
     def warm_up(self) -> None:

@@ -5,7 +5,7 @@ Words count where they stand: in the clause that speaks of the fact, not anywher
 
 import re
 
-from pa_jax.english import memory, person, statements, words
+from pa_jax.english import abroad, memory, person, statements, words
 
 _UNHEARD = frozenset(map(words.stem, words.STOP))  # `given_up` has no such words
 NAMED = 0.8  # share of a statement's object by which words name it
@@ -30,7 +30,8 @@ _BEFORE = re.compile(  # what is given up follows
     r"|correct (?:your|the) notes on|lost (?:my|our|the)|broke up with|divorced|cancel(?:led)?"
     r"|replaced|swapped|traded|outgrew|outgrown|over|too (?:old|young|tired|ill) for|grew out of"
     r"|(?:am|been|went|gone|came|come|coming|weaned) off|through with|moved on from|goodbye to"
-    r"|parted (?:ways )?with|cut out|gave away|threw (?:out|away)|kicked|ended|finished with"
+    r"|parted (?:ways )?with|cut out|gave away|threw (?:out|away)|kicked|ended"
+    r"|finished with"
     r"|(?:retired|resigned) (?:as|from))\b(?P<what>.*)",
     re.IGNORECASE,
 )
@@ -63,7 +64,9 @@ _PUTS_RIGHT = (
     r"i meant|i mean|correction|i misspoke|my mistake|typo|make (?:that|it)|scratch that|scrap that"
     r"|scrap the|strike that|i take (?:that|it) back|take back|that (?:was|is) wrong|got that wrong"
     r"|should have (?:said|been|read)|should be|autocorrect"
-    r"|no,? wait|wait,? no|mix(?:ed|ing)? (?:that|it|them|those) up|i said"
+    r"|no,? wait|wait,? no|mix(?:ed|ing)? (?:that|it|them|those) up|(?:came|come) out wrong"
+    r"|mistyped|mis-?spel(?:t|led)|slip of the (?:tongue|pen)"
+    r"|(?<!as )(?<!like )(?<!what )(?<!have )(?<!did )(?<!because )i said(?! before| already| that)"
 )
 _RIGHT = re.compile(rf"\b(?:{_PUTS_RIGHT})\b", re.IGNORECASE)
 _CORRECTS = re.compile(
@@ -134,7 +137,9 @@ def about(text: str, what: frozenset[str]) -> list[str]:
 def adds(text: str, what: frozenset[str]) -> bool:
     """Whether a clause that names `what` puts it beside what was known: "I also like ..."."""
     near = [part for part in clauses(text) if what & set(words.content(part))]
-    return any(_ALSO.search(part) and not _REQUEST.match(part) for part in near)
+    if any(_ALSO.search(part) and not _REQUEST.match(part) for part in near):
+        return True
+    return abroad.ALSO.search(text) is not None and not words.is_english(text)
 
 
 def announces(text: str, what: frozenset[str]) -> bool:
@@ -145,25 +150,26 @@ def announces(text: str, what: frozenset[str]) -> bool:
 @memory.remembered(1024)
 def turns(text: str) -> bool:
     """Whether the words speak of a change outright: "I switched", "make it", "from now on"."""
-    return _STRONG.search(words.expanded(text)) is not None
+    return bool(_STRONG.search(words.expanded(text)) or abroad.CHANGE.search(text))
 
 
 @memory.remembered(1024)
 def is_new(text: str) -> bool:
     """Whether the words tell how things are by now: a change outright, "these days", "since"."""
-    return turns(text) or _NEWLY.search(words.expanded(text)) is not None
+    newly = _NEWLY.search(words.expanded(text)) or abroad.NOW.search(text)
+    return turns(text) or newly is not None
 
 
 @memory.remembered(1024)
 def corrects(text: str) -> bool:
     """Whether the words take back what was said before them, perhaps: "sorry", "wait"."""
-    return _CORRECTS.search(words.expanded(text)) is not None
+    return puts_right(text) or _CORRECTS.search(words.expanded(text)) is not None
 
 
 @memory.remembered(1024)
 def puts_right(text: str) -> bool:
     """Whether they surely do: "I meant", "scratch that"."""
-    return _RIGHT.search(words.expanded(text)) is not None
+    return bool(_RIGHT.search(words.expanded(text)) or abroad.MEANT.search(text))
 
 
 def passing(text: str, what: frozenset[str]) -> bool:

@@ -114,9 +114,11 @@ _ALSO = {
     FOR: r"prefer|(?:(?<=not )|(?<=ly )|(?<=ever )|(?<=nger )|(?<=ould )|(?<=\bI )|(?<=\bto ))like"
     r"|love|enjoy|want|favou?r|adore|choose|pick|needs?|seeks?|welcomes?|insist on|accepts?"
     r"|(?:believes?|trusts?|faith) in"
-    r"|(?:(?<=is )|(?<=am )|(?<=ly ))into|leans? towards|gravitates? towards|looks? for|favou?rite",
+    r"|(?:(?<=is )|(?<=am )|(?<=ly )|(?<=not ))into|leans? towards|gravitates? towards"
+    r"|looks? for|favou?rite",
     AGAINST: r"turn down|steer clear of|avoid|reject|refuse|can not tolerate|can not stomach"
-    r"|could not finish|gave up|quit|detest|hate|despise|loathe|dislike",
+    r"|could not finish|gave up|quit|skips?|goes without|leaves out|detest|hate|despise"
+    r"|loathe|dislike",
 }
 _DENIALS = r"not|never|no longer|hardly|rarely|barely|a myth that"
 
@@ -133,6 +135,7 @@ _NOT = re.compile(rf"\b(?:{_DENIALS})\b", re.IGNORECASE)
 _NO = re.compile(r"(?:\s+(?:of|to|for|on))?\s+no\b(?! longer)", re.IGNORECASE)
 _LACKS = re.compile(rf"\b(?:{_DENIALS}|no|without|least)\b", re.IGNORECASE)
 _HEAD = re.compile(r"^(?:\S+\s+){0,5}\S*")  # where a denial without a stance stands
+_FAVOURITE = re.compile(r"\bfavou?rite (?P<what>[\w -]{2,40}?) (?:is|of all is)\b", re.IGNORECASE)
 _SPEAKS = re.compile(
     r"\bI(?! know\b)(?:['’](?:d|m|ve|ll))? (?:\w+ ){0,3}?(?:like|"
     + _side(FOR)
@@ -174,6 +177,12 @@ def find(text: str) -> Found:
     denials = len(_NOT.findall(text[: hit.start()]))
     denials += (hit["against"] is not None) + (_NO.match(text, hit.end()) is not None)
     return Found(denials % 2 == 1, text[: hit.start()], hit[0], text[hit.end() :])
+
+
+def favourite(text: str) -> tuple[str, ...]:
+    """Stems of what a text names the one favourite of: "the user's favourite colour is teal"."""
+    hit = _FAVOURITE.search(text)
+    return words.content(hit["what"]) if hit else ()
 
 
 def is_own(text: str) -> bool:

@@ -40,6 +40,8 @@ _DEGREES = frozenset(
     "totally fully completely ever already again more so particularly especially certainly all "
     "well either regularly normally typically definitely simply actually favourite favorite".split()
 )
+_FREQUENCY = frozenset(("every", "each"))
+AKIN = 0.6  # share of words from which two statements are about the same
 _DENIALS = frozenset("not no never hardly rarely barely cannot".split())
 _COUNTING = frozenset(  # what stands before a number that counts, where nothing follows it
     "at until till is are am of to for about around under over above below than most least by from "
@@ -47,10 +49,6 @@ _COUNTING = frozenset(  # what stands before a number that counts, where nothing
 ) | {""}
 
 _UNIT = re.compile(r"^[€$£]|(?:[€$£%]|\d(?:k|m|kg|g|mg|l|ml|km|cm|h|am|pm))$")
-_JOINT = re.compile(
-    rf"(?:\s*[,;]\s*(?:and|but)?|\s+(?:and|but))\s+(?=(?:the user|I) |{person.VERB})", re.IGNORECASE
-)
-_ANOTHER = re.compile(r"\b(?:who|whose|which|that|because|when|if|while)\b", re.IGNORECASE)
 _LEAD = re.compile(r"^(?P<lead>[^,]{2,80}),\s*(?P<rest>(?:the|this) user\b.+)$", re.IGNORECASE)
 _LONGER = re.compile(r"\bno longer\b", re.IGNORECASE)
 _SUBJECT = re.compile(r"^(?:(?:the|this) user(?:['’]s)?|i|we|my|our)\s+", re.IGNORECASE)
@@ -73,13 +71,15 @@ _TIMES = (
     r"(?:mon|tues|wednes|thurs|fri|satur|sun|week|work|holi|birth)days?|weekends?|mornings?"
     r"|afternoons?|evenings?|nights?|noon|midday|summers?|winters?|spring|autumn|fall|christmas"
     r"|easter|january|february|march|april|may|june|july|august|september|october|november"
-    r"|december|free days?|days? off"
+    r"|december|free days?|days? off|lunchtime|bedtime|mealtimes?"
 )
 _PLACES = (
     r"work|home|school|university|office|gym|parties|party|meetings?|lunch|dinner|breakfast"
     r"|dessert|public|private|bed|car|train|trains|bus|flights?|plane|planes|road|trips?|travels?"
     r"|holidays?|vacations?|journeys?|workouts?|training|kitchen|restaurants?|class|church"
-    r"|concerts?|hikes?|walks?|business|guests|friends|recipes?|emails?|code|health|fun"
+    r"|concerts?|hikes?|walks?|business|guests|friends|recipes?|emails?|code|health|fun|phone"
+    r"|mobile|computer|laptop|tablet|(?:\w+ )?(?:clients|customers|colleagues|visitors"
+    r"|students|pupils|patients)"
 )
 _ADJECTIVE = r"(?:the |a |an |his |her |their |my |any |all |most |long |short |free |\w+ing )*"
 _SCOPE = re.compile(
@@ -87,14 +87,16 @@ _SCOPE = re.compile(
     rf"|\b(?:at|on|in|for|with|over|around|by|until|off)\s+{_ADJECTIVE}(?:{_TIMES}|{_PLACES})\b"
     rf"(?:\s+(?:only|{_TIMES}))?"
     r"|\bfor (?:\w+ing)\b"
+    rf"|\b(?:every|each) (?:{_TIMES})\b"
     rf"|\b(?:mornings|evenings|nights|afternoons|weekends|{_TIMES}) only\b",
     re.IGNORECASE,
 )
 _AS = re.compile(r"\bas (?:a|an|the|his|her|their|my|one's)\b[^,;]*", re.IGNORECASE)
 _PASSING = re.compile(
-    r"\b(?:(?<!from )this (?:time|one|once|trip|flight|week|weekend|month|evening|morning|afternoon"
-    r"|year)"
-    r"|for now|for once|just once|for a change|tonight|today|tomorrow|temporarily|at the moment"
+    r"\b(?:(?<!from )(?<!as of )(?<!since )(?<!starting )this (?:time|one|once|trip|flight"
+    r"|week|weekend|month|evening|morning|afternoon|year)"
+    r"|for now|for once|just once|for a change|tonight|(?<!as of )(?<!from )(?<!starting )today"
+    r"|tomorrow|temporarily|at the moment|right now|in the mood"
     r"|for the (?:moment|time being)|for this \w+|on this \w+"
     r"|for the next (?:few |couple of |\w+ )?(?:day|week|month|year)s?"
     rf"|until (?:further|next|then|tomorrow|{_TIMES}))\b",
@@ -150,8 +152,8 @@ class Statement:
 
     @functools.cached_property
     def named(self) -> frozenset[str]:
-        """The core without verbs that say little."""
-        return frozenset(self.core) - _LIGHT_VERBS or frozenset(self.core)
+        """The core without verbs that say little; what is one, and stands last, is no verb."""
+        return frozenset(self.core) - _LIGHT_VERBS or frozenset(self.core[-1:])
 
     @functools.cached_property
     def about(self) -> tuple[Any, ...]:
@@ -201,25 +203,12 @@ def parse(statement: str) -> Statement:
         tuple(core),
         numbers,
         frozenset(_tokens(over)),
-        frozenset(_tokens(scope)),
+        frozenset(_tokens(scope)) - _FREQUENCY,
         frozenset(_tokens(exceptions)),
-        _BARRED.match(text) is not None,
+        _BARRED.match(text) is not None and kind != LIKE,
         past,
         passing,
     )
-
-
-def parts(line: str) -> list[str]:
-    """The statements of a compound line: "loves tea, and never eats meat" says two things.
-
-    What follows another person ("a son who is four and has asthma") tells of that person.
-    """
-    found = _JOINT.split(line.strip())
-    start = _SUBJECT.match(line)
-    if len(found) == 1 or start is None or _ANOTHER.search(line):
-        return [line]
-    rest = [part if _SUBJECT.match(part) else start[0] + part for part in found[1:]]
-    return [f"{part.rstrip(' .,;')}." for part in (found[0], *rest)]
 
 
 def _counted(text: str) -> frozenset[str]:
@@ -293,29 +282,6 @@ def key(statement: str) -> str:
     return repr((read.kind, read.against, read.past, *read.about))
 
 
-def without(line: str, named: frozenset[str]) -> str:
-    """The statement without those of the things it lists that `named` names.
-
-    "listens to jazz and techno" without techno; "" where it is not one of several, or all.
-    """
-    if content(line) <= named:
-        return ""
-    first, *rest = _LISTED.split(line.strip().rstrip("."))
-    if not rest or any(len(part.split()) > _SHORT or _VERB_AT.match(part) for part in rest):
-        return ""
-    kept = [part for part in rest if not content(part) or not content(part) <= named]
-    if len(kept) == len(rest):  # then the first of them goes, the words at the end of its part
-        told = first.split()
-        while len(told) > 2 and content(told[-1]) and content(told[-1]) <= named:
-            told.pop()
-        if len(told) == len(first.split()):
-            return ""
-        first, kept = " ".join([*told, kept[0]]), kept[1:]
-    listed = f"{', '.join(kept[:-1])} and {kept[-1]}" if len(kept) > 1 else "".join(kept)
-    joint = ", " if len(kept) > 1 else " and " if kept else ""
-    return f"{first}{joint}{listed}."
-
-
 def vague(statement: str) -> bool:
     """Whether a statement does not say what it is about: "finds them dull", "likes that one"."""
     return _VAGUE.search(statement.strip()) is not None
@@ -350,9 +316,6 @@ def polarity(statement: str) -> str:
     return "neutral" if read.kind in (HAVE, BE) or _STATE.match(statement) else "positive"
 
 
-_LISTED = re.compile(r"\s*,\s*(?:and\s+|or\s+)?|\s+(?:and|or)\s+")
-_SHORT = 4  # words of a thing in a list
-_VERB_AT = re.compile(rf"(?:the user|I)\b|{person.VERB}", re.IGNORECASE)
 _VAGUE = re.compile(
     r"^(?:the user|i) (?:(?:does|do|did) not )?[\w'’]+ (?:it|them|this|that|these|those)"
     r"(?: ones?)?(?: \w+)?\W*$",
@@ -371,20 +334,42 @@ def content(text: str) -> frozenset[str]:
     return frozenset(words.content(stance.without(words.expanded(text))))
 
 
+def names(statement: str) -> frozenset[str]:
+    """Stems of the proper names in a statement: words with a capital where no sentence begins."""
+    named = re.findall(r"(?<!^)(?<![.!?] )\b[A-Z][\w'’-]+", statement)
+    return frozenset(words.stem(w.lower()) for w in named if w not in ("I", "I'm")) - words.STOP
+
+
 def said(statement: str, heard: frozenset[str]) -> float:
     """Share of what the statement is about among `heard`, the content words of the user.
 
     What tells one thing from another, names and numbers, counts before all.
     """
     read = parse(statement)
-    named = [word for word in re.findall(r"(?<!^)(?<![.!?] )\b[A-Z][\w'’-]+", statement)]
-    sure = {words.stem(word.lower()) for word in named if word not in ("I", "I'm")}
-    sure = sure - words.STOP | set(read.numbers)
+    sure = names(statement) | set(read.numbers)
     if sure and sure <= heard:
         return 1.0
     own = content(statement)
-    shares = [len(part & heard) / len(part) for part in (read.named, own) if part]
+    shares = [
+        sum(word in heard or words.misspelt(word, heard) for word in part) / len(part)
+        for part in (read.named, own)
+        if part
+    ]
     return max(shares, default=0.0)
+
+
+def akin(a: str, b: str) -> bool:
+    """Whether two statements are about the same, as far as words tell, whatever they say of it.
+
+    An allergy is no taste: of the same nuts one may be told without the other.
+    """
+    one, other = parse(a), parse(b)
+    if (ALLERGY in (one.kind, other.kind)) and one.kind != other.kind:
+        return False
+    shared = one.named & other.named | set(one.numbers) & set(other.numbers)
+    return one.whose == other.whose and len(shared) >= AKIN * max(
+        min(len(one.named), len(other.named)), 1
+    )
 
 
 def label(statement: str, known: list[str], longest: int = 2) -> str:

@@ -5,6 +5,7 @@ import json
 import re
 import string
 import unicodedata
+from collections.abc import Iterable
 
 from pa_jax.english import memory
 
@@ -72,8 +73,15 @@ _IRREGULAR = {
     "plane": "flight", "planes": "flight", "airplane": "flight", "flights": "flight",
     "films": "film", "movie": "film", "movies": "film", "vegetarians": "vegetarian",
     "vacation": "holiday", "vacations": "holiday", "autumn": "autumn", "fall": "autumn",
-    "news": "news", "lens": "lens", "lenses": "lens", "skis": "ski",
+    "news": "news", "lens": "lens", "lenses": "lens", "skis": "ski", "favourite": "favorite",
+    "grey": "gray", "centre": "center", "theatre": "theater", "tyre": "tire", "tyres": "tire",
+    "pyjamas": "pajama", "pajamas": "pajama", "yoghurt": "yogurt", "yoghurts": "yogurt",
+    "whiskey": "whisky", "donut": "doughnut", "donuts": "doughnut", "jewelry": "jewellery",
+    "travelled": "travel", "travelling": "travel", "traveller": "traveler", "licence": "licens",
+    "programme": "program", "programmes": "program", "chilli": "chili", "chillies": "chili",
+    "telly": "tv", "television": "tv", "televisions": "tv", "tvs": "tv",
 }  # fmt: skip
+_BRITISH = re.compile(r"^(colo|flavo|favo|neighbo|humo|harbo|hono|labo|behavio|odo)u(?=r)")
 
 
 # What has no width or turns the direction of what follows (Unicode's Default_Ignorable_Code_Point,
@@ -174,8 +182,11 @@ def tokens(text: str) -> tuple[str, ...]:
 
 @memory.remembered(16384)
 def stem(word: str) -> str:
-    """A word of `tokens` without the endings of plural, possession, gerund and past."""
-    word = word.removesuffix("'s").removesuffix("'")
+    """A word of `tokens` without the endings of plural, possession, gerund and past.
+
+    Of British and American spelling it has one.
+    """
+    word = _BRITISH.sub(r"\1", word.removesuffix("'s").removesuffix("'"))
     if word in _IRREGULAR:
         return _IRREGULAR[word]
     if not word.isascii() or len(word) < 4:
@@ -194,6 +205,25 @@ def stem(word: str) -> str:
     if word.endswith(("ie", "i")) and len(word) > 3:
         return word.removesuffix("e").removesuffix("i") + "y"
     return word.removesuffix("e") if len(word) > 3 else word
+
+
+_SLIPS = 6  # letters of a word from which one slip of the pen leaves it recognisable
+
+
+def misspelt(word: str, heard: Iterable[str]) -> bool:
+    """Whether one of the words heard is this one but for a letter more, less, other or swapped."""
+    return len(word) >= _SLIPS and any(_one_slip(word, other) for other in heard)
+
+
+def _one_slip(a: str, b: str) -> bool:
+    if a[0] != b[:1] or abs(len(a) - len(b)) > 1:
+        return False
+    first = next(
+        (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b))
+    )
+    rest, other = a[first:], b[first:]
+    swapped = rest[:2] == other[1::-1] and rest[2:] == other[2:]
+    return swapped or rest[1:] == other[1:] or rest[1:] == other or rest == other[1:]
 
 
 @memory.remembered(8192)
@@ -236,7 +266,7 @@ def token_f1(a: str, b: str) -> float:
 _ENGLISH = frozenset(
     "the and of to is are was it that this for with you have has not but what my your can at be "
     "they would like from when please don't i'm i've do does any which there how want she his her "
-    "we our i so no on in or user if about".split()
+    "we our i so no on in or user if about call give tell show make keep use".split()
 )
 _FOREIGN = frozenset(
     "ich mich mir mein meine meinen du wir uns ist sind nicht kein keine keinen keiner und oder "
@@ -247,6 +277,8 @@ _FOREIGN = frozenset(
     "yo soy mi mis me gusta gustan el los las y pero con para por muy también tengo vivo hablo "
     "como odio prefiero una del al nunca estoy es "
     "ik mijn niet geen het een en maar van voor toch liever heb ben nee dit te wij "
+    "de que por eso ahora trabajo quise decir perdón voy tampoco ya nos hemos olvida soy ça c'est "
+    "oublie désormais pardon jetzt vergiss "
     "io sono mio mia non il lo gli che mi piace anche ho della eu não meu minha gosto".split()
 )
 

@@ -16,7 +16,7 @@ import ml_collections
 from absl import logging
 
 from pa_jax import models
-from pa_jax.agent import inferencer, proactive, responder, session, trained
+from pa_jax.agent import inferencer, proactive, prompt_roots, responder, session, trained
 from pa_jax.core import files, sharding, timing
 from pa_jax.core import mesh as meshes
 from pa_jax.infer.serving import scheduler
@@ -79,7 +79,8 @@ def open_parts(
         cfg = dataclasses.replace(cfg, rows=infer_rows)
         other = policy.named(config, config.replier, mesh)
         replies = other or model
-        root = inferencer.root(model, cfg) if other is None else []
+        limits = cfg.trained(model).limits()
+        root = prompt_roots.of_turns(model.tokenizer, limits) if other is None else []
         engine = open_scheduler(config, cfg, replies, live_rows, mesh, root)
         how = {"mesh": mesh, "lengths": tuple(config.lengths)}
         # Snippets are decoded beside the replies, where both are one model's.

@@ -12,6 +12,7 @@ from pa_jax.jobs import (
     plan,
     profiles,
     report,
+    review,
     serve,
     sft,
 )
@@ -30,4 +31,5 @@ JOBS = {
     "serve": serve.run,
     "pace": pace.run,
     "report": report.run,
+    "review": review.run,
 }

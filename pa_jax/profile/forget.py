@@ -10,13 +10,13 @@ forget that ..." behind a subject tells what somebody does.
 import re
 from collections.abc import Iterator, Sequence
 
-from pa_jax.english import changes, person, stance, statements, words
-from pa_jax.profile import facts, taxonomy
+from pa_jax.english import abroad, changes, lists, person, stance, statements, words
+from pa_jax.profile import facts, taxonomy, topics
 
 _VERBS = (
     r"forget|unlearn|delete|erase|remove|wipe|clear|drop|stop remembering|no longer remember"
     r"|do not (?:remember|keep|save|store|note|record)|disregard|scratch|scrap|strike"
-    r"|cross out|never mind|ignore"
+    r"|cross out|never mind|ignore|get rid of|take (?:out|off)"
 )
 _FORGET = re.compile(
     rf"(?:(?P<start>^\W*(?:(?:please|just|kindly|ok|okay|oh|hey|hi|hm+|sorry|no|actually|and|also|now"
@@ -25,7 +25,16 @@ _FORGET = re.compile(
     rf"(?P<verb>{_VERBS})\s+(?P<what>.{{1,200}})",
     re.IGNORECASE,
 )
+TAKE_BACK = "take back"
 _TAKE_BACK = re.compile(r"\bi take back (?P<what>what i said about .{1,200})", re.IGNORECASE)
+_WRONGLY = re.compile(  # "you shouldn't have noted X", "I'd rather you didn't know X"
+    r"^\W*(?:\w+, )?(?:you should not (?:have )?"
+    r"|i (?:would (?:rather|prefer)|do not want you to|wish)(?: that)?(?: you)?"
+    r"(?: did not| had not| not)? ?)"
+    r"(?P<verb>know|knew|known|noted?|saved?|stored?|keep|kept|remember(?:ed)?|record(?:ed)?)"
+    r" (?P<what>.{1,200})",
+    re.IGNORECASE,
+)
 _SUBJECT = re.compile(r"\b(?:i|we|he|she|they|you|it|people)\b", re.IGNORECASE)
 _ADDRESS = re.compile(r"\b(?:please|kindly|again|now|thanks|thank you|for me|about me|too)\b", re.I)
 _LAST = re.compile(
@@ -41,10 +50,24 @@ _NAMED = re.compile(
     r"(?:(?:that|this|it|stuff|things?|bits?|part|what|you|i|we|have|has|ever|just|once|know|noted"
     r"|saved|stored|remember|learned|learnt|said|told you|the|facts?|notes?|line|entry|memory)\s+)*"
     r"(?:about |that |regarding |on |concerning |to do with |where |how |my |our "
-    r"|(?P<bare>(?<=the )))(?P<rest>.+?)(?P<noted>(?: (?:thing|bit|part|stuff|business))?"
+    r"|(?<=what i )|(?<=who i )|(?P<bare>(?<=the )))(?P<rest>.+?)"
+    r"(?P<noted>(?: (?:things?|bit|part|stuff|business))?"
     r"(?: (?:from|in|off|out of) (?:your (?:notes?|list|memory|records?|files?)"
     r"|(?:my|the) (?:profile|notes?|records?)))?)$",
     re.IGNORECASE,
+)
+_KEPT = re.compile(  # "strike tea from your notes" needs no "that" or "about"
+    r"^(?P<rest>[\w'’ -]{1,60}?) (?:from|in|off|out of)"
+    r" (?:your (?:notes?|list|memory|records?|files?)|(?:my|the) (?:profile|notes?|records?))$",
+    re.IGNORECASE,
+)
+_LISTED = re.compile(r"\s*(?:,|/|\bor\b|\band\b)\s*")
+_ANY = frozenset(  # of a topic they say nothing: "my reading tastes", "the fitness stuff"
+    map(
+        words.stem,
+        "taste preference habit detail info information data history side stuff life notes facts "
+        "opinion interest business".split(),
+    )
 )
 
 
@@ -63,6 +86,8 @@ def asked(
         if _LAST.match(what):
             if _BARE.match(verb):
                 hits = _told_before(before, profile) if before else _of_last_turn(profile, at)
+        elif kept := _KEPT.match(what):
+            hits = _naming(kept["rest"], False, profile)
         elif named:
             hits = _naming(named["rest"], named["wide"] is not None, profile)
             if named["bare"] is not None and not named["noted"]:  # "remove the nuts" cooks
@@ -70,7 +95,7 @@ def asked(
                 hits = [fact for fact in hits if may and not facts.is_safety(fact)]
             if named["wide"] is None:
                 gone = statements.content(person.third_person(named["rest"]))
-                left |= {fact.id: statements.without(fact.statement, gone) for fact in hits}
+                left |= {fact.id: lists.without(fact.statement, gone) for fact in hits}
         found |= {fact.id: fact for fact in hits}
     return tuple(_gone(fact, left.get(fact.id, "")) for fact in found.values())
 
@@ -83,8 +108,9 @@ def _gone(fact: facts.Fact, left: str) -> facts.FactOp:
 
 
 def besides(heard: str) -> str:
-    """The words without the requests to forget."""
-    return ". ".join(part for part, request in _parts(heard) if not request)
+    """The words without the requests to forget; taking a word back tells the opposite, too."""
+    parts = _parts(heard)
+    return ". ".join(p for p, found in parts if all(verb == TAKE_BACK for verb, _ in found))
 
 
 def named(heard: str) -> frozenset[str]:
@@ -96,6 +122,21 @@ def named(heard: str) -> frozenset[str]:
         if not any(map(stance.is_own, others)):
             found |= asked
     return frozenset(found)
+
+
+def comes_back(statement: str, forgotten: str, besides: frozenset[str]) -> bool:
+    """Whether a statement says again what was just asked to be forgotten.
+
+    Or the opposite, of which the words `besides` the request say nothing: to forget that somebody
+    likes techno is not to hear that they dislike it.
+    """
+    new, old = statements.parse(statement), statements.parse(forgotten)
+    shared = new.named & old.named
+    alike = len(shared) >= statements.AKIN * max(min(len(new.named), len(old.named)), 1)
+    turned = new.against != old.against
+    if turned:
+        return alike and not new.named & besides
+    return alike and new.numbers == old.numbers
 
 
 def unclear(heard: str, profile: Sequence[facts.Fact], at: tuple[int, int]) -> bool:
@@ -124,9 +165,14 @@ def _parts(heard: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
             if hit is not None and not (loose and _SUBJECT.search(part[: hit.start()])):
                 what = _ADDRESS.sub("", hit["what"].split(",")[0]).strip(" ,.!?")
                 found.append((hit["verb"].lower(), " ".join(what.split())))
+            if abroad.FORGET_THAT.match(part):
+                found.append(("forget", "that"))
+            hit = _WRONGLY.match(part)
+            if hit is not None:
+                found.append(("forget", f"that {hit['what'].split(',')[0].strip()}"))
             hit = _TAKE_BACK.search(part)
             if hit is not None:
-                found.append(("take back", hit["what"].split(",")[0].strip()))
+                found.append((TAKE_BACK, hit["what"].split(",")[0].strip()))
             yield part, found
 
 
@@ -153,7 +199,18 @@ def _told_before(sentence: str, profile: Sequence[facts.Fact]) -> list[facts.Fac
 
 
 def _naming(rest: str, wide: bool, profile: Sequence[facts.Fact]) -> list[facts.Fact]:
-    wanted = statements.content(person.third_person(rest))
+    """The facts that words name as a whole, else those that each part of "jazz and soul" names."""
+    whole = _named_by(rest, wide, profile)
+    parts = _LISTED.split(rest)
+    if len(parts) == 1 or (whole and not wide):
+        return whole
+    hits = whole + [fact for part in parts for fact in _named_by(part, wide, profile)]
+    return list({fact.id: fact for fact in hits}.values())
+
+
+def _named_by(rest: str, wide: bool, profile: Sequence[facts.Fact]) -> list[facts.Fact]:
+    said = statements.content(person.third_person(rest))
+    wanted = said - _ANY or said
     if not wanted:
         return []
     by_words = [
@@ -164,8 +221,12 @@ def _naming(rest: str, wide: bool, profile: Sequence[facts.Fact]) -> list[facts.
     ]
     if by_words and not wide:
         return by_words
-    by_slot = [fact for fact in profile if wanted <= _topic_of(fact.slot, wide)]
-    return by_words + [fact for fact in by_slot if fact not in by_words]
+    about = topics.named(wanted) if len(wanted) == 1 else []
+    if about:
+        by_topic = [fact for fact in profile if any(topics.covers(one, fact) for one in about)]
+    else:
+        by_topic = [fact for fact in profile if wanted <= _topic_of(fact.slot, wide)]
+    return by_words + [fact for fact in by_topic if fact not in by_words]
 
 
 def _topic_of(path: str, wide: bool) -> frozenset[str]:

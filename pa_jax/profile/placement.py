@@ -78,7 +78,8 @@ class Index:
         held = statements.content(statement)
         shares, shared = self._shares(held)
         best = int(shares.argmax())
-        if shares[best] >= OWN and shared[best] >= OWN_WORDS:
+        told = statements.content(statements.situations(words.expanded(statement))[1])
+        if shares[best] >= OWN and shared[best] >= OWN_WORDS and self._tells(best, told):
             return shares
         cued = cue(statement)
         if cued in self.place:
@@ -89,6 +90,10 @@ class Index:
         if len(held) == 1:  # one word is enough where it is the slot's own name
             weak = np.array([not held <= name for name in self.named])
         return np.where(weak, np.minimum(shares, WEAK), shares)
+
+    def _tells(self, slot: int, told: frozenset[str]) -> bool:
+        """Whether a slot has one of the words: a situation alone ("in the morning") is none."""
+        return any(slot in self.slot_of_text[self.lines[w]] for w in told & self.lines.keys())
 
     def _shares(self, held: frozenset[str]) -> tuple[np.ndarray, np.ndarray]:
         """[slots] shares, half of all texts and half of the best one, and the words they share."""

@@ -5,11 +5,10 @@ to update.apply in its place.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 
-from pa_jax.english import changes, memory, person, statements, words
-from pa_jax.profile import facts, placement, taxonomy
+from pa_jax.english import changes, losses, memory, person, stance, statements, words
+from pa_jax.profile import circumstances, facts, placement, slots
 
 SAME = "same"  # says what is known
 REFINES = "refines"  # says more of what is known; both stand
@@ -46,16 +45,25 @@ def decide(claim: Claim, held: Sequence[facts.Fact]) -> list[Decision]:
     """What the claim is to each held fact, by rules over English words."""
     last = max(map(_turn, held), default=None)
     new = statements.parse(claim.statement)
-    said = _Said(claim, new, [fact for fact in held if _turn(fact) == last])
+    said = _Said(claim, new, held, [fact for fact in held if _turn(fact) == last])
     return [said.against(fact) for fact in held]
 
 
 class _Said:
     """A claim, read once, compared with one fact after the other."""
 
-    def __init__(self, claim: Claim, new: statements.Statement, last: Sequence[facts.Fact]) -> None:
-        """`last` are the facts of the turn before."""
-        self.claim, self.new, self.last = claim, new, last
+    def __init__(
+        self,
+        claim: Claim,
+        new: statements.Statement,
+        held: Sequence[facts.Fact],
+        last: Sequence[facts.Fact],
+    ) -> None:
+        """`last` are those of the held facts that the turn before taught."""
+        self.claim, self.new, self.held, self.last = claim, new, held, last
+        self.gone = losses.gone(claim.statement)
+        self.favourite = stance.favourite(claim.statement)
+        self.settles = circumstances.tells(claim.statement, claim.slot)
         self.quote = claim.source.quote
         self.bearer = person.bearer(claim.statement)
         self.passing = new.passing or changes.passing(self.quote, new.named)
@@ -66,8 +74,10 @@ class _Said:
         old = statements.parse(fact.statement)
         if words_equal(self.claim.statement, fact.statement):
             return Decision(SAME, "the same words")
+        if self._is_gone(fact, old):
+            return Decision(OPPOSITE, "is told as gone")
         if self.bearer != person.bearer(fact.statement):
-            return _NO
+            return self._person_corrected(fact, old) or _NO
         for rule in (self._same, self._opposite, self._replaces, self._refines):
             decision = rule(fact, old)
             if decision is not None:
@@ -83,6 +93,21 @@ class _Said:
         if alike and new.against == old.against and new.past == old.past:
             return Decision(SAME, "says the same")
         return None
+
+    def _is_gone(self, fact: facts.Fact, old: statements.Statement) -> bool:
+        """Whether the new statement tells the loss of what the held one says the user has.
+
+        Names tell it; without one, "the cat died" means the only cat there is.
+        """
+        if not self.gone or old.against or old.kind in (statements.LIKE, statements.ALLERGY):
+            return False
+        known = statements.names(fact.statement)
+        if known:
+            alone = sum(self.gone <= statements.content(other.statement) for other in self.held)
+            unnamed = not known & self.gone and self.gone <= old.named
+            return known <= self.gone or (unnamed and alone == 1)
+        owned = old.kind == statements.HAVE or old.verb in _KEEPING
+        return owned and old.named - {old.verb, *old.numbers} <= self.gone
 
     def _opposite(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         new = self.new
@@ -104,8 +129,10 @@ class _Said:
             return None
         if old.barred and new.kind == statements.LIKE:  # one may like what one may not do
             return None
-        apart = new.scope - old.scope - _slot_words(_slot(fact.slot))
-        if apart:  # what holds in one situation only stands beside what holds in all
+        apart = new.scope - old.scope - slots.spoken(fact.slot)
+        if apart and not (
+            old.against and changes.is_new(self.quote)
+        ):  # what holds in one situation only stands beside what holds in all
             return None
         if core == held and (new.numbers == old.numbers or new.against):
             return Decision(OPPOSITE, "says the opposite")
@@ -123,11 +150,22 @@ class _Said:
     def _replaces(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         if self.passing:
             return None
+        new = self.new
         corrected = self._corrected(fact, old)
         if corrected is not None:
             return corrected
+        if self.settles and not self.adds and not self._scopes_apart(fact, old):
+            slot, of_old = self.claim.slot, fact.slot
+            reason = circumstances.over(
+                self.claim.statement, slot, fact.statement, of_old, self.quote
+            )
+            if reason:
+                return Decision(REPLACES, reason)
         if self._takes_over(fact, old):
             return Decision(REPLACES, "the words announce a change")
+        alone = self.favourite and not (self.adds or new.scope)
+        if alone and self.favourite == stance.favourite(fact.statement):
+            return Decision(REPLACES, "there is one favourite")
         if self._one_slot(fact):
             return self._in_one(fact, old)
         if self._gives_up(fact, old):
@@ -137,7 +175,7 @@ class _Said:
         return None
 
     def _one_slot(self, fact: facts.Fact) -> bool:
-        return self.claim.slot == fact.slot and holds_one(fact.slot)
+        return self.claim.slot == fact.slot and slots.holds_one(fact.slot)
 
     def _another_number(self, old: statements.Statement) -> bool:
         """Whether a number alone differs; of two children without names each has an age."""
@@ -157,7 +195,7 @@ class _Said:
             return False
         if new.kind == statements.LIKE and new.verb not in _WISHES:
             return other and _parallel(new, old) and changes.announces(self.quote, new.named)
-        plain = not (other or holds_one(fact.slot))
+        plain = not (other or slots.holds_one(fact.slot))
         near = changes.about(self.quote, new.named | new.scope) or [self.quote]
         return self._put_out(old) or any(map(changes.turns if plain else changes.is_new, near))
 
@@ -204,15 +242,21 @@ class _Said:
         )
         new = self.new
         beside = _parallel(new, old) or _another_number(new, old)
-        swapped = (new.kind, new.against, new.verb) == (old.kind, old.against, old.verb) and (
-            max(len(set(new.core) - set(old.core)), len(set(old.core) - set(new.core))) <= 1
-        )
         alone = latest and len(self.last) == 1 and changes.puts_right(self.quote)
+        apart = max(len(set(new.core) - set(old.core)), len(set(old.core) - set(new.core)))
+        swapped = _like(new, old) and apart <= (2 if alone else 1)
         if ((beside or self._one_slot(fact)) and (latest or named)) or (
             swapped and (alone or named)
         ):
             return Decision(REPLACES, "is corrected")
         return None
+
+    def _person_corrected(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
+        """ "I said my sister, I meant my cousin": what was said of one is put right for another."""
+        if not (self.gives and _like(self.new, old) and self._put_out(old)):
+            return None
+        right = changes.puts_right(self.quote) and fact in self.last
+        return Decision(REPLACES, "is corrected") if right else None
 
     def _put_out(self, old: statements.Statement) -> bool:
         """Whether the words deny what the held statement says otherwise than the new one."""
@@ -232,10 +276,13 @@ class _Said:
         same_slot = self.claim.slot == fact.slot
         alone = len(old.named) == 1 and not same_slot  # one word names too much elsewhere
         what = old.named | old.scope if alone else old.named
-        what = what - _slot_when(_slot(fact.slot)) or old.named | old.scope
+        what = what - slots.when(fact.slot) - _PERIODS or old.named | old.scope
         if what <= self.new.named:
             return False
-        name = _slot_name(_slot(fact.slot)) if same_slot else frozenset()
+        known = statements.names(fact.statement) - self.new.named
+        if known and _like(self.new, old) and changes.gives_up(self.quote, known):
+            return True
+        name = slots.name(fact.slot) if same_slot else frozenset()
         return changes.gives_up(self.quote, what, name)
 
     def _refines(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
@@ -252,7 +299,7 @@ class _Said:
 
     def _scopes_apart(self, fact: facts.Fact, old: statements.Statement) -> bool:
         """Whether the new statement holds in a situation of which the held one does not speak."""
-        own = _slot_words(_slot(fact.slot))
+        own = slots.spoken(fact.slot)
         places = self.new.scope and old.scope and "when" not in self.new.scope | old.scope
         if places and not self.new.scope & old.scope:  # "at work", "at home"
             return not self.new.scope | old.scope <= own
@@ -292,12 +339,6 @@ def words_equal(a: str, b: str) -> bool:
     return words.tokens(a) == words.tokens(b)
 
 
-def holds_one(slot: str) -> bool:
-    """Whether a slot holds one value at a time; labels under OTHER hold many."""
-    found = _slot(slot)
-    return found is not None and found.holds == taxonomy.ONE
-
-
 def _comparable(new: statements.Statement, old: statements.Statement) -> bool:
     """Whether one can contradict the other: an allergy is no dislike, a cat is no love of cats."""
     if statements.ALLERGY in (new.kind, old.kind):
@@ -321,6 +362,8 @@ def _another_number(new: statements.Statement, old: statements.Statement) -> boo
     )
 
 
+_KEEPING = frozenset("run own driv rid keep rent".split())  # what one has one may sell
+_PERIODS = frozenset("hour day night week month year".split())  # "three coffees a day"
 _WISHES = frozenset("wants want needs need prefers prefer".split())
 
 
@@ -329,9 +372,15 @@ def _framed(new: statements.Statement, old: statements.Statement) -> bool:
     if (new.kind, new.against) != (old.kind, old.against) or not new.named & old.named:
         return False
     one, other = frozenset(new.core), frozenset(old.core)
-    if new.scope != old.scope:
-        return one == other and bool(new.scope and old.scope)
+    if new.scope != old.scope:  # "at 6" is a time like "at lunchtime"
+        timed = bool((new.scope or new.numbers) and (old.scope or old.numbers))
+        return one == other and timed
     return bool(one - other and other - one) and max(len(one - other), len(other - one)) <= 2
+
+
+def _like(new: statements.Statement, old: statements.Statement) -> bool:
+    """Whether two statements say the same kind of thing, on the same side, with the same verb."""
+    return (new.kind, new.against, new.verb) == (old.kind, old.against, old.verb)
 
 
 def _parallel(new: statements.Statement, old: statements.Statement) -> bool:
@@ -348,33 +397,3 @@ def _parallel(new: statements.Statement, old: statements.Statement) -> bool:
 def _purpose(statement: str) -> frozenset[str]:
     """What a statement says something is for: "a budget of 60 euros for a helmet"."""
     return statements.content(statement.rpartition(" for ")[2] if " for " in statement else "")
-
-
-def _slot(path: str) -> taxonomy.Subcategory | None:
-    """The slot at a path, None under OTHER and for one that the taxonomy has no more."""
-    return _slots().get(path)
-
-
-@functools.cache
-def _slots() -> dict[str, taxonomy.Subcategory]:
-    return {slot.path: slot for slot in taxonomy.Taxonomy.load().subcategories}
-
-
-@functools.cache
-def _slot_words(slot: taxonomy.Subcategory | None) -> frozenset[str]:
-    """What the texts of a slot speak of: no situation of its own in that slot."""
-    if slot is None:
-        return frozenset()
-    texts = (slot.name, slot.definition, slot.question, slot.when, *slot.values)
-    text = " ".join(texts)
-    return frozenset(words.content(text, frozenset())) | frozenset(words.numbers(text))
-
-
-@functools.cache
-def _slot_when(slot: taxonomy.Subcategory | None) -> frozenset[str]:
-    return frozenset(words.content(slot.when)) if slot else frozenset()
-
-
-@functools.cache
-def _slot_name(slot: taxonomy.Subcategory | None) -> frozenset[str]:
-    return frozenset(words.content(slot.name)) if slot else frozenset()

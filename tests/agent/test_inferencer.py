@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pa_jax import models
-from pa_jax.agent import grounding, inferencer
+from pa_jax.agent import grounding, inferencer, prompt_roots
 from pa_jax.dialogue import prompts, schema, snippet, template
 from pa_jax.evaluate import full_history
 from pa_jax.infer.serving import scheduler
@@ -302,7 +302,7 @@ def test_snippets_beside_replies_are_those_of_a_sampler(tiny, agent):
 
 def test_the_root_is_what_every_prompt_begins_with_and_nothing_of_the_user(tiny, agent):
     held = profile_of((MILD, TRAIN), ("food/spice_level", "travel/cruise"))
-    root = inferencer.root(tiny, agent.cfg)
+    root = prompt_roots.of_turns(tiny.tokenizer, agent.cfg.limits())
     turns = [observed("I like tea.", held), observed("Hm.", context="Tea?"), observed("", held[:1])]
     asked = [agent.prompt(turn, now=NOW) for turn in turns]
     assert all(ids[: len(root)] == root for ids in asked)

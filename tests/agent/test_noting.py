@@ -26,7 +26,7 @@ def test_what_is_new_is_added_and_a_stated_change_replaces_it():
 
 
 def test_what_is_no_snippet_or_not_about_the_user_changes_nothing():
-    quiet = told(("I like tea.", "Sure!"), ("I like tea.", ""), ("I like tea.", snippet.NOTHING))
+    quiet = told(("Tea is nice.", "Sure!"), ("Tea is nice.", ""), ("Tea is nice.", snippet.NOTHING))
     assert quiet == [(), (), ()]
 
 
@@ -34,6 +34,22 @@ def test_a_cut_line_is_dropped_and_the_lines_before_it_stay():
     made = schema.Dialogue("d", "u", (schema.Turn("I like tea and walks."),))
     text = "The user likes tea.\nThe user likes wal"
     assert noting.Notes().after(made, 0, text, False).statements() == ("The user likes tea.",)
+
+
+def test_what_is_said_outright_is_noted_where_the_snippet_lacks_it():
+    first, second, third = told(
+        ("i only do yoga. keep answers under two sentences", snippet.NOTHING),
+        ("I'm allergic to nuts, and I love Thai food.", "The user loves Thai food."),
+        ("I hate olives.", "The user dislikes olives."),
+    )
+    assert first == ("The user only does yoga.", "The user wants answers under two sentences.")
+    assert second[2:] == ("The user loves Thai food.", "The user is allergic to nuts.")
+    assert third[4:] == ("The user dislikes olives.",)
+
+
+def test_a_snippet_that_turns_an_allergy_round_does_not_hide_it():
+    [held] = told(("I'm allergic to peanuts.", "The user prefers peanuts."))
+    assert "The user is allergic to peanuts." in held
 
 
 def test_gold_snippets_lead_near_the_gold_profile():

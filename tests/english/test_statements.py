@@ -127,35 +127,6 @@ def test_a_label_is_of_the_object_and_an_own_label_comes_back():
     assert statements.label("???", []) == "unnamed"
 
 
-@pytest.mark.parametrize(
-    ("line", "parts"),
-    [
-        (
-            "The user loves very spicy food, and never eats meat.",
-            ["The user loves very spicy food.", "The user never eats meat."],
-        ),
-        (
-            "I love very spicy food, and I never eat meat.",
-            ["I love very spicy food.", "I never eat meat."],
-        ),
-        (
-            "The user likes tea but dislikes coffee",
-            ["The user likes tea.", "The user dislikes coffee."],
-        ),
-        ("The user likes bread and butter.", ["The user likes bread and butter."]),
-        ("The user has a son who is four and has asthma.",) * 2,
-    ],
-)
-def test_a_compound_line_is_its_statements(line, parts):
-    assert statements.parts(line) == (parts if isinstance(parts, list) else [parts])
-
-
-def test_no_synthetic_statement_is_taken_apart():
-    for slot in taxonomy.Taxonomy.load().subcategories[::4]:
-        for text in (*truth.variants(slot.path, slot.values[0], truth.LIKE),):
-            assert statements.parts(text) == [text]
-
-
 def test_what_was_said_is_known_by_its_object_its_names_and_its_numbers():
     def said(statement, quote):
         return statements.said(statement, statements.content(quote))

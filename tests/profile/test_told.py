@@ -19,7 +19,12 @@ from pa_jax.evaluate.benchmarks import conversations
 from pa_jax.profile import facts, forget, placement, taxonomy, update
 
 CASES = pathlib.Path(__file__).with_name("cases")
-LEAST = {"updates.txt": (200, 12), "everyday.txt": (150, 4)}  # cases in all, and of each kind
+LEAST = {
+    "updates.txt": (200, 12),
+    "everyday.txt": (150, 4),
+    "spoken.txt": (200, 12),
+    "languages.txt": (60, 15),
+}  # cases in all, and of each kind
 
 
 @dataclasses.dataclass(frozen=True)

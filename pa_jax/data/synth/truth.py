@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from pa_jax.data.synth import phrases, talk
 from pa_jax.english import statements
-from pa_jax.profile import placement, relation, taxonomy
+from pa_jax.profile import placement, slots, taxonomy
 
 SPLITS = ("train", "heldout")
 LIKE = "like"
@@ -161,7 +161,7 @@ def _is_held_out(value: phrases.Value) -> bool:
 def only_slot(line: str) -> str:
     """The slot that holds one value in which the profile places a line, "" where there is none."""
     path = placement.place(line, ())
-    return path if relation.holds_one(path) else ""
+    return path if slots.holds_one(path) else ""
 
 
 @functools.cache

@@ -1,0 +1,130 @@
+"""What a user says so plainly that no model is needed to note it, as statements.
+
+Requests to remember something, standing instructions (instructions.py), and first-person sentences
+of allergies, diets, tastes and habits. What is asked, quoted, supposed, past or about this once is
+left to who reads with more than rules.
+"""
+
+import re
+from collections.abc import Iterator
+
+from pa_jax.english import instructions, lists, memory, person, statements, words
+
+LONGEST = 600  # characters of a message: a longer one is a text that was pasted
+MOST_WORDS = 14  # of a sentence that is taken as it stands
+
+_SENTENCE = re.compile(r"[^.!?;\n]+[.!?;]*")
+_QUOTES = re.compile(r"[\"“”«»`]|(?<!\w)'|'(?!\w)")
+_TASK = re.compile(  # the words are a text to work on, or a game
+    r"\b(?:translate|rewrite|rephrase|proofread|summari[sz]e|paraphrase|correct (?:this|the)|edit"
+    r"|improve|pretend|imagine|role-?play|act as|suppose|story|poem|song|lyrics|essay|letter"
+    r"|paragraph|sentence|dialogue|character|draft|e-?mail (?:to|from|that|saying))\b",
+    re.IGNORECASE,
+)
+_OPENING = re.compile(
+    r"^\W*(?:(?:and|but|so|also|oh|well|hi|hello|hey|yes|yeah|no(?=\W*[,.!])|ok|okay|thanks"
+    r"|thank you|please|just|now|then|by the way|btw|fyi|honestly|actually|anyway|again"
+    r"|one more thing|quick one)\b[\s,:–-]*)+",
+    re.IGNORECASE,
+)
+_REMEMBER = re.compile(
+    r"^\W*(?:(?:please|just|(?:can|could|would) you|i (?:want|need) you to|you should)\W+)*"
+    r"(?:remember|note|keep in mind|bear in mind|do not forget|never forget|make a note|know"
+    r"|save|write down)(?: for (?:later|next time|the future))?(?: that|:|,)?\s+"
+    r"(?P<what>(?:i|my|we|our)\b(?! (?:said|told|asked|mentioned)).+)$",
+    re.IGNORECASE,
+)
+_DOES = (
+    r"(?:do|eat|drink|wear|use|touch|read|watch|listen|play|buy|fly|travel|work|run|swim|cycle"
+    r"|train|drive|cook|shop|speak|write|sleep|go|take|smoke|stay|pay|bake|order|book|walk)"
+)
+_TASTE = re.compile(
+    r"^I (?:(?:really|just|mostly|usually|generally|still|absolutely|\w+ly) )*"
+    r"(?:like|love|hate|dislike|prefer|enjoy|adore|detest|loathe|despise|can not stand|can not bear"
+    rf"|do not (?:really )?(?:like|enjoy|eat|drink|smoke|drive)|(?:only|never|always) {_DOES}"
+    r"|avoid)"
+    r"\s+\w+|^I do not (?:smoke|drive|drink|cook|fly)$"
+)
+_STATE = re.compile(
+    r"^I am (?:(?:also|very|severely|strictly|a|an|not) )*(?:vegan|vegetarian|pescatarian|coeliac"
+    r"|celiac|diabetic|pregnant|asthmatic|epileptic|colou?r-?blind|deaf|\w+ intolerant"
+    r"|intolerant to .+|allergic to (?!(?:his|her|their|people|work|mornings|mondays|jokes"
+    r"|nonsense)\b).+)$"
+    r"|^I (?:am|have been) on (?:insulin|warfarin|blood thinners|a statin|antidepressants)$"
+    r"|^I (?:also )?(?:have|suffer from|take) (?:an? |severe |bad )*(?:\w+ )?(?:allerg(?:y|ies)"
+    r"|intolerance"
+    r"|asthma|epilepsy|diabetes|eczema|coeliac disease|celiac disease|migraines|insulin|warfarin)$"
+    r"|^I can not (?:eat|have|drink) \w+(?: \w+)?$"
+)
+_NOT_SURE = re.compile(
+    r"\b(?:if|would|could|might|maybe|perhaps|think|guess|wonder|wish|used to|when i was"
+    r"|as a (?:child|kid)|said|says|told|unless|sometimes|to know|to see|to hear|to ask|how|what"
+    r"|why|where|which|who|idea|sound of|help|you|your|but|first|second|third|former|latter|option"
+    r"|version|answer|question)\b",
+    re.IGNORECASE,
+)
+_POINTS = re.compile(
+    r"\b(?:it|them|this|that|these|those|one|ones|he|she|they|him|her|there)\b", re.I
+)
+_ASKS_BEHIND = re.compile(
+    r",\s*(?:so |and )?(?:what|which|how|where|who|any|can|could|would|will|do|does|is"
+    r"|are)\b[^,]*\?$",
+    re.IGNORECASE,
+)
+_ALSO = re.compile(
+    r"(?<=^I )(?:also|have got(?= )) ?|(?<=^I am )also |,? (?:too|as well|by now|either|btw"
+    r"|by the way|though|actually|lol|haha)$"
+)
+_ASIDE = re.compile(r",[^,]*\b(?:I|it|that|which|they|my)\b.*$| (?:because|since) .*$", re.I)
+
+
+@memory.remembered(512)
+def said(text: str) -> tuple[str, ...]:
+    """The statements that a message makes outright, in the third person, in order."""
+    if len(text) > LONGEST or not words.is_english(text):
+        return ()
+    works = _TASK.search(text) is not None
+    found: list[str] = []
+    for sentence in _sentences(text):
+        for statement in _of(sentence, works):
+            if not any(statements.key(statement) == statements.key(other) for other in found):
+                found.append(statement)
+    return tuple(found)
+
+
+def _sentences(text: str) -> Iterator[str]:
+    """The sentences that neither quote nor ask, contractions written out, without their marks."""
+    for raw in _SENTENCE.findall(words.expanded(text.replace("’", "'"))):
+        told = _ASKS_BEHIND.sub("", raw)  # "I'm vegan, what can I cook?" says something first
+        bare = _OPENING.sub("", told.strip()).strip(" ,–-")
+        wish = re.match(r"(?:can|could|would|will) you ", bare, re.IGNORECASE)
+        if bare and not _QUOTES.search(bare) and (wish or not bare.endswith("?")):
+            yield re.sub(r"^i\b", "I", bare.rstrip(" .!?;,"))
+
+
+def _of(sentence: str, works: bool) -> tuple[str, ...]:
+    asked = _REMEMBER.match(sentence)
+    if asked:
+        return _own(asked["what"])
+    instructed = instructions.of(sentence)
+    if instructed:
+        return (instructed,)
+    return () if works else _told(sentence)
+
+
+def _told(sentence: str) -> tuple[str, ...]:
+    """What a first-person sentence of a kind that leaves no doubt tells of the user."""
+    if not sentence.startswith("I "):
+        return ()
+    bare = _ASIDE.sub("", _ALSO.sub("", sentence))
+    if _NOT_SURE.search(bare) or statements.passing(bare) or len(bare.split()) > MOST_WORDS:
+        return ()
+    taste = _TASTE.match(bare) and not _POINTS.search(bare)
+    return _own(bare) if taste or _STATE.match(bare) else ()
+
+
+def _own(text: str) -> tuple[str, ...]:
+    """What a first-person text states, as statements about the user."""
+    text = re.sub(r"^(?:i|we)\b", "I", re.sub(r"^our\b", "my", text, flags=re.I), flags=re.I)
+    made = [person.stated(part) for part in lists.parts(text)]
+    return tuple(each for each in made if each and not statements.vague(each))

@@ -1,0 +1,26 @@
+"""What a statement says is gone: "sold their horse Juno", "the user's cat Nina died"."""
+
+import re
+
+from pa_jax.english import memory, statements, words
+
+_GONE = re.compile(  # what is lost follows
+    r"^the user (?:has )?(?:recently |just )?(?:sold|lost|gave away|given away|gave up|got rid of"
+    r"|threw (?:out|away)|no longer (?:has|owns|keeps)|broke up with|split up with|separated from"
+    r"|divorced|is divorced from|parted with|rehomed|traded in) (?P<what>[^,;]+)",
+    re.IGNORECASE,
+)
+_DEAD = re.compile(  # it comes first
+    r"^the user['’]s (?P<what>[^,;]+?) (?:has |have |was |were |is |got )?"
+    r"(?:died|dead|passed away|broke(?: down)?|broken|stolen|gone|ran away)\b",
+    re.IGNORECASE,
+)
+_CALLED = frozenset(("call", "nam"))
+
+
+@memory.remembered(4096)
+def gone(statement: str) -> frozenset[str]:
+    """Stems that name what a statement says the user has no more; empty for any other."""
+    text = words.expanded(statement).strip().rstrip(".!")
+    hit = _GONE.match(text) or _DEAD.match(text)
+    return statements.content(hit["what"]) - _CALLED if hit else frozenset()

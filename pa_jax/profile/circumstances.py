@@ -1,0 +1,145 @@
+"""Homes and jobs: there is one at a time, so that a new one ends the former, wherever filed.
+
+"Lives above a noisy bar in Porto" is a home like "lives in Braga", and "is a student" ends with a
+job. What kind of job a statement names tells what a new one ends: an employer ends an employer, a
+trade a trade, and both end having none.
+"""
+
+import dataclasses
+import re
+
+from pa_jax.english import changes, memory, statements, words
+
+OCCUPATION = "work/occupation"
+HOME = "there is one home at a time"
+JOB = "there is one job at a time"
+
+_LIVES = re.compile(
+    r"^the user (?:(?:\w+ly|now|has|is|also) )*(?:lives?|living|resides?|residing|rents?|moved"
+    r"|emigrated|immigrated|relocated|settled|based"
+    r"|shares? (?:a|an) (?:\w+ )?(?:flat|apartment|house|room|place))\b",
+    re.IGNORECASE,
+)
+_OWNS = re.compile(
+    r"^the user (?:has|owns|bought) (?:\w+ ){1,3}?(?:flat|apartment|house|studio|place|room)\b",
+    re.IGNORECASE,
+)
+_SECOND = re.compile(
+    r"\b(?:half|part of|most of) (?:of )?the\b|\b(?:second|holiday|summer|weekend|winter) "
+    r"(?:home|house|flat)\b|\b(?:cabin|cottage) in\b|\bgrew up\b|\bduring the\b",
+    re.IGNORECASE,
+)
+_COMPANY = re.compile(r"\blives? (?:with|alone|together|by (?:him|her|them)sel)", re.IGNORECASE)
+_PLACE = re.compile(r"(?<=\s)(?:[A-Z][\w'’-]+)")
+_MOVES = re.compile(
+    r"\b(?:mov(?:ed|ing)|relocat\w+|new (?:address|flat|house|place|home|apartment)|sold|left"
+    r"|live (?:\w+ ){0,4}now|are in \w+ now)\b",
+    re.IGNORECASE,
+)
+_SOLD = re.compile(r"\b(?:sold|gave up|moved (?:out|away)|left|got rid of)\b", re.IGNORECASE)
+
+_STATUS = re.compile(
+    r"^the user (?:is |is \w+ly )?(?:(?P<looking>(?:looking|searching|hunting) for (?:\w+ ){0,2}"
+    r"(?:job|work|position)|between jobs|out of work|unemployed|jobless)|retired|self-employed"
+    r"|freelance|a freelancer|(?:a|an) (?:\w+ )?(?:student|apprentice|trainee|intern)"
+    r"|stud(?:ies|ying)|at (?:university|college|uni)|freelances"
+    r"|goes to (?:university|college|uni))\b",
+    re.IGNORECASE,
+)
+_NO_EMPLOYER = re.compile(r"\b(?:unemployed|jobless|retired|self-employed|freelanc\w+|student)\b")
+_EMPLOYER = re.compile(
+    r"^the user (?:works|is working|is employed|has a job|(?P<trade>(?:is|works as) an? [\w -]+?)) "
+    r"(?:at|for|by|with) (?!home\b|(?:his|her|their|the) (?:hands|children|kids|family)\b)",
+    re.IGNORECASE,
+)
+_TRADE = re.compile(
+    r"^the user (?:works|is working) (?:as|in (?!an? |the |shifts\b)(?=[a-z]))\b", re.IGNORECASE
+)
+_EARNS = re.compile(r"^[Tt]he user \w+s (?:for|at) (?:the )?[A-Z]")  # "drives for Uber"
+_HIRED = re.compile(
+    r"\b(?:got|took|found|landed|accepted|started|starting|start|began|have)\b.{0,30}"
+    r"\b(?:job|position|post|role|contract)\b"
+    r"|\bnew (?:job|employer|post|position)\b|\b(?:hired|retrained|graduated|promoted|quit|resigned"
+    r"|left|leaving|joined|joining|started (?:as|at|working|out)|laid off|made redundant|fired"
+    r"|retired|kept me on|took me on|lost my job|(?:switched|changed) (?:careers|jobs)"
+    r"|went (?:freelance|self-employed))\b",
+    re.IGNORECASE,
+)
+_ASIDE = re.compile(
+    r"\b(?:on the side|side (?:job|hustle|gig)|second job|weekends?|evenings?|besides|in between"
+    r"|to earn|part[- ]time)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Home:
+    """Where a statement says the user lives: names of places, and whether it is owned or shared."""
+
+    place: frozenset[str]
+    owned: bool
+    company: bool
+
+
+@memory.remembered(1024)
+def tells(statement: str, slot: str) -> bool:
+    """Whether a statement tells where the user lives or what they work as."""
+    return bool(_home(statement) or _jobs(statement, slot) or _EARNS.match(statement))
+
+
+def over(new: str, slot: str, old: str, of_old: str, quote: str) -> str:
+    """Why a new statement ends a held one: HOME or JOB, "" where it does not.
+
+    slot and `of_old` are where the two are filed; `quote` are the words of the new one.
+    """
+    quote = words.expanded(quote)
+    if _moved(_home(new), _home(old), quote):
+        return HOME
+    hired = _HIRED.search(quote) is not None or changes.is_new(quote)
+    if hired and not _ASIDE.search(quote) and _ends_job(new, slot, old, of_old):
+        return JOB
+    return ""
+
+
+@memory.remembered(1024)
+def _home(statement: str) -> Home | None:
+    text = words.expanded(statement)
+    lives, owns = _LIVES.match(text), _OWNS.match(text)
+    if not (lives or owns) or _SECOND.search(text) or statements.parse(statement).against:
+        return None
+    rest = text[(lives or owns).end() :]
+    place = frozenset(words.stem(name.lower()) for name in _PLACE.findall(rest))
+    company = _COMPANY.search(text) is not None
+    return Home(place, not lives, company)
+
+
+def _moved(new: Home | None, old: Home | None, quote: str) -> bool:
+    if new is None or old is None:
+        return False
+    moves = _MOVES.search(quote) is not None or changes.is_new(quote)
+    if (old.owned and not _SOLD.search(quote)) or (new.owned and not moves):
+        return False
+    if new.place and old.place:
+        return not new.place & old.place
+    return moves and not old.company and not old.place and not new.company
+
+
+def _ends_job(new: str, slot: str, old: str, of_old: str) -> bool:
+    now, before = _jobs(new, slot), _jobs(old, of_old)
+    status = "status" in before
+    if "status" in now:  # who looks for a job may still have one
+        looks = _STATUS.match(new)["looking"] is not None and not _NO_EMPLOYER.search(new)
+        return bool(before) and not looks
+    if not now and _EARNS.match(new):
+        return status and _STATUS.match(old)["looking"] is not None
+    return bool(now) and (status or bool(now & before))
+
+
+def _jobs(statement: str, slot: str) -> frozenset[str]:
+    """What a statement tells of the user's work: "status", "employer", "trade"."""
+    if _STATUS.match(statement):
+        return frozenset(("status",))
+    employer = _EMPLOYER.match(statement)
+    trade = slot == OCCUPATION and not (employer and employer["trade"] is None)
+    found = {"employer": bool(employer), "trade": trade or _TRADE.match(statement) is not None}
+    return frozenset(kind for kind, told in found.items() if told)
