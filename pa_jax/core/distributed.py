@@ -8,10 +8,13 @@ import sys
 import threading
 
 import jax
+import numpy as np
 from absl import logging
+from jax.experimental import multihost_utils
 from orbax.checkpoint import multihost
 
 START_SECONDS = 60
+SILENT_SECONDS = 40  # without a heartbeat, after which a process counts as dead and all end
 ENVIRONMENT = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
@@ -37,7 +40,14 @@ def start(seconds: float = START_SECONDS) -> None:
     alone = threading.Timer(seconds, _leave, (who, seconds))
     alone.daemon = True
     alone.start()
-    jax.distributed.initialize(address, **known, initialization_timeout=2 * math.ceil(seconds))
+    # Its handler of SIGTERM, in C++, would keep the signal from ours (train/loop, core/together).
+    jax.config.update("jax_enable_preemption_service", False)
+    jax.distributed.initialize(
+        address,
+        **known,
+        initialization_timeout=2 * math.ceil(seconds),
+        heartbeat_timeout_seconds=SILENT_SECONDS,
+    )
     meet("start", 2 * math.ceil(seconds))
     alone.cancel()
     logging.info(
@@ -74,6 +84,13 @@ def meet(name: str, seconds: int) -> None:
     if jax.process_count() > 1:
         everyone = set(range(jax.process_count()))
         multihost.sync_global_processes(name, timeout=seconds, processes=everyone)
+
+
+def largest(value: int) -> int:
+    """The largest of what the processes give, the same for all; each must call it."""
+    if jax.process_count() == 1:
+        return value
+    return int(multihost_utils.process_allgather(np.int32(value)).max())
 
 
 class Watchdog:
