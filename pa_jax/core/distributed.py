@@ -23,8 +23,9 @@ def start(seconds: float = START_SECONDS) -> None:
 
     On a TPU slice JAX learns of them from the VM itself (or TPU_WORKER_HOSTNAMES on GKE). Anywhere
     else all of ENVIRONMENT tells: HOST:PORT of process 0, how many there are, which this is.
-    When not all of them have come in `seconds`, says so and ends the process with status 2: JAX's
-    own client aborts it at its time-out, without an exception that could be caught.
+    When not all of them have come in `seconds`, says so and ends the process: JAX's own client
+    aborts it at its time-out, without an exception that could be caught. The status is 1, not 2: a
+    pod that came too early may try again.
     """
     given = [name for name in ENVIRONMENT if os.environ.get(name)]
     if given and len(given) < len(ENVIRONMENT):
@@ -67,7 +68,7 @@ def _leave(who: str, seconds: float) -> None:
         seconds,
     )
     logging.flush()
-    os._exit(2)
+    os._exit(1)
 
 
 def on_tpu_slice() -> bool:
