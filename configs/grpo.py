@@ -86,6 +86,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         # of GRPO, behind those of the warm start; one of the 0.5B takes 50 s on two slow cores
         "steps": {"tiny": 6, "qwen2.5-0.5b": 6, "smollm2": 16}.get(preset, 500),
         "save_every": 2 if small else 8 if laptop else 50,
+        "save_minutes": 30,  # a checkpoint comes after so many in any case
         "keep": 2,
         "max_skipped": 5,
         "stall": 1800,  # seconds without a step's end after which all stacks are shown

@@ -28,6 +28,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.train = {
         "steps": 6 if small else 60 if laptop else 500,
         "save_every": 2 if small else 20 if laptop else 100,
+        "save_minutes": 30,  # a checkpoint comes after so many in any case
         "keep": 2,
         "max_skipped": 5,
         "stall": 1800,  # seconds without a step's end after which all stacks are shown

@@ -10,6 +10,7 @@ import dataclasses
 import resource
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,6 +32,7 @@ class Diverged(RuntimeError):
 class LoopConfig:
     """steps        updates, those of a warm start not among them
     save_every   steps between checkpoints (the last step is always saved)
+    save_minutes  minutes after which a checkpoint comes in any case
     keep         checkpoints that stay
     max_skipped  non-finite updates in a row that stop the run
     stall        seconds without the end of a step after which all stacks are shown
@@ -38,12 +40,13 @@ class LoopConfig:
 
     steps: int
     save_every: int
+    save_minutes: int
     keep: int
     max_skipped: int
     stall: int
 
     def __post_init__(self) -> None:
-        for name in ("steps", "save_every", "keep", "max_skipped", "stall"):
+        for name in ("steps", "save_every", "save_minutes", "keep", "max_skipped", "stall"):
             if getattr(self, name) < 1:
                 raise ValueError(f"train.{name}={getattr(self, name)}: must be at least 1.")
 
@@ -142,6 +145,7 @@ def run(
                 dynamic_ncols=True,
             )
         )
+        saved = time.monotonic()
         for number in range(start, span.until):
             if evaluated.enough:
                 break
@@ -174,7 +178,9 @@ def run(
                 watchdog.beat()
                 stopped = stop.agreed()
             last = done == span.until or evaluated.enough
-            if last or stopped or done % cfg.save_every == 0:
+            late = distributed.largest(time.monotonic() - saved >= 60 * cfg.save_minutes)
+            if last or stopped or late or done % cfg.save_every == 0:
+                saved = time.monotonic()
                 saver.save(done, state, _meta(span, batches, evaluated))
             if stopped:
                 break

@@ -20,10 +20,10 @@ folder, port, rank = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
 jax.distributed.initialize(f"127.0.0.1:{port}", 2, rank)
 over = mesh.make(mesh.MeshConfig(fsdp=-1, tp=1, ep=1))
-rows = np.arange(24, dtype=np.float32).reshape(8, 3)
+rows = np.arange(8 * 3000, dtype=np.float32).reshape(8, 3000)
 w = sharding.put(rows, over, "rows")
 asked = {"w": jax.ShapeDtypeStruct(w.shape, w.dtype, sharding=w.sharding)}
-saver = checkpoint.Checkpointer(folder / "ckpt", keep=1)
+saver = checkpoint.Checkpointer(folder / "ckpt", keep=2)
 assert saver.restore(asked) is None
 for step in (1, 2):
     saver.save(step, {"w": w + step}, {"at": step})
@@ -43,6 +43,26 @@ def free_port():
         return s.getsockname()[1]
 
 
+def flips_found(folder: pathlib.Path, part: str, rows: np.ndarray) -> int:
+    """How many bytes of a process's files, one flipped at a time, send a restore to step 1.
+
+    The others must not matter.
+    """
+    made = 0
+    paths = [p for p in (folder / "2" / "state" / part).rglob("*") if p.is_file()]
+    for path in paths:
+        whole = path.read_bytes()
+        for at in range(0, len(whole), max(len(whole) // 5, 1)):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+            saver = checkpoint.Checkpointer(folder, keep=2)
+            got = saver.restore({"w": jax.ShapeDtypeStruct((8, 3000), jnp.float32)})
+            saver.close()
+            np.testing.assert_array_equal(np.asarray(got.state["w"]), rows + got.step)
+            made += got.step == 1
+        path.write_bytes(whole)
+    return made
+
+
 def test_two_processes_save_together_and_one_reads_it(tmp_path: pathlib.Path, root):
     port = str(free_port())
     run = [sys.executable, "-W", "error", "-c", PROCESS, str(tmp_path), port]
@@ -53,8 +73,10 @@ def test_two_processes_save_together_and_one_reads_it(tmp_path: pathlib.Path, ro
     errors = [child.communicate(timeout=120)[1] for child in both]
     assert [child.returncode for child in both] == [0, 0], "\n".join(errors)
     saver = checkpoint.Checkpointer(tmp_path / "ckpt", keep=1)
-    got = saver.restore({"w": jax.ShapeDtypeStruct((8, 3), jnp.float32)})
+    got = saver.restore({"w": jax.ShapeDtypeStruct((8, 3000), jnp.float32)})
     saver.close()
-    rows = np.arange(24, dtype=np.float32).reshape(8, 3)
+    rows = np.arange(8 * 3000, dtype=np.float32).reshape(8, 3000)
     np.testing.assert_array_equal(np.asarray(got.state["w"]), rows + 2)
+    found = {rank: flips_found(tmp_path / "ckpt", f"ocdbt.process_{rank}", rows) for rank in (0, 1)}
+    assert all(found.values()), found  # of the shards that each process wrote
     assert (tmp_path / "metrics.jsonl").read_text().count("\n") == 1
