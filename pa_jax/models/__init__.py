@@ -170,10 +170,15 @@ def _apart(embed: Array, head: Array) -> Array:
 
 
 def save_hf(model: LoadedModel, folder: str | pathlib.Path) -> None:
-    """Write a folder that transformers loads: weights, config, generation config, tokenizer."""
+    """Write a folder that transformers loads: weights, config, generation config, tokenizer.
+
+    Of several processes all must call it, and the first writes.
+    """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     safetensors.write(model.module, folder)
+    if jax.process_index() > 0:
+        return
     hf_folder.describe(
         folder,
         model.config,
