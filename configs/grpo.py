@@ -90,6 +90,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "keep": 2,
         "max_skipped": 5,
         "stall": 1800,  # seconds without a step's end after which all stacks are shown
+        "trace": (),  # steps (from, to before) whose profile goes to trace/, by jax.profiler
     }
     every = {"tiny": 2, "qwen2.5-0.5b": 12, "smollm2": 8}.get(preset, 50)
     c.eval = common.evaluations(preset, every)

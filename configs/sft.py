@@ -32,6 +32,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "keep": 2,
         "max_skipped": 5,
         "stall": 1800,  # seconds without a step's end after which all stacks are shown
+        "trace": (),  # steps (from, to before) whose profile goes to trace/, by jax.profiler
     }
     c.eval = common.evaluations(preset, every=2 if small else 20 if laptop else 100)
     return c

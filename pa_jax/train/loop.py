@@ -36,6 +36,7 @@ class LoopConfig:
     keep         checkpoints that stay
     max_skipped  non-finite updates in a row that stop the run
     stall        seconds without the end of a step after which all stacks are shown
+    trace        steps (from, to before) whose profile goes to trace/; (): none
     """
 
     steps: int
@@ -44,8 +45,13 @@ class LoopConfig:
     keep: int
     max_skipped: int
     stall: int
+    trace: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        if self.trace and not (len(self.trace) == 2 and 0 <= self.trace[0] < self.trace[1]):
+            raise ValueError(
+                f"train.trace={self.trace}: allowed are () and two steps, (10, 12) for 10 and 11."
+            )
         for name in ("steps", "save_every", "save_minutes", "keep", "max_skipped", "stall"):
             if getattr(self, name) < 1:
                 raise ValueError(f"train.{name}={getattr(self, name)}: must be at least 1.")
@@ -136,6 +142,7 @@ def run(
         stop = stack.enter_context(StopSignal())
         watchdog = stack.enter_context(distributed.Watchdog(cfg.stall))
         compiles = stack.enter_context(timing.CompileCounter())
+        trace = stack.enter_context(timing.Trace(writer.path.parent / "trace", cfg.trace))
         bar = stack.enter_context(
             tqdm.tqdm(
                 desc=span.name,
@@ -149,6 +156,7 @@ def run(
         for number in range(start, span.until):
             if evaluated.enough:
                 break
+            trace.at(number)
             with timer.phase("data"):
                 batch = next(batches)
             state, values, samples = hooks.step(state, batch, number)

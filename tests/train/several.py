@@ -86,7 +86,7 @@ def main(workdir: pathlib.Path, steps: int, fails: int, at: int) -> None:
         )  # fmt: skip
         state, stopped = loop.run(
             state, batches, loop.Hooks(one, lambda row: "", lambda *_: None),
-            loop.LoopConfig(steps, save_every=3, save_minutes=9, keep=1, max_skipped=1, stall=600),
+            loop.LoopConfig(steps, 3, save_minutes=9, keep=1, max_skipped=1, stall=600, trace=()),
             loop.Span("adam", 0, steps), evaluated=evaluated, saver=saver, writer=writer,
             timer=timing.PhaseTimer(),
         )  # fmt: skip

@@ -37,7 +37,7 @@ class Numbers:
         return {"at": self.at}
 
 
-def run(tmp_path, bad_from, steps=8, every=0, patience=0, stop=None, save_every=2):
+def run(tmp_path, bad_from, steps=8, every=0, patience=0, stop=None, save_every=2, trace=()):
     graph, params = nnx.split(Weight())
     tx = optax.sgd(0.1)
     update = step.make_update(
@@ -65,7 +65,7 @@ def run(tmp_path, bad_from, steps=8, every=0, patience=0, stop=None, save_every=
         evaluated=-1 if known is None else known.seen,
     )
     cfg = loop.LoopConfig(
-        steps=steps, save_every=save_every, save_minutes=1, keep=2, max_skipped=3, stall=600
+        steps, save_every, save_minutes=1, keep=2, max_skipped=3, stall=600, trace=trace
     )
     evaluated = evaluation.Evaluation(
         evaluation.Plan(every, "w", patience, (steps,), 0),
@@ -154,8 +154,26 @@ def test_a_clean_run_reaches_its_last_step_and_leaves_a_checkpoint(tmp_path):
     assert (tmp_path / "checkpoints" / "5").is_dir()
 
 
-@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(loop.LoopConfig)])
+def test_a_profile_of_some_steps_is_written_once(tmp_path):
+    run(tmp_path, bad_from=100, steps=6, trace=(2, 4))
+    assert len(list((tmp_path / "trace").rglob("*.xplane.pb"))) == 1
+    run(tmp_path / "cut", bad_from=100, steps=6, trace=(4, 9))  # it ends before
+    assert len(list((tmp_path / "cut" / "trace").rglob("*.xplane.pb"))) == 1
+    run(tmp_path / "none", bad_from=100, steps=3)
+    assert not (tmp_path / "none" / "trace").exists()
+
+
+@pytest.mark.parametrize("trace", [(1,), (3, 3), (4, 2), (-1, 2), (1, 2, 3)])
+def test_a_trace_is_two_steps_in_order(trace):
+    with pytest.raises(ValueError, match="train.trace="):
+        loop.LoopConfig(1, 1, save_minutes=1, keep=1, max_skipped=1, stall=1, trace=trace)
+
+
+NUMBERS = [f.name for f in dataclasses.fields(loop.LoopConfig) if f.name != "trace"]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
 def test_numbers_below_one_are_refused(name):
-    values = {f.name: 1 for f in dataclasses.fields(loop.LoopConfig)} | {name: 0}
+    values = dict.fromkeys(NUMBERS, 1) | {name: 0, "trace": ()}
     with pytest.raises(ValueError, match=f"train.{name}=0"):
         loop.LoopConfig(**values)
