@@ -17,8 +17,11 @@ def slow(x: np.ndarray) -> str:
     words = np.ascontiguousarray(x).view(f"uint{8 * x.dtype.itemsize}").reshape(-1)
     totals = [0, 0]
     for place, word in enumerate(map(int, words)):
-        totals[0] += word * (2 * place + 1)
-        totals[1] += word * (place * 0x9E3779B1 % 2**32 | 1)
+        for i, odd in enumerate((0x9E3779B1, 0x85EBCA77)):
+            mixed = word ^ (place * odd % 2**32)
+            mixed = (mixed ^ mixed >> 16) * 0x7FEB352D % 2**32
+            mixed = (mixed ^ mixed >> 15) * 0x846CA68B % 2**32
+            totals[i] += mixed ^ mixed >> 16
     return "".join(f"{total % 2**32:08x}" for total in totals)
 
 
@@ -32,6 +35,14 @@ def array(dtype: str, shape: tuple[int, ...]) -> jax.Array:
 def test_equal_a_slow_count(dtype, shape):
     x = array(dtype, shape)
     assert sums.of({"x": x}) == {"x": slow(np.asarray(x))}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_large_arrays_are_summed_by_the_block(dtype, monkeypatch):
+    monkeypatch.setattr(sums, "_BLOCK", 8)
+    for shape in ((9,), (3, 5), (16,), (2, 3, 4)):
+        x = array(dtype, shape)
+        assert sums.of({"x": x}) == {"x": slow(np.asarray(x))}, shape
 
 
 def test_the_same_however_it_is_cut():
@@ -54,4 +65,7 @@ def test_every_flipped_bit_and_swapped_pair_shows():
     assert want not in seen and len(seen) == 14 * 7
     swapped = x.copy()
     swapped[[3, 17]] = swapped[[17, 3]]
-    assert sums.of({"x": jnp.asarray(swapped)})["x"] != want
+    negated = x.copy()
+    negated[[3, 17]] *= -1  # the same bit of two words
+    for other in (swapped, negated, np.roll(x, 1), np.zeros_like(x)):
+        assert sums.of({"x": jnp.asarray(other)})["x"] != want
