@@ -86,9 +86,11 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         # of GRPO, behind those of the warm start; one of the 0.5B takes 50 s on two slow cores
         "steps": {"tiny": 6, "qwen2.5-0.5b": 6, "smollm2": 16}.get(preset, 500),
         "save_every": 2 if small else 8 if laptop else 50,
+        "save_minutes": 30,  # a checkpoint comes after so many in any case
         "keep": 2,
         "max_skipped": 5,
         "stall": 1800,  # seconds without a step's end after which all stacks are shown
+        "trace": (),  # steps (from, to before) whose profile goes to trace/, by jax.profiler
     }
     every = {"tiny": 2, "qwen2.5-0.5b": 20, "smollm2": 8}.get(preset, 50)
     c.eval = common.evaluations(preset, every)

@@ -30,9 +30,11 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.train = {
         "steps": {"tiny": 6, "smollm2": 60, "qwen2.5-0.5b": 40}.get(preset, 500),
         "save_every": 2 if small else 20 if laptop else 100,
+        "save_minutes": 30,  # a checkpoint comes after so many in any case
         "keep": 2,
         "max_skipped": 5,
         "stall": 1800,  # seconds without a step's end after which all stacks are shown
+        "trace": (),  # steps (from, to before) whose profile goes to trace/, by jax.profiler
     }
     c.eval = common.evaluations(preset, every=2 if small else 20 if laptop else 100)
     return c

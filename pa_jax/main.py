@@ -42,7 +42,7 @@ def main(argv: list[str]) -> None:
     # JAX starts here, after the flags are known to be right.
     import jax
 
-    from pa_jax.core import checkpoint, distributed
+    from pa_jax.core import checkpoint, distributed, together
     from pa_jax.jobs import setup, table
     from pa_jax.models.io import source
     from pa_jax.profile import connect
@@ -56,8 +56,9 @@ def main(argv: list[str]) -> None:
     expected = (ValueError, OSError, checkpoint.DamagedError, connect.StoreError, loop.Diverged)
     date = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     workdir = pathlib.Path(_WORKDIR.value or f"runs/{config.job}-{date}")
-    try:
+    with together.Together(expected) as processes:
         distributed.start()
+        processes.watch()
         if jax.process_count() > 1 and not _WORKDIR.value:
             raise ValueError(
                 f"--workdir is not set and {jax.process_count()} processes share it; give the same "
@@ -67,11 +68,6 @@ def main(argv: list[str]) -> None:
             logging.set_verbosity(logging.WARNING)
         with setup.alone(workdir):
             table.JOBS[config.job](config, workdir)
-    except expected as error:
-        if logging.get_verbosity() >= logging.DEBUG:
-            raise
-        logging.error("%s (--verbosity=1 shows where)", error)
-        sys.exit(2)
 
 
 def parse(argv: list[str]) -> list[str]:

@@ -37,6 +37,7 @@ while [[ $keep == yes ]]; do
     answer tpus tpu-vm ssh "$NAME" --worker=0 --command="bash pa_jax/tpu/worker.sh status $run"; then
     case $ANSWER in
       running) continue ;;
+      "ended 143") ;; # stopped before its end by a signal, all saved
       "ended 0") say "run $run has ended; tpu/teardown.sh stops the costs" && exit 0 ;;
       ended*) die "run $run $ANSWER; see gs://$BUCKET/logs/$run, correct it and launch again." ;;
     esac

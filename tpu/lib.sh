@@ -22,6 +22,7 @@ check_env() {
   wants PROJECT "$PROJECT" '[a-z][a-z0-9-]{4,28}[a-z0-9]' "a project id (gcloud projects list)"
   wants ZONE "$ZONE" '[a-z]+-[a-z]+[0-9]+-[a-z]' "a zone such as us-west4-a"
   wants NAME "$NAME" '[a-z][a-z0-9-]{0,38}[a-z0-9]' "2 to 40 of a-z, 0-9 and -"
+  # The names of configs/plan.py, and v4, of which it knows no chip.
   wants TYPE "$TYPE" '(v4|v5e|v5litepod|v5p|v6e)-[0-9]+' "v4-N, v5e-N, v5p-N or v6e-N"
   wants BUCKET "$BUCKET" '[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]' "a bucket name, without gs://"
   wants SPOT "$SPOT" 'yes|no' "yes or no"
@@ -36,6 +37,31 @@ runtime() {
     v6e-*) say v2-alpha-tpuv6e ;;
     *) say v2-alpha-tpuv5-lite ;;
   esac
+}
+
+# What GKE calls the type: ACCELERATOR, TOPOLOGY, HOSTS and CHIPS (of each).
+gke_slice() {
+  local generation=${TYPE%-*} number=${TYPE#*-} flat cubes
+  flat=(1 1x1 4 2x2 8 2x4 16 4x4 32 4x8 64 8x8 128 8x16 256 16x16)
+  cubes=(8 2x2x1 16 2x2x2 32 2x2x4 64 2x4x4 128 4x4x4 256 4x4x8 512 4x8x8 1024 8x8x8)
+  # shellcheck disable=SC2034 # for the script that sources this
+  case $generation in
+    v5e | v5litepod) ACCELERATOR=tpu-v5-lite-podslice ;;
+    v6e) ACCELERATOR=tpu-v6e-slice ;;
+    v5p) ACCELERATOR=tpu-v5p-slice ;;
+    v4) ACCELERATOR=tpu-v4-podslice ;;
+  esac
+  local table=("${flat[@]}") chips=$number i
+  [[ $generation != v5p && $generation != v4 ]] || table=("${cubes[@]}") chips=$((number / 2))
+  TOPOLOGY=
+  for ((i = 0; i < ${#table[@]}; i += 2)); do
+    [[ ${table[i]} != "$number" ]] || TOPOLOGY=${table[i + 1]}
+  done
+  [[ -n $TOPOLOGY ]] || die "TYPE='$TYPE' is no slice; allowed are the names of configs/plan.py" \
+    "($generation-4, $generation-16, ...); change TYPE in tpu/env.sh."
+  CHIPS=$((chips < 4 ? chips : 4))
+  # shellcheck disable=SC2034
+  HOSTS=$((chips / CHIPS))
 }
 
 # tpus COMMAND...: gcloud compute tpus, here, without questions.

@@ -1,9 +1,10 @@
 """Checkpoints through Orbax: written whole, checked before use, the last good one restored.
 
-On file: FOLDER/STEP/ holds Orbax's items `state` (arrays by path) and `meta` (JSON), and, written
-last, a manifest of sizes and sha256 sums. A folder without manifest was never finished and does
-not count; one that differs from its manifest is damaged. FOLDER/.saving-STEP stands beside a save
-from its begin to its end, so that one that was cut off is told from one that lost its manifest.
+On file: FOLDER/STEP/ holds Orbax's items `state` (arrays by path) and `meta` (JSON, with a sum of
+every array), and, written last, a manifest. A folder without manifest was never finished and does
+not count; one whose files or arrays are not what was saved is damaged. FOLDER/.saving-STEP stands
+beside a save from its begin to its end, so that one that was cut off is told from one that lost its
+manifest.
 """
 
 import concurrent.futures
@@ -22,7 +23,7 @@ import orbax.checkpoint as ocp
 from absl import logging
 from jax.experimental import multihost_utils
 
-from pa_jax.core import files, leaves, manifest
+from pa_jax.core import files, leaves, manifest, sums
 
 _TMP = ".orbax-checkpoint-tmp"
 _TRIES = 5  # to begin a save beside what is left of a failed one
@@ -93,10 +94,8 @@ class Checkpointer:
         if jax.process_index() == 0:
             self._remove_leftovers()
         item = {name: leaves.plain(x) for name, x in arrays.items() if x.size}
-        args = ocp.args.Composite(
-            state=ocp.args.PyTreeSave(item),
-            meta=ocp.args.JsonSave({"step": step, "state": described, "meta": meta}),
-        )
+        record = {"step": step, "state": described, "sums": sums.of(item), "meta": meta}
+        args = ocp.args.Composite(state=ocp.args.PyTreeSave(item), meta=ocp.args.JsonSave(record))
         size = sum(x.nbytes + _ROOM_PER_ARRAY for x in item.values()) + _ROOM
         self.folder.mkdir(parents=True, exist_ok=True)
         self._check_room(step, size)
@@ -107,7 +106,7 @@ class Checkpointer:
         except (OSError, ValueError, RuntimeError) as e:
             self._give_up(step, size, e)
             raise
-        self._pending = self._finisher.submit(self._finish, step, size)
+        self._pending = self._finisher.submit(self._finish, step, size, record)
         if any(d.platform == "cpu" for x in item.values() for d in x.sharding.device_set):
             self.wait()
 
@@ -118,25 +117,53 @@ class Checkpointer:
 
         `abstract_state` has the shapes, dtypes and shardings wanted (arrays or ShapeDtypeStructs;
         no sharding: the first device). `partial` allows it to hold fewer arrays than the file,
-        such as the model without its optimiser. Arrays are read 128 MB at a time.
+        such as the model without its optimiser. Arrays are read 128 MB at a time, and intact are
+        those whose sums on the devices are the ones of before they were written.
         """
         self.wait()
-        step = self._agreed_step(step)
-        if step is None:
-            return None
-        path = self.folder / str(step)
-        asked = leaves.named(abstract_state)
-        stored = self._orbax.restore(path, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
-        record = stored["meta"]
-        described = {name: leaves.describe(x) for name, x in asked.items()}
-        _check_same(path, record["state"], described, partial)
+        self._damaged.clear()
+        while (found := self._agreed_step(step)) is not None:
+            restored, reason = self._restored(found, abstract_state, partial)
+            if restored is not None:
+                self._held.add(found)
+                logging.info("restored step %d from %s", found, self.folder / str(found))
+                return restored
+            logging.warning("checkpoint %s passed over: %s", self.folder / str(found), reason)
+            self._damaged.add(found)
+        return None
+
+    def _restored(
+        self, step: int, abstract_state: Any, partial: bool
+    ) -> tuple[Restored | None, str | None]:
+        """The checkpoint of this step, or what is damaged of what was asked of it."""
+        path, asked = self.folder / str(step), leaves.named(abstract_state)
+        only_meta = ocp.args.Composite(meta=ocp.args.JsonRestore())
         arrays: dict[str, jax.Array] = {}
-        for names in _groups(asked):
-            arrays |= self._read(path, {name: asked[name] for name in names})
+        try:
+            record = self._orbax.restore(path, args=only_meta)["meta"]
+            if reason := manifest.other_record(path, record):
+                return None, reason
+            described = {name: leaves.describe(x) for name, x in asked.items()}
+            _check_same(path, record["state"], described, partial)
+            for names in _groups(asked):
+                arrays |= self._read(path, {name: asked[name] for name in names})
+        except (OtherModelError, jax.errors.JaxRuntimeError):
+            raise
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as e:
+            # The last three are what Orbax makes of names in its JSON that have changed.
+            reason = f"it cannot be read ({' '.join(str(e).split())[:200]})"
+            if jax.process_count() == 1:
+                return None, reason
+            raise DamagedError(  # the others may have read it: they cannot be asked from here
+                f"checkpoint {path}: {reason}; move it away and start again."
+            ) from e
+        plain = {name: leaves.plain(x) for name, x in arrays.items() if x.size}
+        known = record.get("sums", {})  # none where an older version saved it
+        for name, found in sums.of({n: plain[n] for n in plain if n in known}).items():
+            if found != known[name]:
+                return None, f"{name} differs from what was saved"
         state = jax.tree.unflatten(jax.tree.structure(abstract_state), list(arrays.values()))
-        self._held.add(step)
-        logging.info("restored step %d from %s", step, path)
-        return Restored(step=step, state=state, meta=record["meta"])
+        return Restored(step=step, state=state, meta=record["meta"]), None
 
     def steps(self) -> list[int]:
         """Finished checkpoints, oldest first; damage is not looked for."""
@@ -167,12 +194,12 @@ class Checkpointer:
             self._orbax.close()
             logging.get_absl_logger().removeFilter(self._quiet)
 
-    def _finish(self, step: int, size: int) -> None:
+    def _finish(self, step: int, size: int, record: dict[str, Any]) -> None:
         path = self.folder / str(step)
         try:
             self._orbax.wait_until_finished()
             if jax.process_index() == 0:
-                manifest.write(path)
+                manifest.write(path, record)
                 self._mark(step).unlink(missing_ok=True)
         except (OSError, ValueError, RuntimeError) as e:
             self._give_up(step, size, e)
@@ -230,8 +257,7 @@ class Checkpointer:
         return None if step == _NONE else step
 
     def _newest_intact(self, among: list[int]) -> int:
-        self._damaged.clear()
-        for step in reversed(among):
+        for step in reversed([step for step in among if step not in self._damaged]):
             path = self.folder / str(step)
             if not manifest.finished(path):
                 logging.warning("checkpoint %s passed over: it was never finished", path)

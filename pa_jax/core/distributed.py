@@ -8,10 +8,13 @@ import sys
 import threading
 
 import jax
+import numpy as np
 from absl import logging
+from jax.experimental import multihost_utils
 from orbax.checkpoint import multihost
 
 START_SECONDS = 60
+SILENT_SECONDS = 40  # without a heartbeat, after which a process counts as dead and all end
 ENVIRONMENT = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
@@ -20,8 +23,9 @@ def start(seconds: float = START_SECONDS) -> None:
 
     On a TPU slice JAX learns of them from the VM itself (or TPU_WORKER_HOSTNAMES on GKE). Anywhere
     else all of ENVIRONMENT tells: HOST:PORT of process 0, how many there are, which this is.
-    When not all of them have come in `seconds`, says so and ends the process with status 2: JAX's
-    own client aborts it at its time-out, without an exception that could be caught.
+    When not all of them have come in `seconds`, says so and ends the process: JAX's own client
+    aborts it at its time-out, without an exception that could be caught. The status is 1, not 2: a
+    pod that came too early may try again.
     """
     given = [name for name in ENVIRONMENT if os.environ.get(name)]
     if given and len(given) < len(ENVIRONMENT):
@@ -37,7 +41,14 @@ def start(seconds: float = START_SECONDS) -> None:
     alone = threading.Timer(seconds, _leave, (who, seconds))
     alone.daemon = True
     alone.start()
-    jax.distributed.initialize(address, **known, initialization_timeout=2 * math.ceil(seconds))
+    # Its handler of SIGTERM, in C++, would keep the signal from ours (train/loop, core/together).
+    jax.config.update("jax_enable_preemption_service", False)
+    jax.distributed.initialize(
+        address,
+        **known,
+        initialization_timeout=2 * math.ceil(seconds),
+        heartbeat_timeout_seconds=SILENT_SECONDS,
+    )
     meet("start", 2 * math.ceil(seconds))
     alone.cancel()
     logging.info(
@@ -57,7 +68,7 @@ def _leave(who: str, seconds: float) -> None:
         seconds,
     )
     logging.flush()
-    os._exit(2)
+    os._exit(1)
 
 
 def on_tpu_slice() -> bool:
@@ -74,6 +85,13 @@ def meet(name: str, seconds: int) -> None:
     if jax.process_count() > 1:
         everyone = set(range(jax.process_count()))
         multihost.sync_global_processes(name, timeout=seconds, processes=everyone)
+
+
+def largest(value: int) -> int:
+    """The largest of what the processes give, the same for all; each must call it."""
+    if jax.process_count() == 1:
+        return value
+    return int(multihost_utils.process_allgather(np.int32(value)).max())
 
 
 class Watchdog:

@@ -1,7 +1,8 @@
-"""Seconds per phase of a step, and a count of compiled programs."""
+"""Seconds per phase of a step, a count of compiled programs, and profiles of some steps."""
 
 import collections
 import contextlib
+import pathlib
 import time
 from collections.abc import Callable, Iterator
 
@@ -72,3 +73,37 @@ class CompileCounter:
         self.compiled.append((name, duration))
         level = logging.INFO if duration >= _LONG else logging.DEBUG
         logging.log(level, "compiled %s in %.2f s (program %d)", name, duration, self.count)
+
+
+class Trace:
+    """Inside its `with` block, a profile of the steps from one to before another, as files.
+
+    Every process writes its own devices' (TensorBoard's profile plugin and xprof open them).
+    """
+
+    def __init__(self, folder: pathlib.Path, steps: tuple[int, ...]) -> None:
+        """`steps` are two, or none for no profile."""
+        self._folder, self._steps, self._on = folder, steps, False
+
+    def __enter__(self) -> "Trace":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def at(self, step: int) -> None:
+        """Call before each step."""
+        if not self._steps:
+            return
+        first, end = self._steps
+        if step >= end:
+            self._end()
+        elif step >= first and not self._on:
+            self._on = True
+            jax.profiler.start_trace(str(self._folder))
+
+    def _end(self) -> None:
+        if self._on:
+            self._on = False
+            jax.profiler.stop_trace()
+            logging.info("the profile of steps %d to %d is in %s", *self._steps, self._folder)

@@ -5,6 +5,7 @@ nor a saved position depends on how many processes there are.
 """
 
 import collections
+import concurrent.futures
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -71,8 +72,9 @@ class BatchIterator(Iterator[Batch]):
     A batch is the next `rows` episodes of the order whose prompts are short enough: rows of the
     device are packed, so that prompts of any lengths may go together.
 
-    Prompts are tokenised a few batches at a time, all cores at once; those read ahead are no part
-    of the state: a restored iterator reads them again.
+    Prompts are tokenised a few batches at a time, all cores at once, and the next few in a thread
+    while these are trained on. Those read ahead are no part of the state: a restored iterator reads
+    them again.
     """
 
     def __init__(
@@ -90,6 +92,8 @@ class BatchIterator(Iterator[Batch]):
         self._taken = 0  # positions of the stream that were looked at
         self._skipped = Skipped(cfg.prompt_tokens)
         self._ahead: collections.deque[tuple[schema.Episode, list[int]]] = collections.deque()
+        self._reader = concurrent.futures.ThreadPoolExecutor(1, "prompts")
+        self._coming: concurrent.futures.Future | None = None  # what follows _ahead
 
     @property
     def skipped(self) -> int:
@@ -135,13 +139,14 @@ class BatchIterator(Iterator[Batch]):
                 "new work directory."
             )
         self._ahead.clear()
+        self._coming = None
         self._taken, self._skipped.count = state["taken"], state["skipped"]
 
     def _next(self) -> tuple[schema.Episode, list[int]]:
         if not self._ahead:
-            places = range(self._taken, self._taken + AHEAD * self._cfg.rows)
-            found = [self._ordered[at] for at in places]
-            self._ahead.extend(zip(found, self._encode(found), strict=True))
+            coming, self._coming = self._coming, None
+            self._ahead.extend(coming.result() if coming else self._read(self._taken))
+            self._coming = self._reader.submit(self._read, self._taken + len(self._ahead))
         self._taken += 1
         episode, ids = self._ahead.popleft()
         if not ids:
@@ -150,6 +155,11 @@ class BatchIterator(Iterator[Batch]):
                 "the chat template."
             )
         return episode, ids
+
+    def _read(self, start: int) -> list[tuple[schema.Episode, list[int]]]:
+        """A few batches' worth of prompts from this position on."""
+        found = [self._ordered[at] for at in range(start, start + AHEAD * self._cfg.rows)]
+        return list(zip(found, self._encode(found), strict=True))
 
     def _check_labelled(self, passed: int) -> None:
         if passed > self._epoch:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -86,27 +87,50 @@ class Sampler:
         self.lengths, self.key, self.prefilled = tuple(lengths), key, 0
         self.graph, state = nnx.split(model.module)
         self.root = roots.Root(root, self.graph, mesh)
-        where = None
+        self._where = None
         if mesh is not None:
             where = sharding.shardings(state, mesh, sharding.INFER_RULES)
+            self._where = jax.tree.leaves(where)
         self._dtypes = jax.tree.map(lambda x: x.dtype, state)
+        self._given: list[weakref.ref] = []  # the arrays that `state` is the layout of
+        self._copies: dict[tuple[int, ...], Callable] = {}
         device = mesh.devices.flat[0] if mesh is not None else jax.devices()[0]
         self.apart = device.platform == "cpu"
         self.shards = sharding.data_shards(mesh)
-        self._laid_out = relayout(self._dtypes, where)
+        self.state: Any = None
         self.update(state)
 
     def update(self, state: Any) -> None:
         """Sample from these parameters from now on.
 
         They are laid out for inference on the devices, in the model's dtypes; on one device without
-        a copy where they are so already.
+        a copy where they are so already. Arrays that were given before, as those of a frozen base,
+        keep their copies.
         """
-        dtypes = jax.tree.map(lambda x: x.dtype, state)
-        as_is = (self.mesh is None or self.mesh.size == 1) and dtypes == self._dtypes
-        self.state = None  # the old copy goes before the new one is made
-        self.state = state if as_is else self._laid_out(state)
         self.root.forget()
+        dtypes = jax.tree.map(lambda x: x.dtype, state)
+        if (self.mesh is None or self.mesh.size == 1) and dtypes == self._dtypes:
+            self.state, self._given = state, []
+            return
+        given, kind = jax.tree.flatten(state)
+        before = [ref() for ref in self._given] or [None] * len(given)
+        made = jax.tree.leaves(self.state) if self._given else []
+        changed = tuple(i for i, x in enumerate(given) if x is not before[i])
+        for i in changed if made else ():
+            made[i] = None
+        self.state = None  # the old copies go before the new ones are made
+        new = self._copy(changed)([given[i] for i in changed]) if changed else []
+        laid_out = dict(enumerate(made)) | dict(zip(changed, new, strict=True))
+        self.state = jax.tree.unflatten(kind, [laid_out[i] for i in range(len(given))])
+        self._given = [weakref.ref(x) for x in given]
+
+    def _copy(self, numbers: tuple[int, ...]) -> Callable[[Any], Any]:
+        """Lays out the leaves of these numbers."""
+        if numbers not in self._copies:
+            dtypes = jax.tree.leaves(self._dtypes)
+            where = None if self._where is None else [self._where[i] for i in numbers]
+            self._copies[numbers] = relayout([dtypes[i] for i in numbers], where)
+        return self._copies[numbers]
 
     def generate(
         self,

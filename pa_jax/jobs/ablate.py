@@ -16,7 +16,7 @@ import ml_collections
 import tqdm
 from absl import logging
 
-from pa_jax.core import files
+from pa_jax.core import files, together
 from pa_jax.evaluate import ablation, heldout, plots, tables
 from pa_jax.jobs import grpo, report, setup
 from pa_jax.judge import rubric
@@ -47,11 +47,12 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         if not (closing.exists() and (folder / "report.json").exists()):
             logging.info("run %d of %d: %s, seed %d", number, len(runs), name, seed)
             _share_before(list(runs.values()), folder)
-            grpo.run(one, folder)
+            try:
+                grpo.run(one, folder)
+            except together.Stopped as stopped:
+                where = f"stopped and saved in {name}, seed {seed}; go on with the same command"
+                raise together.Stopped(stopped.signal, f"{where} and --workdir={workdir}") from None
             jax.clear_caches()  # programs of a run are of no use to the next
-        if not closing.exists():
-            logging.info("stopped in %s, seed %d; go on with the same command", name, seed)
-            return
         if not config.checkpoints and jax.process_index() == 0:
             for kept in ("checkpoints", "best", "warm"):
                 shutil.rmtree(folder / kept, ignore_errors=True)

@@ -3,11 +3,13 @@
 import dataclasses
 import pathlib
 
+import jax
 import ml_collections
 import tqdm
 from absl import logging
 
 from pa_jax import models
+from pa_jax.core import mesh as meshes
 from pa_jax.jobs import policy, setup
 from pa_jax.models import lora
 from pa_jax.models.io import source
@@ -19,7 +21,17 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         raise ValueError("config.run is empty; give --config.run=DIR, a training work directory.")
     if config.dtype not in models.DTYPES:
         raise ValueError(f"dtype={config.dtype!r}: choose one of {models.DTYPES}.")
-    model, number = policy.trained(pathlib.Path(config.run), config.checkpoint)
+    mesh = setup.chosen_mesh(config)
+    with meshes.using(mesh):
+        number = write(config, workdir, mesh)
+    tqdm.tqdm.write(f"Step {number} of {config.run} is in {workdir / 'hf'}: transformers loads it.")
+
+
+def write(
+    config: ml_collections.ConfigDict, workdir: pathlib.Path, mesh: jax.sharding.Mesh | None
+) -> int:
+    """The folders; the step that was written."""
+    model, number = policy.trained(pathlib.Path(config.run), config.checkpoint, mesh)
     setup.open_workdir(config, workdir)
     if model.module.blocks.lora:
         given = setup.read_json(pathlib.Path(config.run) / "config.json")["model"]["source"]
@@ -34,4 +46,4 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     if config.tied:
         model = models.tied(model)
     models.save_hf(models.as_dtype(model, config.dtype), workdir / "hf")
-    tqdm.tqdm.write(f"Step {number} of {config.run} is in {workdir / 'hf'}: transformers loads it.")
+    return number

@@ -25,7 +25,8 @@ from pa_jax.judge import own, remote
 from pa_jax.models import lora, quant
 
 MAY_CHANGE = (
-    *("train.steps", "train.save_every", "train.keep", "train.max_skipped", "train.stall"),
+    *("train.steps", "train.save_every", "train.save_minutes", "train.keep"),
+    *("train.max_skipped", "train.stall", "train.trace"),
     "eval.patience",
     # Of eval: rows name theirs, and what they are compared with is for the report.
     *("benchmarks", "systems", "runs", "baseline", "against", "retry_failed"),

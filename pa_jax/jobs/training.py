@@ -16,7 +16,7 @@ from flax import nnx
 
 from pa_jax import models
 from pa_jax.agent import noting
-from pa_jax.core import checkpoint, files, metrics, timing
+from pa_jax.core import checkpoint, files, metrics, timing, together
 from pa_jax.core import mesh as meshes
 from pa_jax.data import chains, pipeline, source
 from pa_jax.dialogue import schema, tokenizer
@@ -72,7 +72,8 @@ def run(
 ) -> None:
     """Train one part after the other; a second start on the same folder goes on.
 
-    `plan` is of the last part, whose optimiser config.optim is: it begins fresh there.
+    `plan` is of the last part, whose optimiser config.optim is: it begins fresh there. Raises
+    together.Stopped, all saved, where a signal ended it before its last step.
     """
     began = time.monotonic()
     setup.open_workdir(config, workdir)
@@ -122,12 +123,11 @@ def run(
                 timer=timer,
             )
             if stopped and int(state.step) < ends[-1] and not evaluated.enough:
-                logging.info(
-                    "stopped and saved at step %d; go on with the same command and --workdir=%s",
-                    int(state.step),
-                    workdir,
+                raise together.Stopped(
+                    stopped,
+                    f"stopped and saved at step {int(state.step)}; go on with the same command and "
+                    f"--workdir={workdir}",
                 )
-                return
         after = report.kept(workdir, f"after-{int(state.step)}", lambda: watch.all(state))
         best = watch.best(workdir, state, evaluated)
     seconds = time.monotonic() - began

@@ -51,7 +51,9 @@ class Answers:
         try:
             self._db = sqlite3.connect(path, WAIT, check_same_thread=False)
             with self._db:
-                self._db.execute("PRAGMA journal_mode=WAL")
+                # Not WAL: its shared memory is none on the file system of a network, where the
+                # work directory of several hosts lies.
+                self._db.execute("PRAGMA journal_mode=TRUNCATE")
                 self._db.executescript(_TABLES)
         except sqlite3.DatabaseError as error:
             raise ValueError(

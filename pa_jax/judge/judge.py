@@ -57,6 +57,11 @@ class Judge:
         self._scorer = score.Scorer(model.module, mesh=mesh, lengths=lengths)
         self._judge = WEIGHTS[kind](model.tokenizer, self._scorer)
 
+    @property
+    def on_devices(self) -> bool:
+        """Whether it computes where the policy does, not elsewhere or on the host."""
+        return self._scorer is not None
+
     def score(self, groups: Sequence[rubric.Group]) -> rubric.Scores:
         """Scores [n, g, 4] in the order given, and which snippets got no verdict."""
         return self._judge.score(groups)

@@ -62,6 +62,8 @@ class Reward:
     function(group) -> {name: [one number a text of the group]}, for each of `names`.
     """
 
+    on_devices = False  # as judge.Judge
+
     def __init__(self, text: str, names: Sequence[str]) -> None:
         """`text` is reward.function, `names` reward.names."""
         self.names = tuple(names)

@@ -178,10 +178,13 @@ def save_hf(model: LoadedModel, folder: str | pathlib.Path) -> None:
     """Write a folder that transformers loads: weights, config, generation config, tokenizer.
 
     PROMPT beside them says how its prompts are made, where that is known.
+    Of several processes all must call it, and the first writes.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     safetensors.write(model.module, folder)
+    if jax.process_index() > 0:
+        return
     hf_folder.describe(
         folder,
         model.config,

@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any
 
+from pa_jax.models import rope
+
 FAMILIES = {  # model_type -> the transformers class that reads it
     "llama": "LlamaForCausalLM",
     "qwen2": "Qwen2ForCausalLM",
@@ -40,6 +42,7 @@ class DecoderConfig:
     experts: int = 0
     experts_per_token: int = 0
     norm_topk: bool = False
+    rope_scaling: rope.Scaling | None = None
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -50,17 +53,25 @@ class DecoderConfig:
             )
 
 
-def _rope_theta(hf: dict[str, Any]) -> float:
-    """RoPE base of either spelling of config.json; scaled RoPE is refused, not ignored."""
-    rope = hf.get("rope_parameters") or hf.get("rope_scaling") or {}
-    kind = rope.get("rope_type", rope.get("type", "default"))
-    if kind != "default":
+def _check_windows(hf: dict[str, Any]) -> None:
+    """ValueError names the layers that do not see all that came before, as transformers has it."""
+    window, layers = hf.get("sliding_window"), int(hf["num_hidden_layers"])
+    kinds = hf.get("layer_types") or []
+    if not kinds and hf.get("use_sliding_window") and window:
+        # Qwen3-MoE has no such layer number: there all layers have the window.
+        first = 0 if hf["model_type"] == "qwen3_moe" else hf.get("max_window_layers", 28)
+        kinds = ["full_attention"] * min(first, layers)
+        kinds += ["sliding_attention"] * (layers - len(kinds))
+    if window and window >= hf.get("max_position_embeddings", 4096):
+        kinds = [kind for kind in kinds if kind != "sliding_attention"]  # it holds all there is
+    odd = [(i, kind) for i, kind in enumerate(kinds) if kind != "full_attention"]
+    if odd:
+        shown = ", ".join(f"{i} ({kind})" for i, kind in odd[:4])
+        shown += f" and {len(odd) - 4} more" if len(odd) > 4 else ""
         raise ValueError(
-            f"rope type {kind!r} is not supported; use a checkpoint with plain RoPE (default)."
+            f"layers {shown} of {layers} do not attend to all before them (sliding_window={window})"
+            ": only full attention is supported; use a checkpoint without windows."
         )
-    if "rope_theta" in hf:
-        return float(hf["rope_theta"])
-    return float(rope.get("rope_theta", 10_000.0))
 
 
 def from_hf(hf: dict[str, Any]) -> DecoderConfig:
@@ -73,8 +84,9 @@ def from_hf(hf: dict[str, Any]) -> DecoderConfig:
         missing += [k for k in ("moe_intermediate_size", "num_experts_per_tok") if k not in hf]
     if missing:
         raise ValueError(f"config.json of a {family} has no {missing}; use a complete checkpoint.")
-    if hf.get("use_sliding_window") or hf.get("hidden_act", "silu") != "silu":
-        raise ValueError("sliding windows and activations other than silu are not supported.")
+    if hf.get("hidden_act", "silu") != "silu":
+        raise ValueError(f"hidden_act={hf['hidden_act']!r} is not supported: silu only.")
+    _check_windows(hf)
     moe = family == "qwen3_moe"
     if moe and (hf.get("decoder_sparse_step", 1) != 1 or hf.get("mlp_only_layers")):
         raise ValueError("Qwen3-MoE with dense layers in between is not supported: all or none.")
@@ -84,6 +96,7 @@ def from_hf(hf: dict[str, Any]) -> DecoderConfig:
     if bias or hf.get("mlp_bias"):
         raise ValueError("Llama checkpoints with attention or MLP biases are not supported.")
     heads = int(hf["num_attention_heads"])
+    theta, scaling = rope.from_hf(hf)
     return DecoderConfig(
         family=family,
         vocab=int(hf["vocab_size"]),
@@ -93,7 +106,8 @@ def from_hf(hf: dict[str, Any]) -> DecoderConfig:
         kv_heads=int(hf.get("num_key_value_heads") or heads),
         head_dim=int(hf.get("head_dim") or hf["hidden_size"] // heads),
         mlp=int(hf["moe_intermediate_size"] if moe else hf["intermediate_size"]),
-        rope_theta=_rope_theta(hf),
+        rope_theta=theta,
+        rope_scaling=scaling,
         norm_eps=float(hf.get("rms_norm_eps", 1e-6)),
         tied=bool(hf.get("tie_word_embeddings", False)),
         qkv_bias=family == "qwen2",
@@ -118,8 +132,7 @@ def to_hf(cfg: DecoderConfig, *, dtype: str) -> dict[str, Any]:
         "head_dim": cfg.head_dim,
         "intermediate_size": cfg.mlp,
         "hidden_act": "silu",
-        "rope_theta": cfg.rope_theta,
-        "rope_parameters": {"rope_type": "default", "rope_theta": cfg.rope_theta},
+        **rope.to_hf(cfg.rope_theta, cfg.rope_scaling),
         "rms_norm_eps": cfg.norm_eps,
         "tie_word_embeddings": cfg.tied,
         "max_position_embeddings": cfg.max_positions,

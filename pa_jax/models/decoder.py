@@ -219,7 +219,8 @@ class Decoder(nnx.Module):
         """
         if remat not in REMAT:
             raise ValueError(f"remat={remat!r}: choose one of {sorted(REMAT)}.")
-        rotary = layers.rotary_tables(position_nt, self.cfg.head_dim, self.cfg.rope_theta)
+        cfg = self.cfg
+        rotary = layers.rotary_tables(position_nt, cfg.head_dim, cfg.rope_theta, cfg.rope_scaling)
         graph, state = nnx.split(self.blocks)
 
         def layer(x_and_carry, this):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from pa_jax.core.typing import Array, Float, Int
+from pa_jax.models import rope
 
 
 def rms_norm(x: Float[Array, "*b d"], scale: Float[Array, " d"], eps: float) -> Array:
@@ -14,12 +15,17 @@ def rms_norm(x: Float[Array, "*b d"], scale: Float[Array, " d"], eps: float) -> 
 
 
 def rotary_tables(
-    position_nt: Int[Array, "n t"], head_dim: int, theta: float
+    position_nt: Int[Array, "n t"],
+    head_dim: int,
+    theta: float,
+    scaling: rope.Scaling | None = None,
 ) -> tuple[Float[Array, "n t z2"], Float[Array, "n t z2"]]:
     """cos and sin of every position and frequency, float32; z2 = head_dim / 2."""
-    frequency = theta ** (-jnp.arange(0, head_dim, 2, dtype=jnp.float32) / head_dim)
+    frequency, times = rope.frequencies(head_dim, theta, scaling)
     angle = position_nt[..., None].astype(jnp.float32) * frequency
-    return jnp.cos(angle), jnp.sin(angle)
+    if times == 1.0:
+        return jnp.cos(angle), jnp.sin(angle)
+    return jnp.cos(angle) * times, jnp.sin(angle) * times
 
 
 def rotate(x_nthz: Float[Array, "n t h z"], cos: Array, sin: Array) -> Float[Array, "n t h z"]:

@@ -20,7 +20,7 @@ import safetensors
 from flax import nnx
 from safetensors import numpy as safetensors_numpy
 
-from pa_jax.core import files
+from pa_jax.core import files, sharding
 from pa_jax.core.typing import Array, Bool, Float, Key
 from pa_jax.models import decoder, quant
 from pa_jax.models.io import names
@@ -146,7 +146,7 @@ def export_peft(module: decoder.Decoder, folder: str | pathlib.Path, base_name: 
         raise ValueError("the module has no adapters to export; make them with lora.add.")
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    host = jax.device_get({name: (p["a"][...], p["b"][...]) for name, p in lora.items()})
+    host = sharding.fetch({name: (p["a"][...], p["b"][...]) for name, p in lora.items()})
     tensors, targets = {}, []
     for name, part, index, row, key in _tensors(module):
         if name in host:
@@ -167,6 +167,8 @@ def export_peft(module: decoder.Decoder, folder: str | pathlib.Path, base_name: 
         "inference_mode": True,
         "init_lora_weights": True,
     }
+    if jax.process_index() > 0:  # all must come as far as this; the first writes
+        return
     part = folder / f"{WEIGHTS}.part"
     safetensors_numpy.save_file(tensors, part, metadata={"format": "pt"})
     files.share(part)

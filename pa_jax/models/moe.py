@@ -120,38 +120,66 @@ def ragged(
     order = jnp.argsort(number, stable=True)  # ours first
     sizes = jnp.bincount(number, length=count + 1)[:count].astype(jnp.int32)
     ends = jnp.cumsum(sizes)
-    over = blocks * block - number.size
-    choice = jnp.pad(order, (0, over)).reshape(blocks, block)
-    expert = jnp.pad(number[order], (0, over), constant_values=count).reshape(blocks, block)
+    # Past the groups a kernel may leave anything, forward and backward: those rows stand for the
+    # choice behind the last, which is dropped where it is written.
+    choice = jnp.where(jnp.arange(number.size) < ends[-1], order, number.size)
+    choice = jnp.pad(choice, (0, blocks * block - number.size), constant_values=number.size)
+    weight_c = weight_bm.reshape(-1)
 
-    def add(y_bd: Array, this: tuple[Array, Array, Array]) -> Array:
+    def add(y_bd: Array, this: tuple[Array, Array]) -> Array:
         """With what the block's choices add."""
-        start, choice, expert = this
+        start, choice = this
         inside = jnp.clip(ends, start, start + block) - jnp.clip(ends - sizes, start, start + block)
-        ours = (expert < count)[:, None]
+        token = choice // top  # behind the last token where the choice is behind the last
 
         def times(x, i):
+            if scales is None:  # the sum is float32 inside all the same
+                return jax.lax.ragged_dot(
+                    x, experts[i].astype(x.dtype), inside, preferred_element_type=x.dtype
+                )
             weight = experts[i].astype(x.dtype)
             y = jax.lax.ragged_dot(x, weight, inside, preferred_element_type=jnp.float32)
-            y = jnp.where(ours, y, 0.0)  # past the groups a kernel may leave anything
-            if scales is not None:
-                y = y * scales[i][jnp.minimum(expert, count - 1)]
-            return y.astype(x.dtype)
+            expert = number.at[choice].get(mode="fill", fill_value=0)
+            return (y * scales[i][expert]).astype(x.dtype)
 
-        x = x_bd[choice // top]
-        y = times(jax.nn.silu(times(x, 0)) * times(x, 1), 2)
-        y = y * weight_bm.reshape(-1)[choice][:, None].astype(y.dtype)
-        return y_bd.at[choice // top].add(y)
+        x = _rows_of(x_bd, token, tokens)
+        weight = weight_c.at[choice].get(mode="fill", fill_value=0)[:, None]
+        y = jax.nn.silu(times(x, 0)) * times(x, 1) * weight.astype(x.dtype)
+        return y_bd.at[token].add(times(y, 2), mode="drop")
 
     start = jnp.arange(blocks, dtype=jnp.int32) * block
-    y = add(jnp.zeros((tokens, x_bd.shape[1]), x_bd.dtype), (start[0], choice[0], expert[0]))
+    choice = choice.reshape(blocks, block)
+    y = add(jnp.zeros((tokens, x_bd.shape[1]), x_bd.dtype), (start[0], choice[0]))
     if blocks == 1:
         return y
 
     def more(y, this):
         return jax.lax.cond(this[0] < ends[-1], add, lambda y, _: y, y, this), None
 
-    return jax.lax.scan(more, y, (start[1:], choice[1:], expert[1:]))[0]
+    return jax.lax.scan(more, y, (start[1:], choice[1:]))[0]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _rows_of(
+    x_bd: Float[Array, "b d"], token_c: Int[Array, " c"], count: int
+) -> Float[Array, "c d"]:
+    """The rows of tokens, of `count`; behind the last any row, of which no gradient comes back.
+
+    To read zeros there, as `mode="fill"` does, a TPU goes through all rows once more.
+    """
+    return x_bd.at[token_c].get(mode="clip")
+
+
+def _rows_of_forward(x_bd: Array, token_c: Array, count: int) -> tuple[Array, Array]:
+    return _rows_of(x_bd, token_c, count), token_c
+
+
+def _rows_of_backward(count: int, token_c: Array, g_cd: Array) -> tuple[Array, None]:
+    none = jnp.zeros((count, g_cd.shape[1]), g_cd.dtype)
+    return none.at[token_c].add(g_cd, mode="drop"), None
+
+
+_rows_of.defvjp(_rows_of_forward, _rows_of_backward)
 
 
 def _block(choices: int, parts: int) -> int:

@@ -164,11 +164,13 @@ class Step:
 
     def reshard(self) -> Phase:
         """The trained parameters laid out for sampling, as infer/sampler does before a rollout."""
-        where = jax.tree.map(lambda x: x.sharding, self.sampler)
-        dtypes = jax.tree.map(lambda x: x.dtype, self.sampler)
+        trained = {path for path, _ in nnx.to_flat_state(self.state.params)}
+        flat = [(path, x) for path, x in nnx.to_flat_state(self.sampler) if path in trained]
+        sampled = jax.tree.leaves(nnx.from_flat_state(flat))
+        where, dtypes = [x.sharding for x in sampled], [x.dtype for x in sampled]
 
         def lower():
-            return sampler.relayout(dtypes, where).lower(step.whole(self.state, self.frozen))
+            return sampler.relayout(dtypes, where).lower(jax.tree.leaves(self.state.params))
 
         nothing = flops.forward(self.work.policy, flops.Size(0, 0, 0))
         return Phase("reshard", self._on_mesh(lower), nothing, takes=("parameters",))

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from pa_jax.core import mesh as meshes
-from pa_jax.models import lora
+from pa_jax.models import lora, rope
 from pa_jax.models.config import DecoderConfig
 from pa_jax.plan import compiling, phases, topology, work
 from pa_jax.rl import loss
@@ -33,10 +33,10 @@ class Request:
 def read(found: Mapping[str, Any]) -> Request:
     """The request of `dataclasses.asdict`."""
     of = dict(found["work"])
-    of["policy"] = DecoderConfig(**of["policy"])
+    of["policy"] = _decoder(of["policy"])
     adapters = of["adapters"]
     of["adapters"] = lora.LoraConfig(**adapters) if adapters else None
-    of["judge"] = DecoderConfig(**of["judge"]) if of["judge"] else None
+    of["judge"] = _decoder(of["judge"]) if of["judge"] else None
     of["tokens"], of["lengths"] = work.Tokens(**of["tokens"]), tuple(of["lengths"])
     of["loss"] = loss.LossConfig(**of["loss"])
     of["optim"] = optimizer.OptimConfig(**of["optim"])
@@ -48,6 +48,11 @@ def read(found: Mapping[str, Any]) -> Request:
         only=tuple(found["only"]),
         cache=found["cache"],
     )
+
+
+def _decoder(found: Mapping[str, Any]) -> DecoderConfig:
+    scaling = found["rope_scaling"] and rope.Scaling(**found["rope_scaling"])
+    return DecoderConfig(**{**found, "rope_scaling": scaling})
 
 
 def serve(found: Mapping[str, Any], tell: Callable[[dict[str, Any]], None]) -> None:

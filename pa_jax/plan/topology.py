@@ -85,7 +85,8 @@ SLICES = _made()
 
 
 def named(name: str) -> Slice:
-    """The slice of that name; ValueError lists the known ones."""
+    """The slice of that name, as tpu/env.sh has it too; ValueError lists the known ones."""
+    name = name.replace("v5litepod-", "v5e-")
     if name not in SLICES:
         raise ValueError(f"slice={name!r}: choose one of {', '.join(SLICES)}.")
     return SLICES[name]

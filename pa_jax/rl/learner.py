@@ -63,6 +63,16 @@ class Sample:
 
 
 @dataclasses.dataclass(frozen=True)
+class Packed:
+    """The prompts `at` some places of the batch with their completions, before they are judged."""
+
+    at: slice
+    groups: groups_lib.Groups
+    rows: forest.Forest  # on the devices
+    reference_logp: Array | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Minibatch:
     """What one update trains on, on the devices: `count` of its calls hold rows."""
 
@@ -120,14 +130,18 @@ class Learner:
         with self.timer.phase("rollout"):
             self.sampler.update(step.whole(state, self.frozen))
             done = self.sample(batch, number)
+        with self.timer.phase("logprobs"):  # the devices compute while a judge elsewhere is asked
+            size = self.rollout.prompts // self.loss.minibatches
+            starts = range(0, self.rollout.prompts, size)
+            packed = [self.packed(batch, done, slice(i, i + size)) for i in starts]
+            if self.judge.on_devices:
+                jax.block_until_ready([part.reference_logp for part in packed])
         with self.timer.phase("judge"):
             groups = self.groups(batch.episodes, done)
             scores = self.judge.score(groups)
         got = advantage.advantages(scores.values, scores.failed, done.finished, self.reward)
         with self.timer.phase("logprobs"):
-            size = self.rollout.prompts // self.loss.minibatches
-            starts = range(0, self.rollout.prompts, size)
-            parts = [self.minibatch(batch, done, got, slice(i, i + size)) for i in starts]
+            parts = [self.minibatch(part, done, got) for part in packed]
             jax.block_until_ready([part.batch.reference_logp for part in parts])
         with self.timer.phase("update"):
             state, metrics = self.updates(state, parts)
@@ -168,45 +182,48 @@ class Learner:
             groups.append(rubric.Group(episode, ids, tuple(texts[i])))
         return groups
 
-    def minibatch(
-        self,
-        batch: pipeline.Batch,
-        done: decode.Decoded,
-        got: advantage.Advantages,
-        at: slice,
-    ) -> Minibatch:
+    def packed(self, batch: pipeline.Batch, done: decode.Decoded, at: slice) -> Packed:
         """The prompts `at` these places with their completions, in rows: a group behind its prompt.
 
-        The reference's log-probs are computed before any update.
+        The reference's log-probs are computed before any update, and not waited for.
         """
-        mesh, shards, longest = self.sampler.mesh, self.sampler.shards, self.rollout.max_new_tokens
-        packed = groups_lib.pack(
+        shards = self.sampler.shards
+        made = groups_lib.pack(
             batch.prompts[at],
             groups_lib.completions_of(done.ids[at], done.lengths[at]),
             lengths=self.lengths,
             shards=shards,
             calls=-(-(at.stop - at.start) // shards),
         )
-        rows = packed.rows.put(mesh, None, "rows")
+        rows = made.rows.put(self.sampler.mesh, None, "rows")
+        reference = self.reference_logp(rows, made.count) if self.reference else None
+        return Packed(at, made, rows, reference)
+
+    def minibatch(self, part: Packed, done: decode.Decoded, got: advantage.Advantages) -> Minibatch:
+        """The part with what its completions earned."""
+        at, packed = part.at, part.groups
         used_ng = got.used[at] & ~got.spread_zero[at, None]
         weight_ng = loss.token_weights(
-            done.lengths[at], used_ng, normalise=self.loss.normalise, longest=longest
+            done.lengths[at],
+            used_ng,
+            normalise=self.loss.normalise,
+            longest=self.rollout.max_new_tokens,
         )
         used = packed.of_completions(used_ng)
         tokens = np.full(used.shape[:2], used.sum(), np.float32)
 
         def put(x: np.ndarray) -> Array:
-            return sharding.put(x, mesh, None, "rows")
+            return sharding.put(x, self.sampler.mesh, None, "rows")
 
         made = loss.GroupBatch(
-            rows=rows,
+            rows=part.rows,
             place=put(packed.place),
             completion=put(packed.number),
             used=put(used),
             weight=put(packed.of_completions(weight_ng)),
             old_logp=put(packed.of_tokens(done.logprobs[at])),
             advantage=put(packed.of_completions(got.values[at])),
-            reference_logp=self.reference_logp(rows, packed.count) if self.reference else None,
+            reference_logp=part.reference_logp,
             tokens=put(tokens),
         )
         return Minibatch(made, packed.count, packed.tokens, packed.slots)

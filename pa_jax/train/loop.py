@@ -10,6 +10,7 @@ import dataclasses
 import resource
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 import tqdm
 from absl import logging
 
-from pa_jax.core import checkpoint, distributed, metrics, timing
+from pa_jax.core import checkpoint, distributed, metrics, timing, together
 from pa_jax.train import evaluation
 from pa_jax.train import step as train_step
 
@@ -31,19 +32,27 @@ class Diverged(RuntimeError):
 class LoopConfig:
     """steps        updates, those of a warm start not among them
     save_every   steps between checkpoints (the last step is always saved)
+    save_minutes  minutes after which a checkpoint comes in any case
     keep         checkpoints that stay
     max_skipped  non-finite updates in a row that stop the run
     stall        seconds without the end of a step after which all stacks are shown
+    trace        steps (from, to before) whose profile goes to trace/; (): none
     """
 
     steps: int
     save_every: int
+    save_minutes: int
     keep: int
     max_skipped: int
     stall: int
+    trace: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        for name in ("steps", "save_every", "keep", "max_skipped", "stall"):
+        if self.trace and not (len(self.trace) == 2 and 0 <= self.trace[0] < self.trace[1]):
+            raise ValueError(
+                f"train.trace={self.trace}: allowed are () and two steps, (10, 12) for 10 and 11."
+            )
+        for name in ("steps", "save_every", "save_minutes", "keep", "max_skipped", "stall"):
             if getattr(self, name) < 1:
                 raise ValueError(f"train.{name}={getattr(self, name)}: must be at least 1.")
 
@@ -74,27 +83,37 @@ class Span:
 
 
 class StopSignal:
-    """Turns SIGTERM and SIGINT into a flag that the loop reads between steps."""
+    """Turns SIGTERM and SIGINT into a number that the loop reads between steps; 0 is none."""
 
     def __init__(self) -> None:
-        self.name = ""
+        self._heard = 0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "StopSignal":
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
-                self._before[number] = signal.signal(number, self._heard)
+                self._before[number] = signal.signal(number, self._hear)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _heard(self, number: int, _frame: Any) -> None:
-        if self.name:  # a second one means now
+    def agreed(self) -> int:
+        """What any process has heard; all must ask, and all are told the same."""
+        number = distributed.largest(self._heard)
+        if number and jax.process_count() > 1:
+            self._before.clear()  # not restored: the others' signals may still come
+            together.deaf()
+        return number
+
+    def _hear(self, number: int, _frame: Any) -> None:
+        if self._heard:  # a second one means now
             raise KeyboardInterrupt
-        self.name = signal.Signals(number).name
-        logging.warning("%s: finishing this step, then saving and leaving", self.name)
+        self._heard = number
+        logging.warning(
+            "%s: finishing this step, then saving and leaving", signal.Signals(number).name
+        )
 
 
 def run(
@@ -108,13 +127,13 @@ def run(
     saver: checkpoint.Checkpointer,
     writer: metrics.MetricWriter,
     timer: timing.PhaseTimer,
-) -> tuple[train_step.TrainState, bool]:
-    """Train from `state.step` to the span's end; the state reached, and if a signal stopped it.
+) -> tuple[train_step.TrainState, int]:
+    """Train from `state.step` to the span's end; the state reached, and the signal that stopped it.
 
     Raises Diverged after cfg.max_skipped non-finite updates in a row, with nothing of them kept.
     """
     start = int(state.step)
-    skipped = 0
+    skipped = stopped = 0
     if start < span.until and not evaluated.enough:
         hooks.begin(state)
     if evaluated.due(start):  # the run's first, or one that a stop left out
@@ -123,6 +142,7 @@ def run(
         stop = stack.enter_context(StopSignal())
         watchdog = stack.enter_context(distributed.Watchdog(cfg.stall))
         compiles = stack.enter_context(timing.CompileCounter())
+        trace = stack.enter_context(timing.Trace(writer.path.parent / "trace", cfg.trace))
         bar = stack.enter_context(
             tqdm.tqdm(
                 desc=span.name,
@@ -132,9 +152,11 @@ def run(
                 dynamic_ncols=True,
             )
         )
+        saved = time.monotonic()
         for number in range(start, span.until):
             if evaluated.enough:
                 break
+            trace.at(number)
             with timer.phase("data"):
                 batch = next(batches)
             state, values, samples = hooks.step(state, batch, number)
@@ -158,16 +180,20 @@ def run(
                     f"is of step {max(saver.steps(), default='none')}."
                 )
             done = number + 1
-            if evaluated.due(done) and not stop.name:
+            stopped = stop.agreed()
+            if evaluated.due(done) and not stopped:
                 evaluated.run(state, span.name)
                 watchdog.beat()
+                stopped = stop.agreed()
             last = done == span.until or evaluated.enough
-            if last or stop.name or done % cfg.save_every == 0:
+            late = distributed.largest(time.monotonic() - saved >= 60 * cfg.save_minutes)
+            if last or stopped or late or done % cfg.save_every == 0:
+                saved = time.monotonic()
                 saver.save(done, state, _meta(span, batches, evaluated))
-            if stop.name:
+            if stopped:
                 break
         saver.wait()
-    return state, bool(stop.name)
+    return state, stopped
 
 
 def _meta(span: Span, batches: Iterator[Any], evaluated: evaluation.Evaluation) -> dict[str, Any]:

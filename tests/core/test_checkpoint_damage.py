@@ -1,4 +1,7 @@
 import errno
+import hashlib
+import json
+import pathlib
 import random
 import shutil
 import signal
@@ -62,7 +65,7 @@ def flip_bit(folder):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    return f"{path.relative_to(folder).as_posix()} differs"
+    return "w differs from what was saved"
 
 
 def lose_file(folder):
@@ -124,6 +127,52 @@ def test_a_damaged_older_one_does_not_push_a_good_one_out(folder):
     saver.wait()
     assert saver.steps() == [10, 30]
     saver.close()
+
+
+def test_a_byte_flipped_anywhere_is_found_or_does_not_matter(folder, root):
+    """In every file, the manifest among them."""
+    command = [sys.executable, "-m", "tests.core.flips", str(folder), "20", "**/*", "5000"]
+    out = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert json.loads(out)["10"] > 10
+
+
+def test_a_checkpoint_of_before_is_still_checked_and_restored(folder):
+    """Its manifest has a sha256 of every file, its record no sums."""
+    for step in ("10", "20"):
+        path = folder / step / "MANIFEST.json"
+        record = folder / step / "meta" / "metadata"
+        meta = json.loads(record.read_text())
+        del meta["sums"]
+        record.write_text(json.dumps(meta))
+        files = [p for p in path.parent.rglob("*") if p.is_file() and p != path]
+        listed = {
+            p.relative_to(path.parent).as_posix(): [
+                p.stat().st_size,
+                hashlib.sha256(p.read_bytes()).hexdigest(),
+            ]
+            for p in files
+        }
+        path.write_text(json.dumps(listed))
+    assert restored(folder).step == 20
+    flip_bit(folder / "20")
+    assert restored(folder).step == 10
+
+
+def test_nothing_is_read_back_after_a_save(tmp_path):
+    saver = checkpoint.Checkpointer(tmp_path, keep=1)
+    many = {f"w{i}": jnp.full(2**20, i, jnp.float32) for i in range(16)}  # 64 MB
+
+    def read_so_far():
+        text = pathlib.Path("/proc/self/io").read_text()
+        return int(text.split("rchar: ")[1].split()[0])
+
+    for step in (1, 2):
+        before = read_so_far()
+        saver.save(step, many, {})
+        saver.wait()
+        read = read_so_far() - before
+    saver.close()
+    assert read < 2**20  # Orbax's own small files; the state is 64 times as large
 
 
 def test_leftovers_of_a_killed_save_are_ignored_then_removed(folder):

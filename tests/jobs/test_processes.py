@@ -118,7 +118,7 @@ def test_one_of_two_says_that_it_is_alone(root):
         [sys.executable, "-c", start],
         cwd=root, env=environment, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-    assert done.returncode == 2
+    assert done.returncode == 1  # not 2, at which a JobSet gives up
     assert "process 0 of 2 waited 3 s in vain" in done.stderr
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -368,6 +369,20 @@ def test_a_file_that_holds_no_answers_is_named(opened, tmp_path):
     (tmp_path / "answers.sqlite").write_text("not a database" * 100)
     with pytest.raises(ValueError, match="answers.sqlite cannot be read"):
         opened("http://127.0.0.1:9/v1")
+
+
+def test_the_file_of_answers_needs_no_shared_memory(tmp_path):
+    """Which SQLite's write-ahead log does, and a network's file system has none."""
+    path = tmp_path / "answers.sqlite"
+    before = sqlite3.connect(path)
+    before.execute("PRAGMA journal_mode=WAL")  # as older versions left it
+    before.execute("CREATE TABLE other (x)")
+    before.close()
+    made = answers.Answers(path)
+    made.add("a", "text", requests=1, cost=0.0)
+    assert made.get("a") == "text"
+    assert not [p.name for p in tmp_path.iterdir() if p.name.endswith(("-wal", "-shm"))]
+    made.close()
 
 
 def test_a_killed_run_asks_nothing_twice(opened, tmp_path):

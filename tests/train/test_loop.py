@@ -1,8 +1,10 @@
 """The step loop: a run whose updates stop being finite ends with the window of steps named."""
 
 import dataclasses
+import itertools
 import os
 import signal
+import types
 
 import jax.numpy as jnp
 import optax
@@ -35,7 +37,7 @@ class Numbers:
         return {"at": self.at}
 
 
-def run(tmp_path, bad_from, steps=8, every=0, patience=0, stop=None):
+def run(tmp_path, bad_from, steps=8, every=0, patience=0, stop=None, save_every=2, trace=()):
     graph, params = nnx.split(Weight())
     tx = optax.sgd(0.1)
     update = step.make_update(
@@ -62,7 +64,9 @@ def run(tmp_path, bad_from, steps=8, every=0, patience=0, stop=None):
         resume_step=start,
         evaluated=-1 if known is None else known.seen,
     )
-    cfg = loop.LoopConfig(steps=steps, save_every=2, keep=2, max_skipped=3, stall=600)
+    cfg = loop.LoopConfig(
+        steps, save_every, save_minutes=1, keep=2, max_skipped=3, stall=600, trace=trace
+    )
     evaluated = evaluation.Evaluation(
         evaluation.Plan(every, "w", patience, (steps,), 0),
         lambda state: {"w": -abs(float(state.params["w"][...]) - 1.5)},  # best on the way to 2
@@ -116,6 +120,21 @@ def test_a_stop_signal_leaves_the_evaluation_to_the_next_start(tmp_path):
     assert not stopped and evaluations(tmp_path / "parts") == evaluations(tmp_path / "whole")
 
 
+def test_a_checkpoint_comes_by_the_clock_where_steps_are_slow(tmp_path, monkeypatch):
+    """25 seconds a look at the clock, and one look a step: after each third step a minute is up."""
+    now = itertools.count(0, 25)
+    monkeypatch.setattr(loop, "time", types.SimpleNamespace(monotonic=lambda: float(next(now))))
+    seen = []
+    save = checkpoint.Checkpointer.save
+    monkeypatch.setattr(
+        checkpoint.Checkpointer,
+        "save",
+        lambda self, step, *a: (seen.append(step), save(self, step, *a)),
+    )
+    run(tmp_path, bad_from=100, steps=8, save_every=100)
+    assert seen == [3, 6, 8]
+
+
 def test_repeated_non_finite_updates_stop_the_run_and_name_the_steps(tmp_path):
     with pytest.raises(loop.Diverged, match=r"3 updates in a row.*steps 4 to 6.*step 6"):
         run(tmp_path, bad_from=4)
@@ -135,8 +154,26 @@ def test_a_clean_run_reaches_its_last_step_and_leaves_a_checkpoint(tmp_path):
     assert (tmp_path / "checkpoints" / "5").is_dir()
 
 
-@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(loop.LoopConfig)])
+def test_a_profile_of_some_steps_is_written_once(tmp_path):
+    run(tmp_path, bad_from=100, steps=6, trace=(2, 4))
+    assert len(list((tmp_path / "trace").rglob("*.xplane.pb"))) == 1
+    run(tmp_path / "cut", bad_from=100, steps=6, trace=(4, 9))  # it ends before
+    assert len(list((tmp_path / "cut" / "trace").rglob("*.xplane.pb"))) == 1
+    run(tmp_path / "none", bad_from=100, steps=3)
+    assert not (tmp_path / "none" / "trace").exists()
+
+
+@pytest.mark.parametrize("trace", [(1,), (3, 3), (4, 2), (-1, 2), (1, 2, 3)])
+def test_a_trace_is_two_steps_in_order(trace):
+    with pytest.raises(ValueError, match="train.trace="):
+        loop.LoopConfig(1, 1, save_minutes=1, keep=1, max_skipped=1, stall=1, trace=trace)
+
+
+NUMBERS = [f.name for f in dataclasses.fields(loop.LoopConfig) if f.name != "trace"]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
 def test_numbers_below_one_are_refused(name):
-    values = {"steps": 1, "save_every": 1, "keep": 1, "max_skipped": 1, "stall": 1} | {name: 0}
+    values = dict.fromkeys(NUMBERS, 1) | {name: 0, "trace": ()}
     with pytest.raises(ValueError, match=f"train.{name}=0"):
         loop.LoopConfig(**values)

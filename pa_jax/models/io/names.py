@@ -8,10 +8,10 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
 
-import jax
 import numpy as np
 from flax import nnx
 
+from pa_jax.core import sharding
 from pa_jax.core.typing import Shaped
 from pa_jax.models import decoder
 from pa_jax.models.config import DecoderConfig
@@ -163,7 +163,10 @@ def _flat(part: tuple[int, ...], index: Index, axes: tuple[int, ...]) -> range:
 
 
 def export(module: decoder.Decoder) -> Iterator[tuple[str, tuple[int, ...], Callable]]:
-    """(name, shape, read) of every tensor under its Hugging Face name; read() copies it to host."""
+    """(name, shape, read) of every tensor under its Hugging Face name; read() copies it to host.
+
+    Of a module over several processes all must read, each tensor in its turn.
+    """
     if module.scales or module.blocks.lora:
         raise ValueError(
             "a module with int8 weights or adapters has no Hugging Face tensors; give "
@@ -176,7 +179,7 @@ def export(module: decoder.Decoder) -> Iterator[tuple[str, tuple[int, ...], Call
         for index, name in row.names(module.cfg):
 
             def read(row=row, parameter=parameter, index=index) -> np.ndarray:
-                part = np.asarray(jax.device_get(parameter[index] if index else parameter))
+                part = np.asarray(sharding.fetch(parameter[index] if index else parameter))
                 return np.ascontiguousarray(row.to_hf(part))
 
             yield name, shape, read

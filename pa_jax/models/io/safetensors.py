@@ -7,12 +7,12 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 import safetensors
-from safetensors import numpy as safetensors_numpy
 
 from pa_jax.core import files
 from pa_jax.models import decoder
@@ -21,6 +21,7 @@ from pa_jax.models.io import names
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 SHARD_BYTES = 5 * 10**9
 MAPPED_BYTES = 1 << 28
+DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}  # as the format names them
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
@@ -121,7 +122,8 @@ def _split_experts(shapes: dict[str, tuple[int, ...]], places: dict[str, _Place]
 def write(module: decoder.Decoder, folder: pathlib.Path, *, shard_bytes: int = SHARD_BYTES) -> None:
     """One model.safetensors, or shards of at most `shard_bytes` and an index.
 
-    A checkpoint already there is replaced only once the new one is wholly written.
+    A checkpoint already there is replaced only once the new one is wholly written. The host holds
+    one tensor at a time; of several processes all must call it, and the first writes.
     """
     itemsize = module.embed[...].dtype.itemsize
     shards, size, total = [[]], 0, 0
@@ -130,22 +132,48 @@ def write(module: decoder.Decoder, folder: pathlib.Path, *, shard_bytes: int = S
         if shards[-1] and size + count > shard_bytes:
             shards.append([])
             size = 0
-        shards[-1].append((name, read))
+        shards[-1].append((name, shape, read))
         size, total = size + count, total + count
     count = len(shards)
     parts = [f"model-{i + 1:05d}-of-{count:05d}.safetensors" for i in range(count)]
     if count == 1:
         parts = [SINGLE]
+    dtype = module.embed[...].dtype
     for file, shard in zip(parts, shards, strict=True):
-        tensors = {name: read() for name, read in shard}
-        part = folder / f"{file}.part"
-        safetensors_numpy.save_file(tensors, part, metadata={"format": "pt"})
-        files.share(part)
+        _stream(folder / f"{file}.part", dtype, shard)
+    if jax.process_index() > 0:
+        return
     for stale in [folder / INDEX, *folder.glob("model*.safetensors")]:
         stale.unlink(missing_ok=True)
     for file in parts:
         os.replace(folder / f"{file}.part", folder / file)
     if count > 1:
-        where = {name: f for f, shard in zip(parts, shards, strict=True) for name, _ in shard}
+        where = {name: f for f, shard in zip(parts, shards, strict=True) for name, _, _ in shard}
         index = {"metadata": {"total_size": total}, "weight_map": where}
         files.atomic_write(folder / INDEX, json.dumps(index, indent=2) + "\n")
+
+
+def _stream(path: pathlib.Path, dtype: np.dtype, tensors: Sequence[tuple]) -> None:
+    """Write (name, shape, read) tensor by tensor; the library would hold all of a file at once.
+
+    The format: the header's length in 8 bytes, the header (JSON, padded to 8), then the bytes.
+    """
+    header, end = {"__metadata__": {"format": "pt"}}, 0
+    for name, shape, _ in tensors:
+        start, end = end, end + math.prod(shape) * dtype.itemsize
+        header[name] = {"dtype": DTYPES[dtype.name], "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(path.open("wb")) if jax.process_index() == 0 else None
+        if file is not None:
+            file.write(len(text).to_bytes(8, "little") + text)
+        for name, shape, read in tensors:
+            tensor = read()
+            if tensor.shape != tuple(shape) or tensor.dtype != dtype:
+                raise ValueError(f"{name} is {tensor.dtype}{tensor.shape}, not {dtype}{shape}.")
+            if file is not None:
+                file.write(tensor.view(np.uint8).data)
+            del tensor  # before the next is read
+    if jax.process_index() == 0:
+        files.share(path)
