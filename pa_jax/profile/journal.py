@@ -38,6 +38,13 @@ _SESSIONS = (
 _ASKED = sa.select(_JOURNAL.session, _JOURNAL.turn, _JOURNAL.asked, _JOURNAL.declined).where(
     _OF_USER, _JOURNAL.asked.is_not(None) | _JOURNAL.declined.is_not(None)
 )
+_LATER = (
+    _OF_USER
+    & (_JOURNAL.session == sa.bindparam("of_session"))
+    & (_JOURNAL.turn >= sa.bindparam("of_turn"))
+)
+_SAID_LATER = tables.JOURNAL.delete().where(_LATER, _JOURNAL.words != "")
+_REOPENED = tables.JOURNAL.update().where(_THIS).values(answer=None, replied_at=None)
 _FAILED = tables.JOURNAL.update().where(_THIS).values(failures=_JOURNAL.failures + 1)
 
 
@@ -142,9 +149,25 @@ class Journal:
         made = {"needs": needs, "asked": asked, "question": question, "why": turns.clean(why)}
         return self._keep(turn, turns.DECIDED, now, made)
 
-    def replied(self, turn: turns.Turn, answer: str, *, now: datetime.datetime) -> turns.Turn:
-        """The turn, finished."""
-        return self._keep(turn, turns.REPLIED, now, {"answer": turns.clean(answer)})
+    def replied(
+        self, turn: turns.Turn, answer: str, *, now: datetime.datetime, asked: bool = True
+    ) -> turns.Turn:
+        """The turn, finished; without `asked` its question was not put, and is none."""
+        made = {"answer": turns.clean(answer)}
+        return self._keep(
+            turn, turns.REPLIED, now, made if asked else made | {"asked": None, "question": None}
+        )
+
+    def reopen(self, turn: turns.Turn) -> turns.Turn:
+        """The turn without its answer, so that another one is given; what it learnt stays."""
+        with self._database.write() as connection:
+            connection.execute(_REOPENED, _where(turn))
+            return _read(connection, turn)
+
+    def remove(self, turn: turns.Turn) -> None:
+        """Takes what was said in a session from a turn on out of it; commands stay."""
+        with self._database.write() as connection:
+            connection.execute(_SAID_LATER, _where(turn))
 
     def failed(self, turn: turns.Turn) -> turns.Turn:
         """The turn, tried and failed once more."""

@@ -148,7 +148,12 @@ class Turn:
     def reasons(self) -> list[str]:
         """Why it ended."""
         ticket = self._caller.ticket
-        return [REASONS.get(ticket.result().reason, "length") if ticket is not None else "stop"]
+        if ticket is None:
+            return ["stop"]
+        reason = ticket.result().reason
+        if reason == "cancelled" and not self._caller.left:
+            return ["length"]  # as much as a turn keeps
+        return [REASONS.get(reason, "length")]
 
     def usage(self) -> Usage:
         """What the reply took; what was inferred and decided before it is not counted."""
