@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from pa_jax.english import words
 from pa_jax.profile import database, entries, facts, tables, turns, update
 
+_BEGINNING = 400  # characters of what was said first that a title is made of
 _JOURNAL = tables.JOURNAL.c
 _OF_USER = _JOURNAL.user_id == sa.bindparam("user")
 _THIS = (
@@ -34,6 +35,29 @@ _SESSIONS = (
     .distinct()
     .order_by(_JOURNAL.session.desc())
     .limit(sa.bindparam("count"))
+)
+_SAID = (
+    sa.select(
+        _JOURNAL.session,
+        sa.func.min(_JOURNAL.turn).label("first"),
+        sa.func.count().label("turns"),
+        sa.func.max(_JOURNAL.received_at).label("last_at"),
+    )
+    .where(_OF_USER, _JOURNAL.words != "")
+    .group_by(_JOURNAL.session)
+    .order_by(sa.func.max(_JOURNAL.received_at).desc(), _JOURNAL.session.desc())
+    .limit(sa.bindparam("count"))
+    .subquery()
+)
+_CONVERSATIONS = (
+    sa.select(_SAID, sa.func.substr(_JOURNAL.words, 1, _BEGINNING).label("words"))
+    .join_from(
+        _SAID,
+        tables.JOURNAL,
+        (_JOURNAL.session == _SAID.c.session) & (_JOURNAL.turn == _SAID.c.first),
+    )
+    .where(_OF_USER)
+    .order_by(_SAID.c.last_at.desc(), _SAID.c.session.desc())
 )
 _ASKED = sa.select(_JOURNAL.session, _JOURNAL.turn, _JOURNAL.asked, _JOURNAL.declined).where(
     _OF_USER, _JOURNAL.asked.is_not(None) | _JOURNAL.declined.is_not(None)
@@ -75,6 +99,16 @@ class Asked:
     asked: frozenset[str]
     declined: frozenset[str]
     places: tuple[tuple[int, int], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversation:
+    """A session in which something was said: its title, how many turns, and when the last."""
+
+    session: int
+    title: str
+    turns: int
+    last_at: datetime.datetime
 
 
 class Journal:
@@ -211,6 +245,16 @@ class Journal:
         with self._database.read() as connection:
             where = {"user": user, "count": count}
             return tuple(connection.execute(_SESSIONS, where).scalars())
+
+    def conversations(self, user: str, count: int) -> tuple[Conversation, ...]:
+        """The user's last `count` sessions in which something was said, the latest first."""
+        database.require_user(user)
+        with self._database.read() as connection:
+            rows = connection.execute(_CONVERSATIONS, {"user": user, "count": count}).all()
+        return tuple(
+            Conversation(row.session, turns.title(row.words), row.turns, tables.moment(row.last_at))
+            for row in rows
+        )
 
     def asked(self, user: str) -> Asked:
         """What the user was asked about and declined, in all sessions."""

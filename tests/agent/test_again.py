@@ -1,4 +1,4 @@
-"""Taking turns back: facts added and undone, a turn said or answered again, a reply as it was heard."""
+"""What is done again: facts added and undone, a turn said or answered anew; replies as heard."""
 
 import importlib.util
 import itertools

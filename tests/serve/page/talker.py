@@ -123,7 +123,8 @@ def main() -> None:
         known=keys.load(pathlib.Path(known[0])) if known else None,
         hosts=("127.0.0.1",),
         name="talker",
-        source="scripted",
+        model="Talker 1B",
+        user_header="X-User",
         compiles=timing.CompileCounter(),
     )
     uvicorn.run(served, host="127.0.0.1", port=int(port), log_level="warning")
