@@ -12,7 +12,7 @@ from pa_jax.profile import taxonomy
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent.parent
 PAGE = ROOT / "pa_jax" / "serve" / "page"
-SPICY = "The user loves very spicy food."
+SPICY = "You love very spicy food."
 SEVERE = ("serious", "critical")
 
 
@@ -41,7 +41,7 @@ def filled(one, user):
     one.open(user)
     one.say("I love spicy food, I like chess, and this is no lie.")
     one.say("These days I like it mild, and no coffee. What is for dinner?")
-    one.wait_for("The user prefers mild food.", "The user likes chess.", "The user avoids coffee.")
+    one.wait_for("You prefer mild food.", "You like chess.", "You avoid coffee.")
     one.page.locator(".statement").first.click()
     one.page.locator(".statement").nth(1).click()
     one.page.locator(".edit").first.click()
@@ -86,7 +86,7 @@ def test_all_of_it_works_by_keyboard(tab):
     key.press("Enter")
     page.get_by_text("Stopped here.").wait_for()
     settles("say")
-    one.wait_for(SPICY, "The user likes chess.")
+    one.wait_for(SPICY, "You like chess.")
     tab_to(SPICY)
     key.press("Enter")
     assert page.locator(".statement").first.get_attribute("aria-expanded") == "true"
@@ -103,12 +103,12 @@ def test_all_of_it_works_by_keyboard(tab):
     key.press("Enter")
     key.type("I like it mild")
     key.press("Enter")
-    one.wait_for("The user likes it mild.", "The user likes chess.")
-    settles("The user likes it mild.")
+    one.wait_for("You like it mild.", "You like chess.")
+    settles("You like it mild.")
     key.press("Enter")
     tab_to("Forget this")
     key.press("Enter")
-    one.wait_for("The user likes chess.")
+    one.wait_for("You like chess.")
     settles("facts")
     tab_to("erase")
     key.press("Enter")
