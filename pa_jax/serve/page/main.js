@@ -176,13 +176,15 @@ async function name() {
   byId("model").textContent = data[0].name ?? at.model;
 }
 
-/** Does what changes the profile, and shows it; whether it was done. `said` names what was done. */
-async function changed(act, said) {
+/** Does what changes the profile, and shows it; null where it was not done. `said` names what was
+ * done, `fact` what it was done to. */
+async function changed(act, said, fact = null) {
   const user = at.user;
   problems.clear();
   const made = await trying(() => act(user, at.memory ? at.session : null));
   if (!made || at.user !== user) return null;
   const now = made.updates.find((update) => update.fact.valid_to === null)?.fact;
+  profile.open.delete(fact?.id);
   const text = `${said}: ${told(now ?? made.updates[0].fact)}`;
   announce(text);
   tools.done(text, { session: made.session, turn: made.turn });
@@ -192,9 +194,9 @@ async function changed(act, said) {
 
 /** Whether a fact now says what its user wrote; the page goes on at the new one. */
 async function edit(fact, statement) {
-  const made = await changed((user, here) => api.edit(user, fact.id, statement, here), "Edited");
+  const made = await changed(
+    (user, here) => api.edit(user, fact.id, statement, here), "Edited", fact);
   if (!made) return false;
-  profile.open.delete(fact.id);
   if (made.now) profile.find(made.now.id);
   return true;
 }
@@ -210,8 +212,7 @@ async function undo(place) {
 }
 
 async function forget(fact) {
-  if (!await changed((user, here) => api.forget(user, fact.id, here), "Forgotten")) return;
-  profile.open.delete(fact.id);
+  if (!await changed((user, here) => api.forget(user, fact.id, here), "Forgotten", fact)) return;
   byId("facts").focus();
 }
 

@@ -224,7 +224,7 @@ def test_on_a_phone_the_two_parts_take_turns(tab, violations, artefacts):
 
 
 def test_the_files_make_no_markup_of_text_and_need_nothing_from_elsewhere():
-    texts = {path.name: path.read_text() for path in PAGE.iterdir()}
+    texts = {path.name: path.read_text() for path in PAGE.iterdir() if path.is_file()}
     for name, text in texts.items():
         bare = text.replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?:|//cdn|@import|url\(", bare), name
@@ -236,8 +236,11 @@ def test_the_files_make_no_markup_of_text_and_need_nothing_from_elsewhere():
         assert not found, (name, found)
     html = texts["index.html"]
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)|javascript:", html)
-    named = set(re.findall(r'"/page/([\w.]+)"', "".join(texts.values())))
-    assert named - {"taxonomy.json"} == set(texts) - {"index.html"}
+    named = set(re.findall(r'"/page/([\w./]+)"', "".join(texts.values())))
+    library = {f"lib/{path.name}" for path in (PAGE / "lib").glob("*.js")}
+    assert named - {"taxonomy.json", "server.json"} == set(texts) - {"index.html"} | library
+    for path in (PAGE / "lib").glob("*.js"):
+        assert path.with_name(f"{path.name.partition('.')[0]}.LICENSE.txt").is_file()
 
 
 def test_the_page_names_categories_as_the_taxonomy_does(server):
