@@ -1,4 +1,4 @@
-"""The web page in a real browser: what people expect of a chat, and of a memory they can correct."""
+"""The web page in a real browser: what people expect of a chat and of a memory."""
 
 import pytest
 
