@@ -79,7 +79,7 @@ def test_all_of_it_works_by_keyboard(tab):
     settles("say")
     key.type("I love spicy food, and I like chess.")
     key.press("Shift+Enter")
-    key.type("Slowly!")
+    key.type("Answer slowly, slowly!")
     key.press("Enter")
     page.wait_for_selector(".turn.agent .words:not(:empty)")
     tab_to("stop")
