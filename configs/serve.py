@@ -16,6 +16,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c = ml_collections.ConfigDict()
     c.job = "serve"
     c.name = "pa_jax"  # of the model, for callers
+    # A request whose body names no user is of the user in this header, or of its key's (`user` in
+    # the key file), or nobody's; Open WebUI's is X-OpenWebUI-User-Id.
+    c.user_header = "X-User"
     c.host = "127.0.0.1"  # address to listen on; another machine can reach it only with keys
     c.port = 8000  # 0: any free one
     c.key_file = ""  # file of API keys (pa_jax/serve/keys.py); "": none, loopback only

@@ -43,6 +43,7 @@ def main(argv: list[str]) -> None:
     import jax
 
     from pa_jax.core import checkpoint, distributed, together
+    from pa_jax.jobs import eval as eval_job
     from pa_jax.jobs import setup, table
     from pa_jax.models.io import source
     from pa_jax.profile import connect
@@ -66,6 +67,8 @@ def main(argv: list[str]) -> None:
             )
         if jax.process_index() > 0:
             logging.set_verbosity(logging.WARNING)
+        if config.job == "eval":
+            eval_job.require_used(config, config_flags.get_override_values(flags.FLAGS["config"]))
         with setup.alone(workdir):
             table.JOBS[config.job](config, workdir)
 

@@ -128,6 +128,7 @@ class Answering:
         self._decide = gather.Gather(
             lambda asked: parts.decides.decide(asked, now=clock()), **together
         )
+        self._saying: dict[tuple[str, int, int], list[str]] = {}  # of turns under way
         self._beside = concurrent.futures.ThreadPoolExecutor(
             cfg.together, thread_name_prefix="learn"
         )
@@ -152,9 +153,9 @@ class Answering:
             return turn
         past = self._journal.last(turn.user, turn.session, RECENT)
         past = tuple(earlier for earlier in past if earlier.turn < turn.turn and earlier.words)
-        said: list[str] = []
+        said = self._saying[turn.user, turn.session, turn.turn] = []
         pieces: Iterable[str] = ()
-        learning = None
+        learning, asked = None, False
         try:
             if self._worth_a_try(turn) and not who.left:
                 with self._tried(turn):
@@ -163,17 +164,28 @@ class Answering:
             learning = self._beside.submit(remembers.run, self._learnt, turn, past, who.context)
             yield from self._spoken(turn, pieces, learning, said)
             question = learning.result().question
-            if question:
+            if question and not who.left:
+                asked = True
                 yield turns.join("".join(said), question)[len("".join(said)) :]
         except (GeneratorExit, KeyboardInterrupt):
             if learning is not None:
-                self._journal.replied(learning.result(), "".join(said), now=self._clock())
+                self._kept(learning.result(), said, asked)
             raise
         finally:
             if who.ticket is not None:
                 who.ticket.cancel()
             concurrent.futures.wait([learning] if learning else [])  # it is still the user's turn
-        return self._journal.replied(learning.result(), "".join(said), now=self._clock())
+            del self._saying[turn.user, turn.session, turn.turn]
+        return self._kept(learning.result(), said, asked)
+
+    def said(self, turn: turns.Turn) -> str | None:
+        """What was said so far of a turn that is being answered here; None for any other."""
+        said = self._saying.get((turn.user, turn.session, turn.turn))
+        return None if said is None else "".join(said)
+
+    def _kept(self, turn: turns.Turn, said: Sequence[str], asked: bool) -> turns.Turn:
+        """The turn as it was heard: a question that nobody was put is none."""
+        return self._journal.replied(turn, "".join(said), asked=asked, now=self._clock())
 
     def _spoken(
         self,
@@ -183,11 +195,15 @@ class Answering:
         said: list[str],
     ) -> Iterator[str]:
         """The answer piece by piece, also put into `said`; ends early when `learning` fails."""
+        room = turns.MAX_TEXT_CHARS  # no more is kept
         with self._tried(turn):
             for piece in pieces:
                 before = said[-1][-1:] if said else ""  # what a joiner joins to
-                said.append(turns.clean(before + piece)[len(before) :])
+                said.append(turns.clean(before + piece)[len(before) :][:room])
+                room -= len(said[-1])
                 yield said[-1]
+                if not room:
+                    return
                 if learning.done() and learning.exception() is not None:
                     return
 

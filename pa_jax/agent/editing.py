@@ -1,6 +1,6 @@
-"""A held fact in the user's own words: what a correction by hand makes of it."""
+"""Facts in the user's own words: what one written by hand becomes, new or in another's place."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pa_jax.english import person, statements
 from pa_jax.profile import facts, placement, turns, update
@@ -33,16 +33,26 @@ def statement(text: str) -> str:
     return update.flat(made)
 
 
+def added(said: str, held: Sequence[facts.Fact]) -> facts.FactOp:
+    """The operation that adds a `statement`; refuses what is held already."""
+    _require_new(said, held)
+    return facts.FactOp(
+        kind=facts.ADD,
+        statement=said,
+        slot=placement.place(said, held),
+        replaces=None,
+        polarity=statements.polarity(said),
+        authority="stated",
+        confidence=1.0,
+    )
+
+
 def revised(fact: facts.Fact, said: str, held: Iterable[facts.Fact]) -> facts.FactOp:
     """The operation that puts a `statement` in a fact's place; refuses what is held already.
 
     Its slot stays, unless other words than before place it elsewhere.
     """
-    for other in held:
-        if other.statement.rstrip(" .!") == said.rstrip("."):
-            raise WrongStatement(
-                f"fact {other.id} says that already; write something else, or forget a fact."
-            )
+    _require_new(said, held)
     was, now = (placement.place(text, ()) for text in (fact.statement, said))
     moved = now != was and not now.startswith(f"{facts.OTHER}/")
     return facts.FactOp(
@@ -54,6 +64,14 @@ def revised(fact: facts.Fact, said: str, held: Iterable[facts.Fact]) -> facts.Fa
         authority="stated",
         confidence=1.0,
     )
+
+
+def _require_new(said: str, held: Iterable[facts.Fact]) -> None:
+    for other in held:
+        if other.statement.rstrip(" .!") == said.rstrip("."):
+            raise WrongStatement(
+                f"fact {other.id} says that already; write something else, or forget a fact."
+            )
 
 
 def _require_short(text: str) -> None:

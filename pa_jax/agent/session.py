@@ -8,11 +8,11 @@ take turns, over threads and processes; those of different users share the model
 import contextlib
 import dataclasses
 import datetime
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 from pa_jax.agent import answering, caller, editing, proactive
 from pa_jax.english import refusals
-from pa_jax.profile import erasure, facts, journal, store, turns, update
+from pa_jax.profile import erasure, facts, journal, store, turns, undo, update
 
 AgentConfig = answering.AgentConfig
 Facts = tuple[facts.Fact, ...]
@@ -42,6 +42,10 @@ class Reply:
     session: int
     turn: int
     times: tuple[datetime.datetime, ...]
+
+
+class NoSuchTurn(LookupError):
+    """There is no turn that another could take the place of."""
 
 
 class Agent:
@@ -98,15 +102,22 @@ class Session:
             pass
         return stream.reply
 
-    def stream(self, text: str, asked_by: caller.Caller | None = None) -> "Stream":
-        """The reply in pieces, as they come, the way its caller wants it."""
+    def stream(
+        self, text: str, asked_by: caller.Caller | None = None, *, replaces: int | None = None
+    ) -> "Stream":
+        """The reply in pieces, as they come, the way its caller wants it.
+
+        With `replaces`, a turn's number, that turn is answered anew where it is the last one and
+        says the same. Else it and those after it are taken back, with what they taught, and this
+        is said instead.
+        """
         if not turns.clean(text).strip():
             raise ValueError("the message has no words; say something.")
-        return Stream(self._turn(text, asked_by))
+        return Stream(self._turn(text, asked_by, replaces))
 
     def resume(self) -> tuple[Reply, ...]:
         """Finishes the user's turns that were cut off, of any session; their replies."""
-        with self._alone():
+        with self._turns():
             return tuple(self._unfinished(caller.Caller()))
 
     def said(self) -> tuple[turns.Turn, ...]:
@@ -129,6 +140,23 @@ class Session:
 
         return self._changed(fact_id, retracted, asked_by)
 
+    def add(self, statement: str, asked_by: caller.Caller | None = None) -> Reply:
+        """Adds a fact that the user writes.
+
+        Raises an editing.WrongStatement where it is not one new sentence about the user.
+        """
+        said = editing.statement(statement)
+        with self._alone(asked_by):
+            return self._finish(self._begun("", ops=(editing.added(said, self.profile()),)))
+
+    def undo(self, turn: tuple[int, int], asked_by: caller.Caller | None = None) -> Reply:
+        """Takes back what a turn, (session, number), changed in the profile; undo.py has the rules.
+
+        Raises an undo.CannotUndo where it changed nothing, or what it changed was changed since.
+        """
+        with self._alone(asked_by):
+            return self._taken_back((turn,), partly=False)
+
     def edit(self, fact_id: str, statement: str, asked_by: caller.Caller | None = None) -> Reply:
         """Puts what the user writes in the place of a fact, which stays in history.
 
@@ -149,16 +177,46 @@ class Session:
     def _journal(self) -> journal.Journal:
         return self.agent.profiles.journal
 
-    def _alone(self) -> contextlib.AbstractContextManager[None]:
+    def _turns(self) -> contextlib.AbstractContextManager[None]:
         return self.agent.profiles.turn_of(self.user, wait_seconds=self.agent.cfg.wait_seconds)
 
-    def _turn(self, text: str, asked_by: caller.Caller | None) -> Generator[str, None, Reply]:
-        who = asked_by or caller.Caller()
-        with self._alone():
-            for _ in self._unfinished(who):
+    @contextlib.contextmanager
+    def _alone(self, asked_by: caller.Caller | None) -> Iterator[None]:
+        """The user's turn, once those that were cut off are finished."""
+        with self._turns():
+            for _ in self._unfinished(asked_by or caller.Caller()):
                 pass
-            turn = yield from self.agent.answering.carry_on(self._begun(text), who)
+            yield
+
+    def _turn(
+        self, text: str, asked_by: caller.Caller | None, replaces: int | None
+    ) -> Generator[str, None, Reply]:
+        who = asked_by or caller.Caller()
+        with self._alone(who):
+            begun = self._begun(text) if replaces is None else self._instead(text, replaces)
+            turn = yield from self.agent.answering.carry_on(begun, who)
             return self._reply(turn)
+
+    def _instead(self, text: str, number: int) -> turns.Turn:
+        """The turn that takes the place of an earlier one of this session, and of those after."""
+        later = [turn for turn in self.said() if turn.words and turn.turn >= number]
+        if not later or later[0].turn != number:
+            raise NoSuchTurn(f"session {self.number} has no turn {number} with words; say it anew.")
+        if len(later) == 1 and later[0].words == turns.clean(text):
+            return self._journal.reopen(later[0])
+        self._taken_back([(turn.session, turn.turn) for turn in later], partly=True)
+        self._journal.remove(later[0])
+        return self._begun(text)
+
+    def _taken_back(self, places: Sequence[tuple[int, int]], *, partly: bool) -> Reply | None:
+        """A command's turn that undoes others; None, and no turn, where they changed nothing."""
+        profiles = self.agent.profiles
+        now = profiles.present(self.user, self.agent.clock())
+        if not undo.changes(profiles.history(self.user), places, now=now, partly=partly):
+            return None
+        turn = self._begun("", ops=())
+        profiles.undo(self.user, places, turn.source, now=self.agent.clock(), partly=partly)
+        return self._finish(turn)
 
     def _changed(
         self,
@@ -167,9 +225,7 @@ class Session:
         asked_by: caller.Caller | None,
     ) -> Reply:
         """A command's turn: what `change` makes of a fact that holds, given all that do."""
-        with self._alone():
-            for _ in self._unfinished(asked_by or caller.Caller()):
-                pass
+        with self._alone(asked_by):
             held = self.profile()
             fact = next((fact for fact in held if fact.id == fact_id), None)
             if fact is None:

@@ -65,6 +65,20 @@ _SUBJECT = re.compile(r"\b(?:user|user['’]s|I|I['’](?:m|ve|d|ll)|my|me|My|Me
 _TWO = re.compile(r"(?<![\w.])[a-z]{3,}[.!?]+\s+[A-Z]|[.!?]\s+(?:I|My|We|The user)\b")
 _ENDS = tuple(".!。！…")
 _MINE = re.compile(r"^[Mm]y ")
+_YOU = re.compile(  # "You should be brief" is no statement about the user
+    r"you(?:'|\s+(?!(?:should|must|will|would|could|may|might|can)\b(?!')))|your ", re.IGNORECASE
+)
+_YOURS = tuple(
+    (re.compile(rf"\b{you}\b", re.IGNORECASE), own)
+    for you, own in (
+        ("you're", "I'm"),
+        ("you are", "I am"),
+        ("you were", "I was"),
+        ("yourself", "myself"),
+        ("your", "my"),
+        ("you", "I"),
+    )
+)
 _NOTHING = re.compile(r"The user(?:'s(?: \w+)?)?")
 _USER = re.compile(r"^(?:(?:the|this) )?user\b", re.IGNORECASE)
 _STATE = re.compile(
@@ -110,6 +124,9 @@ def stated(text: str) -> str | None:
     if not words.is_english(text):
         return text if text.endswith(_ENDS) else f"{text}."
     text = re.sub(r"\bi(?=[' ])", "I", text.replace("’", "'").rstrip(" .!"))
+    if _YOU.match(text):  # as they are told what is known of them
+        for pattern, own in _YOURS:
+            text = pattern.sub(own, text)
     if text.endswith("?") or _TWO.search(text):
         return None
     if re.match(r"I[' ]|[Mm]y ", text):

@@ -372,27 +372,11 @@ def akin(a: str, b: str) -> bool:
     )
 
 
-def label(statement: str, known: list[str], longest: int = 2) -> str:
-    """The label to propose for a statement that fits no slot.
-
-    One of the `known` labels that shares a word with it, so that labels recur; else the last
-    content words of its object, before any situation ("... when it rains").
-    """
-    read = parse(statement)
-    for name in known:
-        if set(read.core) & set(map(words.stem, name.split("_"))):
-            return name
-    found = stance.find(words.expanded(statement))
-    rest = found.object if found.words else _SUBJECT.sub("", statement, count=1)
-    rest = _SITUATION.split(f" {rest.strip()} ", maxsplit=1)[0]
-    named = [word for word in words.tokens(rest) if word not in _FILLERS | _DEGREES | _DENIALS]
-    return words.label(" ".join([_singular(word) for word in named][-longest:] or read.core[:1]))
+def without_subject(statement: str) -> str:
+    """What follows "The user" or "I"."""
+    return _SUBJECT.sub("", statement, count=1)
 
 
-_SITUATION = re.compile(r"\s(?:in|on|at|for|with|when|while|during|after|before|because|to)\s")
-
-
-def _singular(word: str) -> str:
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
-    return word[:-1] if word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
+def tells(word: str) -> bool:
+    """Whether a word carries content: it neither joins, nor denies, nor says how much."""
+    return word not in _FILLERS | _DEGREES | _DENIALS

@@ -163,12 +163,17 @@ def summary(records: Sequence[Record]) -> dict[str, metrics.Interval]:
     Those are: finished ones, and ones with a copy or with a wrong stance in them.
     Where an episode has several records, of several seeds, they are drawn together.
     """
-    values = {"token_f1": [r.f1 for r in records]}
-    values["criteria_mean"] = [float(np.mean(r.scores)) for r in records]
-    for k, name in enumerate(rubric.CRITERIA):
-        values[f"criteria/{name}"] = [r.scores[k] for r in records]
-    values["finished"] = [float(r.finished) for r in records]
-    values["copies"] = [float(r.copies > 0) for r in records]
-    values["wrong_stances"] = [float(r.wrong_stances > 0) for r in records]
     ids = [r.id for r in records]
-    return {name: metrics.interval(of, clusters=ids) for name, of in values.items()}
+    return {name: metrics.interval(of, clusters=ids) for name, of in values(records).items()}
+
+
+def values(records: Sequence[Record]) -> dict[str, list[float]]:
+    """What `summary` is made of: each measure, a value a record."""
+    made = {"token_f1": [r.f1 for r in records]}
+    made["criteria_mean"] = [float(np.mean(r.scores)) for r in records]
+    for k, name in enumerate(rubric.CRITERIA):
+        made[f"criteria/{name}"] = [r.scores[k] for r in records]
+    made["finished"] = [float(r.finished) for r in records]
+    made["copies"] = [float(r.copies > 0) for r in records]
+    made["wrong_stances"] = [float(r.wrong_stances > 0) for r in records]
+    return made

@@ -1,4 +1,4 @@
-"""A training run as one HTML page: held-out figures, curves, sample trees, time, failures, config.
+"""A training run as one HTML page: its verdict, held-out figures and curves; the rest is folded.
 
 Everything comes from what the work directory holds; what has no file there is left out.
 """
@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import heldout, page, plots
+from pa_jax.evaluate import heldout, page, plots, run_verdict
 
 SNIPPETS = 12  # held-out snippets shown
+SHOWN_CHARS = 240  # of each text of them
+WORST = 3  # of them beside the verdict
 TREES = 6  # sample trees shown
 PHASES = ("data", "rollout", "judge", "logprobs", "update")
 EVALUATED = ("token_f1", "criteria_mean", "finished", "copies", "wrong_stances")
@@ -27,6 +29,11 @@ _STYLE = """
 .branch p.said { margin: .3em 0 .6em; overflow-wrap: anywhere; }
 .branch dl { margin: 0; font-size: 13px; gap: 0 .8em; align-items: center; }
 .branch meter { width: 5em; vertical-align: middle; }
+.verdict dt { font-weight: 650; } .verdict { font-size: 16px; }
+.fold { border-top: 1px solid var(--line); }
+.fold h2 { display: inline; font-size: 1.1em; border: 0; }
+.fold summary { padding: .35em 0; }
+.wide td { max-width: 22em; overflow-wrap: anywhere; }
 .up { color: var(--good); } .down { color: var(--bad); }
 .prompt { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 13px; }
 """
@@ -77,22 +84,35 @@ class Run:
 
 
 def render(run: Run) -> str:
-    """The page."""
+    """The page: the verdict and its figures in sight, the rest folded."""
     sections = {
+        "Verdict": _verdict(run),
         "Held-out": _heldout(run),
-        "While it trained": _evaluations(run),
         "Curves": _curves(run),
+    }
+    folded = {
+        "Held-out snippets": _snippets(run),
+        "While it trained": _evaluations(run),
         "Rewards": _rewards(run.rows),
         "Sample trees": _trees(run.trees),
         "Time": _time(run.rows, run.evaluations),
         "Failures": [page.table(("what", "count"), list(run.counted.items()))],
-        "Config": [_config(run.config)],
+        "Config": [page.facts(run.config)],
     }
-    sections = {name: parts for name, parts in sections.items() if parts}
-    links = "".join(f'<a href="#{_anchor(name)}">{name}</a>' for name in sections)
-    body = [page.facts(run.about), f"<nav>{links}</nav>"]
+    sections, folded = (
+        {name: parts for name, parts in some.items() if parts} for some in (sections, folded)
+    )
+    links = "".join(f'<a href="#{_anchor(name)}">{name}</a>' for name in (*sections, *folded))
+    body = [f"<nav>{links}</nav>"]
     for name, parts in sections.items():
         body += [f'<h2 id="{_anchor(name)}">{name}</h2>', *parts]
+    for name, parts in folded.items():  # browsers open one when a link leads into it
+        body += [
+            f'<details class="fold"><summary><h2>{name}</h2></summary>',
+            f'<div id="{_anchor(name)}">',
+            *parts,
+            "</div></details>",
+        ]
     return page.document(run.title, body, style=_STYLE)
 
 
@@ -128,17 +148,56 @@ def _anchor(name: str) -> str:
     return name.lower().replace(" ", "-")
 
 
+def _verdict(run: Run) -> list[str]:
+    """What became better and what worse, wrong stances, a collapse; then what the run was."""
+    lines = []
+    if run.before and run.after:
+        moved = run_verdict.changes(run.before, run.after)
+        for title, good, style in (("Better", True, "up"), ("Worse", False, "down")):
+            those = [change for change in moved.values() if change.better is good]
+            lines.append((title, ", ".join(map(_moved, those)) or "nothing", style))
+        stances = moved["wrong_stances"]
+        count = sum(record.wrong_stances > 0 for record in run.after)
+        lines.append(
+            (
+                "Wrong stances",
+                f"in {count} of {len(run.after)} snippets ({100 * stances.before.mean:.0f} % "
+                f"before, {100 * stances.after.mean:.0f} % after)",
+                "down" if count else "",
+            )
+        )
+    elif run.before:
+        lines.append(("Not finished yet", 'there is no "after"', ""))
+    for what in run_verdict.collapse(run.rows, run.evaluations, run.config.get("eval.best")):
+        lines.append(("Collapse", what, "down"))
+    said = "".join(
+        f'<dt class="{style}">{title}</dt><dd>{page.text(text)}</dd>'
+        for title, text, style in lines
+    )
+    parts = [f'<dl class="verdict">{said}</dl>'] if lines else []
+    if run.before and run.after:
+        pairs = run_verdict.worst_first(run.before, run.after)[:WORST]
+        parts += ["<h3>The worst snippets</h3>", _pairs(pairs)]
+    return [*parts, page.facts(run.about)] if parts else []
+
+
+def _moved(change: run_verdict.Change) -> str:
+    noise = " (within noise)" if "noise" in change.word else ""
+    return f"{change.name} {change.before.mean:.3f} \u2192 {change.after.mean:.3f}{noise}"
+
+
 def _heldout(run: Run) -> list[str]:
     if not run.before:
         return []
     one, two = heldout.summary(run.before), heldout.summary(run.after) if run.after else {}
     best = heldout.summary(run.best) if run.best else {}
+    moved = run_verdict.changes(run.before, run.after) if run.after else {}
     lines = [
         (
             name,
             one[name],
             two.get(name, "-"),
-            verdict(one[name], two.get(name)),
+            moved[name].word if moved else "",
             *((best[name],) if best else ()),
         )
         for name in one
@@ -147,27 +206,39 @@ def _heldout(run: Run) -> list[str]:
     parts = [
         '<p class="note">Greedy snippets of held-out episodes, scored by agreement with gold, not '
         "by the judge that training used; means with 95 % bootstrap intervals over "
-        f"{len(run.before)} episodes.</p>",
+        f"{len(run.before)} episodes. Rises and falls are of each episode against itself.</p>",
         page.table(head, lines),
     ]
-    if not two:
-        return [*parts, '<p class="note">Not finished yet: there is no "after".</p>']
-    parts.append(page.image(plots.svg(plots.before_after(one, two)), "Before and after training"))
-    pairs = spread(list(zip(run.before, run.after, strict=True)), SNIPPETS)
+    if two:
+        drawn = page.image(plots.svg(plots.before_after(one, two)), "Before and after training")
+        parts.append(f"<details><summary>As a chart</summary>{drawn}</details>")
+    return parts
+
+
+def _snippets(run: Run) -> list[str]:
+    """Held-out snippets, the worst first."""
+    if not (run.before and run.after):
+        return []
+    pairs = run_verdict.worst_first(run.before, run.after)[:SNIPPETS]
+    note = "Wrong stances first, then what agrees least with gold."
+    return [f'<p class="note">{note}</p>', _pairs(pairs)]
+
+
+def _pairs(pairs: Sequence[tuple[heldout.Record, heldout.Record]]) -> str:
     lines = [
-        (a.user, a.gold, f"{a.text} (F1 {a.f1:.2f})", f"{b.text} (F1 {b.f1:.2f})") for a, b in pairs
+        (
+            _cut(a.user),
+            _cut(a.gold),
+            f"{_cut(a.text)} (F1 {a.f1:.2f})",
+            f"{_cut(b.text)} (F1 {b.f1:.2f}{', wrong stance' if b.wrong_stances else ''})",
+        )
+        for a, b in pairs
     ]
-    head = ("the user said", "gold", "before", "after")
-    return [*parts, "<h3>Held-out snippets</h3>", page.table(head, lines)]
+    return page.table(("the user said", "gold", "before", "after"), lines)
 
 
-def verdict(one: Any, two: Any) -> str:
-    """Whether the second of two intervals lies beyond the first, and where."""
-    if two is None:
-        return ""
-    if two.low > one.high:
-        return "rises"
-    return "falls" if two.high < one.low else ""
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}\u2026"
 
 
 def _evaluations(run: Run) -> list[str]:
@@ -232,10 +303,6 @@ def _time(rows: Sequence[Mapping[str, Any]], evaluations: Sequence[Mapping[str, 
         lines.append((name, f"{sum(between):.1f}", "-", f"{between[0]:.2f}", later))
     head = ("phase", "seconds in all", "share", "first step (compiles)", "mean of later steps")
     return [page.table(head, lines)]
-
-
-def _config(config: Mapping[str, object]) -> str:
-    return f"<details><summary>{len(config)} values</summary>{page.facts(config)}</details>"
 
 
 def _trees(trees: Sequence[Tree]) -> list[str]:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import jax
 import ml_collections
@@ -31,7 +31,7 @@ from pa_jax.evaluate.benchmarks import (
     recall,
     single_turn,
 )
-from pa_jax.jobs import configs, policy, setup
+from pa_jax.jobs import policy, setup
 from pa_jax.judge import remote
 from pa_jax.train import loop
 
@@ -47,13 +47,6 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     began = time.monotonic()
     mesh = setup.chosen_mesh(config)
     chosen, loads = open_systems(config, mesh), openers(config, mesh)
-    usual = tuple(configs.load("eval").systems)
-    if set(config.benchmarks) == {single_turn.SingleTurn.name} and set(chosen) != set(usual):
-        raise ValueError(
-            f"systems={tuple(config.systems)}: single_turn compares models, no system takes part; "
-            "leave it out, or name another benchmark too (conversations, say, reads a file of your "
-            "own under every system)."
-        )
     setup.open_workdir(config, workdir)
     made = {name: open_benchmark(name, config, workdir) for name in config.benchmarks}
     records = grid.Records(workdir / "records.jsonl", retry_failed=config.retry_failed)
@@ -61,6 +54,24 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         for name, load in loads.items():
             fill_in(name, made, open_tools(config, load(), rest, mesh), chosen, records)
     write(config, workdir, records, seconds=time.monotonic() - began)
+
+
+def require_used(config: ml_collections.ConfigDict, given: Iterable[str]) -> None:
+    """A ValueError for the first of the keys that were given which no chosen benchmark reads."""
+    chosen = [name for name in config.benchmarks if name in KEYS]
+    for key in given:
+        readers = [name for name, read in KEYS.items() if _reads(read, key)]
+        if readers and chosen and not set(readers) & set(chosen):
+            nobody = "no system takes part there; " if key == "systems" else ""
+            raise ValueError(
+                f"{key} is not read by benchmarks={tuple(chosen)}: {nobody}leave it out, or name "
+                f"one that reads it in benchmarks, too: {', '.join(readers)} (conversations reads "
+                "a file of your own under every system)."
+            )
+
+
+def _reads(keys: Iterable[str], key: str) -> bool:
+    return any(key == one or key.startswith(f"{one}.") for one in keys)
 
 
 def fill_in(
@@ -181,6 +192,7 @@ def _noise(config, workdir, quarantine):
     return recall.Recall(cfg, name="noise", split="train", noise=said)
 
 
+KEYS = prefeval.KEYS | aloe.KEYS | conversations.KEYS | single_turn.KEYS | recall.KEYS
 BENCHMARKS: dict[str, Opener] = {
     "prefeval_mcq": _mcq,
     "prefeval_mcq_text": _mcq_text,

@@ -14,7 +14,7 @@ from absl import logging
 
 from pa_jax.core import files
 from pa_jax.dialogue import prompts, schema
-from pa_jax.evaluate import heldout, plots, run_page
+from pa_jax.evaluate import heldout, plots, run_page, run_verdict
 from pa_jax.jobs import setup
 from pa_jax.judge import rubric
 from pa_jax.rl import advantage
@@ -112,9 +112,8 @@ def write(
     plots.save(plots.before_after(one, two), workdir / "heldout.png")
     page = write_page(workdir)
     tqdm.tqdm.write(table(before, after))
-    for name in one:
-        mark = run_page.verdict(one[name], two[name])
-        tqdm.tqdm.write(f"{name:24} {one[name]!s:24} -> {two[name]!s:24} {mark}")
+    for name, change in run_verdict.changes(before, after).items():
+        tqdm.tqdm.write(f"{name:24} {change.before!s:24} -> {change.after!s:24} {change.word}")
     if best is not None:
         tqdm.tqdm.write(
             f"Best {best.figure}, {best.value:.3f} on the part that is evaluated while it trains: "

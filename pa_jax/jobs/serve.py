@@ -19,6 +19,7 @@ from absl import logging
 from pa_jax.agent import session
 from pa_jax.core import timing
 from pa_jax.jobs import chat, setup
+from pa_jax.models.io import source
 from pa_jax.serve import keys, limits
 
 STARTING = {
@@ -141,7 +142,8 @@ def serve_agent(
         known=known,
         hosts=tuple(dict.fromkeys((*guard.LOOPBACK, shown, config.host))) if keyless else None,
         name=config.name,
-        source=config.model.source,
+        model=model_name(config),
+        user_header=config.user_header,
         compiles=compiles,
     )
     serves = http.server(made, cfg)
@@ -150,6 +152,16 @@ def serve_agent(
     logging.info("serving %s at http://%s:%d", config.name, shown, port)
     with _heard_once():
         serves.run(sockets=[listening])
+
+
+def model_name(config: ml_collections.ConfigDict) -> str:
+    """What people call the model that replies; one that a run trained is its base, by that run."""
+    replies = config.replier or config.model.source
+    path = pathlib.Path(replies).expanduser() / "config.json"
+    base = setup.read_json(path).get("model") if path.is_file() else None
+    if isinstance(base, dict) and "source" in base:
+        return f"{source.title(base['source'])} ({path.parent.resolve().name})"
+    return source.title(replies)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from pa_jax.english import words
 from pa_jax.profile import database, entries, facts, tables, turns, update
 
+_BEGINNING = 400  # characters of what was said first that a title is made of
 _JOURNAL = tables.JOURNAL.c
 _OF_USER = _JOURNAL.user_id == sa.bindparam("user")
 _THIS = (
@@ -35,9 +36,39 @@ _SESSIONS = (
     .order_by(_JOURNAL.session.desc())
     .limit(sa.bindparam("count"))
 )
+_SAID = (
+    sa.select(
+        _JOURNAL.session,
+        sa.func.min(_JOURNAL.turn).label("first"),
+        sa.func.count().label("turns"),
+        sa.func.max(_JOURNAL.received_at).label("last_at"),
+    )
+    .where(_OF_USER, _JOURNAL.words != "")
+    .group_by(_JOURNAL.session)
+    .order_by(sa.func.max(_JOURNAL.received_at).desc(), _JOURNAL.session.desc())
+    .limit(sa.bindparam("count"))
+    .subquery()
+)
+_CONVERSATIONS = (
+    sa.select(_SAID, sa.func.substr(_JOURNAL.words, 1, _BEGINNING).label("words"))
+    .join_from(
+        _SAID,
+        tables.JOURNAL,
+        (_JOURNAL.session == _SAID.c.session) & (_JOURNAL.turn == _SAID.c.first),
+    )
+    .where(_OF_USER)
+    .order_by(_SAID.c.last_at.desc(), _SAID.c.session.desc())
+)
 _ASKED = sa.select(_JOURNAL.session, _JOURNAL.turn, _JOURNAL.asked, _JOURNAL.declined).where(
     _OF_USER, _JOURNAL.asked.is_not(None) | _JOURNAL.declined.is_not(None)
 )
+_LATER = (
+    _OF_USER
+    & (_JOURNAL.session == sa.bindparam("of_session"))
+    & (_JOURNAL.turn >= sa.bindparam("of_turn"))
+)
+_SAID_LATER = tables.JOURNAL.delete().where(_LATER, _JOURNAL.words != "")
+_REOPENED = tables.JOURNAL.update().where(_THIS).values(answer=None, replied_at=None)
 _FAILED = tables.JOURNAL.update().where(_THIS).values(failures=_JOURNAL.failures + 1)
 
 
@@ -68,6 +99,16 @@ class Asked:
     asked: frozenset[str]
     declined: frozenset[str]
     places: tuple[tuple[int, int], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversation:
+    """A session in which something was said: its title, how many turns, and when the last."""
+
+    session: int
+    title: str
+    turns: int
+    last_at: datetime.datetime
 
 
 class Journal:
@@ -142,9 +183,25 @@ class Journal:
         made = {"needs": needs, "asked": asked, "question": question, "why": turns.clean(why)}
         return self._keep(turn, turns.DECIDED, now, made)
 
-    def replied(self, turn: turns.Turn, answer: str, *, now: datetime.datetime) -> turns.Turn:
-        """The turn, finished."""
-        return self._keep(turn, turns.REPLIED, now, {"answer": turns.clean(answer)})
+    def replied(
+        self, turn: turns.Turn, answer: str, *, now: datetime.datetime, asked: bool = True
+    ) -> turns.Turn:
+        """The turn, finished; without `asked` its question was not put, and is none."""
+        made = {"answer": turns.clean(answer)}
+        return self._keep(
+            turn, turns.REPLIED, now, made if asked else made | {"asked": None, "question": None}
+        )
+
+    def reopen(self, turn: turns.Turn) -> turns.Turn:
+        """The turn without its answer, so that another one is given; what it learnt stays."""
+        with self._database.write() as connection:
+            connection.execute(_REOPENED, _where(turn))
+            return _read(connection, turn)
+
+    def remove(self, turn: turns.Turn) -> None:
+        """Takes what was said in a session from a turn on out of it; commands stay."""
+        with self._database.write() as connection:
+            connection.execute(_SAID_LATER, _where(turn))
 
     def failed(self, turn: turns.Turn) -> turns.Turn:
         """The turn, tried and failed once more."""
@@ -188,6 +245,16 @@ class Journal:
         with self._database.read() as connection:
             where = {"user": user, "count": count}
             return tuple(connection.execute(_SESSIONS, where).scalars())
+
+    def conversations(self, user: str, count: int) -> tuple[Conversation, ...]:
+        """The user's last `count` sessions in which something was said, the latest first."""
+        database.require_user(user)
+        with self._database.read() as connection:
+            rows = connection.execute(_CONVERSATIONS, {"user": user, "count": count}).all()
+        return tuple(
+            Conversation(row.session, turns.title(row.words), row.turns, tables.moment(row.last_at))
+            for row in rows
+        )
 
     def asked(self, user: str) -> Asked:
         """What the user was asked about and declined, in all sessions."""

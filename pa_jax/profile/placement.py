@@ -15,7 +15,7 @@ from importlib import resources
 
 import numpy as np
 
-from pa_jax.english import memory, stance, statements, words
+from pa_jax.english import labels, memory, stance, statements, words
 from pa_jax.profile import facts, taxonomy
 
 LEAST = 0.35  # share from which words alone place a statement
@@ -38,7 +38,7 @@ def place(statement: str, held: Sequence[facts.Fact]) -> str:
 def away(statement: str, held: Sequence[facts.Fact]) -> str:
     """The path of a statement that fits no slot; the user's own labels come first."""
     known = [fact.subcategory for fact in held if fact.category == facts.OTHER]
-    return f"{facts.OTHER}/{statements.label(statement, known)}"
+    return f"{facts.OTHER}/{labels.propose(statement, known)}"
 
 
 class Index:

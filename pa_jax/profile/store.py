@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ from pa_jax.profile import (
     promote,
     queries,
     tables,
+    undo,
     update,
 )
 
@@ -121,6 +122,32 @@ class ProfileStore:
             turn = portable.AppliedTurn(source.session, source.turn, at, result.receipts)
             queries.add_turn(connection, user, turn)
         return Applied(result.receipts, result.changes, False)
+
+    def undo(
+        self,
+        user: str,
+        places: Collection[tuple[int, int]],
+        source: Source,
+        *,
+        now: datetime.datetime,
+        partly: bool = False,
+    ) -> tuple[update.Change, ...]:
+        """Takes back what the turns at `places` changed, as the turn `source`; undo.py's rules.
+
+        Nothing is written where nothing is taken back.
+        """
+        database.require_user(user)
+        _require_source(source)
+        database.require_utc("now", now)
+        with self._database.write() as connection:
+            at = self._database.touch(connection, user, now)
+            records = queries.records(connection, user, None)
+            made = undo.changes(records, places, now=at, partly=partly)
+            if made:
+                self._add(connection, user, made, source, at, _versions(records))
+                turn = portable.AppliedTurn(source.session, source.turn, at, ())
+                queries.add_turn(connection, user, turn)
+        return made
 
     def applied(self, user: str, source: Source) -> Applied:
         """What `apply` answered for a turn; LookupError for one that was not applied."""
@@ -250,14 +277,26 @@ class ProfileStore:
             return update.Update((), (), ())
         versions, held, forgotten = queries.before(connection, user)
         result = update.apply(held, ops, user=user, source=source, now=now, forgotten=forgotten)
+        self._add(connection, user, result.changes, source, now, versions)
+        self._see_labels(connection, user, result.changes, now)
+        return result
+
+    def _add(
+        self,
+        connection: sa.Connection,
+        user: str,
+        changes: Sequence[update.Change],
+        source: Source,
+        now: datetime.datetime,
+        versions: Mapping[str, int],
+    ) -> None:
+        """Keeps facts as a turn left them, each in the place of its version so far."""
         by = (source.session, source.turn)
         added = [
             portable.Record(c.fact, versions.get(c.fact.id, -1) + 1, c.event, by, now, None)
-            for c in result.changes
+            for c in changes
         ]
         queries.replace_versions(connection, user, added, tables.micros(now))
-        self._see_labels(connection, user, result.changes, now)
-        return result
 
     def _see_labels(
         self,
@@ -276,6 +315,13 @@ class ProfileStore:
             connection.execute(
                 insert.on_conflict_do_update(index_elements=["user_id", "name"], set_=row)
             )
+
+
+def _versions(records: Sequence[portable.Record]) -> dict[str, int]:
+    return {
+        record.fact.id: record.version
+        for record in sorted(records, key=lambda record: record.version)
+    }
 
 
 def _require_source(source: Source) -> None:

@@ -20,6 +20,7 @@ STAGES = (RECEIVED, INFERRED, APPLIED, DECIDED, REPLIED)
 
 ANY = "*"
 MAX_TEXT_CHARS = 16_000
+MAX_TITLE_CHARS = 60
 
 _MADE_AT = {
     "snippet": INFERRED,
@@ -135,6 +136,16 @@ def is_storable(text: str) -> bool:
     return len(text) <= MAX_TEXT_CHARS and not any(
         c not in "\n\t" and unicodedata.category(c) in ("Cc", "Cs") for c in text
     )
+
+
+def title(said: str) -> str:
+    """What a conversation is called by the words that began it: their first line, cut if long."""
+    line = next((line for line in said.splitlines() if line.strip()), "")
+    line = " ".join(line.split())
+    if len(line) <= MAX_TITLE_CHARS:
+        return line
+    cut = line[:MAX_TITLE_CHARS].rpartition(" ")[0] or line[:MAX_TITLE_CHARS]
+    return f"{cut.rstrip(' ,;:.!?')}\u2026"
 
 
 def join(answer: str, question: str | None) -> str:

@@ -45,9 +45,12 @@ WEAKENED = "weakened"
 RETRACTED = "retracted"
 ENDED = "ended"
 CROWDED = "crowded out"
+UNDONE = "undone"
+RESTORED = "restored"
 REFUSED = "refused"
 UNKNOWN = "unknown"
-EVENTS = (ADDED, REINFORCED, SUPERSEDED, WEAKENED, RETRACTED, ENDED, CROWDED)
+# The last two are of profile/undo.py: an addition taken back, and a fact as it was before.
+EVENTS = (ADDED, REINFORCED, SUPERSEDED, WEAKENED, RETRACTED, ENDED, CROWDED, UNDONE, RESTORED)
 OUTCOMES = (ADDED, REINFORCED, REVISED, RETRACTED, ENDED, REFUSED, UNKNOWN)
 
 

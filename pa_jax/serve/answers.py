@@ -1,6 +1,7 @@
 """What answers a chat request, in a thread: a turn of a user's, or a plain completion."""
 
 import dataclasses
+import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -109,12 +110,16 @@ class Turn:
         self,
         agent: session.Agent,
         user: str,
-        number: int | None,
+        place: tuple[int | None, int | None],
         messages: Sequence[schema.Message],
         how: dict[str, Any],
     ) -> None:
-        """`number` is the session that goes on; None: the one that the messages show, or a new."""
-        self._agent, self._user, self._number, self._how = agent, user, number, how
+        """`place` is the session that goes on, and the turn of it that this takes the place of.
+
+        A session None is the one that the messages show, or a new one; a turn None is none.
+        """
+        self._agent, self._user, self._how = agent, user, how
+        self._number, self._replaces = place
         self._system = "\n".join(m.content for m in messages if m.role == "system")
         *self._earlier, self._last = [m for m in messages if m.role != "system"]
         self._caller = caller.Caller()
@@ -130,16 +135,24 @@ class Turn:
                 code="session_not_found",
                 param="session",
             )
+        if self._replaces is not None:
+            said = self._agent.session(user, number).said()
+            if all(turn.turn != self._replaces or not turn.words for turn in said):
+                raise _no_turn(number, self._replaces)
+            self._how = {"seed": secrets.randbelow(wire.SEEDS)} | self._how  # not the same again
         if number is None and self._earlier:
             number = continued(book, user, self._earlier)
             before = () if number is not None else self._earlier
         self._caller = caller.Caller(self._how, before, self._system)
         talk = self._agent.session(user, number)
-        self._stream = talk.stream(self._last.content, self._caller)
+        self._stream = talk.stream(self._last.content, self._caller, replaces=self._replaces)
 
     def __iter__(self) -> Iterator[Piece]:
-        for piece in self._stream:
-            yield Piece(0, piece)
+        try:
+            for piece in self._stream:
+                yield Piece(0, piece)
+        except session.NoSuchTurn:  # it was taken back while this waited
+            raise _no_turn(self._number, self._replaces) from None
 
     def leave(self) -> None:
         """Ends it where it is; from any thread. What was said until now is the reply."""
@@ -148,7 +161,12 @@ class Turn:
     def reasons(self) -> list[str]:
         """Why it ended."""
         ticket = self._caller.ticket
-        return [REASONS.get(ticket.result().reason, "length") if ticket is not None else "stop"]
+        if ticket is None:
+            return ["stop"]
+        reason = ticket.result().reason
+        if reason == "cancelled" and not self._caller.left:
+            return ["length"]  # as much as a turn keeps
+        return [REASONS.get(reason, "length")]
 
     def usage(self) -> Usage:
         """What the reply took; what was inferred and decided before it is not counted."""
@@ -165,6 +183,11 @@ class Turn:
     def made(self) -> dict[str, Any]:
         """What came of the turn besides its reply, once it is done."""
         return profiles.turn_made(self._stream.reply, now=self._agent.clock())
+
+
+def _no_turn(number: int | None, turn: int | None) -> errors.ApiError:
+    message = f"session {number} has no turn {turn} with words; leave out replaces to say it anew."
+    return errors.ApiError(404, message, code="turn_not_found", param="replaces")
 
 
 def continued(book: journal.Journal, user: str, messages: Sequence[schema.Message]) -> int | None:

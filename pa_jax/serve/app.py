@@ -28,6 +28,7 @@ from pa_jax.serve import (
 )
 
 PAGE = pathlib.Path(__file__).with_name("page")
+REFERENCE = pathlib.Path(__file__).with_name("reference")
 _BEARER = security.HTTPBearer(auto_error=False, description="an API key, where the server has any")
 
 
@@ -38,12 +39,14 @@ def build(
     known: keys.Keys | None,
     hosts: tuple[str, ...] | None,
     name: str,
-    source: str,
+    model: str,
+    user_header: str,
     compiles: timing.CompileCounter,
 ) -> fastapi.FastAPI:
     """The application. `known` None takes everyone; `hosts` are the names it answers to, None any.
 
-    `name` is the model's for callers, `source` where its weights come from.
+    `name` is the model's for callers, `model` what people call it. `user_header` names the user
+    of a request whose body does not.
     """
     places = seats.Seats(cfg)
     parts = shares.Shares(cfg, known)
@@ -57,13 +60,17 @@ def build(
     app = fastapi.FastAPI(
         title="pa_jax",
         lifespan=lifespan,
-        docs_url=None,  # their pages load scripts from other hosts
+        docs_url=None,  # FastAPI's own pages load scripts from other hosts
         redoc_url=None,
         responses={"4XX": {"model": wire.Error}, "5XX": {"model": wire.Error}},
     )
-    app.include_router(completions.Completions(agent, places, meters, _access, name=name).router)
+    chat = completions.Completions(
+        agent, places, meters, _access, name=name, user_header=user_header
+    )
+    app.include_router(chat.router)
     app.include_router(profiles.Profiles(agent, places, _access).router)
-    _add_plain_routes(app, _model(name, source))
+    _add_models(app, wire.Model(id=name, created=int(time.time()), owned_by="pa_jax", name=model))
+    _add_pages(app, keyed=known is not None)
     _add_load_routes(app, agent, meters)
     errors.install(app)
     app.add_exception_handler(streams.Gone, _nobody)
@@ -80,14 +87,7 @@ def _access(
     return request.scope[guard.ACCESS]
 
 
-def _model(name: str, source: str) -> wire.Model:
-    return wire.Model(id=name, created=int(time.time()), owned_by="pa_jax", source=source)
-
-
-def _add_plain_routes(
-    app: fastapi.FastAPI,
-    model: wire.Model,
-) -> None:
+def _add_models(app: fastapi.FastAPI, model: wire.Model) -> None:
     needs_key = [fastapi.Depends(_access)]
 
     @app.get("/v1/models", dependencies=needs_key, tags=["chat"])
@@ -102,6 +102,10 @@ def _add_plain_routes(
             message = f"model {ascii(name[:60])} is not here; use {model.id!r}."
             raise errors.ApiError(404, message, code="model_not_found")
         return model
+
+
+def _add_pages(app: fastapi.FastAPI, *, keyed: bool) -> None:
+    """The web page and its files, and what the API's reference is read and tried with."""
 
     @app.get("/", include_in_schema=False)
     def page() -> responses.Response:
@@ -120,8 +124,23 @@ def _add_plain_routes(
             ]
         }
 
-    files = staticfiles.StaticFiles(directory=PAGE, check_dir=False)
-    app.mount("/page", files, name="page")
+    @app.get("/page/server.json", include_in_schema=False)
+    def about() -> dict[str, Any]:
+        """Whether this server wants a key."""
+        return {"keys": keyed}
+
+    for name in ("docs", "redoc"):
+        _add_reference(app, name)
+    for name, folder in (("page", PAGE), ("reference", REFERENCE)):
+        files = staticfiles.StaticFiles(directory=folder, check_dir=False)
+        app.mount(f"/{name}", files, name=name)
+
+
+def _add_reference(app: fastapi.FastAPI, name: str) -> None:
+    @app.get(f"/{name}", include_in_schema=False)
+    def page() -> responses.Response:
+        """The schema as a page."""
+        return responses.FileResponse(REFERENCE / f"{name}.html")
 
 
 def _add_load_routes(app: fastapi.FastAPI, agent: session.Agent, meters: gauges.Gauges) -> None:

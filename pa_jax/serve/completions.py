@@ -41,9 +41,11 @@ class Completions:
         access: Callable[..., keys.Access],
         *,
         name: str,
+        user_header: str,
     ) -> None:
-        """`name` is the model's, as callers know it."""
+        """`name` is the model's, as callers know it; `user_header` of requests without a user."""
         self.agent, self.places, self.meters, self.name = agent, places, meters, name
+        self.user_header = user_header
         self.engine: scheduler.Scheduler = agent.parts.serves
         self.cfg: limits.Limits = places.cfg
         self.router = fastapi.APIRouter(prefix="/v1", tags=["chat"])
@@ -53,14 +55,31 @@ class Completions:
             body: wire.ChatRequest,
             who: Annotated[keys.Access, fastapi.Depends(access)],
         ) -> responses.Response:
-            """A reply, whole or streamed; with `user` it is a turn that is remembered."""
-            if body.user is not None:
-                profiles.require_access(who, body.user)
+            """A reply, whole or streamed; with `user` it is a turn that is remembered.
+
+            Where the body has no `user`, the server's user header names one, or the key does.
+            """
+            body = self._of_user(body, request.headers.get(self.user_header), who)
             began = time.monotonic()
             work = self.answered(request, body, began)
             return await streams.unless_gone(request.receive, work)
 
         self.router.add_api_route("/chat/completions", complete, methods=["POST"])
+
+    def _of_user(
+        self, body: wire.ChatRequest, named: str | None, who: keys.Access
+    ) -> wire.ChatRequest:
+        """The request with its user, None where it is to be a plain completion."""
+        for user in (body.user, named):
+            if user is not None:
+                profiles.require_access(who, user)
+        if body.memory is False:
+            return body.model_copy(update={"user": None})
+        if body.user is not None:
+            return body
+        # Nobody asked for a turn by name: what cannot be one stays a plain completion.
+        is_turn = (body.n or 1) == 1 and body.messages[-1].role not in wire.RESULTS
+        return body.model_copy(update={"user": (named or who.user) if is_turn else None})
 
     async def answered(
         self, request: fastapi.Request, body: wire.ChatRequest, began: float
@@ -105,7 +124,8 @@ class Completions:
         if body.seed is not None:
             how["seed"] = body.seed % wire.SEEDS
         if body.user is not None:
-            return answers.Turn(self.agent, body.user, body.session, messages, how)
+            place = (body.session, body.replaces)
+            return answers.Turn(self.agent, body.user, place, messages, how)
         cfg = self.agent.cfg
         usual = {
             "max_new_tokens": cfg.max_new_tokens,
@@ -122,8 +142,8 @@ class Completions:
         cfg, longest = self.cfg, self.engine.longest[1]
         if body.model not in (None, self.name):
             _refuse("model", f"model {ascii(body.model[:60])} is not here; use {self.name!r}.", 404)
-        if (name := body.unsupported()) is not None:
-            _refuse(name, f"{name} is not supported here; leave it out.")
+        if (wrong := body.unsupported()) is not None:
+            _refuse(*wrong)
         if len(messages) > cfg.messages:
             _refuse("messages", f"{len(messages)} messages: at most {cfg.messages} are allowed.")
         chars = sum(len(message.content) for message in messages)
@@ -147,7 +167,9 @@ class Completions:
         if body.user is not None and (body.n or 1) > 1:
             _refuse("n", f"n={body.n} with a user: a turn has one reply; leave out n, or user.")
         if body.user is None and body.session is not None:
-            _refuse("session", "a session without a user: name the user, too.")
+            _refuse("session", "a session without a user, or without memory: name the user, too.")
+        if body.session is None and body.replaces is not None:
+            _refuse("replaces", f"replaces={body.replaces} without a session: name it, too.")
         if body.user is not None and len(messages[-1].content) > turns.MAX_TEXT_CHARS:
             _refuse("messages", f"a turn has at most {turns.MAX_TEXT_CHARS} characters.")
 

@@ -7,6 +7,8 @@ A TOML file (or JSON of the same shape), readable by its owner:
     users = ["ann", "team-*"]          # names, or beginnings that end with *
     operator = true                    # may also read /metrics and the load in /health, which
                                        # tell of everybody's requests; false where left out
+    user = "ann"                       # whose turns the requests are that name no user, for front
+                                       # ends that send none; nobody's where left out
 
 Whether a user exists plays no part: a user who is not on the list is refused before anything is
 looked up, so the answer is the same for one who is there and one who is not.
@@ -25,7 +27,7 @@ from pa_jax.serve import errors
 
 LEAST_CHARS = 16  # of a key
 _FIELDS = ({"key", "users"}, {"sha256", "users"})
-_OPTIONAL = {"operator"}
+_OPTIONAL = {"operator", "user"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +37,13 @@ class Access:
     users     that it may touch: names, or beginnings that end with *
     operator  it may see how busy the server is, over all callers
     name      of the key in metrics: its place in the file; "" where there are no keys
+    user      whose requests those are that name nobody; None: nobody's
     """
 
     users: tuple[str, ...]
     operator: bool
     name: str
+    user: str | None = None
 
     def may(self, user: str) -> bool:
         """Whether `user` is one of them."""
@@ -102,12 +106,18 @@ def _entry(entry: Any, number: int, where: str) -> tuple[bytes, Access]:
     if not isinstance(entry, dict) or set(entry) - _OPTIONAL not in _FIELDS:
         got = sorted(entry) if isinstance(entry, dict) else type(entry).__name__
         raise ValueError(
-            f"{where} has {got}; give key (or sha256) and users, and operator at most."
+            f"{where} has {got}; give key (or sha256) and users, and operator and user at most."
         )
     operator = entry.get("operator", False)
     if not isinstance(operator, bool):
         raise ValueError(f"{where}: operator must be true or false.")
-    return _digest(entry, where), Access(_users(entry["users"], where), operator, f"{number}")
+    access = Access(_users(entry["users"], where), operator, f"{number}")
+    user = entry.get("user")
+    if user is None:
+        return _digest(entry, where), access
+    if not isinstance(user, str) or not access.may(user):
+        raise ValueError(f"{where}: user {user!r:.60} is not among its users; name one that is.")
+    return _digest(entry, where), dataclasses.replace(access, user=user)
 
 
 def _digest(entry: Mapping[str, Any], where: str) -> bytes:

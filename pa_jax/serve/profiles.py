@@ -1,16 +1,18 @@
 """/v1/profiles: what is known of a user, its history, export, import, erasure; and sessions."""
 
+import contextlib
 import dataclasses
 import datetime
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, TypeVar
 
 import fastapi
 from fastapi import concurrency
 
 from pa_jax.agent import caller, editing, session
-from pa_jax.profile import decay, facts, portable, store
+from pa_jax.english import second_person
+from pa_jax.profile import decay, facts, lookup, portable, store, undo
 from pa_jax.serve import errors, guard, keys, seats, wire
 
 T = TypeVar("T")
@@ -19,8 +21,11 @@ SESSIONS = 1000  # that are listed
 UTC = datetime.UTC
 
 User = Annotated[str, fastapi.Path(description="the user's id", max_length=256)]
-AsOf = Annotated[
+Time = Annotated[
     str | None, fastapi.Query(description="ISO 8601 time with its offset; + is %2B in an address")
+]
+Search = Annotated[
+    str, fastapi.Query(description="words that a fact has", max_length=lookup.MAX_CHARS)
 ]
 InSession = Annotated[int | None, fastapi.Query(ge=0, le=wire.MAX_INTEGER)]
 Number = Annotated[int, fastapi.Path(ge=0, le=wire.MAX_INTEGER)]
@@ -53,7 +58,15 @@ def require_access(access: keys.Access, user: str) -> None:
 
 def fact_data(fact: facts.Fact, *, now: datetime.datetime) -> dict[str, Any]:
     """wire.Fact of a fact."""
-    return portable.fact_data(fact) | {"confidence_now": decay.confidence_at(fact, now=now)}
+    return portable.fact_data(fact) | _of_now(fact, now)
+
+
+def _of_now(fact: facts.Fact, now: datetime.datetime) -> dict[str, Any]:
+    """What is told of a fact beside what is kept of it."""
+    return {
+        "confidence_now": decay.confidence_at(fact, now=now),
+        "told": second_person.told(fact.statement, fact.source.quote),
+    }
 
 
 def turn_made(reply: session.Reply, *, now: datetime.datetime) -> dict[str, Any]:
@@ -93,35 +106,50 @@ class Profiles:
         add("/{user}/import", self.import_, methods=["POST"], response_model=wire.Imported)
         add("/{user}/sessions", self.sessions, response_model=wire.Sessions)
         add("/{user}/sessions/{number}", self.session, response_model=wire.Session)
+        add("/{user}/facts", self.add, methods=["POST"], response_model=wire.TurnMade)
+        add("/{user}/undo", self.undo, methods=["POST"], response_model=wire.TurnMade)
         one = "/{user}/facts/{fact_id}"
         add(one, self.edit, methods=["PATCH"], response_model=wire.TurnMade)
         add(one, self.forget, methods=["DELETE"], response_model=wire.TurnMade)
 
-    async def facts(self, user: User, as_of: AsOf = None) -> dict[str, Any]:
-        """What holds now, oldest first; with `as_of` what was known then."""
+    async def facts(self, user: User, as_of: Time = None, search: Search = "") -> dict[str, Any]:
+        """What holds now, oldest first; with `as_of` what was known then; by words of theirs."""
         now = self.agent.clock()
         if as_of is None:
             held = await concurrency.run_in_threadpool(self.agent.session(user).profile)
         else:
-            now = _moment(as_of)
+            now = _moment("as_of", as_of)
             held = await concurrency.run_in_threadpool(self.store.as_of, user, now)
+        if search:
+            held = await concurrency.run_in_threadpool(lookup.matching, held, search)
         return {"user": user, "facts": [fact_data(fact, now=now) for fact in held]}
 
-    async def history(self, user: User, fact: str | None = None) -> dict[str, Any]:
-        """Every version of every fact, or of one, in the order in which they became known."""
+    async def history(
+        self, user: User, fact: str | None = None, since: Time = None
+    ) -> dict[str, Any]:
+        """Every version of every fact, or of one, in the order in which they became known.
+
+        With `since` those that became known after that time: what has changed.
+        """
         now = self.agent.clock()
+        after = None if since is None else _moment("since", since)
         found = await concurrency.run_in_threadpool(self.store.history, user, fact)
         records = [
-            portable.record_data(r) | {"confidence_now": decay.confidence_at(r.fact, now=now)}
-            for r in found
+            portable.record_data(record) | _of_now(record.fact, now)
+            for record in found
+            if after is None or record.known_from > after
         ]
         return {"user": user, "records": records}
 
     async def sessions(self, user: User) -> dict[str, Any]:
-        """The numbers of the user's sessions."""
+        """The numbers of the user's sessions, and what was talked about in them."""
         book = self.store.journal
         found = await concurrency.run_in_threadpool(book.sessions, user, SESSIONS)
-        return {"user": user, "sessions": found}
+        talks = await concurrency.run_in_threadpool(book.conversations, user, SESSIONS)
+        listed = [
+            dataclasses.asdict(talk) | {"last_at": talk.last_at.isoformat()} for talk in talks
+        ]
+        return {"user": user, "sessions": found, "conversations": listed}
 
     async def session(self, user: User, number: Number) -> dict[str, Any]:
         """What was said in a session."""
@@ -131,6 +159,7 @@ class Profiles:
                 "turn": turn.turn,
                 "words": turn.words,
                 "reply": turn.reply,
+                "so_far": None if turn.reply is not None else self.agent.answering.said(turn),
                 "asked": turn.asked,
                 "question": turn.question,
                 "why": turn.why,
@@ -188,18 +217,43 @@ class Profiles:
         request: fastapi.Request,
         user: User,
         fact_id: str,
-        body: wire.Edit,
+        body: wire.Statement,
         session: InSession = None,
     ) -> dict[str, Any]:
         """Puts the user's own words in the place of a fact; the old one stays in history."""
-        try:
+        with _wrong_statement_told():
             return await self._changed(
                 request, user, session, lambda talk, who: talk.edit(fact_id, body.statement, who)
             )
-        except editing.WrongStatement as error:
-            raise errors.ApiError(
-                400, f"{error}", code="invalid_value", param="statement"
-            ) from error
+
+    async def add(
+        self,
+        request: fastapi.Request,
+        user: User,
+        body: wire.Statement,
+        session: InSession = None,
+    ) -> dict[str, Any]:
+        """Adds a fact in the user's own words."""
+        with _wrong_statement_told():
+            return await self._changed(
+                request, user, session, lambda talk, who: talk.add(body.statement, who)
+            )
+
+    async def undo(
+        self, request: fastapi.Request, user: User, body: wire.Undo, session: InSession = None
+    ) -> dict[str, Any]:
+        """Takes back what a turn changed, by `session` and `turn` of its answer.
+
+        That is a turn of its own, which can itself be undone. 409 where the turn changed nothing,
+        or what it changed was changed again since.
+        """
+        place = (body.session, body.turn)
+        try:
+            return await self._changed(
+                request, user, session, lambda talk, who: talk.undo(place, who)
+            )
+        except undo.CannotUndo as error:
+            raise errors.ApiError(409, f"{error}", code="cannot_undo") from error
 
     async def forget(
         self, request: fastapi.Request, user: User, fact_id: str, session: InSession = None
@@ -252,18 +306,24 @@ def _allowed(access: Callable[..., keys.Access]) -> Callable[..., None]:
     return allowed
 
 
-def _moment(text: str) -> datetime.datetime:
+@contextlib.contextmanager
+def _wrong_statement_told() -> Iterator[None]:
+    try:
+        yield
+    except editing.WrongStatement as error:
+        raise errors.ApiError(400, f"{error}", code="invalid_value", param="statement") from error
+
+
+def _moment(param: str, text: str) -> datetime.datetime:
     try:
         moment = datetime.datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo is not None else _unclear(text)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        return _unclear(text)
-
-
-def _unclear(text: str) -> datetime.datetime:
+        pass
     raise errors.ApiError(
         400,
-        f"as_of={ascii(text[:60])} is no time; write 2026-01-31T12:00:00Z (a + is %2B).",
+        f"{param}={ascii(text[:60])} is no time; write 2026-01-31T12:00:00Z (a + is %2B).",
         code="invalid_value",
-        param="as_of",
+        param=param,
     )

@@ -40,26 +40,34 @@ Stop = Annotated[Text, pydantic.Field(min_length=1, max_length=256)]
 UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "audio": (None,),
     "best_of": (None, 1),
-    "frequency_penalty": (None, 0, 0.0),
+    "frequency_penalty": (None, 0),
     "function_call": (None, "none"),
     "functions": (None, []),
     "logit_bias": (None, {}),
-    "length_penalty": (None, 1, 1.0),
+    "length_penalty": (None, 1),
     "logprobs": (None, False),
-    "min_p": (None, 0, 0.0),
+    "min_p": (None, 0),
     "min_tokens": (None, 0),
     "modalities": (None, ["text"]),
-    "presence_penalty": (None, 0, 0.0),
+    "presence_penalty": (None, 0),
     "response_format": (None, {"type": "text"}),
-    "tfs": (None, 1, 1.0),
-    "tfs_z": (None, 1, 1.0),
+    "tfs": (None, 1),
+    "tfs_z": (None, 1),
     "tools": (None, []),
     "tool_choice": (None, "none", "auto"),
-    "top_a": (None, 0, 0.0),
+    "top_a": (None, 0),
     "top_logprobs": (None, 0),
-    "typical_p": (None, 1, 1.0),
+    "typical_p": (None, 1),
     "use_beam_search": (None, False),
     "web_search_options": (None,),
+}
+
+
+INSTEAD = {  # what of this API comes near to a field that is not supported
+    "frequency_penalty": "repetition_penalty",
+    "presence_penalty": "repetition_penalty",
+    "min_p": "top_p",
+    "best_of": "n",
 }
 
 
@@ -131,6 +139,9 @@ class ChatRequest(pydantic.BaseModel):
     """POST /v1/chat/completions.
 
     Without `user` a plain completion; with it a turn of that user's, of `session` where given.
+    `replaces` is a turn of that session: where it is the last one and says the same it is answered
+    anew, else it and those after it are taken back and this is said instead. `memory` false is a
+    plain completion whoever asks: no profile is read, and nothing is learnt or kept.
     """
 
     model_config = pydantic.ConfigDict(strict=True, extra="allow")
@@ -138,6 +149,8 @@ class ChatRequest(pydantic.BaseModel):
     model: str | None = None
     user: str | None = None
     session: Annotated[int, pydantic.Field(ge=0, le=MAX_INTEGER)] | None = None
+    replaces: Annotated[int, pydantic.Field(ge=0, le=MAX_INTEGER)] | None = None
+    memory: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: Annotated[int, pydantic.Field(ge=1)] | None = None
@@ -160,30 +173,45 @@ class ChatRequest(pydantic.BaseModel):
         """Tokens of the reply at most, by either name."""
         return self.max_completion_tokens or self.max_tokens
 
-    def unsupported(self) -> str | None:
-        """The first field that asks for what this server has not."""
+    def unsupported(self) -> tuple[str, str] | None:
+        """The first field that asks for what this server has not, and what is allowed instead."""
         given = self.model_extra or {}
-        wrong = (k for k, allowed in UNSUPPORTED.items() if k in given and given[k] not in allowed)
-        return next(wrong, None)
+        for name, allowed in UNSUPPORTED.items():
+            if name in given and given[name] not in allowed:
+                got = ascii(json.dumps(given[name]))[1:-1][:60]
+                values = " or ".join(json.dumps(value) for value in allowed if value is not None)
+                allows = f"; allowed is {values}" if values else ""
+                other = f", or use {INSTEAD[name]}" if name in INSTEAD else ""
+                return name, f"{name}={got} is not supported here{allows}. Leave it out{other}."
+        return None
 
 
-class Edit(pydantic.BaseModel):
-    """PATCH /v1/profiles/{user}/facts/{fact_id}: one sentence about the user, in own words."""
+class Statement(pydantic.BaseModel):
+    """A fact to add, or to put in another's place: one sentence about the user, in own words."""
 
     model_config = STRICT
     statement: Annotated[Text, pydantic.Field(examples=["I am allergic to cashews."])]
 
 
+class Undo(pydantic.BaseModel):
+    """POST /v1/profiles/{user}/undo: the turn whose changes are taken back."""
+
+    model_config = STRICT
+    session: Annotated[int, pydantic.Field(ge=0, le=MAX_INTEGER)]
+    turn: Annotated[int, pydantic.Field(ge=0, le=MAX_INTEGER)]
+
+
 class Fact(pydantic.BaseModel):
     """One statement about a user; `confidence` is at `recorded_at`, `confidence_now` after decay.
 
-    Times are ISO 8601 in UTC.
+    `told` is the statement as it is said to the user: "You like tea." Times are ISO 8601 in UTC.
     """
 
     id: str
     category: str
     subcategory: str
     statement: str
+    told: str
     polarity: str
     authority: str
     confidence: float
@@ -246,11 +274,15 @@ class History(pydantic.BaseModel):
 
 
 class Turn(pydantic.BaseModel):
-    """A turn as it was said; `reply` is None while it is not answered."""
+    """A turn as it was said.
+
+    `reply` is None while it is not answered; `so_far` is then what this server said of it.
+    """
 
     turn: int
     words: str
     reply: str | None
+    so_far: str | None = None
     asked: str | None
     question: str | None
     why: str | None
@@ -265,11 +297,21 @@ class Session(pydantic.BaseModel):
     turns: list[Turn]
 
 
+class Conversation(pydantic.BaseModel):
+    """A session in which something was said; its title are the words that began it."""
+
+    session: int
+    title: str
+    turns: int
+    last_at: str
+
+
 class Sessions(pydantic.BaseModel):
-    """GET /v1/profiles/{user}/sessions, the newest first."""
+    """GET /v1/profiles/{user}/sessions: all of them, the newest first; conversations by use."""
 
     user: str
     sessions: list[int]
+    conversations: list[Conversation]
 
 
 class Imported(pydantic.BaseModel):
@@ -293,13 +335,13 @@ class Receipt(pydantic.BaseModel):
 
 
 class Model(pydantic.BaseModel):
-    """A model; `source` is where its weights come from."""
+    """A model, by its `id` here; `name` is what people call it."""
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str
-    source: str
+    name: str
 
 
 class Models(pydantic.BaseModel):

@@ -120,11 +120,6 @@ def test_every_wording_of_a_synthetic_preference_has_its_polarity():
                     assert statements.polarity(text) == polarity, text
 
 
-def test_a_label_is_of_the_object_and_an_own_label_comes_back():
-    text = "The user prefers vintage postcards when it rains."
-    assert statements.label(text, []) == "vintage_postcard"
-    assert statements.label(text, ["old_postcard"]) == "old_postcard"
-    assert statements.label("???", []) == "unnamed"
 
 
 def test_what_was_said_is_known_by_its_object_its_names_and_its_numbers():

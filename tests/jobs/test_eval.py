@@ -3,12 +3,17 @@
 import http.server
 import importlib
 import json
+import pathlib
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from pa_jax.core import files
 from pa_jax.jobs import eval as eval_job
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
 
 
 def config(folder):
@@ -97,11 +102,38 @@ def test_a_folder_of_another_evaluation_is_refused(done, folder):
         eval_job.run(other, done)
 
 
-def test_systems_where_none_takes_part_are_refused(folder, tmp_path):
+@pytest.mark.parametrize(
+    ("benchmarks", "key", "told"),
+    [
+        (("single_turn",), "systems", "no system takes part there.*conversations"),
+        (("single_turn",), "infer.rows", "prefeval_mcq"),
+        (("single_turn",), "prefeval.path", "prefeval_generation, noise"),
+        (("prefeval_mcq",), "data.source", "too: single_turn"),
+        (("aloe",), "aloe.rlpa_path", "too: aloe_rlpa"),
+        (("unseen", "long_horizon"), "conversations.path", "too: conversations"),
+    ],
+)
+def test_a_key_that_no_chosen_benchmark_reads_is_refused(folder, benchmarks, key, told):
     made = config(folder)
-    made.benchmarks = ("single_turn",)
-    with pytest.raises(ValueError, match="single_turn compares models.*conversations"):
-        eval_job.run(made, tmp_path)
+    made.benchmarks = benchmarks
+    with pytest.raises(ValueError, match=f"^{key} is not read by benchmarks=.*{told}"):
+        eval_job.require_used(made, ["seed", key])
+    made.benchmarks = tuple(eval_job.BENCHMARKS)
+    eval_job.require_used(made, ["seed", key])
+
+
+def test_every_benchmark_says_which_keys_it_reads():
+    assert set(eval_job.KEYS) == set(eval_job.BENCHMARKS)
+    assert all(keys for keys in eval_job.KEYS.values())
+
+
+def test_the_command_line_refuses_what_is_not_read(tmp_path):
+    command = [sys.executable, "-m", "pa_jax.main", "--config=eval:tiny", f"--workdir={tmp_path}/w"]
+    command += ["--config.benchmarks=('single_turn',)", "--config.systems=('oracle',)"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert "systems is not read by benchmarks=('single_turn',)" in done.stderr
+    assert not (tmp_path / "w").exists()
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,16 @@ import dataclasses
 import html.parser
 import importlib
 import json
+import os
 import re
+import shutil
 
 import numpy as np
 import pytest
 
 from pa_jax.core import metrics
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import heldout, run_page
+from pa_jax.evaluate import heldout, run_page, run_verdict
 from pa_jax.jobs import grpo, report, setup
 from pa_jax.rl import learner
 
@@ -102,7 +104,8 @@ def test_the_page_is_whole_and_refers_to_nothing_outside(workdir):
     assert all(re.match(r"#|data:image/svg\+xml;base64,", one) for one in page.refers)
     assert [one[1:] for one in page.refers if one.startswith("#")] == page.ids
     assert page.ids == [
-        "held-out", "curves", "rewards", "sample-trees", "time", "failures", "config",
+        "verdict", "held-out", "curves", "held-out-snippets", "rewards", "sample-trees", "time",
+        "failures", "config",
     ]  # fmt: skip
     assert page.text.count("<script>alert('x')</script>") > 6
     assert path == workdir / "report.html" and report.write_page(workdir).read_text() == (
@@ -144,6 +147,76 @@ def test_a_run_that_is_not_finished_or_has_not_begun_has_a_page_too(workdir):
     assert Page(report.write_page(workdir).read_text()).ids == ["failures", "config"]
 
 
+def test_the_verdict_comes_first_and_says_what_fell(workdir):
+    before = [record(i, "x", 0.5) for i in range(20)]
+    after = [
+        dataclasses.replace(
+            one,
+            f1=0.75 if number else 0.25,
+            text="The user hates tea." if number == 7 else "w",
+            scores=(0.9, 0.25, 0.5, 0.5),
+            wrong_stances=int(number == 7),
+        )
+        for number, one in enumerate(before)
+    ]
+    for name, rows in (("before", before), ("after-3", after)):
+        (workdir / f"heldout-{name}.json").unlink()
+        report.kept(workdir, name, lambda rows=rows: rows)
+    text = report.write_page(workdir).read_text()
+    page = Page(text).text
+    first = page[page.index("Verdict Better") : page.index("measure before after")]
+    better, worse = first.split("Better ")[1].split("Wrong stances ")[0].split("Worse ")
+    assert "token_f1 0.500 \u2192 0.725" in better and "criteria/completeness" in better
+    assert "criteria/no_hallucination 0.500 \u2192 0.250" in worse
+    assert "wrong_stances 0.000 \u2192 0.050 (within noise)" in worse  # less of it is better
+    assert "in 1 of 20 snippets (0 % before, 5 % after)" in first
+    worst = first[first.index("The worst snippets") :]
+    assert worst.index("The user hates tea. (F1 0.75, wrong stance)") < worst.index("w (F1 0.25)")
+    table = page[page.index("measure before after") :]
+    assert "criteria/no_hallucination 0.500 [0.500, 0.500] 0.250 [0.250, 0.250] falls" in table
+    assert text.count("<details") == text.count("</details")
+    assert text.index('id="curves"') < text.index('<details class="fold"')
+
+
+def test_a_collapse_in_the_last_steps_is_named_and_noise_is_not():
+    def rows(values):
+        return [{"step": step, "reward/mean": value} for step, value in enumerate(values)]
+
+    risen = [0.1 + 0.02 * step for step in range(30)]
+    (told,) = run_verdict.collapse(rows(risen + [0.2, 0.1, 0.1]), [], None)
+    assert "falls from 0.660 (steps 27 to 29) to 0.133 in the last 3 steps" in told
+    assert run_verdict.collapse(rows(risen), [], None) == []
+    noisy = [0.5 + 0.1 * (-1) ** step for step in range(40)]
+    assert run_verdict.collapse(rows(noisy), [], None) == []
+    assert run_verdict.collapse(rows([0.9, 0.1]), [], None) == []
+    evaluations = [{"step": 5, "criteria_mean": 0.6}, {"step": 9, "criteria_mean": 0.3}]
+    (told,) = run_verdict.collapse([], evaluations, "criteria_mean")
+    assert "falls from 0.600 (step 5) to 0.300 at the end" in told
+
+
+@pytest.mark.slow
+def test_a_page_takes_four_screens_of_a_laptop(workdir):
+    """Its height in a browser of 1280 x 800; what is folded is not seen."""
+    driver = pytest.importorskip("playwright.sync_api", reason='no playwright; "pa_jax[test]"')
+    found = os.environ.get("PA_JAX_CHROMIUM") or shutil.which("chromium")
+    if found is None:
+        pytest.skip("no Chromium; apt-get install chromium, or name one by PA_JAX_CHROMIUM")
+    long = [
+        dataclasses.replace(record(i, "word " * 200, 0.5), user="said " * 200) for i in range(9)
+    ]
+    for name in ("before", "after-3"):
+        (workdir / f"heldout-{name}.json").unlink()
+        report.kept(workdir, name, lambda: long)
+    path = report.write_page(workdir)
+    with driver.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        page = running.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(path.as_uri())
+        height = page.evaluate("document.documentElement.scrollHeight")
+        running.close()
+    assert 800 < height <= 4 * 800
+
+
 def test_evaluations_and_the_best_checkpoint_have_their_places(workdir):
     writer = metrics.MetricWriter(workdir, tensorboard=False, resume_step=3)
     for step, value in ((0, 0.25), (2, 0.75), (3, 0.75)):
@@ -157,7 +230,7 @@ def test_evaluations_and_the_best_checkpoint_have_their_places(workdir):
     )
     report.write(workdir, before, after, best, skipped=0, seconds=1.0)
     page = Page((workdir / "report.html").read_text())
-    assert page.ids[:2] == ["held-out", "while-it-trained"]
+    assert page.ids[1:5:3] == ["held-out", "while-it-trained"]
     assert "2 grpo 0.125 0.750 0.125 0.125 0.125 best 3 grpo 0.125 0.750" in page.text
     assert "token_f1 0.000 [0.000, 0.000] 0.500 [0.500, 0.500] rises 0.750" in page.text
     assert "copies 0.750" in page.text  # of 20 records three in four

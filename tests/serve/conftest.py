@@ -106,7 +106,8 @@ def serving(agent, known=None, **changes):
         known=known,
         hosts=guard.LOOPBACK if known is None else None,
         name="pa_jax",
-        source="random:tiny",
+        model="random weights (tiny)",
+        user_header="X-User",
         compiles=agent.compiles,
     )
     server = http.server(made, setup.section(limits.Limits, config.limits))

@@ -20,6 +20,12 @@ from pa_jax.evaluate import chat_model, jury, parse, systems
 from pa_jax.evaluate.benchmarks import protocol
 
 NAMES = ("aloe", "aloe_rlpa", "aloe_unseen")
+_SHARED = ("aloe.cases", "aloe.turns", "aloe.temperature", "aloe.chunk", *protocol.SYSTEMS)
+KEYS = {
+    "aloe": ("aloe.path", *_SHARED),
+    "aloe_rlpa": ("aloe.rlpa_path", *_SHARED),
+    "aloe_unseen": ("aloe.unseen_path", *_SHARED),
+}
 PERSONALITIES = 5
 RLPA_CASES = 74
 SCORES = ("1", "2", "3", "4", "5")

@@ -25,6 +25,7 @@ from pa_jax.dialogue import schema, snippet
 from pa_jax.evaluate import chat_model, jury, parse, profile_match, systems
 from pa_jax.evaluate.benchmarks import protocol
 
+KEYS = {"conversations": ("conversations", *protocol.SYSTEMS)}
 PROFILE, PROBES = "profile", "probes"
 LISTS = ("holds", "gone", "against")
 

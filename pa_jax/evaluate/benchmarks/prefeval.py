@@ -11,6 +11,10 @@ from pa_jax.dialogue import schema
 from pa_jax.evaluate import chat_model, metrics, parse, systems
 from pa_jax.evaluate.benchmarks import choice, prefeval_data, protocol
 
+KEYS = dict.fromkeys(
+    ("prefeval_mcq", "prefeval_mcq_text", "prefeval_mcq_rotated", "prefeval_generation"),
+    ("prefeval", *protocol.SYSTEMS),
+)
 WORDS = " (Answer in at most {words} words.)"
 
 _JUDGE = (

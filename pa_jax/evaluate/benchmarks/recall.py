@@ -24,6 +24,11 @@ from pa_jax.evaluate import asking_users, systems
 from pa_jax.evaluate.benchmarks import choice, protocol
 from pa_jax.profile import taxonomy
 
+KEYS = {
+    "unseen": ("unseen", *protocol.SYSTEMS),
+    "long_horizon": ("long_horizon", *protocol.SYSTEMS),
+    "noise": ("noise", "prefeval.path", *protocol.SYSTEMS),
+}
 QUESTION = "Considering what you know about me, what suits me best {when}?"
 TURNS_A_SESSION = 10
 OPTIONS = 4

@@ -15,6 +15,7 @@ from pa_jax.evaluate import systems
 from pa_jax.evaluate.benchmarks import protocol
 from pa_jax.judge import reference, rubric
 
+KEYS = {"single_turn": ("single_turn", "data")}  # no system takes part
 ALONE, PERSISTENT = VIEWS = ("inferencer", "persistent")
 
 

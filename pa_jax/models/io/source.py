@@ -90,6 +90,18 @@ def hub_name(source: str) -> str:
     return name if isinstance(name, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", name) else ""
 
 
+def title(source: str) -> str:
+    """What people call a model.source: the model's own name where that is known, never a path."""
+    kind, _, name = source.partition(":")
+    if kind == "random":
+        return f"random weights ({name})"
+    if kind in ("hf", "pypi"):
+        return (hub_name(source) or name).rpartition("/")[2]
+    own = hub_name(source).rpartition("/")[2]
+    path = pathlib.Path(source).expanduser().resolve()
+    return own or (path.stem if path.suffix == ".gguf" else path.name)
+
+
 def resolve(source: str) -> Random | pathlib.Path:
     """A preset, a .gguf file, or a folder with config.json and safetensors."""
     kind, _, name = source.partition(":")

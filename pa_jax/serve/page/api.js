@@ -19,8 +19,14 @@ export class Api {
 
   taxonomy() { return this.#json("GET", "/page/taxonomy.json"); }
 
-  facts(user, asOf) {
-    return this.#json("GET", profile(user) + (asOf ? `?as_of=${encodeURIComponent(asOf)}` : ""));
+  /** What the server is like; no key is needed. */
+  server() { return this.#json("GET", "/page/server.json"); }
+
+  facts(user, asOf, search) {
+    const query = new URLSearchParams();
+    if (asOf) query.set("as_of", asOf);
+    if (search) query.set("search", search);
+    return this.#json("GET", query.size ? `${profile(user)}?${query}` : profile(user));
   }
 
   history(user) { return this.#json("GET", `${profile(user)}/history`); }
@@ -34,6 +40,17 @@ export class Api {
   import(user, text) { return this.#json("POST", `${profile(user)}/import`, text); }
 
   erase(user) { return this.#json("DELETE", profile(user)); }
+
+  /** Adds a fact, as a turn of a session, of a new one where it is null. */
+  add(user, statement, session) {
+    const body = JSON.stringify({ statement });
+    return this.#json("POST", inSession(`${profile(user)}/facts`, session), body);
+  }
+
+  /** Takes back what a turn, {session, turn}, changed. */
+  undo(user, place, session) {
+    return this.#json("POST", inSession(`${profile(user)}/undo`, session), JSON.stringify(place));
+  }
 
   /** Puts a statement in a fact's place, as a turn of a session, a new one where it is null. */
   edit(user, fact, statement, session) {
@@ -87,8 +104,10 @@ export class Api {
 
 const profile = (user) => `/v1/profiles/${encodeURIComponent(user)}`;
 
+const inSession = (path, session) => (session === null ? path : `${path}?session=${session}`);
+
 const factOf = (user, fact, session) =>
-  `${profile(user)}/facts/${encodeURIComponent(fact)}${session === null ? "" : `?session=${session}`}`;
+  inSession(`${profile(user)}/facts/${encodeURIComponent(fact)}`, session);
 
 async function* lasting(source, signal) {
   try {

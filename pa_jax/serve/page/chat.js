@@ -1,22 +1,14 @@
 // The conversation: what is said, the reply as it comes, and what came of the turn.
 
 import { Problem } from "/page/api.js";
-import { announce, byId, el } from "/page/dom.js";
-import { count, pathName, sentence, slotName } from "/page/words.js";
+import { announce, byId } from "/page/dom.js";
+import { Reply, Spoken } from "/page/reply.js";
 
-const SIGNS = {
-  added: ["+", "Learnt"],
-  reinforced: ["=", "Heard again"],
-  superseded: ["\u2192", "Replaced"],
-  weakened: ["~", "Less sure"],
-  retracted: ["\u2212", "Taken back"],
-  ended: ["\u2212", "Ended"],
-  "crowded out": ["\u2212", "Made room"],
-};
+const POLL_MS = 700; // between looks at a reply that another tab, or a stopped one, left coming
 
 export class Chat {
-  /** `at` is {user, session, model}; `on` has
-   * began(), learnt(updates, stopped), opened(session), told(problem, retry), find(id). */
+  /** `at` is {user, session, model, memory}; `on` has began(), learnt(updates, stopped),
+   * opened(session), told(problem, retry), reload(), find(id) and undo(place). */
   constructor(api, at, on) {
     this.api = api;
     this.at = at;
@@ -25,87 +17,166 @@ export class Chat {
     this.log = byId("log");
     this.box = byId("say");
     this.stopping = null;
+    this.turns = []; // {number, asked, reply}, as shown
     this.#listen();
   }
 
   get busy() { return this.stopping !== null; }
 
+  get empty() { return this.turns.length === 0; }
+
   /** An empty conversation; a reply that is coming is no longer listened to. */
   clear() {
     this.stopping?.abort();
     this.log.replaceChildren();
+    this.turns = [];
     byId("hello").hidden = false;
   }
 
   /** Shows turns that were said before, each with its `updates`. */
   restore(turns) {
     this.clear();
-    for (const turn of turns) {
-      if (!turn.words) continue;
-      this.#add(spoken("you", turn.words));
-      const reply = new Reply(this.on.find);
-      this.#add(reply.node);
-      reply.finish(turn.reply ?? "", turn);
+    const shown = turns.filter((turn) => turn.words);
+    for (const told of shown) {
+      const turn = this.#show(told.words, told.turn);
+      if (told.reply !== null) this.#finish(turn, told.reply, told);
+      else if (told.so_far === null) {
+        turn.asked.done();
+        turn.reply.cut("Not answered yet. It will be when you go on, or try again.");
+      } else turn.reply.soFar(told.so_far);
     }
     this.talk.scrollTop = this.talk.scrollHeight;
+    if (shown.some((turn) => turn.reply === null && turn.so_far !== null)) {
+      setTimeout(this.#look, POLL_MS, this.turns, this.at.session);
+    }
   }
 
-  async send(text) {
+  /** Says it; `replaces` is the place among the turns shown that this takes the place of. */
+  async send(text, replaces = null) {
     if (this.busy || !text.trim()) return;
     this.on.began();
     const { user } = this.at;
-    const asked = spoken("you", text);
-    const reply = new Reply(this.on.find);
-    this.#add(asked);
-    this.#add(reply.node);
+    const request = this.#request(text, replaces);
+    for (const gone of replaces === null ? [] : this.turns.splice(replaces)) {
+      gone.asked.node.remove();
+      gone.reply.node.remove();
+    }
+    const turn = this.#show(text, null);
     this.talk.scrollTop = this.talk.scrollHeight;
-    this.box.value = "";
-    this.#grow();
+    if (replaces === null) {
+      this.box.value = "";
+      this.#grow();
+    }
     this.#working(new AbortController());
     announce("Answering.");
     const stopping = this.stopping;
     try {
-      const told = await this.#listenTo(reply, text, user, stopping.signal);
-      this.#keepingEnd(() => reply.finish(reply.words, told));
+      const told = await this.#listenTo(turn, request, user, stopping.signal);
+      this.#keepingEnd(() => this.#finish(turn, turn.reply.words, told));
       if (this.at.user === user) this.on.learnt(told.updates ?? [], false);
-      announce(reply.spoken());
+      announce(turn.reply.spoken());
     } catch (error) {
-      this.#failed(error, { text, asked, reply, user });
+      this.#failed(error, { text, turn, user, replaces });
     } finally {
       if (this.stopping === stopping) this.#working(null);
     }
   }
 
+  /** Without memory all that was said here goes along, and the server knows of nobody. */
+  #request(text, replaces) {
+    const { user, session, model, memory } = this.at;
+    const said = { role: "user", content: text };
+    const request = model ? { model } : {};
+    if (memory) {
+      const number = replaces === null ? null : this.turns[replaces].number;
+      return {
+        ...request, user, messages: [said],
+        ...(session === null ? {} : { session }),
+        ...(number === null ? {} : { replaces: number }),
+      };
+    }
+    const before = this.turns.slice(0, replaces ?? undefined).filter(({ reply }) => reply.words)
+      .flatMap(({ asked, reply }) => [
+        { role: "user", content: asked.words }, { role: "assistant", content: reply.words }]);
+    return { ...request, memory: false, messages: [...before, said] };
+  }
+
   /** What the stream tells beside the words. */
-  async #listenTo(reply, text, user, signal) {
-    const request = { user, messages: [{ role: "user", content: text }] };
-    if (this.at.model) request.model = this.at.model;
-    if (this.at.session !== null) request.session = this.at.session;
+  async #listenTo(turn, request, user, signal) {
     let told = {};
     for await (const chunk of this.api.chat(request, signal)) {
       if (chunk.pa_jax) told = { ...told, ...chunk.pa_jax };
       if (Number.isInteger(chunk.pa_jax?.session) && this.at.user === user) {
+        turn.number = chunk.pa_jax.turn;
         this.on.opened(chunk.pa_jax.session);
       }
       const piece = chunk.choices?.[0]?.delta?.content;
-      if (piece) this.#keepingEnd(() => reply.hear(piece));
+      if (piece) this.#keepingEnd(() => turn.reply.hear(piece));
     }
     return told;
   }
 
-  #failed(error, { text, asked, reply, user }) {
+  #show(words, number) {
+    const turn = { number };
+    const again = (text) => {
+      if (this.busy) return;
+      const place = this.turns.indexOf(turn);
+      if (turn.number === null && this.at.memory) this.on.reload(); // it never began
+      else if (place >= 0) this.send(text, place);
+    };
+    turn.asked = new Spoken(words, again);
+    turn.reply = new Reply({
+      ...this.on, again: () => again(turn.asked.words), copied: () => announce("Copied."),
+    });
+    this.turns.push(turn);
+    byId("hello").hidden = true;
+    this.log.append(turn.asked.node, turn.reply.node);
+    return turn;
+  }
+
+  #finish(turn, words, told) {
+    turn.asked.done();
+    turn.reply.finish(words, told);
+  }
+
+  /** Looks whether replies that somebody else hears have come further. */
+  #look = async (turns, session) => {
+    if (this.turns !== turns || this.busy || this.at.session !== session) return;
+    const { user } = this.at;
+    const read = await this.api.session(user, session).catch(() => null);
+    if (this.turns !== turns || this.busy || this.at.user !== user) return;
+    const waiting = (read?.turns ?? []).filter((turn) => turn.words && turn.reply === null);
+    if (read && !waiting.length) {
+      this.on.reload();
+      return;
+    }
+    for (const told of waiting) {
+      const turn = turns.find(({ number }) => number === told.turn);
+      if (turn && told.so_far !== null) this.#keepingEnd(() => turn.reply.soFar(told.so_far));
+    }
+    setTimeout(this.#look, POLL_MS, turns, session);
+  };
+
+  #failed(error, { text, turn, user, replaces }) {
     const stopped = error.name === "AbortError";
     if (!stopped && !(error instanceof Problem)) throw error;
-    if (this.at.user !== user || !reply.node.isConnected) return;
-    if (stopped || reply.words) {
-      this.#keepingEnd(() => reply.cut(stopped ? "Stopped here." : "Cut off here."));
+    if (this.at.user !== user || !turn.reply.node.isConnected) return;
+    if (stopped || turn.reply.words) {
+      turn.asked.done();
+      this.#keepingEnd(() => turn.reply.cut(stopped ? "Stopped here." : "Cut off here."));
       announce(stopped ? "Stopped." : "The answer was cut off.");
       this.on.learnt([], stopped);
       if (!stopped) this.on.told(error, null);
       return;
     }
-    asked.remove();
-    reply.node.remove();
+    if (replaces !== null && this.at.memory) {
+      this.on.reload(); // as the server has it
+      this.on.told(error, null);
+      return;
+    }
+    turn.asked.node.remove();
+    turn.reply.node.remove();
+    this.turns.splice(this.turns.indexOf(turn), 1);
     byId("hello").hidden = this.log.childElementCount > 0;
     if (!this.box.value) {
       this.box.value = text;
@@ -149,11 +220,6 @@ export class Chat {
     if (focused) (this.busy ? byId("stop") : this.box).focus();
   }
 
-  #add(node) {
-    byId("hello").hidden = true;
-    this.log.append(node);
-  }
-
   /** Does something that makes the messages longer; who reads the end goes on reading it. */
   #keepingEnd(act) {
     const { talk } = this;
@@ -166,96 +232,4 @@ export class Chat {
     this.box.style.height = "auto";
     this.box.style.height = `${Math.min(this.box.scrollHeight + 2, 200)}px`;
   }
-}
-
-const spoken = (who, text) =>
-  el("li", { class: `turn ${who}` },
-    el("span", { class: "hidden" }, "You said: "),
-    el("div", { class: "words" }, text));
-
-/** A reply on the page: its words while they come, then the question and what was learnt. */
-class Reply {
-  constructor(find) {
-    this.find = find;
-    this.words = "";
-    this.body = el("div", { class: "words" });
-    this.wait = el("span", { class: "thinking", "aria-hidden": "true" },
-      el("i"), el("i"), el("i"));
-    this.notes = el("div", { class: "notes" });
-    this.node = el("li", { class: "turn agent" },
-      el("span", { class: "hidden" }, "The agent: "), this.body, this.wait, this.notes);
-    this.told = {};
-  }
-
-  hear(piece) {
-    this.words += piece;
-    this.body.append(piece);
-    this.wait.remove();
-  }
-
-  finish(words, told) {
-    this.wait.remove();
-    this.told = told;
-    this.words = words;
-    const question = told.asked ? told.question ?? "" : "";
-    const ends = question && words.trimEnd().endsWith(question);
-    this.body.textContent = ends ? words.trimEnd().slice(0, -question.length).trimEnd() : words;
-    if (told.asked) this.notes.append(asking(told, question));
-    this.#learnt(told.updates ?? [], told.dropped ?? []);
-    if (!this.body.textContent && !told.asked) this.body.append(faint("No words came."));
-  }
-
-  cut(why) {
-    this.wait.remove();
-    this.notes.append(el("p", { class: "cut" }, why));
-  }
-
-  /** What a screen reader says when the reply is done. */
-  spoken() {
-    const updates = this.told.updates ?? [];
-    const learnt = updates.length ? ` Profile: ${count(updates.length, "change")}.` : "";
-    return `${this.words}${learnt}`;
-  }
-
-  #learnt(updates, dropped) {
-    if (!updates.length && !dropped.length) return;
-    const list = el("ul", { class: "learnt", "aria-label": "What came of this message" });
-    for (const { kind, fact } of updates) list.append(this.#change(kind, fact));
-    if (dropped.length) {
-      const reasons = dropped.map((reason) => el("li", {}, sentence(reasoned(reason))));
-      list.append(el("li", { class: "dropped" },
-        el("details", { toggle: whole },
-          el("summary", {}, `Not kept: ${count(dropped.length, "statement")}`),
-          el("ul", {}, ...reasons))));
-    }
-    this.notes.append(list);
-  }
-
-  #change(kind, fact) {
-    const [sign, name] = SIGNS[kind] ?? ["\u00b7", sentence(kind).slice(0, -1)];
-    return el("li", { class: `change ${kind.replaceAll(" ", "-")}` },
-      el("span", { class: "sign", "aria-hidden": "true" }, sign),
-      el("span", { class: "kind" }, name),
-      el("button", {
-        type: "button", class: "link", click: () => this.find(fact.id),
-        title: "Show it in the profile",
-      }, fact.statement),
-      el("span", { class: "slot" }, slotName(fact.category, fact.subcategory)));
-  }
-}
-
-const faint = (text) => el("em", { class: "faint" }, text);
-
-const whole = (event) => event.target.scrollIntoView({ block: "nearest" });
-
-const reasoned = (reason) =>
-  typeof reason === "string" ? reason : reason.reason ?? JSON.stringify(reason);
-
-function asking(told, question) {
-  return el("div", { class: "asking" },
-    el("p", { class: "badge" }, el("span", { class: "asks" }, "A question"),
-      ` about ${pathName(told.asked).toLowerCase()}`),
-    question ? el("p", { class: "question" }, question) : null,
-    told.why ? el("details", { toggle: whole }, el("summary", {}, "Why I ask"),
-      el("p", {}, sentence(told.why))) : null);
 }

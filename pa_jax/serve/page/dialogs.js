@@ -21,6 +21,9 @@ export class UserDialog {
     });
   }
 
+  /** Whether the server has keys at all; without, none is asked for. */
+  askForKey(wanted) { byId("user-key-row").hidden = !wanted; }
+
   /** Asks; `wrong` says what the last answer lacked. */
   open(user, key, wrong = "") {
     byId("user-problem").textContent = sentence(wrong);

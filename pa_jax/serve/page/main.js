@@ -2,14 +2,19 @@
 
 import { Api, Problem } from "/page/api.js";
 import { Chat } from "/page/chat.js";
+import { Conversations } from "/page/conversations.js";
 import { EraseDialog, UserDialog } from "/page/dialogs.js";
 import { announce, byId, el, kept, show } from "/page/dom.js";
 import { Problems } from "/page/problems.js";
 import { Profile } from "/page/profile.js";
 import { Time } from "/page/time.js";
-import { learnNames } from "/page/words.js";
+import { Tools } from "/page/tools.js";
+import { Visit } from "/page/visit.js";
+import { learnNames, told } from "/page/words.js";
 
-const at = { user: "", session: null, model: "", key: kept.get("sessionStorage", "key") ?? "" };
+const at = {
+  user: "", session: null, model: "", memory: true, key: kept.get("sessionStorage", "key") ?? "",
+};
 
 const api = new Api(() => at.key);
 const problems = new Problems();
@@ -17,17 +22,25 @@ const profile = new Profile({ edit, forget });
 const time = new Time(() => refresh());
 const users = new UserDialog(become);
 const erasing = new EraseDialog(erase);
+const visit = new Visit();
+const tools = new Tools({ add, undo, search: () => refresh() });
+const talks = new Conversations(api, at, (session) => restore(at.user, session));
 const chat = new Chat(api, at, {
   learnt: (updates, stopped) => {
+    if (!stopped) problems.clear();
+    if (!at.memory) return;
     refresh(new Map(updates.map(({ fact, kind }) => [fact.id, kind])));
-    trying(() => conversations(at.user, stopped));
+    trying(() => listed(stopped));
   },
   began: () => problems.clear(),
-  opened,
+  opened: (session) => talks.open(session),
   told: trouble,
+  undo,
+  reload: () => (at.session === null ? anew() : restore(at.user, at.session)),
   find: async (id) => {
-    if (time.at !== null) {
+    if (time.at !== null || tools.search) {
       time.reset();
+      tools.clearSearch();
       await refresh();
     }
     profile.find(id);
@@ -55,21 +68,27 @@ async function trying(act, again = null) {
 async function refresh(fresh = new Map()) {
   const user = at.user;
   if (!user) return;
-  if (fresh.size) time.reset();
+  if (fresh.size) {
+    time.reset();
+    tools.clearSearch();
+  }
+  const { search } = tools;
   const read = await trying(async () => {
     const [history, held] = await Promise.all([
-      api.history(user).catch(nobody), api.facts(user, time.at).catch(nobody)]);
+      api.history(user).catch(nobody), api.facts(user, time.at, search).catch(nobody)]);
     return { records: history.records, facts: held.facts };
   }, begin);
-  if (!read || at.user !== user) return;
+  if (!read || at.user !== user || search !== tools.search) return;
   time.take(read.records);
-  profile.draw({ ...read, fresh, past: time.at !== null });
+  visit.saw(user, read.records);
+  profile.draw({ ...read, fresh, search, past: time.at !== null, since: visit.since });
+  tools.show(read.records.length > 0);
   byId("erase").disabled = byId("export").disabled = !read.records.length && !at.session;
 }
 
 /** A user of whom nothing is known yet has an empty profile. */
 function nobody(problem) {
-  if (problem.status === 404) return { facts: [], records: [], sessions: [], turns: [] };
+  if (problem.status === 404) return { facts: [], records: [], conversations: [], turns: [] };
   throw problem;
 }
 
@@ -79,13 +98,13 @@ function become(user, key = at.key) {
   at.key = key;
   kept.set("sessionStorage", "key", key);
   at.user = user;
-  at.session = Number.parseInt(kept.get("sessionStorage", `session.${user}`), 10);
-  if (!Number.isInteger(at.session)) at.session = null;
+  talks.become(user);
+  visit.begin(user);
+  remember(true);
   kept.set("sessionStorage", "user", user);
   byId("who-name").textContent = user;
   byId("who-initial").textContent = [...user][0].toUpperCase();
-  byId("earlier").replaceChildren();
-  byId("earlier").hidden = true;
+  tools.reset();
   profile.open.clear();
   profile.edits.clear();
   time.take([]);
@@ -100,7 +119,18 @@ function become(user, key = at.key) {
 function begin() {
   if (!at.model) trying(name);
   refresh();
-  trying(() => conversations(at.user));
+  trying(async () => {
+    const [latest] = await listed();
+    const idle = at.session === null && chat.empty && at.memory && !talks.wantsNew;
+    if (latest && idle) restore(at.user, latest.session);
+  });
+}
+
+/** The conversations; a reply that was stopped may have begun one. */
+async function listed(stopped = false) {
+  const found = await talks.read(at.user, nobody);
+  if (stopped && at.session === null && found.length) talks.open(found[0].session);
+  return found;
 }
 
 /** Shows a conversation of before, with what came of each turn. */
@@ -113,8 +143,13 @@ async function restore(user, number) {
     anew();
     return;
   }
-  opened(number);
-  chat.restore(turns.map((turn) => ({ ...turn, updates: updatesOf(records, number, turn.turn) })));
+  remember(true);
+  talks.open(number);
+  chat.restore(turns.map((turn) => {
+    const updates = updatesOf(records, number, turn.turn);
+    const undoable = updates.every(({ fact }) => fact.known_to === null);
+    return { ...turn, session: number, updates, undoable };
+  }));
 }
 
 const updatesOf = (records, session, turn) => records
@@ -123,58 +158,61 @@ const updatesOf = (records, session, turn) => records
 
 function anew() {
   chat.clear();
-  opened(null);
+  talks.open(null);
 }
 
-/** Goes on with this session from now on, or with a new one. */
-function opened(session) {
-  at.session = session;
-  kept.set("sessionStorage", `session.${at.user}`, session === null ? null : String(session));
-  const list = byId("earlier");
-  if (session !== null && ![...list.options].some((item) => item.value === String(session))) {
-    list.prepend(choice(session));
-  }
-  list.value = session === null ? "" : String(session);
+/** Whether what is said from now on is remembered; without, the server knows of nobody. */
+function remember(memory) {
+  at.memory = memory;
+  byId("memory").checked = memory;
+  document.body.classList.toggle("forgetful", !memory);
+  byId("kept").textContent = memory ? "Kept with your profile until you erase it."
+    : "Nothing of this is learnt or kept.";
 }
-
-/** The conversations to choose from; a reply that was stopped may have begun one. */
-async function conversations(user, stopped = false) {
-  const { sessions } = await api.sessions(user).catch(nobody);
-  if (at.user !== user) return;
-  byId("earlier").replaceChildren(...sessions.map(choice));
-  byId("earlier").prepend(el("option", { value: "", disabled: true, hidden: true }, "Earlier"));
-  byId("earlier").hidden = !sessions.length;
-  opened(stopped && at.session === null ? sessions[0] ?? null : at.session);
-}
-
-const choice = (session) => el("option", { value: String(session) }, `Conversation ${session + 1}`);
 
 async function name() {
   const { data } = await api.models();
   at.model = data[0].id;
-  byId("model").textContent = at.model;
-  byId("model").title = data[0].source ?? "";
+  byId("model").textContent = data[0].name ?? at.model;
+}
+
+/** Does what changes the profile, and shows it; null where it was not done. `said` names what was
+ * done, `fact` what it was done to. */
+async function changed(act, said, fact = null) {
+  const user = at.user;
+  problems.clear();
+  const made = await trying(() => act(user, at.memory ? at.session : null));
+  if (!made || at.user !== user) return null;
+  const now = made.updates.find((update) => update.fact.valid_to === null)?.fact;
+  profile.open.delete(fact?.id);
+  const text = `${said}: ${told(now ?? made.updates[0].fact)}`;
+  announce(text);
+  tools.done(text, { session: made.session, turn: made.turn });
+  await refresh(new Map(made.updates.map((update) => [update.fact.id, update.kind])));
+  return { now };
 }
 
 /** Whether a fact now says what its user wrote; the page goes on at the new one. */
 async function edit(fact, statement) {
-  const user = at.user;
-  problems.clear();
-  const made = await trying(() => api.edit(user, fact.id, statement, at.session));
-  if (!made || at.user !== user) return false;
-  profile.open.delete(fact.id);
-  const now = made.updates.find((update) => update.fact.valid_to === null)?.fact;
-  announce(`Edited: ${now?.statement ?? statement}`);
-  await refresh(new Map(made.updates.map((update) => [update.fact.id, update.kind])));
-  if (now) profile.find(now.id);
+  const made = await changed(
+    (user, here) => api.edit(user, fact.id, statement, here), "Edited", fact);
+  if (!made) return false;
+  if (made.now) profile.find(made.now.id);
   return true;
 }
 
+async function add(statement) {
+  const made = await changed((user, here) => api.add(user, statement, here), "Added");
+  if (made?.now) profile.find(made.now.id);
+  return made !== null;
+}
+
+async function undo(place) {
+  return await changed((user, here) => api.undo(user, place, here), "Undone") !== null;
+}
+
 async function forget(fact) {
-  if (!await trying(() => api.forget(at.user, fact.id, at.session))) return;
-  profile.open.delete(fact.id);
-  announce(`Forgotten: ${fact.statement}`);
-  await refresh();
+  if (!await changed((user, here) => api.forget(user, fact.id, here), "Forgotten", fact)) return;
   byId("facts").focus();
 }
 
@@ -184,8 +222,11 @@ async function erase() {
   if (!receipt) return null;
   anew();
   users.forget(user);
+  talks.forget(user);
+  visit.forget(user);
+  tools.reset();
   announce("Everything was erased.");
-  await Promise.all([refresh(), trying(() => conversations(user))]);
+  await Promise.all([refresh(), trying(() => listed())]);
   return receipt;
 }
 
@@ -204,7 +245,7 @@ async function download() {
 async function upload(file) {
   if (!await trying(async () => api.import(at.user, await file.text()))) return;
   announce("Imported.");
-  await Promise.all([refresh(), trying(() => conversations(at.user))]);
+  await Promise.all([refresh(), trying(() => listed())]);
 }
 
 function listen() {
@@ -213,13 +254,15 @@ function listen() {
     anew();
     byId("say").focus();
   });
-  byId("earlier").addEventListener("change", (event) => {
-    restore(at.user, Number(event.target.value));
+  byId("memory").addEventListener("change", (event) => {
+    anew();
+    remember(event.target.checked);
+    byId("say").focus();
   });
   byId("view-chat").addEventListener("click", () => show("chat"));
   byId("view-profile").addEventListener("click", () => show("profile"));
   byId("export").addEventListener("click", download);
-  byId("erase").addEventListener("click", () => erasing.open(at.user, profile.facts.length));
+  byId("erase").addEventListener("click", () => erasing.open(at.user, profile.total));
   const file = byId("import-file");
   byId("import").addEventListener("click", () => file.click());
   file.addEventListener("change", () => {
@@ -230,8 +273,9 @@ function listen() {
 
 async function start() {
   listen();
-  const names = await trying(() => api.taxonomy());
-  if (names) learnNames(names.categories);
+  const read = await trying(() => Promise.all([api.taxonomy(), api.server()]));
+  if (read) learnNames(read[0].categories);
+  users.askForKey(read?.[1].keys ?? true);
   const asked = new URLSearchParams(location.search).get("user");
   const user = asked ?? kept.get("sessionStorage", "user");
   if (user) become(user);

@@ -23,6 +23,9 @@ const plain = (id) => {
   return words ? words[0].toUpperCase() + words.slice(1) : id;
 };
 
+/** A fact as it is said to its user. */
+export const told = (fact) => fact.told ?? fact.statement;
+
 let taxonomy = [];
 
 /** Takes the taxonomy's categories, in the order in which the profile shows them. */

@@ -16,6 +16,7 @@ import uvicorn
 
 from pa_jax.agent import inferencer, proactive
 from pa_jax.core import timing
+from pa_jax.dialogue import tokenizer
 from pa_jax.infer.serving import scheduler
 from pa_jax.profile import facts, forget, store, taxonomy
 from pa_jax.serve import app, keys, limits
@@ -62,6 +63,7 @@ class Talker(scripted.Model):
     """Learns and asks by words, and says back what it heard, word by word."""
 
     failure = None
+    model = types.SimpleNamespace(tokenizer=tokenizer.tiny())
     longest = (10_000, 1_000)
 
     def _inferred(self, turn):
@@ -90,7 +92,9 @@ class Talker(scripted.Model):
         return scheduler.Load(0, 0, 0)
 
     def submit(self, prompt_ids, **how):
-        return Ticket(bytes(prompt_ids).decode().split(" "), prompt_ids)
+        plain = max(prompt_ids) > 255  # a chat by the tokenizer's template, of nobody's
+        said = "I know nobody." if plain else bytes(prompt_ids).decode()
+        return Ticket(said.split(" "), prompt_ids)
 
 
 class Ticket(scripted.Ticket):
@@ -123,7 +127,8 @@ def main() -> None:
         known=keys.load(pathlib.Path(known[0])) if known else None,
         hosts=("127.0.0.1",),
         name="talker",
-        source="scripted",
+        model="Talker 1B",
+        user_header="X-User",
         compiles=timing.CompileCounter(),
     )
     uvicorn.run(served, host="127.0.0.1", port=int(port), log_level="warning")

@@ -12,7 +12,7 @@ from pa_jax.profile import taxonomy
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent.parent
 PAGE = ROOT / "pa_jax" / "serve" / "page"
-SPICY = "The user loves very spicy food."
+SPICY = "You love very spicy food."
 SEVERE = ("serious", "critical")
 
 
@@ -41,7 +41,7 @@ def filled(one, user):
     one.open(user)
     one.say("I love spicy food, I like chess, and this is no lie.")
     one.say("These days I like it mild, and no coffee. What is for dinner?")
-    one.wait_for("The user prefers mild food.", "The user likes chess.", "The user avoids coffee.")
+    one.wait_for("You prefer mild food.", "You like chess.", "You avoid coffee.")
     one.page.locator(".statement").first.click()
     one.page.locator(".statement").nth(1).click()
     one.page.locator(".edit").first.click()
@@ -79,14 +79,14 @@ def test_all_of_it_works_by_keyboard(tab):
     settles("say")
     key.type("I love spicy food, and I like chess.")
     key.press("Shift+Enter")
-    key.type("Slowly!")
+    key.type("Answer slowly, slowly!")
     key.press("Enter")
     page.wait_for_selector(".turn.agent .words:not(:empty)")
     tab_to("stop")
     key.press("Enter")
     page.get_by_text("Stopped here.").wait_for()
     settles("say")
-    one.wait_for(SPICY, "The user likes chess.")
+    one.wait_for(SPICY, "You like chess.")
     tab_to(SPICY)
     key.press("Enter")
     assert page.locator(".statement").first.get_attribute("aria-expanded") == "true"
@@ -103,12 +103,12 @@ def test_all_of_it_works_by_keyboard(tab):
     key.press("Enter")
     key.type("I like it mild")
     key.press("Enter")
-    one.wait_for("The user likes it mild.", "The user likes chess.")
-    settles("The user likes it mild.")
+    one.wait_for("You like it mild.", "You like chess.")
+    settles("You like it mild.")
     key.press("Enter")
     tab_to("Forget this")
     key.press("Enter")
-    one.wait_for("The user likes chess.")
+    one.wait_for("You like chess.")
     settles("facts")
     tab_to("erase")
     key.press("Enter")
@@ -224,7 +224,7 @@ def test_on_a_phone_the_two_parts_take_turns(tab, violations, artefacts):
 
 
 def test_the_files_make_no_markup_of_text_and_need_nothing_from_elsewhere():
-    texts = {path.name: path.read_text() for path in PAGE.iterdir()}
+    texts = {path.name: path.read_text() for path in PAGE.iterdir() if path.is_file()}
     for name, text in texts.items():
         bare = text.replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?:|//cdn|@import|url\(", bare), name
@@ -236,8 +236,11 @@ def test_the_files_make_no_markup_of_text_and_need_nothing_from_elsewhere():
         assert not found, (name, found)
     html = texts["index.html"]
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)|javascript:", html)
-    named = set(re.findall(r'"/page/([\w.]+)"', "".join(texts.values())))
-    assert named - {"taxonomy.json"} == set(texts) - {"index.html"}
+    named = set(re.findall(r'"/page/([\w./]+)"', "".join(texts.values())))
+    library = {f"lib/{path.name}" for path in (PAGE / "lib").glob("*.js")}
+    assert named - {"taxonomy.json", "server.json"} == set(texts) - {"index.html"} | library
+    for path in (PAGE / "lib").glob("*.js"):
+        assert path.with_name(f"{path.name.partition('.')[0]}.LICENSE.txt").is_file()
 
 
 def test_the_page_names_categories_as_the_taxonomy_does(server):

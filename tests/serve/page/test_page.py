@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-SPICY, MILD = "The user loves very spicy food.", "The user prefers mild food."
+SPICY, MILD = "You love very spicy food.", "You prefer mild food."
 SEAT, QUESTION = "Flight seat", "Which seat do you like on a plane?"
 
 MARKUP = (
@@ -95,20 +95,20 @@ def test_a_change_of_mind_is_shown_with_its_history_and_in_time(tab):
 def test_forgetting_takes_back_one_fact(tab):
     one = tab().open("dora")
     one.say("I love spicy food, and I like chess.")
-    one.wait_for(SPICY, "The user likes chess.")
+    one.wait_for(SPICY, "You like chess.")
     one.page.click(f".statement >> text={SPICY}")
     one.page.get_by_role("button", name=f"Forget: {SPICY}").click()
-    one.wait_for("The user likes chess.")
+    one.wait_for("You like chess.")
     one.page.reload()
-    one.wait_for("The user likes chess.")
-    assert one.statements() == ["The user likes chess."]
+    one.wait_for("You like chess.")
+    assert one.statements() == ["You like chess."]
 
 
 def test_editing_puts_ones_own_words_in_a_facts_place(tab):
     one = tab().open("dirk")
     page = one.page
     one.say("I love spicy food, and I like chess.")
-    one.wait_for(SPICY, "The user likes chess.")
+    one.wait_for(SPICY, "You like chess.")
     page.click(f".statement >> text={SPICY}")
     page.get_by_role("button", name=f"Edit: {SPICY}").click()
     field = page.get_by_role("textbox", name="What is true instead")
@@ -118,23 +118,23 @@ def test_editing_puts_ones_own_words_in_a_facts_place(tab):
     assert field.evaluate("node => node === document.activeElement")
     field.fill("Bob likes rum")
     one.say("No coffee, please.")  # the profile is drawn anew meanwhile
-    one.wait_for(SPICY, "The user likes chess.", "The user avoids coffee.")
+    one.wait_for(SPICY, "You like chess.", "You avoid coffee.")
     assert field.input_value() == "Bob likes rum"
     field.press("Enter")
     page.get_by_role("alert").get_by_text("no single statement about the user").wait_for()
     assert field.input_value() == "Bob likes rum"
     field.fill("I'm allergic to cashews")
     page.get_by_role("button", name="Save").click()
-    nuts = "The user is allergic to cashews."
-    one.wait_for(nuts, "The user likes chess.", "The user avoids coffee.")
+    nuts = "You are allergic to cashews."
+    one.wait_for(nuts, "You like chess.", "You avoid coffee.")
     assert not page.locator("#problem").is_visible() and field.count() == 0
     page.wait_for_function("text => document.activeElement.textContent === text", arg=nuts)
     page.keyboard.press("Enter")
-    assert page.locator(".facts-of q").inner_text() == nuts
+    assert page.locator(".facts-of q").inner_text() == "The user is allergic to cashews."
     assert page.locator(".steps .event").all_inner_texts() == ["Learnt", "Replaced", "Learnt"]
     assert SPICY in page.inner_text(".steps")
     page.reload()
-    one.wait_for(nuts, "The user likes chess.", "The user avoids coffee.")
+    one.wait_for(nuts, "You like chess.", "You avoid coffee.")
     page.click(f".statement >> text={nuts}")
     assert page.inner_text(".how >> nth=0") == "you said so"
 
@@ -150,7 +150,7 @@ def test_an_open_edit_is_not_another_users(tab):
     one.page.keyboard.press("Enter")
     one.wait_for()
     one.say("I like chess.")
-    one.wait_for("The user likes chess.")
+    one.wait_for("You like chess.")
     one.page.click(".statement")
     assert one.page.locator(".edit").is_visible() and not one.page.locator(".rewrite").count()
 
@@ -159,7 +159,7 @@ def test_export_erase_and_import(tab, tmp_path):
     one = tab().open("emil")
     page = one.page
     one.say("I love spicy food, and I like chess.")
-    one.wait_for(SPICY, "The user likes chess.")
+    one.wait_for(SPICY, "You like chess.")
     with page.expect_download() as download:
         page.click("#export")
     file = tmp_path / download.value.suggested_filename
@@ -183,8 +183,8 @@ def test_export_erase_and_import(tab, tmp_path):
     assert "spicy" not in page.inner_text("body").replace("I love very spicy food, and", "")
 
     page.set_input_files("#import-file", file)
-    one.wait_for(SPICY, "The user likes chess.")
-    page.select_option("#earlier", label="Conversation 1")
+    one.wait_for(SPICY, "You like chess.")
+    page.select_option("#earlier", label="I love spicy food, and I like chess.")
     page.locator(".turn.you").wait_for()
     assert page.inner_text(".turn.you .words") == "I love spicy food, and I like chess."
     page.set_input_files("#import-file", file)  # who is there is not overwritten
@@ -195,7 +195,7 @@ def test_export_erase_and_import(tab, tmp_path):
 def test_another_user_sees_nothing_of_the_first(tab):
     first = tab().open("frieda")
     first.say("I love spicy food, and I like chess.")
-    first.wait_for(SPICY, "The user likes chess.")
+    first.wait_for(SPICY, "You like chess.")
     second = tab().open("greta")
     second.say("What do you know about me?")
     shown = second.page.content()
@@ -219,7 +219,7 @@ def test_markup_in_a_message_is_text(tab):
     one.page.click(".statement")
     one.page.reload()
     one.page.locator(".turn.agent").nth(len(MARKUP) - 1).wait_for()
-    made = one.page.locator(":is(#log, #tip, #facts, #who) :is(script, img, svg, b, i)")
+    made = one.page.locator(":is(#log, #tip, #facts, #who, #earlier) :is(script, img, svg, b, i)")
     assert made.count() == 0
     assert one.page.evaluate("window.hit") is None
 
@@ -257,9 +257,9 @@ def test_a_new_conversation_leaves_a_reply_that_is_coming(tab):
     one.say("Hello again.")
     assert page.locator(".turn.you").count() == 1
     assert page.eval_on_selector("#earlier", "list => list.selectedOptions[0].text") == (
-        "Conversation 2"
+        "Hello again."
     )
-    page.select_option("#earlier", label="Conversation 1")
+    page.select_option("#earlier", label="Hello.")
     page.locator(".turn.you").nth(1).wait_for()
     one.wait_for(SPICY)
 
@@ -326,17 +326,20 @@ def test_a_server_with_keys_asks_for_one(tab, talking, tmp_path):
 
 
 @pytest.mark.slow
-def test_nothing_comes_from_elsewhere_and_no_key_is_kept_for_long(tab):
-    one = tab().open("jan")
-    one.page.click("#who")
-    one.page.fill("#user-name", "jan")
-    one.page.fill("#user-key", "a key of many letters")
-    one.page.keyboard.press("Enter")
-    one.say("Hello.")
-    assert all(url.startswith((one.url + "/", "blob:")) for url in one.requests)
-    assert one.page.evaluate("sessionStorage['pa_jax.key']") == "a key of many letters"
-    assert "letters" not in one.page.evaluate("JSON.stringify(localStorage) + document.cookie")
-    assert "letters" not in "".join(one.requests)
-    headers = one.page.request.get(one.url).headers
-    policy = headers["content-security-policy"]
-    assert "default-src 'self'" in policy and "unsafe" not in policy
+def test_nothing_comes_from_elsewhere_and_no_key_is_kept_for_long(tab, talking, tmp_path):
+    keys = tmp_path / "keys.toml"
+    keys.write_text('[[keys]]\nkey = "a-key-of-many-letters"\nusers = ["jan"]\n')
+    with talking(str(keys)) as server:
+        one = tab(server.url)
+        one.page.goto(f"{server.url}/?user=jan")
+        one.page.fill("#user-key", "a-key-of-many-letters")
+        one.page.keyboard.press("Enter")
+        one.page.wait_for_selector("#model:not(:empty)")
+        one.say("Hello.")
+        assert all(url.startswith((one.url + "/", "blob:")) for url in one.requests)
+        assert one.page.evaluate("sessionStorage['pa_jax.key']") == "a-key-of-many-letters"
+        assert "letters" not in one.page.evaluate("JSON.stringify(localStorage) + document.cookie")
+        assert "letters" not in "".join(one.requests)
+        headers = one.page.request.get(one.url).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'self'" in policy and "unsafe" not in policy

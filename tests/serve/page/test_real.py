@@ -46,7 +46,7 @@ def test_random_weights_talk_and_the_profile_is_read_and_taken_back(tab, real, t
     with real("tiny") as server:
         one = tab(server.url).open("ann")
         one.page.set_input_files("#import-file", file)
-        one.wait_for("The user likes window seats.")
+        one.wait_for("You like window seats.")
         one.page.click(".statement")
         one.page.click(".forget")
         one.wait_for()
@@ -55,7 +55,7 @@ def test_random_weights_talk_and_the_profile_is_read_and_taken_back(tab, real, t
         one.page.locator(".turn.agent").wait_for()
         assert one.page.inner_text(".turn.you .words") == "I like tea."
         with urllib.request.urlopen(f"{server.url}/v1/profiles/ann") as answer:
-            known = [fact["statement"] for fact in json.load(answer)["facts"]]
+            known = [fact["told"] for fact in json.load(answer)["facts"]]
         shown = one.page.locator(".group .statement")
         assert sorted(shown.all_text_contents()) == sorted(known)
 

@@ -1,0 +1,106 @@
+"""A statement about a user as one says it to them: "The user likes tea." is "You like tea."."""
+
+import re
+
+from pa_jax.english import memory, words
+
+_BASE = {
+    "is": "are",
+    "was": "were",
+    "has": "have",
+    "does": "do",
+    "goes": "go",
+    "isn't": "aren't",
+    "wasn't": "weren't",
+    "hasn't": "haven't",
+    "doesn't": "don't",
+    "lies": "lie",
+    "dies": "die",
+    "ties": "tie",
+    "aches": "ache",
+    "focuses": "focus",
+}
+_ADVERB = (  # what may stand between subject and verb
+    r"(?:\w+ly|always|also|often|never|no longer|still|just|now|sometimes|seldom|much|even|once"
+    r"|very|ever|usually|recently)"
+)
+_SAID = re.compile(
+    rf"(?P<user>\b(?:the|this) user)\b(?P<own>['’]s\b|s['’])?(?P<adverbs>(?:\s+{_ADVERB})*)"
+    r"(?P<verb>\s+[a-z]+(?:['’]t)?\b)?",
+    re.IGNORECASE,
+)
+# A second verb of the same subject: "eats fish but avoids meat". Words that are things as well
+# ("plays", "drinks") count where a thing follows them.
+_SURE = (
+    r"is|has|does|was|isn't|hasn't|doesn't|likes|loves|hates|dislikes|avoids|prefers|enjoys|wants"
+    r"|lives|owns|eats|speaks|listens|believes|finds|takes|needs|thinks|feels|tries|goes|keeps"
+    r"|refuses|adores"
+)
+_AND = re.compile(
+    rf"(?P<before>(?:\b(?:and|but|or|so|then)|[,;])\s+(?:{_ADVERB}\s+)*)"
+    rf"(?P<verb>(?:{_SURE})\b|(?:works|plays|drinks|uses|watches|reads|walks|runs|cooks|travels"
+    r"|studies|wears|buys|drives)\b(?=\s+(?!in\b|on\b|at\b|for\b|with\b|and\b|or\b)\w))"
+)
+_WHO = re.compile(r"\b(?:who|which|that)\b")
+_THEIR = (
+    (re.compile(r"\bthemselves\b"), "yourself"),
+    (re.compile(r"\btheirs\b"), "yours"),
+    (re.compile(r"\btheir\b"), "your"),
+    (re.compile(r"\bthey are\b"), "you are"),
+    (re.compile(r"\bthey have\b"), "you have"),
+    (re.compile(r"\b(?:they|them)\b"), "you"),
+)
+_OTHERS = re.compile(r"\b(?:they|them|their|theirs|themselves)\b", re.IGNORECASE)
+_SPEAKS = re.compile(r"\b(?:me|my|myself|mine)\b|\bI\b", re.IGNORECASE)
+
+
+@memory.remembered(4096)
+def told(statement: str, quote: str = "") -> str:
+    """The statement, said to its user; `quote` are the user's own words behind it.
+
+    Who "they" are is told by those: the user, where they say "I" or "my" and no "they". A text in
+    another language, or about nobody, stays as it is.
+    """
+    if not words.is_english(statement):
+        return statement
+    found = _SAID.match(statement)
+    text = _SAID.sub(_second, statement)
+    if found is None or text == statement:
+        return text
+    if not found["own"]:
+        text = _AND.sub(_joined, text)
+        if _SPEAKS.search(quote) and not _OTHERS.search(quote):
+            for pattern, other in _THEIR:
+                text = pattern.sub(other, text)
+    return text
+
+
+def base(verb: str) -> str:
+    """A verb as "you" have it: "watches" is "watch"; others as they are."""
+    verb = verb.replace("’", "'")
+    if verb in _BASE:
+        return _BASE[verb]
+    if verb.endswith("ies") and len(verb) > 4:
+        return f"{verb[:-3]}y"
+    if verb.endswith(("sses", "shes", "ches", "xes", "zzes", "oes")):
+        return verb[:-2]
+    return verb[:-1] if verb.endswith("s") and not verb.endswith("ss") else verb
+
+
+def _second(hit: re.Match) -> str:
+    opens = hit.start() == 0
+    if hit["own"]:
+        you = "Your" if opens else "your"
+        return f"{you}{hit['adverbs']}{hit['verb'] or ''}"
+    verb = (hit["verb"] or "").strip()
+    # In the middle of a sentence "the user" may be no subject: "... to the user as a gift".
+    known = opens or re.fullmatch(_SURE, verb)
+    said = f" {base(verb) if known and verb != 'as' else verb}" if verb else ""
+    return f"{'You' if opens else 'you'}{hit['adverbs']}{said}"
+
+
+def _joined(hit: re.Match) -> str:
+    # "has a sister who loves tea and hates rum": the second verb is hers
+    if _WHO.search(hit.string, 0, hit.start()):
+        return hit[0]
+    return f"{hit['before']}{base(hit['verb'])}"

@@ -1,0 +1,54 @@
+"""What is known of users, as it is said to them."""
+
+import pytest
+
+from pa_jax.english import second_person
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("The user is allergic to peanuts.", "You are allergic to peanuts."),
+        ("The user likes tea.", "You like tea."),
+        ("The user has two children.", "You have two children."),
+        ("The user never eats meat.", "You never eat meat."),
+        ("The user no longer lives in Ghent.", "You no longer live in Ghent."),
+        ("The user doesn't watch sports.", "You don't watch sports."),
+        ("The user does not like rum.", "You do not like rum."),
+        ("The user's sister loves sushi.", "Your sister loves sushi."),
+        ("The user watches films.", "You watch films."),
+        ("The user tries new dishes.", "You try new dishes."),
+        ("The user uses a Mac.", "You use a Mac."),
+        ("The user misses home.", "You miss home."),
+        ("The user goes to bed early.", "You go to bed early."),
+        ("The user cannot stand opera.", "You cannot stand opera."),
+        ("The user was born in Rome.", "You were born in Rome."),
+        ("The user prefers tea and avoids coffee.", "You prefer tea and avoid coffee."),
+        ("The user likes cats and dogs.", "You like cats and dogs."),
+        ("The user likes snacks and drinks.", "You like snacks and drinks."),
+        ("The user eats meat and drinks wine.", "You eat meat and drink wine."),
+        ("The user strongly dislikes noise, and wants quiet.", "You strongly dislike noise, and "
+         "want quiet."),
+        ("Spicy food is what the user likes.", "Spicy food is what you like."),
+        ("Tea was given to the user as a present.", "Tea was given to you as a present."),
+        ("The user has a sister who loves tea and hates rum.", "You have a sister who loves tea "
+         "and hates rum."),
+        ("Der Nutzer mag keinen Koriander.", "Der Nutzer mag keinen Koriander."),
+        ("El usuario prefiere café.", "El usuario prefiere café."),
+        ("<b>The user likes tea.</b>", "<b>you like tea.</b>"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_a_statement_is_said_to_its_user(statement, told):
+    assert second_person.told(statement) == told
+
+
+def test_they_are_the_user_where_the_user_spoke_of_nobody_else():
+    said = "The user loves their dog."
+    assert second_person.told(said, "I love my dog") == "You love your dog."
+    assert second_person.told(said, "I love their dog") == "You love their dog."
+    assert second_person.told(said) == "You love their dog."
+    of_parents = "The user's parents love their garden."
+    assert second_person.told(of_parents, "my parents love it") == (
+        "Your parents love their garden."
+    )
