@@ -49,7 +49,7 @@ class DataConfig:
     keep_empty: bool
     state_source: str
     state_share: float
-    strangers: float
+    strangers: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.strangers <= 1.0:

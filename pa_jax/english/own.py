@@ -1,5 +1,6 @@
 """Whether what a statement says is the user's own: no request, and nobody else's stance."""
 
+import itertools
 import re
 
 from pa_jax.english import changes, person, stance, statements, words
@@ -21,6 +22,7 @@ _STANDING = re.compile(  # a request for all replies to come says what the user 
     r"|explanations)\b"
     r"|^\W*(?:can|could|would) (?:you|we) (?:please |just )?(?:(?<=we )do|use|keep|stick to"
     r"|answer|reply|respond|speak|address|call me|switch)"
+    r"|\b(?:write|talk|speak)(?: to me)? in (?-i:[A-Z])\w+|\b(?:tell|give|show) me \w+s in \w+"
     r"|^\W*(?:please )?(?:write|explain|answer|reply|describe|show|summari[sz]e)"
     r"(?: (?:it|things|everything|this|that|to me|me))*\s+"
     r"(?:in|as|without|using|like|more|less|briefly|simply|with)\b",
@@ -48,11 +50,25 @@ _OTHERS = re.compile(  # somebody else's stance, or of a person of the user's al
     rf"|(?:(?:[Mm]y|[Oo]ur) (?:\w+ )?(?:{_CLOSE})|[Hh]e|[Ss]he) (?:{_STATES}))\b"
     r"(?! (?:me|us)\b)"  # done to the user: "they switched me to another tablet"
 )
+_OF_KIN = re.compile(rf"\b(?:my|our) (?:\w+ )?(?:{_KIN})(?:s|es)?\b", re.IGNORECASE)
 _REACTS = re.compile(  # the user's own mind about what was said of another
     r"\bnot (?:my \w+|for me|me|mine)\b"
-    r"|\bI (?:do not(?! get| know| see| understand| think)|am not|find (?:it|that|them|those)|never"
+    r"|\bthat is what I (?:am after|want|need|like)\b"
+    r"|\bI (?:just |simply |really |honestly )?(?:do not(?! get| know| see| understand| think)"
+    r"|am not|find (?:it|that|them|those)|never"
     r"|prefer|hate|can not)\b"
     r"|\b(?:neither|so) (?:do|am) I\b|\bme (?:too|neither)\b",
+    re.IGNORECASE,
+)
+_SHORT = 6  # words of a sentence that only judges
+_TOPIC = re.compile(  # "Steep stairs? Not for me.": named to be judged, not asked for
+    r"^\W*(?!(?:any\w*|what|which|who|whose|how|why|where|when|is|are|am|was|were|do|does|did|can"
+    r"|could|would|will|should|shall|may|might|has|have|had|if|and|or)\b)(?:\S+\s+){0,7}\S+\?\W*$",
+    re.IGNORECASE,
+)
+_RATHER = re.compile(  # "no pep talks, give me facts" is no request for this once
+    r"\bno\b[^.?!]*\bgive me\b|\bgive me\b[^.?!]*\b(?:not|never)\b"
+    r"|, (?:always|never|from now on|in future)\b",
     re.IGNORECASE,
 )
 _IT = re.compile(r"\b(?:it|them|that|those|these)\b", re.IGNORECASE)
@@ -70,7 +86,9 @@ def not_own(statement: str, heard: str) -> bool:
     if not own or not words.is_english(heard) or changes.puts_right(heard):
         return False
     sentences = [words.expanded(text) for text in changes.sentences(heard)]
-    if any(_reacts(text, own) for text in sentences):
+    if any(_reacts(text, own) for text in sentences) or any(
+        2 * len(own & statements.content(text)) >= len(own) for text in _judged(sentences)
+    ):
         return False
     kin = bool(own & {words.stem(word) for word in person.KIN})
     clauses = [clause for text in sentences for clause in _clauses(text)]
@@ -86,6 +104,22 @@ def _reacts(text: str, own: frozenset[str]) -> bool:
     if stance.is_own(text) and _IT.search(text):
         return True
     return _REACTS.search(text) is not None and bool(own & statements.content(text))
+
+
+def _judged(sentences: list[str]) -> list[str]:
+    """Sentences that ask for nothing though they look so: topics that the next one judges."""
+    topics = [
+        text
+        for text, after in itertools.pairwise(sentences)
+        if _TOPIC.match(text) and not _ASKS.match(text)
+        if not after.rstrip().endswith("?") and not _ASKS.match(after)
+    ]
+    topics += [
+        text
+        for text, after in itertools.pairwise(sentences)
+        if _REACTS.search(after) and len(after.split()) <= _SHORT and "?" not in after
+    ]
+    return topics + [text for text in sentences if _RATHER.search(text)]
 
 
 def _clauses(sentence: str) -> list[str]:
@@ -104,5 +138,7 @@ def _is_foreign(text: str, about_kin: bool, own: frozenset[str]) -> bool:
     other = _OTHERS.match(text.strip())
     if other:
         return not about_kin and words.stem((other["whose"] or "").lower()) not in own
+    if about_kin and _OF_KIN.search(text):  # "what can I cook when my son can't have eggs?"
+        return False
     asks = text.rstrip().endswith("?") or _ASKS.match(text) is not None
     return asks and not _STANDING.search(text)

@@ -184,15 +184,15 @@ def test_the_assistants_words_ground_only_what_an_answer_picks(words, context, c
 @pytest.mark.parametrize(
     "text",
     [
-        'The user says: "I always take the train, so book that."',
-        '"I always take the train, so book that."',
-        "The user: I always take the train, so book th",
+        'The user says: "Trains are great, so book that."',
+        '"Trains are great, so book that."',
+        "The user: Trains are great, so book th",
     ],
 )
 def test_the_turn_in_quotation_marks_is_no_statement(text, agent):
-    made = agent.ops_of(observed("I always take the train, so book that."), text)
+    made = agent.ops_of(observed("Trains are great, so book that."), text)
     assert made.ops == () and [drop.reason for drop in made.dropped] == [inferencer.NO_SNIPPET]
-    both = agent.ops_of(observed("I always take the train, so book that."), f"{text}\n{TRAIN}")
+    both = agent.ops_of(observed("Trains are great, so book that."), f"{text}\n{TRAIN}")
     assert [drop.reason for drop in both.dropped] == [inferencer.QUOTED]
 
 

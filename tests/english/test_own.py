@@ -10,6 +10,9 @@ from pa_jax.english import own
     [
         ("The user wants the history of Lisbon.", "What's the history of Lisbon? Keep it short."),
         ("The user wants a poem about rain.", "Please write a poem about rain for my aunt."),
+        ("The user likes Thai food.", "Thai food? Any ideas where?"),
+        ("The user wants a limerick.", "Write a limerick about frogs. Give me a limerick!"),
+        ("The user loves curling.", "My boss loves curling. He is from Oslo."),
         ("The user likes oat milk.", "My brother likes oat milk. Where do I get some for him?"),
         ("The user prefers tea.", "A baker I know swears by tea."),
         ("The user drinks coffee.", "My boss gave up coffee."),
@@ -26,6 +29,17 @@ def test_requests_and_others_preferences_are_not_the_users_own(statement, heard)
 @pytest.mark.parametrize(
     "statement, heard",
     [
+        ("The user does not want high stools.", "High stools? Not for me."),
+        ("The user likes brutalism.", "My boss hates concrete. Brutalism? Right up my street."),
+        ("The user does not want cold brew.", "Our tutor swears by cold brew. Not for me."),
+        ("The user finds bridge dull.", "My aunt is fond of bridge, I just find it dull."),
+        ("The user wants replies in Latin.", "Could you write to me in Latin?"),
+        ("The user wants weights in stones.", "I'm old, so tell me weights in stones, please."),
+        ("The user wants diagrams.", "Please no essays, give me diagrams."),
+        (
+            "The user has a son who cannot have nuts.",
+            "What can I bake when my son can't have nuts?",
+        ),
         ("The user likes oat milk.", "I like oat milk. Where do I get oat milk?"),
         ("The user likes oat milk.", "Could you find a cafe, since I prefer oat milk?"),
         ("The user likes oat milk.", "Is there a cafe near? Oat milk it must be."),

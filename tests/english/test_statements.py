@@ -120,8 +120,6 @@ def test_every_wording_of_a_synthetic_preference_has_its_polarity():
                     assert statements.polarity(text) == polarity, text
 
 
-
-
 def test_what_was_said_is_known_by_its_object_its_names_and_its_numbers():
     def said(statement, quote):
         return statements.said(statement, statements.content(quote))

@@ -129,12 +129,12 @@ def test_unknown_commands_give_one_clear_line(talk):
 
 
 def test_as_changes_the_user_and_keeps_them_apart(talk, opened):
-    teach(opened, "eve")
+    teach(opened, "eva")
     text, _ = talk(
-        "/as eve", "/profile", "/as fred", "/profile", "/as x\0y", "/profile", user="gus"
+        "/as eva", "/profile", "/as fred", "/profile", "/as x\0y", "/profile", user="gus"
     )
     assert text.count("likes window seats") == 1
-    assert "eve: 1 facts known" in text and "fred: 0 facts known" in text
+    assert "eva: 1 facts known" in text and "fred: 0 facts known" in text
     assert "! user id 'x\\x00y' has 3 characters" in text
     assert text.count("nothing yet") == 2
 

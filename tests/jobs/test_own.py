@@ -44,7 +44,7 @@ def config_of(flags):
             section[last] = value if isinstance(old, str) else type(old)(json_like(value))
     made.eval.episodes = 2
     if name == "grpo":
-        made.rollout.group, made.mesh.tp = 2, 2  # devices of the tests
+        made.rollout.group, made.mesh.tp = 8, 2  # devices of the tests
         made.warm.steps = made.eval.every = 0
     return made
 
@@ -68,7 +68,7 @@ def test_a_reward_of_ones_own_trains_and_is_named_in_metrics_and_report(example,
     page = (tmp_path / "run" / "report.html").read_text()
     assert "<dt>grounded</dt>" in page and "<dt>completeness</dt>" not in page
     sample = next(files.read_rows(tmp_path / "run" / "samples.jsonl"))
-    assert np.shape(sample["scores"]) == (2, 2)
+    assert np.shape(sample["scores"]) == (8, 2)
 
 
 def test_a_judge_of_ones_own_trains_and_is_measured(example, tmp_path):

@@ -25,7 +25,7 @@ def alive(monkeypatch):
         for name, shape, read in export(module):
 
             def one(read=read):
-                gc.collect()
+                gc.collect(1)
                 tensor = read().copy()  # an array of its own, whose end can be seen
                 seen.append(weakref.ref(tensor))
                 most[0] = max(most[0], sum(x() is not None for x in seen))

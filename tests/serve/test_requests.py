@@ -14,8 +14,8 @@ OWN, FRONT = "a-key-of-ones-own-0", "a-key-of-a-front-end"
 FILE = f"""
 [[keys]]
 key = "{OWN}"
-users = ["ann"]
-user = "ann"
+users = ["nadia"]
+user = "nadia"
 [[keys]]
 key = "{FRONT}"
 users = ["team-*"]
@@ -38,12 +38,12 @@ def as_key(key, **more):
 def test_a_key_of_one_user_remembers_for_front_ends_that_send_none(keyed):
     made = keyed.post(HI, headers=as_key(OWN)).json()
     assert "pa_jax" in made
-    said = keyed.get("ann/sessions/0", headers=as_key(OWN)).json()["turns"]
+    said = keyed.get("nadia/sessions/0", headers=as_key(OWN)).json()["turns"]
     assert [turn["words"] for turn in said] == ["Hi there"]
     plain = keyed.post(HI | {"memory": False}, headers=as_key(OWN)).json()
     both = keyed.post(HI | {"n": 2}, headers=as_key(OWN)).json()  # no turn has two replies
     assert "pa_jax" not in plain and "pa_jax" not in both and len(both["choices"]) == 2
-    assert len(keyed.get("ann/sessions", headers=as_key(OWN)).json()["sessions"]) == 1
+    assert len(keyed.get("nadia/sessions", headers=as_key(OWN)).json()["sessions"]) == 1
 
 
 def test_a_header_names_the_user_and_opens_no_other(keyed):
@@ -51,7 +51,7 @@ def test_a_header_names_the_user_and_opens_no_other(keyed):
     mine = as_key(FRONT, **{"X-User": "team-a"})
     assert "pa_jax" in keyed.post(HI, headers=mine).json()
     assert keyed.get("team-a/sessions", headers=mine).json()["sessions"] == [0]
-    for headers in (as_key(FRONT, **{"X-User": "ann"}), as_key(OWN, **{"X-User": "team-a"})):
+    for headers in (as_key(FRONT, **{"X-User": "nadia"}), as_key(OWN, **{"X-User": "team-a"})):
         assert keyed.post(HI, headers=headers).status_code == 403
         assert keyed.post(HI | {"memory": False}, headers=headers).status_code == 403
 
@@ -68,7 +68,7 @@ def test_without_memory_nothing_is_read_or_kept(server, teach):
 def test_a_default_user_is_one_that_the_key_may_touch(tmp_path):
     path = tmp_path / "keys.toml"
     for user in ('"bob"', "3", '""'):
-        path.write_text(f'[[keys]]\nkey = "{OWN}"\nusers = ["ann"]\nuser = {user}\n')
+        path.write_text(f'[[keys]]\nkey = "{OWN}"\nusers = ["nadia"]\nuser = {user}\n')
         with pytest.raises(ValueError, match="is not among its users"):
             keys.load(path)
 

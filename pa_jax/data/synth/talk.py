@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pa_jax.data.synth import phrases
 
 _CHOICE = re.compile(r"\{([^{}]*\|[^{}]*)\}(?:@(\d+))?")
-_CHOSEN = re.compile(r"\{(\d+)\}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,36 +49,47 @@ def _given(picks: Sequence[int]) -> Callable[[int], int]:
 
 def made(template: str, choose: Callable[[int], int]) -> tuple[Talk, ...]:
     """The turns of a template, one or several in a row; `choose` picks one of so many options."""
-    said: list[str] = []
-    noted: list[str] = []
-    picks: list[int] = []
-
-    def pick(choice: re.Match[str]) -> str:
-        options = choice[1].split("|")
-        if choice[2]:  # the option that stands where the earlier choice's did
-            return options[picks[int(choice[2]) - 1]]
-        at = choose(len(options))
-        word, _, note = options[at].partition("=")
-        picks.append(at)
-        said.append(word)
-        noted.append(note or word)
-        return word
-
+    picked = _Picked(choose)
     turns = []
     for part in template.split(" // "):
         text, _, notes = part.partition("=>")
-        words = _CHOSEN.sub(lambda hit: said[int(hit[1]) - 1], _CHOICE.sub(pick, text.strip()))
-        notes = _CHOSEN.sub(lambda hit: noted[int(hit[1]) - 1], _CHOICE.sub(pick, notes))
-        lines = [note.strip() for note in notes.split(" / ") if note.strip()]
-        turns.append(
-            Talk(
-                words,
-                _statements(line for line in lines if not line.startswith("-")),
-                _statements(line[1:] for line in lines if line.startswith("-")),
-            )
-        )
+        words = _filled(_CHOICE.sub(picked, text.strip()), picked.said)
+        lines = _filled(_CHOICE.sub(picked, notes), picked.noted).split(" / ")
+        turns.append(Talk(words, _statements(lines, ""), _statements(lines, "-")))
     return tuple(turns)
 
 
-def _statements(lines: Iterable[str]) -> tuple[str, ...]:
-    return tuple(f"The user {line}." for line in lines)
+class _Picked:
+    """Fills in a choice; `said` and `noted` are what was picked, choice by choice."""
+
+    def __init__(self, choose: Callable[[int], int]) -> None:
+        self._choose = choose
+        self._at: list[int] = []
+        self.said: list[str] = []
+        self.noted: list[str] = []
+
+    def __call__(self, choice: re.Match[str]) -> str:
+        options = choice[1].split("|")
+        if choice[2]:  # the option that stands where the earlier choice's did
+            return options[self._at[int(choice[2]) - 1]]
+        self._at.append(self._choose(len(options)))
+        word, _, note = options[self._at[-1]].partition("=")
+        self.said.append(word)
+        self.noted.append(note or word)
+        return word
+
+
+def _filled(text: str, picked: Sequence[str]) -> str:
+    for number, word in enumerate(picked, start=1):
+        text = text.replace(f"{{{number}}}", word)
+    return text
+
+
+def _statements(lines: Iterable[str], mark: str) -> tuple[str, ...]:
+    """Of the notes those that begin with the mark, or with none."""
+    noted = (line.strip() for line in lines)
+    return tuple(
+        f"The user {line.removeprefix('-')}."
+        for line in noted
+        if line and line.startswith("-") == bool(mark)
+    )

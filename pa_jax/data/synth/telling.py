@@ -145,11 +145,12 @@ class Teller:
     def written(self, language: str) -> tuple[talk.Talk, ...]:
         """Turns that were written out whole; none where what they tell has come up otherwise."""
         for _ in range(_TRIES):
-            turns = talk.made(self.fresh(talk.templates(language, self.split)), self.rng.randrange)
+            template = self.fresh(talk.templates(language, self.split))
+            turns = talk.made(template, self.rng.randrange)
             lines = {line for turn in turns for line in turn.lines}
             if lines & truth.lines_of_others(self.split):
                 continue
-            keys = {truth.only_slot(line) for line in lines} - {""}
+            keys = truth.only_slots(template)
             words = frozenset[str]().union(*map(truth.content, lines))
             known = self.told.union(*map(truth.content, self.used))
             if not keys & self.taken and not words & known:

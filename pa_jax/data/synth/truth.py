@@ -18,6 +18,7 @@ COLD_SPLITS = ("seen", "unseen")  # their users share no subcategory
 _UNSEEN_SLOTS_PERCENT = 30
 _HELD_OUT_SLOTS_PERCENT = 45  # each holds out two of its four or five values: a fifth of all pairs
 _HELD_OUT_VALUES = 2
+_TRIED = 4  # options of a choice
 _HELD_OUT_STATEMENTS_PERCENT = 25
 VERBS = {
     LIKE: ("prefers", "likes", "loves", "wants", "enjoys"),
@@ -165,9 +166,16 @@ def only_slot(line: str) -> str:
 
 
 @functools.cache
+def only_slots(template: str) -> frozenset[str]:
+    """Those of the lines of a talk; of each choice the first options, which stand for the rest."""
+    tried = (talk.made(template, lambda size, n=n: min(n, size - 1)) for n in range(_TRIED))
+    return frozenset(only_slot(x) for turns in tried for turn in turns for x in turn.lines) - {""}
+
+
+@functools.cache
 def lines_of_others(split: str) -> frozenset[str]:
     """Lines that users of the splits with other values tell: they are not told by talks."""
-    other = "train" if split in ("heldout", "unseen") else "heldout"
+    other = dict(zip(SPLITS + COLD_SPLITS, SPLITS[::-1] + COLD_SPLITS[::-1], strict=True))[split]
     told = (
         said(section, value, scope).line
         for section in phrases.sections().values()

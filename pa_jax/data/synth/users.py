@@ -13,9 +13,9 @@ from pa_jax.profile import taxonomy
 
 # how often a turn is drawn as each kind, in percent; what has nothing to go on becomes a fact
 _KINDS = {
-    "talk": 22,
+    "talk": 20,
     "distractor": 18,
-    "fact": 14,
+    "fact": 16,
     "several": 15,
     "explicit": 7,
     "choice": 7,
