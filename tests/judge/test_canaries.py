@@ -25,9 +25,13 @@ MADE = {name: make(EPISODE) for name, make in canaries.CANARIES.items()}
 
 
 @pytest.fixture(scope="module")
-def cases():
+def episodes():
     cfg = source.DataConfig("synthetic", "", "", 40, 4, 3, False, "gold", 0.5)
-    episodes = list(source.open_episodes(cfg, split="train", quarantine_path=None))
+    return list(source.open_episodes(cfg, split="train", quarantine_path=None))
+
+
+@pytest.fixture(scope="module")
+def cases(episodes):
     return agreement.cases(episodes[::3][:120], episodes, seed=1)
 
 
@@ -84,12 +88,13 @@ def test_a_canary_earns_little_of_what_the_honest_note_earns(name, cases):
     assert spoilt.mean() < most < right.mean()
 
 
-def test_traps_lose_on_the_reference_judge(cases):
+def test_traps_lose_on_the_reference_judge(cases, episodes):
     shares = agreement.trapped(judge.Judge("reference"), cases, None)
     assert set(shares) == set(canaries.TRAPS) and min(shares.values()) >= 0.98
+    many = agreement.cases(episodes, episodes, seed=1)  # of 120 the mean is sure to 0.02 alone
     for make in canaries.TRAPS.values():
         earned = []
-        for case in cases:
+        for case in many:
             episode, text = make(case.episode, case.texts["no_hallucination"].splitlines()[-1])
             earned.append(np.mean(reference.agreement(episode, text)))
         assert np.mean(earned) < 0.15, make

@@ -181,6 +181,7 @@ def test_without_memory_nothing_is_used_learnt_or_kept(tab):
     assert page.locator(".turn").count() == 0
     page.reload()
     one.wait_for(CHESS)
+    page.locator("#earlier option:not([disabled])").first.wait_for(state="attached")
     assert page.locator("#earlier option:not([disabled])").all_text_contents() == ["I like chess."]
 
 
