@@ -56,7 +56,11 @@ def test_sdist_and_wheel_hold_what_they_should(built, root):
     assert {name for name in top if not name.endswith(".dist-info")} == {"pa_jax"}
     modules = {p.relative_to(root).as_posix() for p in (root / "pa_jax").rglob("*.py")}
     configs = {f"pa_jax/shipped/configs/{p.name}" for p in (root / "configs").glob("*.py")}
-    page = {p.relative_to(root).as_posix() for p in (root / "pa_jax/serve/page").iterdir()}
+    page = {
+        p.relative_to(root).as_posix()
+        for p in (root / "pa_jax/serve/page").rglob("*")
+        if p.is_file() and "__pycache__" not in p.parts
+    }
     assert page and modules | configs | page | {"pa_jax/profile/taxonomy.json"} <= names
     assert len(list(built.glob("*.tar.gz"))) == 1
 
