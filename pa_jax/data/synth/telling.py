@@ -51,7 +51,7 @@ class Teller:
         self.values = truth.values_of(split)
         self.slots = taxonomy.Taxonomy.load()
         # slots that have not come up yet, in random order; of safety the sections speak
-        self.deck = [path for path in self.values if not self.slots.get(path).safety]
+        self.deck = list(truth.tastes(split))
         rng.shuffle(self.deck)
         self.sections = {
             name: (section, values)

@@ -104,6 +104,13 @@ def values_of(split: str) -> Mapping[str, tuple[str, ...]]:
     return allowed
 
 
+@functools.cache
+def tastes(split: str) -> tuple[str, ...]:
+    """The slots of `values_of` that are no matter of safety."""
+    slots = taxonomy.Taxonomy.load()
+    return tuple(path for path in values_of(split) if not slots.get(path).safety)
+
+
 def is_unseen(path: str) -> bool:
     """Whether a slot belongs to the users of `unseen` alone."""
     return digest("unseen", path) % 100 < _UNSEEN_SLOTS_PERCENT
