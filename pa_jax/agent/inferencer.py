@@ -89,14 +89,7 @@ class InferConfig:
         """The same, with prompts as the model was trained on them, where it was trained here."""
         if model.prompt is None:
             return self
-        limits = prompts.PromptConfig.of(model.prompt)
-        return dataclasses.replace(
-            self,
-            profile_chars=limits.profile_chars,
-            context_chars=limits.context_chars,
-            user_chars=limits.user_chars,
-            examples=limits.examples,
-        )
+        return dataclasses.replace(self, **vars(prompts.PromptConfig.of(model.prompt)))
 
 
 @dataclasses.dataclass(frozen=True)

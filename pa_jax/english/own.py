@@ -112,7 +112,9 @@ def _judged(sentences: list[str]) -> list[str]:
         text
         for text, after in itertools.pairwise(sentences)
         if _TOPIC.match(text) and not _ASKS.match(text)
-        if not after.rstrip().endswith("?") and not _ASKS.match(after)
+        if not after.rstrip().endswith("?")
+        and not _ASKS.match(after)
+        and not _OTHERS.match(after.strip())  # "Sushi? My sister loves it."
     ]
     topics += [
         text

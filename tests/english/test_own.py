@@ -11,6 +11,7 @@ from pa_jax.english import own
         ("The user wants the history of Lisbon.", "What's the history of Lisbon? Keep it short."),
         ("The user wants a poem about rain.", "Please write a poem about rain for my aunt."),
         ("The user likes Thai food.", "Thai food? Any ideas where?"),
+        ("The user loves sushi.", "Sushi? My sister loves it."),
         ("The user wants a limerick.", "Write a limerick about frogs. Give me a limerick!"),
         ("The user loves curling.", "My boss loves curling. He is from Oslo."),
         ("The user likes oat milk.", "My brother likes oat milk. Where do I get some for him?"),
