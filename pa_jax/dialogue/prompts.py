@@ -51,7 +51,13 @@ class PromptConfig:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "PromptConfig":
-        """From what JSON makes of one."""
+        """From what JSON makes of one; ValueError where it is another version's."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        if set(values) != names:
+            raise ValueError(
+                f"the model's prompt has {sorted(values)}, {sorted(names)} are needed: another "
+                "version of pa_jax wrote it; export the run again."
+            )
         examples = tuple((context, user, note) for context, user, note in values["examples"])
         return cls(**{**values, "examples": examples})
 

@@ -1,5 +1,7 @@
 """The request for a snippet: what all share first, the turn last in its own words."""
 
+import dataclasses
+
 import pytest
 
 from configs import common
@@ -73,3 +75,10 @@ def test_quotations_of_the_turn(line, is_quote):
     whole = snippet.parse(line, turn=TURN)
     assert isinstance(whole, snippet.ParseFailure) == is_quote
     assert isinstance(snippet.parse(line), snippet.Snippet)
+
+
+def test_a_prompt_of_another_version_is_named():
+    written = dataclasses.asdict(CFG)
+    assert prompts.PromptConfig.of(written) == CFG
+    with pytest.raises(ValueError, match="another version"):
+        prompts.PromptConfig.of(written | {"tone": "warm"})
