@@ -7,7 +7,9 @@ from pa_jax.english import changes, person, stance, statements, words
 
 _ASKS = re.compile(
     r"^\W*(?:(?:and|but|so|also|then|now|hi|hello|hey|hi there|please|kindly|just|ok|okay)\W+)*(?:"
-    r"(?:can|could|would|will|do|does|did|is|are|has|have|should|might) (?!I\b)\w+"
+    r"(?:do|does|did|is|are|has|have) (?!I\b)\w+"
+    r"|(?:can|could|would|will|should|might) (?:you|we|one|it|he|she|they|some\w+|any\w+|the|a|an"
+    r"|my|our|this|that|these|those|there)"
     r"|(?:what|which|who|how|any (?:idea|tip|suggestion)s?)\b"
     r"|make(?! that| it)|give|tell|show|help|write|find|explain|suggest|recommend|list|draft|plan"
     r"|shorten|translate|summari[sz]e|turn|convert|fix|check|compare|describe|define|name|create"
@@ -18,8 +20,8 @@ _ASKS = re.compile(
 )
 _STANDING = re.compile(  # a request for all replies to come says what the user wants
     r"\b(?:always|never|from (?:now|here|today) on|in future|going forward|only|rather than|exact"
-    r"|instead of|keep|every time|each time|by default|no longer|not|answers|replies|responses"
-    r"|explanations)\b"
+    r"|instead of|keep|every time|each time|by default|for good|in general|any day"
+    r"|no longer|not|answers|replies|responses|explanations)\b"
     r"|^\W*(?:can|could|would) (?:you|we) (?:please |just )?(?:(?<=we )do|use|keep|stick to"
     r"|answer|reply|respond|speak|address|call me|switch)"
     r"|\b(?:write|talk|speak)(?: to me)? in (?-i:[A-Z])\w+|\b(?:tell|give|show) me \w+s in \w+"
@@ -52,7 +54,7 @@ _OTHERS = re.compile(  # somebody else's stance, or of a person of the user's al
 )
 _OF_KIN = re.compile(rf"\b(?:my|our) (?:\w+ )?(?:{_KIN})(?:s|es)?\b", re.IGNORECASE)
 _REACTS = re.compile(  # the user's own mind about what was said of another
-    r"\bnot (?:my \w+|for me|me|mine)\b"
+    r"\bnot (?:my \w+|for me|me|mine)\b|^\W*(?:and )?me\? (?:not|no|never|i) "
     r"|\bthat is what I (?:am after|want|need|like)\b"
     r"|\bI (?:just |simply |really |honestly )?(?:do not(?! get| know| see| understand| think)"
     r"|am not|find (?:it|that|them|those)|never"

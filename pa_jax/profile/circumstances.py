@@ -14,9 +14,13 @@ OCCUPATION = "work/occupation"
 HOME = "there is one home at a time"
 JOB = "there is one job at a time"
 
+_MEANS = (  # "lives on toast" and "on one pension" are no homes, "on Skye" and "on a farm" are
+    r"(?:(?:one|two) |(?-i:[a-z]{4,}\b)"
+    r"|(?:a|the) (?:\w+ )?(?:pension|wage|salary|income|grant|budget|diet)\b)"
+)
 _LIVES = re.compile(
-    r"^the user (?:(?:\w+ly|now|has|is|also) )*(?:lives?|living|resides?|residing|rents?|moved"
-    r"|emigrated|immigrated|relocated|settled|based"
+    rf"^the user (?:(?:\w+ly|now|has|is|also) )*(?:lives?(?! on {_MEANS})|living|resides?"
+    r"|residing|rents?|moved|emigrated|immigrated|relocated|settled|based"
     r"|shares? (?:a|an) (?:\w+ )?(?:flat|apartment|house|room|place))\b",
     re.IGNORECASE,
 )

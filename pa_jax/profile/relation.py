@@ -127,7 +127,9 @@ class _Said:
             return Decision(OPPOSITE, "is an exception no more")
         if new.exceptions or old.exceptions:
             return None
-        if old.barred and new.kind == statements.LIKE:  # one may like what one may not do
+        if (old.barred and new.kind == statements.LIKE) or (
+            new.barred and old.kind == statements.LIKE
+        ):  # one may like what one may not do
             return None
         apart = new.scope - old.scope - slots.spoken(fact.slot)
         if apart and not (
@@ -237,6 +239,8 @@ class _Said:
         if self.adds or not changes.corrects(self.quote):
             return None
         named = self._put_out(old)
+        if self.new.over and not named:  # "tables instead of lists" corrects what said lists
+            return None
         latest = fact in self.last and not any(
             self._put_out(statements.parse(other.statement)) for other in self.last
         )

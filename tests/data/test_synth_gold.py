@@ -65,5 +65,5 @@ def test_every_statement_has_its_polarity(split):
                     assert way == "negative", line
                 elif line.split()[2] in against or " does not want " in line:
                     assert way == "negative", line
-                elif re.match(r"The user (prefers|likes|loves|wants|enjoys) (?!\w+ing)", line):
+                elif re.match(r"The user (prefers|likes|loves|wants|enjoys) (?!no\b|\w+ing)", line):
                     assert way == "positive", line

@@ -21,7 +21,7 @@ from pa_jax.core import files, metrics
 
 # Orbax is read without saying where arrays go: this one machine.
 pytestmark = pytest.mark.filterwarnings("ignore:Sharding info not provided:UserWarning")
-WARM, GRPO, KILLS = 18, 6, 10
+WARM, GRPO, KILLS = 9, 4, 10
 STEPS = WARM + GRPO
 COMMAND = (
     "-m", "pa_jax.main", "--config=configs/grpo.py:tiny",
@@ -121,7 +121,7 @@ def test_the_undisturbed_run_learns_in_both_phases_over_more_than_an_epoch(alone
 def test_evaluations_come_on_time_and_the_best_is_kept(alone):
     evaluations = rows(alone, "evaluations.jsonl")
     assert [row["step"] for row in evaluations] == list(range(0, STEPS + 1, EVERY))
-    assert [row["phase"] for row in evaluations] == ["warm"] * 7 + ["grpo"] * 2
+    assert [row["phase"] for row in evaluations] == ["warm"] * 4 + ["grpo"]
     best = max(evaluations, key=lambda row: row["criteria_mean"])
     kept = only(alone / "best")
     assert int(kept.name) == best["step"]
@@ -172,7 +172,7 @@ def test_killed_in_warm_start_evaluation_and_best_keeping(root, alone, tmp_path)
     for moment in (
         lambda: any((workdir / "best").glob(".saving-*")),
         lambda: evaluations.exists() and '"step": 9' in evaluations.read_text(),  # checkpoint: 8
-        lambda: '"step": 20' in steps.read_text(),  # evaluation 21 is next, the checkpoint is 20
+        lambda: '"step": 10' in steps.read_text(),  # evaluation 12 is next, the checkpoint is 8
     ):
         killed(root, workdir, moment)
     assert start(root, workdir).wait() == 0

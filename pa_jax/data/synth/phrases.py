@@ -26,6 +26,7 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 
 STATEMENTS = ("food", "health", "life", "habits", "tastes", "german", "french", "spanish")
+NOTHING = ("german", "french", "spanish", "elsewhere")
 HELD_OUT_EVERY = 4
 ENGLISH = "en"
 
@@ -130,7 +131,7 @@ def nothing(language: str) -> Mapping[str, tuple[str, ...]]:
     """Messages in a language that say nothing of the user, by kind."""
     if language == ENGLISH:
         return lists("nothing")
-    blocks = (block for file in STATEMENTS for block in _blocks(file))
+    blocks = (block for file in NOTHING for block in _blocks(file))
     kept = next(lines for title, lines in blocks if title == f"{language}_nothing")
     return {"small talk": tuple(line[2:] for line in kept if line.startswith("+"))}
 

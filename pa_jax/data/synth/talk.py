@@ -1,4 +1,4 @@
-"""Turns written out whole, as people type them, each with its notes (texts/talk.txt).
+"""Turns written out whole, as people type them, each with its notes (texts/talk/).
 
 Sections and scenes put sentences together from parts, so that each says one thing in one way. What
 people type does not come apart so: the fact stands beside its reason, in the words of the trade, in
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pa_jax.data.synth import phrases
 
+FILES = ("common", "body", "home", "hard", "abroad")
 _CHOICE = re.compile(r"\{([^{}]*\|[^{}]*)\}(?:@(\d+))?")
 
 
@@ -28,14 +29,21 @@ class Talk:
 @functools.cache
 def templates(language: str, split: str) -> tuple[str, ...]:
     """The turns of a language that a split may use, not yet filled in."""
-    return phrases.part(phrases.lists("talk").get(language, ()), split)
+    lists = (phrases.lists(f"talk/{file}").get(language, ()) for file in FILES)
+    return tuple(line for one in lists for line in phrases.part(one, split))
+
+
+@functools.cache
+def languages() -> tuple[str, ...]:
+    """The languages of the turns."""
+    return tuple(sorted({name for file in FILES for name in phrases.lists(f"talk/{file}")}))
 
 
 @functools.cache
 def lines(split: str) -> frozenset[str]:
     """Everything that turns of a split can tell."""
     told = set()
-    for template in (t for name in phrases.lists("talk") for t in templates(name, split)):
+    for template in (t for name in languages() for t in templates(name, split)):
         sizes = [len(hit[1].split("|")) for hit in _CHOICE.finditer(template) if not hit[2]]
         for picks in itertools.product(*map(range, sizes)):
             told |= {line for turn in made(template, _given(picks)) for line in turn.lines}

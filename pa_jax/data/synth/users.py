@@ -13,18 +13,18 @@ from pa_jax.profile import taxonomy
 
 # how often a turn is drawn as each kind, in percent; what has nothing to go on becomes a fact
 _KINDS = {
-    "talk": 20,
-    "distractor": 18,
-    "fact": 16,
-    "several": 15,
-    "explicit": 7,
-    "choice": 7,
-    "answer": 5,
-    "change": 6,
-    "correction": 4,
+    "talk": 38,
+    "distractor": 11,
+    "fact": 9,
+    "several": 8,
+    "explicit": 5,
+    "choice": 5,
+    "answer": 4,
+    "change": 5,
+    "correction": 6,
     "forget": 2,
 }
-_LANGUAGES = {phrases.ENGLISH: 91, "de": 3, "fr": 3, "es": 3}
+_LANGUAGES = {phrases.ENGLISH: 88, "de": 3, "fr": 2, "es": 2, "it": 1, "nl": 1, "pt": 1, "zh": 2}
 _FOREIGN_KINDS = ("talk", "distractor", "fact", "several")
 _UNDECIDED = 0.12  # of answers to an offer
 _THANKED = 0.15  # of messages that say nothing: a word of small talk comes first
@@ -175,7 +175,9 @@ class _User:
         (said, *rest), self.last = self.rest, ()
         self.rest = tuple(rest)
         text = self.writer.message(said.words, words, area="", plain=True)
-        kind = "change" if said.retires else "talk" if said.lines else "distractor"
+        kind = "talk" if said.lines else "distractor"
+        if said.retires:
+            kind = "change" if said.lines else "forget"
         reply = self._reply("acks") if said.lines else smalltalk.reply(self.rng, "requests")
         return _Turn(kind, text, reply, said.lines, said.retires)
 
