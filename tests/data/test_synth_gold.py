@@ -11,7 +11,7 @@ from pa_jax.english import statements
 from pa_jax.profile import facts, forget, placement, update
 
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-N_USERS = 200
+N_USERS = 120
 
 
 def operations(turn, held, number):
@@ -31,7 +31,7 @@ def operations(turn, held, number):
 
 
 @pytest.mark.parametrize("split", truth.SPLITS)
-def test_gold_of_200_users_survives_the_profile(split):
+def test_gold_survives_the_profile(split):
     wrong, ended, told = [], 0, 0
     for index in range(N_USERS):
         dialogue = users.dialogue(5, index, split=split)

@@ -11,6 +11,7 @@ import pytest
 
 from pa_jax.data.synth import phrases, truth, users
 from pa_jax.dialogue import snippet
+from pa_jax.english import words as english
 from pa_jax.profile import taxonomy
 
 N_USERS = 200
@@ -193,7 +194,7 @@ def test_messages_read_as_text(told):
             r"[{}\[\]|]|  | [.,]|,[,?]|\?,|(?<!\.)\.\.(?!\.)|\ba a\b|\bthe the\b", text
         ), turn
         assert "the user" not in text.lower()
-        assert not WRONG_ARTICLE.search(text), turn
+        assert not (english.is_english(turn.user) and WRONG_ARTICLE.search(text)), turn
 
 
 def test_what_ends_was_true_and_changes_say_what_is_true_instead(told):

@@ -174,7 +174,9 @@ class _User:
             return None
         (said, *rest), self.last = self.rest, ()
         self.rest = tuple(rest)
-        text = self.writer.message(said.words, words, area="", plain=True)
+        text = said.words
+        if self.language == phrases.ENGLISH:
+            text = self.writer.message(text, words, area="", plain=True)
         kind = "talk" if said.lines else "distractor"
         if said.retires:
             kind = "change" if said.lines else "forget"
