@@ -123,8 +123,8 @@ def _counted(text: str, chips: int) -> np.ndarray:
 
 def given_whole(compiled, lowered, shards: int) -> list[str]:
     """Arguments that hold activations or rows and are not cut over the data axes."""
-    shapes = jax.tree.leaves(lowered.in_avals)
-    where = jax.tree.leaves(compiled.input_shardings, is_leaf=lambda x: x is None)  # not read
+    shapes, tree = jax.tree.flatten(lowered.in_avals)
+    where = tree.flatten_up_to(compiled.input_shardings)  # None: not read
     pairs = [(x, s) for x, s in zip(shapes, where, strict=True) if s and marked(x.shape)]
     assert pairs
     return [
