@@ -5,6 +5,8 @@ python -m pa_jax.main --config=configs/plan.py:qwen3-0.6b                  one C
 python -m pa_jax.main --config=configs/plan.py:qwen3-4b --config.slice=v5e-64
 python -m pa_jax.main --config=configs/plan.py:qwen3-4b --config.search=True
 python -m pa_jax.main --config=configs/plan.py:qwen3-4b "--config.scaling=('v5e-64','v5e-256')"
+python -m pa_jax.main --config=configs/plan.py:qwen3-4b \\
+  "--config.costs.slices=('v5e-16','v5e-64','v5p-64','v5p-512')"           dollars, as tpu/README.md
 
 Needs libtpu's compiler, no TPU: pip install 'pa_jax[tpu]'. All keys of configs/grpo.py count.
 """
@@ -43,6 +45,25 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.efficiency = 0.5  # of the peaks that a run reaches; assumed, not measured
     # Further slices for a table of weak scaling: prompts grow with the chips.
     c.scaling = ()
+    c.costs = {  # a table of seconds, bytes and dollars
+        "slices": (),
+        # as many tokens a chip in both: 3 x (256 + 8 x 32) and 1 x (1024 + 8 x 64)
+        "cases": ((256, 32, 3), (1024, 64, 1)),
+        "apart": 64,
+        # 16 GB hold a part of the judge's experts, 95 GB all of a tp group's
+        "ep": {
+            "v5e": 4,  # chips along the mesh's ep on v5e
+            "v6e": 4,  # and on v6e
+            "v5p": 1,  # and on v5p
+        },
+        "prices": {
+            "v5e": 1.20,  # dollars an hour of a v5e chip
+            "v6e": 2.70,  # of a v6e chip
+            "v5p": 4.20,  # of a v5p chip
+        },
+        "read": "on demand, from; copies of https://cloud.google.com/tpu/pricing as of 2025, read "
+        "30 November 2026",
+    }
     c.search = False  # try batch, prompt, row and mesh shapes; compile the best few
     c.search_over = {
         "prompts": (8, 16, 32, 64),  # values of rollout.prompts

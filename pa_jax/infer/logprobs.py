@@ -155,12 +155,19 @@ def _backward(form, kept, d_out):
         d = _cut(d_logp, at, form.chunk)[:, None] / temperature * (hit - share)
         d = d.astype(hidden.dtype)
         pair = (d, hidden) if form.tied else (hidden, d)
-        summed = jnp.einsum("bx,by->xy", *pair, preferred_element_type=jnp.float32)
-        return _put(made[0], _weighted(form, d, output), at), made[1] + summed
+        by_part = (x.reshape(parts, -1, x.shape[-1]) for x in pair)
+        summed = jnp.einsum("pbx,pby->pxy", *by_part, preferred_element_type=jnp.float32)
+        return _put(made[0], _weighted(form, d, output), at), laid_out(made[1] + summed)
 
-    start = jnp.zeros_like(hidden_nwd), jnp.zeros(weight.shape, jnp.float32)
+    # Each data shard adds up its own chunks: the sum over shards is taken once, behind the last.
+    parts, cut = sharding.row_parts(len(hidden_nwd)), ("vocab", None)
+
+    def laid_out(x_pxy: Array) -> Array:
+        return sharding.constrain(x_pxy, "rows", *(cut if form.tied else cut[::-1]))
+
+    start = jnp.zeros_like(hidden_nwd), laid_out(jnp.zeros((parts, *weight.shape), jnp.float32))
     d_hidden, d_weight = jax.lax.fori_loop(0, count, one, start)
-    return d_hidden, (d_weight.astype(weight.dtype), nothing[0]), *nothing[1:]
+    return d_hidden, (d_weight.sum(axis=0).astype(weight.dtype), nothing[0]), *nothing[1:]
 
 
 _chunked.defvjp(_forward, _backward)

@@ -15,7 +15,7 @@ from pa_jax.core.typing import Array, Float, Int
 from pa_jax.infer import forest
 from pa_jax.infer import logprobs as chunked
 from pa_jax.infer import root as roots
-from pa_jax.models import decoder
+from pa_jax.models import decoder, flops
 
 Trees = Sequence[Sequence[forest.Path]]
 Call = Callable[[forest.Forest, decoder.Context | None], tuple[Array, Array]]
@@ -106,6 +106,7 @@ class Scorer:
     """A frozen model behind one batching loop: trees of any shape in, an array a path out.
 
     tokens, slots  real tokens, and slots, that went through the model so far
+    flops          what the model needs of those tokens
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class Scorer:
         self.root = roots.Root(root, self.graph, mesh)
         self.shards = sharding.data_shards(mesh)
         self.tokens = self.slots = 0
+        self.flops, self._cfg = 0.0, module.cfg
         self._load = np.zeros((0, 0))  # [layers, experts], choices that fell on each expert
 
     def update(self, state: nnx.State) -> None:
@@ -211,6 +213,7 @@ class Scorer:
         for number, row in enumerate(packed.rows):
             by_length.setdefault(len(row.ids), []).append(number)
         self.tokens += packed.tokens
+        self.flops += flops.forward(self._cfg, packed.size).total
         made, numbers = [], []
         for length, of_length in by_length.items():
             for start in range(0, len(of_length), self.shards):

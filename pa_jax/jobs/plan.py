@@ -17,6 +17,7 @@ from pa_jax.models.io import source
 from pa_jax.plan import (
     advice,
     client,
+    costs,
     figures,
     phases,
     report,
@@ -35,6 +36,9 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The `plan` job: table on the terminal, plan.txt, report.json and plan.png in the folder."""
     if config.scaling:
         scale(config, workdir)
+        return
+    if config.costs.slices:
+        priced(config, workdir)
         return
     slice_ = topology.named(config.slice)
     asked = make_request(config, slice_)
@@ -83,6 +87,32 @@ def scale(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     files.atomic_write(workdir / "report.json", json.dumps(reports, indent=2) + "\n")
     tqdm.tqdm.write(text)
     tqdm.tqdm.write(f"Wrote {workdir}/scaling.md, report.json.")
+
+
+def priced(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """Every slice and case of config.costs: one table, written anew behind each of its lines.
+
+    What is compiled is kept: a run that was broken off goes on with the line it was at.
+    """
+    cfg = setup.section(costs.CostsConfig, config.costs)
+    wanted = []
+    for name in cfg.slices:
+        slice_ = topology.named(name)
+        cfg.price(slice_)
+        for case in cfg.cases:
+            one = costs.on(config, cfg, name, case)
+            wanted.append((one, slice_, make_request(one, slice_), case))
+    client.check_libtpu()
+    setup.open_workdir(config, workdir)
+    lines = []
+    for one, slice_, asked, case in wanted:
+        plan = planned(one, slice_, asked, make_step(asked, slice_), workdir)
+        lines.append((plan, case))
+        files.atomic_write(workdir / "costs.md", costs.table(lines, cfg) + "\n")
+    reports = [report.as_json(plan) | {"case": list(case)} for plan, case in lines]
+    files.atomic_write(workdir / "report.json", json.dumps(reports, indent=2) + "\n")
+    tqdm.tqdm.write(costs.table(lines, cfg))
+    tqdm.tqdm.write(f"Wrote {workdir}/costs.md, report.json.")
 
 
 def make_work(config: ml_collections.ConfigDict) -> work.Work:

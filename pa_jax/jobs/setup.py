@@ -126,8 +126,9 @@ def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def section(kind: Callable[..., Any], values: ml_collections.ConfigDict) -> Any:
-    """A component's dataclass from a config section; tuples where the config holds lists."""
-    made = {k: _tuples(v) for k, v in values.items()}
+    """A component's dataclass from a config section; tuples where it holds lists, and dicts where
+    it holds sections."""
+    made = {k: _tuples(v) for k, v in values.to_dict().items()}
     try:
         return kind(**made)
     except TypeError as error:

@@ -38,7 +38,7 @@ class Judge:
         `model` is a LoadedModel, for `remote` a remote.Endpoint, for all others without weights
         None.
         """
-        self.kind, self._scorer, self._seen = kind, None, (0, 0)
+        self.kind, self._scorer, self._seen = kind, None, (0, 0, 0.0)
         if ":" in kind:
             self._judge = own.Own(kind)
             return
@@ -74,15 +74,17 @@ class Judge:
     def figures(self) -> dict[str, float]:
         """Since the last call, nothing of what was not used.
 
-        Of a judge with weights the share of its slots that held tokens, and how evenly its experts
-        are used; a remote judge's counts, and the failures of one of the user's own.
+        Of a judge with weights the share of its slots that held tokens, how evenly its experts are
+        used, and the FLOPs that it needed; a remote judge's counts, and the failures of one of the
+        user's own.
         """
         if self.kind == "remote" or ":" in self.kind:
             return self._judge.figures()
         if self._scorer is None:
             return {}
-        before, self._seen = self._seen, (self._scorer.tokens, self._scorer.slots)
-        tokens, slots = (now - then for now, then in zip(self._seen, before, strict=True))
-        busiest = self._scorer.busiest()
-        fill = {"judge/fill": tokens / slots} if slots else {}
+        of = self._scorer
+        before, self._seen = self._seen, (of.tokens, of.slots, of.flops)
+        tokens, slots, work = (now - then for now, then in zip(self._seen, before, strict=True))
+        busiest = of.busiest()
+        fill = {"judge/fill": tokens / slots, "flops/judge": work} if slots else {}
         return fill | ({} if busiest is None else {"judge/busiest_expert": busiest})

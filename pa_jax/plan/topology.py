@@ -1,26 +1,10 @@
-"""Named TPU slices: what libtpu's compiler calls them, and what one chip can do.
-
-Chip figures are the peaks of Google's pages, read in November 2026:
-https://docs.cloud.google.com/tpu/docs/v5e, /v6e, /v5p (capacity, bf16 peak, HBM bandwidth,
-"bidirectional ICI bandwidth per chip" over all ports).
-"""
+"""Named TPU slices: what libtpu's compiler calls them, and of which chips they are."""
 
 import dataclasses
 import math
 from typing import Any
 
-
-@dataclasses.dataclass(frozen=True)
-class Chip:
-    """Peaks of one chip: bytes, FLOP/s (bf16), bytes/s; `ici_total` over all ports, both ways."""
-
-    name: str
-    hbm_bytes: float
-    flop_rate: float
-    hbm_rate: float
-    ici_ports: int
-    ici_total: float
-    ring: int  # an axis of a multiple of so many chips closes to a ring
+from pa_jax.core import chips
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +12,7 @@ class Slice:
     """`name` as rented; `topology` and `bounds` (chips a host) as the compiler wants them."""
 
     name: str
-    chip: Chip
+    chip: chips.Chip
     topology: str
     bounds: tuple[int, int, int]
 
@@ -53,10 +37,6 @@ class Slice:
         return 2 * one_way if closed else one_way
 
 
-V5E = Chip("v5e", 16e9, 197e12, 819e9, 4, 400e9, 16)
-V6E = Chip("v6e", 32e9, 918e12, 1600e9, 4, 800e9, 16)
-V5P = Chip("v5p", 95e9, 459e12, 2765e9, 6, 1200e9, 4)
-
 # The name counts chips on v5e and v6e, TensorCores (two a chip) on v5p.
 _FLAT = {1: "1x1", 4: "2x2", 8: "2x4", 16: "4x4", 32: "4x8", 64: "8x8", 128: "8x16", 256: "16x16"}
 _CUBES = {
@@ -73,7 +53,7 @@ _CUBES = {
 
 def _made() -> dict[str, Slice]:
     found = {}
-    for chip, shapes in ((V5E, _FLAT), (V6E, _FLAT), (V5P, _CUBES)):
+    for chip, shapes in ((chips.V5E, _FLAT), (chips.V6E, _FLAT), (chips.V5P, _CUBES)):
         for number, shape in shapes.items():
             bounds = (1, 1, 1) if shape == "1x1" else (2, 2, 1)
             name = f"{chip.name}-{number}"

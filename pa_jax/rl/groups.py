@@ -7,6 +7,7 @@ import numpy as np
 
 from pa_jax.core.typing import Bool, Int, Shaped
 from pa_jax.infer import forest
+from pa_jax.models import flops
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Groups:
     number  which of its row's completions each is of
     real    which of the u entries are tokens
     count   calls that hold rows; those behind them are empty
-    tokens  real slots
+    size    what a pass over the rows costs
     """
 
     rows: forest.Forest
@@ -29,7 +30,12 @@ class Groups:
     number: Int[np.ndarray, "x m u"]
     real: Bool[np.ndarray, "x m u"]
     count: int
-    tokens: int
+    size: flops.Size
+
+    @property
+    def tokens(self) -> int:
+        """Real slots."""
+        return self.size.tokens
 
     def of_tokens(self, values_ngc: Shaped[np.ndarray, "n g c"]) -> Shaped[np.ndarray, "x m u"]:
         """A number a completion token, where the tokens are; 0 elsewhere."""
@@ -101,7 +107,7 @@ def pack(
         cut(number),
         cut(real),
         count,
-        packed.tokens,
+        packed.size,
     )
 
 

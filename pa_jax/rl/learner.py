@@ -17,7 +17,8 @@ from pa_jax.dialogue import faults, schema
 from pa_jax.infer import decode, forest, sampler, sampling, score
 from pa_jax.judge import judge as judges
 from pa_jax.judge import own, rubric
-from pa_jax.rl import advantage, loss
+from pa_jax.models import flops
+from pa_jax.rl import advantage, loss, needed
 from pa_jax.rl import groups as groups_lib
 from pa_jax.train import step
 
@@ -78,8 +79,8 @@ class Minibatch:
 
     batch: loss.GroupBatch
     count: int
-    tokens: int  # slots that hold tokens, of all that are computed
-    slots: int
+    size: flops.Size  # of what is real
+    slots: int  # that are computed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,8 +148,10 @@ class Learner:
             state, metrics = self.updates(state, parts)
             jax.block_until_ready(metrics)
         metrics = metrics | self.describe(done, scores, got) | self.judge.figures()
-        metrics["update/fill"] = sum(p.tokens for p in parts) / max(sum(p.slots for p in parts), 1)
-        metrics |= shares_of_faults(groups)
+        metrics["update/fill"] = sum(p.size.tokens for p in parts) / max(
+            sum(p.slots for p in parts), 1
+        )
+        metrics |= shares_of_faults(groups) | self.needed(batch, done, parts)
         samples = [
             Sample(e, g.texts, scores.values[i], got.values[i], done.finished[i], scores.failed[i])
             for i, (e, g) in enumerate(zip(batch.episodes, groups, strict=True))
@@ -226,12 +229,27 @@ class Learner:
             reference_logp=part.reference_logp,
             tokens=put(tokens),
         )
-        return Minibatch(made, packed.count, packed.tokens, packed.slots)
+        return Minibatch(made, packed.count, packed.size, packed.slots)
 
     def reference_logp(self, rows: forest.Forest, count: int) -> Array:
         """The frozen reference's log-probs [calls, m, w]; 0 in calls that hold no rows."""
         with meshes.using(self.sampler.mesh):
             return score.scored_calls(*self.reference, rows, jnp.int32(count), self.temperature)
+
+    def needed(
+        self, batch: pipeline.Batch, done: decode.Decoded, parts: Sequence[Minibatch]
+    ) -> dict[str, float]:
+        """FLOPs and bytes of those phases whose seconds are their own; the judge knows its own."""
+        cfg, mesh = self.sampler.config, self.sampler.mesh
+        made = needed.training(
+            cfg, [p.size for p in parts], updates=self.loss.updates, frozen=bool(self.frozen)
+        )
+        if self.reference is None or not self.judge.on_devices:
+            del made["flops/logprobs"]
+        chips = 1 if mesh is None else mesh.size
+        return made | needed.decoding(
+            cfg, self.sampler.state, batch.prompts, done.lengths, chips=chips
+        )
 
     def describe(
         self, done: decode.Decoded, scores: rubric.Scores, got: advantage.Advantages

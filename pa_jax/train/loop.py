@@ -19,7 +19,7 @@ import numpy as np
 import tqdm
 from absl import logging
 
-from pa_jax.core import checkpoint, distributed, metrics, timing, together
+from pa_jax.core import checkpoint, chips, distributed, metrics, timing, together
 from pa_jax.train import evaluation
 from pa_jax.train import step as train_step
 
@@ -211,14 +211,34 @@ def _number(x: Any) -> float | int:
 
 
 def _rates(row: dict[str, float], seconds: dict[str, float]) -> dict[str, float]:
-    """Completion tokens a second of the whole step and of each phase."""
+    """Completion tokens a second of the whole step and of each phase.
+
+    And what a chip reached of FLOP/s (`tflops`, and `mfu` of its peak), and of bytes/s of its
+    memory (`hbm_gbs`, `mbu`), where the step says what the phase needed at least ("flops/", of all
+    chips, and "hbm/", of one).
+    """
     tokens, total = row.get("rollout/tokens", row.get("tokens", 0)), sum(seconds.values())
     rates = {
         f"rate/{name.removeprefix('seconds/')}_tokens": tokens / max(s, 1e-9)
         for name, s in seconds.items()
         if name != "seconds/data"
     }
+    chip = chips.of(jax.devices()[0].device_kind)
+    for name, taken in seconds.items():
+        phase, s = name.removeprefix("seconds/"), max(taken, 1e-9)
+        if f"flops/{phase}" in row:
+            rate = row[f"flops/{phase}"] / s / jax.device_count()
+            rates |= _of_peak(phase, "tflops", rate / 1e12, "mfu", chip and rate / chip.flop_rate)
+        if f"hbm/{phase}" in row:
+            rate = row[f"hbm/{phase}"] / s
+            rates |= _of_peak(phase, "hbm_gbs", rate / 1e9, "mbu", chip and rate / chip.hbm_rate)
     return rates | {"rate/tokens": tokens / max(total, 1e-9), "seconds/step": total}
+
+
+def _of_peak(phase: str, unit: str, rate: float, of: str, share: float | None) -> dict[str, float]:
+    """A chip's rate, and its share of the peak where that is known."""
+    made = {f"rate/{phase}_{unit}": rate}
+    return made if share is None else made | {f"rate/{phase}_{of}": share}
 
 
 def peak_rss_gb() -> float:

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from pa_jax.core import mesh as meshes
+from pa_jax.core import sharding
 from pa_jax.infer import logprobs
 from pa_jax.models import config, decoder, lora, quant
+from pa_jax.plan import hlo
 
 TINY = dataclasses.replace(config.PRESETS["tiny"], vocab=70, width=32, layers=1, mlp=32)
 ROWS, PLACES, WANTED = 2, 11, (7, 3)
@@ -116,3 +119,38 @@ def test_no_place_wanted_gives_zeros():
     none = jnp.zeros(ROWS, jnp.int32)
     for got in logprobs.token_logprobs(model, hidden, token, none, jnp.float32(1.0)):
         np.testing.assert_array_equal(got, np.zeros((ROWS, PLACES)))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_on_a_mesh_the_projections_gradient_is_summed_over_chips_behind_the_chunks(tied):
+    """Two rows a data shard, the vocabulary cut in two."""
+    cfg = dataclasses.replace(TINY, tied=tied)
+    model = decoder.Decoder(cfg, key=jax.random.key(1), dtype="float32", attention="dense")
+    graph, state = nnx.split(model)
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(8, PLACES, cfg.width)).astype(np.float32)
+    token = jnp.asarray(rng.integers(0, cfg.vocab, (8, PLACES)), jnp.int32)
+    wanted = jnp.array([7, 3, 0, 9, 11, 1, 2, 5])
+
+    def total(state, hidden):
+        model = nnx.merge(graph, state)
+        of = logprobs.token_logprobs(model, hidden, token, wanted, jnp.float32(1.0))
+        return jnp.sum(jnp.sin(of[0]))
+
+    want = jax.device_get(jax.jit(jax.grad(total, argnums=(0, 1)))(state, jnp.asarray(hidden)))
+    mesh = meshes.make(meshes.MeshConfig(2, 2, 2))
+    with meshes.using(mesh):
+        where = sharding.shardings(state, mesh, sharding.TRAIN_RULES)
+        laid = jax.device_put(state, where), sharding.put(hidden, mesh, "rows")
+        run = jax.jit(jax.grad(total, argnums=(0, 1)), out_shardings=(where, None))
+        run = run.lower(*laid).compile()
+    for got, known in zip(*map(jax.tree.leaves, (run(*laid), want)), strict=True):
+        np.testing.assert_allclose(got, known, rtol=1e-5, atol=1e-5)
+    program, inside, outside = hlo.parse(run.as_text()), 0, 0
+    bodies = {i.called("body") for c in program.computations.values() for i in c if i.op == "while"}
+    for name, computation in program.computations.items():
+        for each in computation:
+            of_weight = any({cfg.vocab // 2, cfg.width} <= {*s.dims} for s in each.shapes)
+            if each.op.startswith(("all-reduce", "reduce-scatter")) and of_weight:
+                inside, outside = inside + (name in bodies), outside + (name not in bodies)
+    assert bodies and outside and not inside, (inside, outside)

@@ -12,18 +12,28 @@ from configs import plan as plan_config
 from pa_jax.jobs import plan
 from pa_jax.plan import client, topology
 
-EIGHT = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
 PHASES = {"rollout prefill", "judge", "reference", "update"}  # evaluation is a rollout and a judge
+EVALUATION = {"evaluation rollout prefill", "evaluation judge"}
+CHIPS = sorted({one.chips for one in topology.SLICES.values()} - {1})  # one has no data axes
 
 
-def arrays(root, *arguments):
-    """What the child found, by phase."""
-    command = [sys.executable, "-m", "tests.plan.replicated", *map(str, arguments)]
+def child(root, module, *arguments, devices=8, seconds=600):
+    """What the module printed, a process with so many devices."""
+    mine = {
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+    }
+    command = [sys.executable, "-m", f"tests.plan.{module}", *map(str, arguments)]
     done = subprocess.run(
-        command, cwd=root, env=os.environ | EIGHT, capture_output=True, text=True, timeout=600
+        command, cwd=root, env=os.environ | mine, capture_output=True, text=True, timeout=seconds
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
+
+
+def arrays(root, *arguments):
+    """Arrays by phase."""
+    return child(root, "replicated", *arguments)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +51,42 @@ def test_rows_are_cut_over_the_data_axes_in_every_phase(root, sizes):
 def test_rows_that_are_whole_everywhere_would_be_seen(root):
     found = arrays(root, 4, 2, 1, "blind")
     assert all(one["whole"] for one in found.values())
+
+
+def slow(*values):
+    return pytest.param(*values, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])
+
+
+@pytest.mark.parametrize(
+    ("preset", "ep", "chips"),
+    [
+        ("tiny", 0, [8]),
+        *(slow(preset, 0, CHIPS) for preset in plan_config.SLICES),
+        slow("qwen3-4b", 1, CHIPS),  # as tpu/README.md has it on v5p
+    ],
+)
+def test_no_activation_of_any_preset_on_any_slice_comes_together_over_a_data_axis(
+    root, preset, ep, chips
+):
+    """Slices of as many chips have the same mesh, so the same program before the backend's part."""
+    found = child(root, "crossing", preset, ep, *chips, devices=max(chips), seconds=7000)
+    mesh = plan_config.get_config(preset).mesh
+    least = mesh.tp * (ep or mesh.ep)
+    for number in chips:
+        of = found[str(number)]
+        if number % least:
+            assert f"does not divide {number} devices" in of["refused"]
+        else:
+            assert of == dict.fromkeys(PHASES | EVALUATION, []), number
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_activations_that_came_together_would_be_seen(root):
+    (of,) = child(root, "crossing", "tiny", 0, "blind", 8, seconds=800).values()
+    for name in PHASES | EVALUATION:
+        assert any(text.startswith("int32") for text in of[name]), name  # rows given whole
+        assert "rollout" in name or any("all-gather over ['fsdp']" in text for text in of[name])
 
 
 @pytest.mark.slow

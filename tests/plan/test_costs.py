@@ -1,0 +1,77 @@
+"""The table of seconds, bytes and dollars: by hand, from plans whose figures are given."""
+
+import dataclasses
+
+import ml_collections
+import pytest
+
+from configs import plan as plan_config
+from pa_jax.jobs import plan, setup
+from pa_jax.plan import costs, figures, report, roofline, topology
+
+CASE = (256, 32, 3)
+
+
+def settings(prices=None):
+    config = plan_config.get_config("qwen3-4b")
+    if prices:
+        config.costs.prices = ml_collections.ConfigDict(prices)
+    return config, setup.section(costs.CostsConfig, config.costs)
+
+
+def row(name, calls, **load):
+    of = roofline.Load(**{"flops": 0.0, "hbm_bytes": 0.0, "ici_bytes": 0.0} | load)
+    return figures.Row(name, calls, 1, of, 0.0, {}, 0.0, 0.0, 0.0, 0.0, False)
+
+
+def made(name="v5e-16", prompts=48):
+    """0.5 s of arithmetic in the update, 1 s of memory in 31 decode steps."""
+    slice_ = topology.named(name)
+    rows = [
+        row(figures.DECODE, 31, hbm_bytes=slice_.chip.hbm_rate / 31),
+        row("update", 1, flops=slice_.chip.flop_rate / 2),
+    ]
+    memory = figures.Memory({"parameters": 8e9}, 1e9, 3e9, "update")
+    return report.Plan(
+        "qwen3-4b", slice_, {"fsdp": 1, "tp": 4, "ep": 4}, rows, memory, None, 15e9, 0.5, prompts,
+        1, 1, {}, (), (), (),
+    )  # fmt: skip
+
+
+def cells(text):
+    head, _, *lines = [line for line in text.splitlines() if line.startswith("|")]
+    names = [cell.strip() for cell in head.strip("|").split("|")]
+    return [
+        dict(zip(names, map(str.strip, line.strip("|").split("|")), strict=True)) for line in lines
+    ]
+
+
+def test_a_line_says_what_a_thousand_prompts_cost():
+    _, cfg = settings(prices={"v5e": 1.5})
+    text = costs.table([(made(), CASE)], cfg)
+    (line,) = cells(text)
+    assert line["rollout decode ms"] == "1,000 hbm" and line["update ms"] == "500 flops"
+    assert "judge ms" not in line and line["bound by"] == "hbm 67%"
+    assert (line["step s"], line["prompts/s"], line["expected"]) == ("1.50", "32", "16")
+    assert line["peak GB"] == "12.0 of 15.0" and line["fits"] == "yes"
+    assert line["$ an hour"] == "24.00"  # sixteen chips
+    assert line["$ a 1,000 prompts"] == f"{24 / 3600 * 1000 / 16:.2f}" == "0.42"
+    assert "v5e 1.50" in text and cfg.read in text
+
+
+def test_the_work_follows_the_case_and_the_chip():
+    config, cfg = settings()
+    small = costs.on(config, cfg, "v5e-64", CASE)
+    large = costs.on(config, cfg, "v5p-512", (1024, 64, 1))
+    for one, mesh in ((small, (4, 4, 4)), (large, (64, 4, 1))):
+        asked = plan.make_request(one, topology.named(one.slice))
+        assert dataclasses.astuple(asked.mesh) == mesh
+    assert small.rollout.prompts == 192 and large.rollout.prompts == 256  # of v5p-512: chips
+    assert (small.tokens.prompt, small.tokens.completion, small.tokens.judge) == (256, 32, 320)
+    assert config.tokens.prompt == 1024 and config.slice == "v5e-16"
+
+
+def test_a_chip_without_a_price_is_named():
+    _, cfg = settings(prices={"v5e": 1.5})
+    with pytest.raises(ValueError, match=r"costs.prices has v5e, not v5p, of v5p-8; give"):
+        cfg.price(topology.named("v5p-8"))
