@@ -61,8 +61,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
             "v6e": 2.70,  # of a v6e chip
             "v5p": 4.20,  # of a v5p chip
         },
-        "read": "on demand, from; copies of https://cloud.google.com/tpu/pricing as of 2025, read "
-        "30 November 2026",
+        "read": "on demand, by an undated note in a public repository, read 30 November 2026",
     }
     c.search = False  # try batch, prompt, row and mesh shapes; compile the best few
     c.search_over = {
