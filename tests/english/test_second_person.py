@@ -33,6 +33,17 @@ from pa_jax.english import second_person
         ("Tea was given to the user as a present.", "Tea was given to you as a present."),
         ("The user has a sister who loves tea and hates rum.", "You have a sister who loves tea "
          "and hates rum."),
+        ("The user is a vegetarian, and so is their boss.", "You are a vegetarian, and so is their "
+         "boss."),
+        ("The user's boss thinks the user works too much.", "Your boss thinks you work too much."),
+        ("The user needs the user manual in German.", "You need the user manual in German."),
+        ("The user's is the red one.", "Yours is the red one."),
+        ("The user isn't and wasn't a fan of jazz.", "You aren't and weren't a fan of jazz."),
+        ("The user travels, cooks, and reads, and wishes to do more.", "You travel, cook, and read,"
+         " and wish to do more."),
+        ("The user likes snacks, drinks and cakes.", "You like snacks, drinks and cakes."),
+        ("The user hurt himself skiing.", "You hurt yourself skiing."),
+        ("The user taught a son to dress himself.", "You taught a son to dress himself."),
         ("Der Nutzer mag keinen Koriander.", "Der Nutzer mag keinen Koriander."),
         ("El usuario prefiere café.", "El usuario prefiere café."),
         ("<b>The user likes tea.</b>", "<b>you like tea.</b>"),
