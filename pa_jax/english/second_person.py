@@ -65,12 +65,23 @@ _OTHERS = re.compile(r"\b(?:they|them|their|theirs|themselves)\b", re.IGNORECASE
 _SPEAKS = re.compile(r"\b(?:me|my|myself|mine)\b|\bI\b", re.IGNORECASE)
 
 
+# Of a fact that its user wrote as one, the words before it became a statement are not kept: "they"
+# do something where the user does ("when they fly"), and "their" follows nothing that there are
+# several of.
+_WHEN = re.compile(
+    r"\b(when|whenever|while|if|because|before|after|until|since|where|that)"
+    r" they (?!are\b|were\b|have\b|is\b)"
+)
+_SEVERAL = re.compile(r"\b(?:[a-z]{2,}[^\Ws]s|children|people|men|women)\b")
+
+
 @memory.remembered(4096)
 def told(statement: str, quote: str = "") -> str:
     """The statement, said to its user; `quote` are the user's own words behind it.
 
     Who "they" are is told by those: the user, where they say "I" or "my" and no "they". A text in
-    another language, or about nobody, stays as it is.
+    another language, or about nobody, stays as it is. A fact that its user wrote as one is its own
+    quote.
     """
     if not words.is_english(statement):
         return statement
@@ -84,6 +95,11 @@ def told(statement: str, quote: str = "") -> str:
         if _SPEAKS.search(quote) and not _OTHERS.search(quote):
             for pattern, other in _THEIR:
                 text = pattern.sub(other, text)
+        elif quote == statement:
+            text = _WHEN.sub(r"\1 you ", text)
+            at = _OTHERS.search(text)
+            if at and at[0] == "their" and not _SEVERAL.search(text, 0, at.start()):
+                text = re.sub(r"\btheir\b", "your", text)
     return text
 
 

@@ -63,3 +63,18 @@ def test_they_are_the_user_where_the_user_spoke_of_nobody_else():
     assert second_person.told(of_parents, "my parents love it") == (
         "Your parents love their garden."
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("The user prefers window seats when they fly.", "You prefer window seats when you fly."),
+        ("The user keeps their keys in the hall.", "You keep your keys in the hall."),
+        ("The user hums while they cook their soup.", "You hum while you cook your soup."),
+        ("The user likes trains when they are empty.", "You like trains when they are empty."),
+        ("The user likes dogs and their noses.", "You like dogs and their noses."),
+        ("The user likes people who know their trade.", "You like people who know their trade."),
+    ],
+)
+def test_what_its_user_wrote_as_a_fact_is_the_users(written, told):
+    assert second_person.told(written, written) == told
