@@ -116,6 +116,26 @@ def test_half_a_character_is_unparsable_and_ends_no_run(opened, content):
     assert len(got) == 2
 
 
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    "text", ['{"completeness": ' + DEEP + "}", DEEP, "9" * 6000], ids=["within", "all", "digits"]
+)
+def test_what_no_reader_of_json_takes_is_unparsable_and_ends_no_run(opened, text):
+    with endpoint.serving(lambda *_: endpoint.completion(text)) as (url, _):
+        one = opened(url)
+        assert one.score(endpoint.groups(["Tea."])).failed.all()
+        assert one.figures()["judge/unparsable"] == 1
+
+
+@pytest.mark.parametrize(
+    "body", [DEEP, '{"choices": [{"message": {"content": ' + DEEP + "}}]}"], ids=["all", "within"]
+)
+def test_an_answer_without_bottom_is_none(body):
+    assert remote._content(body) == (None, None)
+
+
 def test_a_whole_character_written_as_a_pair_is_no_fault():
     text = json.dumps(endpoint.GOOD | {"why": "\U0001f642"})
     assert "\\ud83d\\ude42" in text and remote.parse(text).tolist() == endpoint.WANT
