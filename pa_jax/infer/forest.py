@@ -99,7 +99,7 @@ class Packed:
 
 def row_lengths(lengths: Sequence[int], key: str) -> tuple[int, ...]:
     """The lengths as a tuple; ValueError where they are no whole numbers above 0, or none."""
-    if not lengths or not all(isinstance(n, int) and n > 0 for n in lengths):
+    if not lengths or not all(isinstance(n, int | np.integer) and n > 0 for n in lengths):
         raise ValueError(
             f"{key}={tuple(lengths)}: at least one length is needed, each a whole number of tokens."
         )

@@ -83,7 +83,7 @@ def open_systems(
 ) -> dict[str, systems.System]:
     """The systems that config.systems names, with PersonalAgent among the choices."""
     if mesh is not None and {agent_system.NAME, agent_system.ASKING} & {*config.systems}:
-        rows = {"infer.rows": config.infer.rows, "ask.rows": config.ask.rows}
+        rows = {"infer.rows": config.infer.rows}
         setup.check_rows(mesh.shape, rows)
     agent = agent_system.PersonalAgent(
         setup.section(inferencer.InferConfig, config.infer),

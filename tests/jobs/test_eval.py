@@ -245,7 +245,7 @@ def test_a_preset_sets_nothing_that_is_not_read():
     ("key", "systems", "told"),
     [
         ("infer.rows", ("zero_shot",), "in systems, too: personal_agent, personal_agent_asking"),
-        ("ask.rows", ("personal_agent",), "in systems, too: personal_agent_asking"),
+        ("ask.bias", ("personal_agent",), "in systems, too: personal_agent_asking"),
     ],
 )
 def test_a_key_that_no_chosen_system_reads_is_refused(folder, key, systems, told):
@@ -270,3 +270,20 @@ def test_a_run_that_is_not_there_is_refused_before_anything_is_measured(folder, 
     made.runs = (str(tmp_path / "nix"),)
     with pytest.raises(ValueError, match="^runs names .*nix"):
         eval_job.run(made, tmp_path / "w")
+
+
+def test_a_file_of_ones_own_is_measured_under_the_agent_too(tmp_path):
+    talk = [{"role": "user", "content": "I always take the window seat."}]
+    row = {"user_id": "ann", "messages": talk, "gold": ["The user prefers window seats."]}
+    (tmp_path / "own.jsonl").write_text(json.dumps(row) + "\n")
+    made = importlib.import_module("configs.eval").get_config("tiny")
+    made.mesh.fsdp, made.infer.rows, made.lengths = 2, 2, (2048,)
+    made.benchmarks = ("conversations",)
+    made.systems = ("personal_agent", "full_history", "oracle")
+    made.conversations.path = str(tmp_path / "own.jsonl")
+    eval_job.run(made, tmp_path / "w")
+    rows = files.read_rows(tmp_path / "w" / "records.jsonl")
+    found = {row["system"]: row["measures"] for row in rows}
+    assert found["oracle"] == {"shown": 1.0, "precision": 1.0, "recall": 1.0, "facts": 1.0}
+    assert found["full_history"] == {"shown": 1.0}
+    assert set(found["personal_agent"]) == set(found["oracle"])
