@@ -18,6 +18,7 @@ from pa_jax.data.synth import users as synth_users
 from pa_jax.dialogue import schema, snippet
 
 BUILT_IN = ("synthetic", "unseen", "requests")  # they read no file
+ALL = "split=all (single_turn.split=all in eval) reads every one, where the job trains on none."
 SPLITS = ("train", "heldout", "all")
 HELDOUT_SHARE = 0.2  # of the users of aloe and messages
 
@@ -194,6 +195,7 @@ def _open_one(
             f"data.source={cfg.source!r}, path={cfg.path!r} has no episode in split {split!r}; at "
             "least one is needed. Give more users or dialogues"
             + ("." if cfg.keep_empty else ", or set data.keep_empty=True.")
+            + (f" A fifth of a file's users are held out; {ALL}" if split != "all" else "")
         )
     return found
 

@@ -165,6 +165,15 @@ def test_a_part_of_what_a_held_out_user_said_is_not_trained_on(tmp_path):
     assert train and held and not {t for t in train if "user" in t} & held
 
 
+def test_a_file_without_held_out_users_says_which_split_has_them(tmp_path):
+    path = tmp_path / "one.jsonl"
+    path.write_text(json.dumps({"user_id": "u1", "messages": said("I like tea.")}) + "\n")
+    cfg = dataclasses.replace(SYNTHETIC, source="messages", path=str(path))
+    with pytest.raises(quarantine_lib.DataError, match="no episode.*split=all"):
+        open_all(cfg, "heldout")
+    assert len(open_all(cfg, "all")) == 1
+
+
 @pytest.mark.parametrize("name", ["synthetic", "unseen", "requests"])
 def test_a_path_that_nobody_reads_is_refused(name):
     with pytest.raises(ValueError, match=f"^data.path='x' is not read by data.source='{name}'"):
