@@ -84,7 +84,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "chunk": 4 if small else 16,
     }
     c.conversations = {
-        "path": "",  # a JSONL file of conversations, docs/reference/data.md
+        "path": "",  # a JSONL file of conversations or messages, docs/reference/data.md
         "chunk": 2 if small else 16,
     }
     c.data = common.data(preset)  # of single_turn

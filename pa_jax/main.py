@@ -5,13 +5,16 @@ NAME is a file (configs/grpo.py, my/own.py) or one of the built-in configs, a jo
 
 import datetime
 import difflib
+import functools
 import logging as std_logging
+import operator
 import os
 import pathlib
 import re
 import sys
 from collections.abc import Sequence
 
+import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
@@ -43,8 +46,7 @@ def main(argv: list[str]) -> None:
     import jax
 
     from pa_jax.core import checkpoint, distributed, together
-    from pa_jax.jobs import eval as eval_job
-    from pa_jax.jobs import setup, table
+    from pa_jax.jobs import eval_keys, setup, table
     from pa_jax.models.io import source
     from pa_jax.profile import connect
     from pa_jax.train import loop
@@ -68,7 +70,7 @@ def main(argv: list[str]) -> None:
         if jax.process_index() > 0:
             logging.set_verbosity(logging.WARNING)
         if config.job == "eval":
-            eval_job.require_used(config, config_flags.get_override_values(flags.FLAGS["config"]))
+            eval_keys.require_used(config, config_flags.get_override_values(flags.FLAGS["config"]))
         with setup.alone(workdir):
             table.JOBS[config.job](config, workdir)
 
@@ -85,6 +87,7 @@ def parse(argv: list[str]) -> list[str]:
             rest = flags.FLAGS(given)
             if _CONFIG.value is not None:
                 _CONFIG.value.get("job")  # a config file that failed to load says so here
+                _require_elements(_CONFIG.value)
         return rest
     except (AttributeError, KeyError, IndexError, TypeError) as error:
         message = _misspelt(given) or f"{type(error).__name__}: {error}"
@@ -103,6 +106,24 @@ def usage() -> str:
     return f"{__doc__}\n{jobs}\n\n--helpfull has every flag; docs/reference/config.md every key.\n"
 
 
+def _require_elements(config: ml_collections.ConfigDict) -> None:
+    """A flags.Error for a tuple of the command line with elements that its key does not hold."""
+    flag = flags.FLAGS["config"]
+    before = flag.parser.parse(config_flags.get_config_filename(flag))
+    for key in config_flags.get_override_values(flag):
+        now, was = (
+            functools.reduce(operator.getitem, key.split("."), of) for of in (config, before)
+        )
+        if not isinstance(now, tuple) or not was:
+            continue
+        kinds = {type(one) for one in was}
+        if not {type(one) for one in now} <= (kinds | {int} if float in kinds else kinds):
+            raise flags.Error(
+                f"config key {key!r} is {now}: what it holds is of another kind, as in {was}; "
+                f'several are written "--config.{key}=(A,B)", words in quotes.'
+            )
+
+
 def _misspelt(argv: Sequence[str], flag: str = "") -> str:
     """What is wrong with the first unknown key, and the nearest one; "" where all are known."""
     path = next((a.partition("=")[2] for a in argv if re.match("--?config=", a)), "")
@@ -115,19 +136,39 @@ def _misspelt(argv: Sequence[str], flag: str = "") -> str:
     except (AttributeError, KeyError, TypeError, OSError):  # of the file itself
         return ""
     if flag:
-        nearest = difflib.get_close_matches(flag, known, 1, 0)
-        return (
-            f"unknown flag --{flag}; keys begin with config: --config.{nearest[0]} is the nearest."
-        )
+        flag = flag.partition("=")[0]
+        alike = difflib.get_close_matches(flag, ("workdir", "config", "verbosity"), 1)
+        if "." not in flag and alike:
+            nearest = alike[0]
+        else:  # conf.rollout.group, or a key by itself
+            inside = flag.partition(".")[2]
+            nearest = f"config.{_nearest(inside if inside in known else flag, known)}"
+        return f"unknown flag --{flag}; keys begin with config: --{nearest} is the nearest."
     for argument in argv:
         match = re.match(r"--?(?:no)?config\.([^=]+)", argument)
         if match and match[1] not in known:
             inside = [key for key in known if key.startswith(f"{match[1]}.")]
             if inside:
                 return f"config key {match[1]!r} is a section; set a key of it, as {inside[0]!r}."
-            nearest = difflib.get_close_matches(match[1], known, 1, 0)
-            return f"unknown config key {match[1]!r}; the nearest is {nearest[0]!r}."
+            nearest = _nearest(match[1], known)
+            return f"unknown config key {match[1]!r}; the nearest is {nearest!r}."
     return ""
+
+
+def _nearest(given: str, known: Sequence[str]) -> str:
+    """The key that is spelt most alike; what stands behind the last dot counts most.
+
+    An abbreviation is near to what it stands for: lr to learning_rate.
+    """
+
+    def likeness(key: str) -> float:
+        ends = [text.rpartition(".")[2] for text in (given, key)]
+        initials = "".join(word[0] for word in ends[1].split("_") if word)
+        short = ends[0] == initials or ends[1].startswith(ends[0])
+        end = 1.0 if short else difflib.SequenceMatcher(None, *ends).ratio()
+        return end + difflib.SequenceMatcher(None, given, key).ratio()
+
+    return max(known, key=likeness)
 
 
 def named(argv: Sequence[str]) -> list[str]:

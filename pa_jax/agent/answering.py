@@ -19,7 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from absl import logging
 
-from pa_jax.agent import caller, gather, inferencer, proactive
+from pa_jax.agent import caller, draft, gather, proactive
 from pa_jax.dialogue import schema
 from pa_jax.english import words
 from pa_jax.infer.serving import scheduler
@@ -34,8 +34,8 @@ class Infers(Protocol):
     """What inferencer.Inferencer does."""
 
     def infer(
-        self, turns: Sequence[inferencer.Observed], *, now: datetime.datetime, seed: int
-    ) -> list[inferencer.Inferred]: ...
+        self, turns: Sequence[draft.Observed], *, now: datetime.datetime, seed: int
+    ) -> list[draft.Inferred]: ...
 
 
 @runtime_checkable
@@ -222,10 +222,10 @@ class Answering:
         return turn
 
     def _inferred(self, turn: turns.Turn, past: Sequence[turns.Turn], before: str) -> turns.Turn:
-        found = inferencer.Inferred("", (), ())
+        found = draft.Inferred("", (), ())
         if self._worth_a_try(turn):
             context = (past[-1].reply or "") if past else before
-            seen = inferencer.Observed(
+            seen = draft.Observed(
                 turn.user, turn.session, turn.turn, context, turn.words, self._held(turn)
             )
             with self._tried(turn):
@@ -294,7 +294,7 @@ class Answering:
     def _known(self, turn: turns.Turn) -> tuple[facts.Fact, ...]:
         """What was known when the turn was received, without what its words take back."""
         known = self._profiles.as_of(turn.user, turn.times[0])
-        heard = words.clean(turn.words, inferencer.MAX_WORDS)
+        heard = words.clean(turn.words, draft.MAX_WORDS)
         gone = {op.replaces for op in forget.asked(heard, known, (turn.session, turn.turn))}
         return tuple(fact for fact in known if fact.statement not in gone)
 

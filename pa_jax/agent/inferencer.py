@@ -17,37 +17,18 @@ from collections.abc import Sequence
 import jax
 
 from pa_jax import models
-from pa_jax.agent import grounding, placing, prompt_roots
+from pa_jax.agent import draft, grounding, placing, prompt_roots
 from pa_jax.core import keys
-from pa_jax.dialogue import prompts, schema, snippet, template
-from pa_jax.english import explicit, lists, own, person, statements, words
+from pa_jax.dialogue import prompts, schema, template
+from pa_jax.english import statements, words
 from pa_jax.infer import forest, sampler, score
 from pa_jax.infer.serving import scheduler
-from pa_jax.profile import facts, forget, relation, render, update
-
-# Why a statement was dropped.
-NO_SNIPPET = "no snippet"
-CUT = "cut off"
-QUOTED = "the turn in quotation marks"
-NOT_ABOUT_USER = "not about the user"
-NOT_OWN = "asked for, or another's preference"
-COPIED = "held before, and not said again"
-FORGOTTEN = "asked to be forgotten"
-UNGROUNDED = "not in the user's words"
-REPEATED = "said twice"
-VAGUE = "does not say what it is about"
-UNCLEAR = "asked to forget, but not what"
-REASONS = (
-    *(NO_SNIPPET, CUT, QUOTED, NOT_ABOUT_USER, NOT_OWN, COPIED, FORGOTTEN, UNGROUNDED, REPEATED),
-    *(UNCLEAR, VAGUE),
-)
+from pa_jax.profile import render
 
 SHORT_ANSWER = 12  # words; what is longer says itself what it is about
 _OFFERS = re.compile(
     r"\?|^\s*(?:\d+[.)]|[-*•])\s|\bor\b", re.MULTILINE
 )  # a question, a list, a choice
-
-MAX_WORDS = 4000  # characters of a turn that rules over words look at
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,46 +71,6 @@ class InferConfig:
         if model.prompt is None:
             return self
         return dataclasses.replace(self, **vars(prompts.PromptConfig.of(model.prompt)))
-
-
-@dataclasses.dataclass(frozen=True)
-class Observed:
-    """One turn of a user: the message answered ("" at a session's start), the words, the profile.
-
-    `profile` is what held before the turn, as ProfileStore.facts gives it.
-    """
-
-    user: str
-    session: int
-    turn: int
-    context: str
-    words: str
-    profile: tuple[facts.Fact, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Dropped:
-    """A statement (or a reply that is no snippet) that was left out.
-
-    reason  one of REASONS
-    score   nats a token of its grounding; None where it was not scored
-    """
-
-    statement: str
-    reason: str
-    score: float | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Inferred:
-    """A turn's snippet as the policy wrote it, and what became of it.
-
-    `ops` are for one ProfileStore.apply: retractions first, then what is new.
-    """
-
-    text: str
-    ops: tuple[facts.FactOp, ...]
-    dropped: tuple[Dropped, ...]
 
 
 class Inferencer:
@@ -178,14 +119,14 @@ class Inferencer:
         self.placer.warm_up()
 
     def infer(
-        self, turns: Sequence[Observed], *, now: datetime.datetime, seed: int
-    ) -> list[Inferred]:
+        self, turns: Sequence[draft.Observed], *, now: datetime.datetime, seed: int
+    ) -> list[draft.Inferred]:
         """Greedy snippets of the turns and their operations, in order; none where nothing was said.
 
         `seed` enters the engine's keys; greedy decoding draws nothing from them.
         """
-        made = [Inferred("", (), ())] * len(turns)
-        spoken = [i for i, turn in enumerate(turns) if words.clean(turn.words, MAX_WORDS)]
+        made = [draft.Inferred("", (), ())] * len(turns)
+        spoken = [i for i, turn in enumerate(turns) if words.clean(turn.words, draft.MAX_WORDS)]
         if not spoken:
             return made
         texts, finished = self._written([self.prompt(turns[i], now=now) for i in spoken], seed)
@@ -203,11 +144,11 @@ class Inferencer:
         done = self._sampler.generate(asked, n=1, stream=keys.Stream.GENERATE, **how)
         return [text for [text] in done.texts], done.finished[:, 0].tolist()
 
-    def ops_of(self, turn: Observed, text: str) -> Inferred:
+    def ops_of(self, turn: draft.Observed, text: str) -> draft.Inferred:
         """What one turn makes of a given snippet text (a gold one, say): all but the policy."""
         return self.read([turn], [text])[0]
 
-    def prompt(self, turn: Observed, *, now: datetime.datetime) -> list[int]:
+    def prompt(self, turn: draft.Observed, *, now: datetime.datetime) -> list[int]:
         """Prompt ids, the same text as in training; the facts nearest to the words go in.
 
         User text of any length fits cfg.prompt_tokens: its parts are halved until they do.
@@ -232,42 +173,42 @@ class Inferencer:
 
     def read(
         self,
-        turns: Sequence[Observed],
+        turns: Sequence[draft.Observed],
         texts: Sequence[str],
         finished: Sequence[bool] | None = None,
         *,
         trusted: bool = False,
-    ) -> list[Inferred]:
+    ) -> list[draft.Inferred]:
         """What the turns make of snippet texts; `finished` says which came to their end.
 
         Those of `trusted` texts (gold) are not grounded: all that they say is certain.
         """
         ended = finished or [True] * len(texts)
-        drafts = [Draft(*each) for each in zip(turns, texts, ended, strict=True)]
+        drafts = [draft.Draft(*of) for of in zip(turns, texts, ended, strict=True)]
         episodes = [_grounds(turn) for turn in turns]
-        lines = [draft.statements for draft in drafts]
+        lines = [each.statements for each in drafts]
         if trusted:
             gains = [[math.inf] * len(row) for row in lines]
         else:
             gains = self.grounder.gains(episodes, lines)
-        for draft, row in zip(drafts, gains, strict=True):
-            draft.ground(row, self.cfg.grounding)
+        for each, row in zip(drafts, gains, strict=True):
+            each.ground(row, self.cfg.grounding)
             if not trusted:
-                draft.note_explicit()
-        said = [statement for draft in drafts for statement in draft.statements]
-        held = [draft.turn.profile for draft in drafts for _ in draft.statements]
+                each.note_explicit()
+        said = [statement for each in drafts for statement in each.statements]
+        held = [each.turn.profile for each in drafts for _ in each.statements]
         placed = iter(self.placer.place(said, held))
         made = []
-        for draft in drafts:
-            slots = [next(placed).slot for _ in draft.statements]
-            made.append(draft.inferred(slots, 0.0 if trusted else self.cfg.stated))
+        for each in drafts:
+            slots = [next(placed).slot for _ in each.statements]
+            made.append(each.inferred(slots, 0.0 if trusted else self.cfg.stated))
         return made
 
     def _episode(
-        self, turn: Observed, limits: prompts.PromptConfig, *, now: datetime.datetime
+        self, turn: draft.Observed, limits: prompts.PromptConfig, *, now: datetime.datetime
     ) -> schema.Episode:
         """The turn as training sees it, with the part of the profile that fits its prompt."""
-        heard = statements.content(words.clean(turn.words, MAX_WORDS))
+        heard = statements.content(words.clean(turn.words, draft.MAX_WORDS))
         chosen = render.choose(
             turn.profile,
             now=now,
@@ -278,104 +219,7 @@ class Inferencer:
         return _heard(turn, profile=tuple(fact.statement for fact in chosen))
 
 
-class Draft:
-    """A turn's snippet on its way to operations: `statements` are still in, `dropped` are out."""
-
-    def __init__(self, turn: Observed, text: str, finished: bool):
-        self.turn, self.text = turn, text
-        self.heard = words.clean(turn.words, MAX_WORDS)
-        self.content = statements.content(self.heard)
-        self.forgets = forget.asked(self.heard, turn.profile, (turn.session, turn.turn))
-        self.besides = statements.content(forget.besides(self.heard))
-        self.to_forget = forget.named(self.heard) - self.besides  # held or not
-        self.statements: list[str] = []
-        self.gains: list[float] = []
-        self.dropped: list[Dropped] = []
-        if forget.unclear(self.heard, turn.profile, (turn.session, turn.turn)):
-            self._drop("", UNCLEAR)
-        self._parse(finished)
-
-    def _parse(self, finished: bool) -> None:
-        text = self.text
-        if not finished:  # the last line has no end: the lines before it are whole
-            text, _, last = text.rpartition("\n")
-            self._drop(last, CUT)
-            if not text.strip():
-                return
-        parsed = snippet.parse(text, turn=self.heard)
-        if isinstance(parsed, snippet.ParseFailure):
-            self._drop(text, NO_SNIPPET)
-            return
-        lines = (part for line in parsed.statements for part in lists.parts(line))
-        for statement in map(update.flat, lines):
-            reason = self._objection(statement)
-            if reason:
-                self._drop(statement, reason)
-            else:
-                self.statements.append(person.third_person(statement))
-
-    def _objection(self, statement: str) -> str:
-        if snippet.quotes(statement, self.heard):
-            return QUOTED
-        if not person.about_user(statement):
-            return NOT_ABOUT_USER
-        if statements.vague(statement):
-            return VAGUE
-        if own.not_own(statement, self.heard):
-            return NOT_OWN
-        held = {statements.key(fact.statement) for fact in self.turn.profile}
-        if statements.key(statement) in held and not statements.said(statement, self.content):
-            return COPIED
-        if statements.content(statement) <= self.to_forget:
-            return FORGOTTEN
-        if any(forget.comes_back(statement, op.replaces, self.besides) for op in self.forgets):
-            return FORGOTTEN
-        if any(statements.key(statement) == statements.key(other) for other in self.statements):
-            return REPEATED
-        return ""
-
-    def _drop(self, statement: str, reason: str, score: float | None = None) -> None:
-        statement = words.clean(statement, snippet.MAX_CHARS)
-        self.dropped.append(Dropped(statement, reason, score))
-
-    def ground(self, gains: Sequence[float], least: float) -> None:
-        """Keeps the statements whose gain is not under `least`; nan is under it."""
-        pairs = list(zip(self.statements, gains, strict=True))
-        self.statements = [statement for statement, gain in pairs if gain >= least]
-        self.gains = [gain for _, gain in pairs if gain >= least]
-        for statement, gain in pairs:
-            if not gain >= least:
-                self._drop(statement, UNGROUNDED, gain)
-
-    def note_explicit(self) -> None:
-        """Adds what the words say outright and no kept statement tells; it needs no grounding."""
-        for statement in explicit.said(self.heard):
-            told = any(statements.akin(statement, kept) for kept in self.statements)
-            if not told and not self._objection(statement):
-                self.statements.append(update.flat(statement))
-                self.gains.append(math.inf)
-
-    def inferred(self, slots: Sequence[str], stated: float) -> Inferred:
-        """Operations of the statements that are left, in their slots."""
-        ops = list(self.forgets)
-        for statement, slot, gain in zip(self.statements, slots, self.gains, strict=True):
-            heard = relation.heard(self.heard, self.turn.profile, statement)
-            said = heard is None or statements.said(statement, heard) >= stated
-            ops.append(
-                facts.FactOp(
-                    kind=facts.ADD,
-                    statement=statement,
-                    slot=slot,
-                    replaces=None,
-                    polarity=statements.polarity(statement),
-                    authority="stated" if said else "inferred",
-                    confidence=grounding.confidence(gain),
-                )
-            )
-        return Inferred(self.text, tuple(ops), tuple(self.dropped))
-
-
-def _grounds(turn: Observed) -> schema.Episode:
+def _grounds(turn: draft.Observed) -> schema.Episode:
     """What may carry the turn's statements: the user's words alone.
 
     The message they answer counts only where a short answer picks from it: from a question or a
@@ -388,13 +232,13 @@ def _grounds(turn: Observed) -> schema.Episode:
     return dataclasses.replace(heard, context="")
 
 
-def _heard(turn: Observed, profile: tuple[str, ...] = ()) -> schema.Episode:
+def _heard(turn: draft.Observed, profile: tuple[str, ...] = ()) -> schema.Episode:
     """The turn as an episode: one line each, without control characters."""
     return schema.Episode(
         id=f"{turn.session}.{turn.turn}",
         user_id=turn.user,
         profile=profile,
-        context=words.clean(turn.context, MAX_WORDS),
-        user=words.clean(turn.words, MAX_WORDS),
+        context=words.clean(turn.context, draft.MAX_WORDS),
+        user=words.clean(turn.words, draft.MAX_WORDS),
         gold=None,
     )

@@ -8,7 +8,7 @@ import dataclasses
 import datetime
 import math
 
-from pa_jax.agent import inferencer
+from pa_jax.agent import draft
 from pa_jax.dialogue import schema
 from pa_jax.english import statements
 from pa_jax.profile import facts, placement, update
@@ -34,18 +34,16 @@ class Notes:
         A session is a day and a turn a minute of it, so that decay has a clock.
         """
         said = dialogue.turns[turn]
-        observed = inferencer.Observed(
-            dialogue.user_id, said.session, turn, "", said.user, self.held
-        )
-        draft = inferencer.Draft(observed, text, finished)
-        draft.ground([math.inf] * len(draft.statements), 0.0)
-        draft.note_explicit()
-        slots = [placement.place(statement, self.held) for statement in draft.statements]
+        observed = draft.Observed(dialogue.user_id, said.session, turn, "", said.user, self.held)
+        read = draft.Draft(observed, text, finished)
+        read.ground([math.inf] * len(read.statements), 0.0)
+        read.note_explicit()
+        slots = [placement.place(statement, self.held) for statement in read.statements]
         result = update.apply(
             self.held,
-            draft.inferred(slots, STATED).ops,
+            read.inferred(slots, STATED).ops,
             user=dialogue.user_id,
-            source=facts.Source(said.session, turn, draft.heard),
+            source=facts.Source(said.session, turn, read.heard),
             now=_START + datetime.timedelta(days=said.session, minutes=turn),
             forgotten=self.forgotten,
         )

@@ -17,6 +17,8 @@ from pa_jax.data.synth import asking
 from pa_jax.data.synth import users as synth_users
 from pa_jax.dialogue import schema, snippet
 
+BUILT_IN = ("synthetic", "unseen", "requests")  # they read no file
+ALL = "split=all (single_turn.split=all in eval) reads every one, where the job trains on none."
 SPLITS = ("train", "heldout", "all")
 HELDOUT_SHARE = 0.2  # of the users of aloe and messages
 
@@ -54,6 +56,12 @@ class DataConfig:
     def __post_init__(self) -> None:
         if not 0.0 <= self.strangers <= 1.0:
             raise ValueError(f"data.strangers={self.strangers}: a share from 0 to 1 is allowed.")
+        if self.path and self.source in BUILT_IN:
+            raise ValueError(
+                f"data.path={self.path!r} is not read by data.source={self.source!r}: leave it "
+                "out, or name the source that reads it: messages, prefeval, aloe, tfds:NAME, or "
+                "module:function of your own."
+            )
 
 
 class SyntheticDialogues(Sequence[schema.Dialogue]):
@@ -187,6 +195,7 @@ def _open_one(
             f"data.source={cfg.source!r}, path={cfg.path!r} has no episode in split {split!r}; at "
             "least one is needed. Give more users or dialogues"
             + ("." if cfg.keep_empty else ", or set data.keep_empty=True.")
+            + (f" A fifth of a file's users are held out; {ALL}" if split != "all" else "")
         )
     return found
 
@@ -314,20 +323,35 @@ def _parted(
     split: str,
     is_held_out: Callable[[schema.Dialogue], bool],
 ) -> list[Sequence[schema.Dialogue]]:
-    """Those of a split; what has the content of a held-out one is not trained on.
+    """Those of a split; what says nothing that held-out users do not say is not trained on.
 
-    A copy of a file has names of its own, and holds the same.
+    A copy of a file has names of its own and the same words, labels or none, whatever its replies,
+    spaces and case.
     """
     if split == "all":
         return list(parts)
     if split == "heldout":
         return [[d for d in part if is_held_out(d)] for part in parts]
 
-    def content(dialogue: schema.Dialogue) -> tuple[tuple[str, str, str | None], ...]:
-        return tuple((turn.user, turn.assistant, turn.gold) for turn in dialogue.turns)
+    def said(turn: schema.Turn) -> str:
+        return _plain(turn.user)
 
-    kept = {content(d) for part in parts for d in part if is_held_out(d)}
-    return [[d for d in part if not is_held_out(d) and content(d) not in kept] for part in parts]
+    def told(turn: schema.Turn) -> tuple[str, str]:
+        return _plain(turn.user), _plain(turn.gold or "")
+
+    held = [turn for part in parts for d in part if is_held_out(d) for turn in d.turns]
+    kept, words = set(map(told, held)), set(map(said, held))
+
+    def known(turn: schema.Turn) -> bool:
+        return told(turn) in kept if turn.gold else said(turn) in words
+
+    return [
+        [d for d in part if not is_held_out(d) and not all(map(known, d.turns))] for part in parts
+    ]
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()
 
 
 def _wanted(split: str, is_held_out: bool) -> bool:

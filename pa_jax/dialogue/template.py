@@ -5,9 +5,8 @@ import functools
 import re
 from collections.abc import Sequence
 
-import jinja2
-
-from pa_jax.dialogue import schema, thought, tokenizer
+from pa_jax.dialogue import schema, thought
+from pa_jax.dialogue import tokenizer as tokenizer_lib
 
 ROLES = ("system", "user", "assistant")
 MARK = re.compile("\ue000([0-9]+)\ue001")  # private-use characters: no template writes them
@@ -18,7 +17,7 @@ class Refused(ValueError):
 
 
 def encode_chat(
-    tokenizer: tokenizer.Tokenizer,
+    tokenizer: tokenizer_lib.Tokenizer,
     messages: Sequence[schema.Message],
     *,
     add_generation_prompt: bool,
@@ -40,7 +39,7 @@ def encode_chat(
 
 
 def encode_chats(
-    tokenizer: tokenizer.Tokenizer,
+    tokenizer: tokenizer_lib.Tokenizer,
     chats: Sequence[Sequence[schema.Message]],
     *,
     add_generation_prompt: bool,
@@ -93,7 +92,7 @@ class _Run:
 
 @functools.lru_cache(maxsize=32)  # a run renders its one or two kinds of chat again and again
 def _runs(
-    tokenizer: tokenizer.Tokenizer, template: str, roles: tuple[str, ...], generation: bool
+    tokenizer: tokenizer_lib.Tokenizer, template: str, roles: tuple[str, ...], generation: bool
 ) -> tuple[_Run, ...]:
     """The rendered chat cut at added tokens, which count in the template only.
 
@@ -109,7 +108,7 @@ def _runs(
         text = tokenizer.hf.apply_chat_template(
             marked, tokenize=False, add_generation_prompt=generation, **extra
         )
-    except jinja2.TemplateError as error:
+    except tokenizer_lib.TEMPLATE_FAULTS as error:
         raise Refused(
             f"the model's chat template refuses these messages ({', '.join(roles)}): {error}. Send "
             "roles that it takes, set model.merge_roles=True (system into the user's message, "
@@ -141,7 +140,7 @@ def _runs(
     return _settled(tokenizer, [*runs, _Run(tuple(parts), ())])
 
 
-def _settled(tokenizer: tokenizer.Tokenizer, runs: list[_Run]) -> tuple[_Run, ...]:
+def _settled(tokenizer: tokenizer_lib.Tokenizer, runs: list[_Run]) -> tuple[_Run, ...]:
     """The same runs, those without a message turned into ids of the run before."""
     made = [_Run((), ())]
     for run in runs:

@@ -19,6 +19,8 @@ CHATML = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+# How somebody else's template fails: by its own words, or by a fault of the code in it.
+TEMPLATE_FAULTS = (jinja2.TemplateError, TypeError, ArithmeticError, LookupError, AttributeError)
 TINY_VOCAB = 512
 FREQUENT_LETTERS = "etaoinshrdlucmfw"  # their 256 pairs fill the tiny vocabulary
 
@@ -33,8 +35,10 @@ class Tokenizer:
 
         So is the one that the template ends an assistant's turn with, which `turn_end` ends with,
         too: training must teach that one. `merge_roles` is for templates that want the user and the
-        assistant in turn (template.merged).
+        assistant in turn (template.merged). Of several named templates the default one is meant.
         """
+        if isinstance(hf.chat_template, dict) and "default" in hf.chat_template:
+            hf.chat_template = hf.chat_template["default"]
         self.hf, self.merge_roles = hf, False
         own = () if hf.eos_token_id is None else (hf.eos_token_id,)
         written = self._written_behind_a_turn()
@@ -49,7 +53,7 @@ class Tokenizer:
         chat = [{"role": "user", "content": "x"}, {"role": "assistant", "content": mark}]
         try:
             text = self.hf.apply_chat_template(chat, tokenize=False)
-        except jinja2.TemplateError:  # said where a chat is written
+        except TEMPLATE_FAULTS:  # said where a chat is written
             return ()
         rest = text.rpartition(mark)[2]
         found = min(((rest.find(t), -len(t), t) for t in self.added if t in rest), default=None)

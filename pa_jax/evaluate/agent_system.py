@@ -11,12 +11,13 @@ import datetime
 import hashlib
 from collections.abc import Sequence
 
-from pa_jax.agent import inferencer, proactive
+from pa_jax.agent import draft, inferencer, proactive
 from pa_jax.dialogue import schema
 from pa_jax.english import refusals
 from pa_jax.evaluate import chat_model, systems
 from pa_jax.profile import decay, facts, update
 
+NAME, ASKING = "personal_agent", "personal_agent_asking"
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 NOTED = "Thank you, I will keep that in mind."
 ENDED = (update.SUPERSEDED, update.RETRACTED, update.ENDED, update.CROWDED)
@@ -136,7 +137,7 @@ class PersonalAgent:
     ) -> None:
         """One turn of several dialogues, each on top of what its earlier turns left."""
         observed = [
-            inferencer.Observed(
+            draft.Observed(
                 user=step.name,
                 session=0,
                 turn=step.number,

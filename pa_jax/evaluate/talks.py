@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import tqdm
 
-from pa_jax.agent import inferencer
+from pa_jax.agent import draft, inferencer
 from pa_jax.dialogue import schema
 from pa_jax.profile import facts, update
 
@@ -24,13 +24,13 @@ class Talk:
     user: str
     turns: tuple[schema.Turn, ...]
 
-    def observed(self, number: int, profile: Profile) -> inferencer.Observed:
+    def observed(self, number: int, profile: Profile) -> draft.Observed:
         """Turn `number`, with the message it answers where it is of the same session."""
         turn = self.turns[number]
         before = self.turns[number - 1] if number else None
         answers = before is not None and before.session == turn.session
         context = before.assistant if answers else ""
-        return inferencer.Observed(self.user, turn.session, number, context, turn.user, profile)
+        return draft.Observed(self.user, turn.session, number, context, turn.user, profile)
 
     def gold(self, number: int) -> str:
         """The gold snippet of a turn; ValueError where it has none."""
@@ -49,8 +49,8 @@ class Step:
 
     talk: Talk
     number: int
-    seen: inferencer.Observed
-    inferred: inferencer.Inferred
+    seen: draft.Observed
+    inferred: draft.Inferred
     after: Profile
 
     @property
@@ -111,9 +111,7 @@ def by_policy(agent: inferencer.Inferencer, talks: Sequence[Talk], users: int) -
     return _walk(talks, lambda _, turns: agent.infer(turns, now=NOW, seed=0), users)
 
 
-def applied(
-    seen: inferencer.Observed, inferred: inferencer.Inferred, *, now: datetime.datetime
-) -> Profile:
+def applied(seen: draft.Observed, inferred: draft.Inferred, *, now: datetime.datetime) -> Profile:
     """The profile after the turn."""
     source = facts.Source(seen.session, seen.turn, seen.words)
     done = update.apply(seen.profile, inferred.ops, user=seen.user, source=source, now=now)
@@ -122,7 +120,7 @@ def applied(
 
 def _walk(
     talks: Sequence[Talk],
-    make: Callable[[list[tuple[Talk, int]], list[inferencer.Observed]], list[inferencer.Inferred]],
+    make: Callable[[list[tuple[Talk, int]], list[draft.Observed]], list[draft.Inferred]],
     users: int,
 ) -> Iterator[Step]:
     held: dict[str, Profile] = {talk.user: () for talk in talks}

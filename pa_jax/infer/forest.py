@@ -97,6 +97,15 @@ class Packed:
         return flops.Size(self.tokens, pairs, sum(int(row.wanted) for row in self.rows))
 
 
+def row_lengths(lengths: Sequence[int], key: str) -> tuple[int, ...]:
+    """The lengths as a tuple; ValueError where they are no whole numbers above 0, or none."""
+    if not lengths or not all(isinstance(n, int | np.integer) and n > 0 for n in lengths):
+        raise ValueError(
+            f"{key}={tuple(lengths)}: at least one length is needed, each a whole number of tokens."
+        )
+    return tuple(lengths)
+
+
 def fit(length: int, lengths: Sequence[int], *, what: str) -> int:
     """The smallest of `lengths` that holds `length`; ValueError names the largest allowed."""
     for allowed in sorted(lengths):

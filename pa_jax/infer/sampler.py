@@ -84,7 +84,7 @@ class Sampler:
         # Of the model no more than this: its weights may go at the first `update`.
         self.tokenizer, self.config = model.tokenizer, model.config
         self.mesh, self.rows = mesh, rows
-        self.lengths, self.key, self.prefilled = tuple(lengths), key, 0
+        self.lengths, self.key, self.prefilled = forest.row_lengths(lengths, key), key, 0
         self.graph, state = nnx.split(model.module)
         self.root = roots.Root(root, self.graph, mesh)
         self._where = None

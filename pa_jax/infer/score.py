@@ -124,7 +124,7 @@ class Scorer:
         `update`.
         """
         self.graph, self.state = nnx.split(module)
-        self.mesh, self.lengths, self.key = mesh, tuple(lengths), key
+        self.mesh, self.lengths, self.key = mesh, forest.row_lengths(lengths, key), key
         self.root = roots.Root(root, self.graph, mesh)
         self.shards = sharding.data_shards(mesh)
         self.tokens = self.slots = 0

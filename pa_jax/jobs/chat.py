@@ -16,7 +16,7 @@ import ml_collections
 from absl import logging
 
 from pa_jax import models
-from pa_jax.agent import inferencer, proactive, prompt_roots, responder, session, trained
+from pa_jax.agent import draft, inferencer, proactive, prompt_roots, responder, session, trained
 from pa_jax.core import files, sharding, timing
 from pa_jax.core import mesh as meshes
 from pa_jax.infer.serving import scheduler
@@ -77,7 +77,7 @@ def open_parts(
         model = policy.load(config, mesh)
         cfg = setup.section(inferencer.InferConfig, config.infer)
         cfg = dataclasses.replace(cfg, rows=infer_rows)
-        other = policy.named(config, config.replier, mesh)
+        other = policy.named(config, config.replier, mesh, key="replier")
         replies = other or model
         limits = cfg.trained(model).limits()
         root = prompt_roots.of_turns(model.tokenizer, limits) if other is None else []
@@ -87,13 +87,14 @@ def open_parts(
         beside = {} if other else {"serves": engine, "wait_seconds": config.agent.wait_seconds}
         infer = inferencer.Inferencer(model, cfg, **how, **beside)
         rule = proactive.Proactive(model, setup.section(proactive.AskConfig, config.ask), **how)
-        ask = asker(config, rule, policy.named(config, config.asker, mesh), mesh)
+        asking = policy.named(config, config.asker, mesh, key="asker")
+        ask = asker(config, rule, asking, mesh)
         reply = setup.section(responder.ReplyConfig, config.reply)
         respond = responder.Responder(replies.tokenizer, reply)
         logging.info("compiling programs; the next start finds them compiled")
         with timing.CompileCounter():  # which says what it hears, a line a program
             engine.warm_up()
-            seen = inferencer.Observed("", 0, 0, "", "I like tea.", ())
+            seen = draft.Observed("", 0, 0, "", "I like tea.", ())
             infer.infer([seen], now=setup.utc_now(), seed=0)
             infer.ops_of(seen, "The user likes tea.")
     return (infer, ask, respond), engine

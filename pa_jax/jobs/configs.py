@@ -77,6 +77,12 @@ def load(given: str) -> ml_collections.ConfigDict:
         return importlib.import_module(f"configs.{name}").get_config(preset)
 
 
+def presets() -> tuple[str, ...]:
+    """What a built-in config may be given behind its colon."""
+    with importable():
+        return importlib.import_module("configs.common").PRESETS
+
+
 def _imported() -> list[str]:
     return [name for name in sys.modules if name == "configs" or name.startswith("configs.")]
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import pathlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import jax
 import ml_collections
@@ -56,24 +56,6 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     write(config, workdir, records, seconds=time.monotonic() - began)
 
 
-def require_used(config: ml_collections.ConfigDict, given: Iterable[str]) -> None:
-    """A ValueError for the first of the keys that were given which no chosen benchmark reads."""
-    chosen = [name for name in config.benchmarks if name in KEYS]
-    for key in given:
-        readers = [name for name, read in KEYS.items() if _reads(read, key)]
-        if readers and chosen and not set(readers) & set(chosen):
-            nobody = "no system takes part there; " if key == "systems" else ""
-            raise ValueError(
-                f"{key} is not read by benchmarks={tuple(chosen)}: {nobody}leave it out, or name "
-                f"one that reads it in benchmarks, too: {', '.join(readers)} (conversations reads "
-                "a file of your own under every system)."
-            )
-
-
-def _reads(keys: Iterable[str], key: str) -> bool:
-    return any(key == one or key.startswith(f"{one}.") for one in keys)
-
-
 def fill_in(
     name: str,
     made: Mapping[str, protocol.Benchmark],
@@ -100,14 +82,14 @@ def open_systems(
     config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh | None
 ) -> dict[str, systems.System]:
     """The systems that config.systems names, with PersonalAgent among the choices."""
-    if mesh is not None and any(name.startswith("personal_agent") for name in config.systems):
-        rows = {"infer.rows": config.infer.rows, "ask.rows": config.ask.rows}
+    if mesh is not None and {agent_system.NAME, agent_system.ASKING} & {*config.systems}:
+        rows = {"infer.rows": config.infer.rows}
         setup.check_rows(mesh.shape, rows)
     agent = agent_system.PersonalAgent(
         setup.section(inferencer.InferConfig, config.infer),
         setup.section(proactive.AskConfig, config.ask),
     )
-    ours = {"personal_agent": agent.system(), "personal_agent_asking": agent.asking()}
+    ours = {agent_system.NAME: agent.system(), agent_system.ASKING: agent.asking()}
     return systems.choose(config.systems, systems.SYSTEMS | ours)
 
 
@@ -192,7 +174,6 @@ def _noise(config, workdir, quarantine):
     return recall.Recall(cfg, name="noise", split="train", noise=said)
 
 
-KEYS = prefeval.KEYS | aloe.KEYS | conversations.KEYS | single_turn.KEYS | recall.KEYS
 BENCHMARKS: dict[str, Opener] = {
     "prefeval_mcq": _mcq,
     "prefeval_mcq_text": _mcq_text,
@@ -219,7 +200,7 @@ def openers(
     """By name, what loads the untrained model, and each run at config.checkpoint."""
     folders = [pathlib.Path(run) for run in config.runs]
     made = {
-        folder.name: functools.partial(policy.named, config, str(folder), mesh)
+        folder.name: functools.partial(policy.named, config, str(folder), mesh, key="runs")
         for folder in folders
     }
     if len(made) < len(folders) or UNTRAINED in made:
@@ -227,6 +208,12 @@ def openers(
             f"config.runs={tuple(config.runs)}: their folders' names tell models apart; give each "
             f"another name, and none {UNTRAINED!r}."
         )
+    for folder in folders:  # before hours go into the models in front of it
+        if not folder.expanduser().is_dir():
+            raise ValueError(
+                f"runs names {str(folder)!r}, which is no folder; give the work directories of "
+                "training runs."
+            )
     made = {UNTRAINED: functools.partial(policy.named, config, config.model.source, mesh)} | made
     if config.against not in made:
         raise ValueError(f"config.against={config.against!r}: choose one of {list(made)}.")
@@ -257,8 +244,8 @@ def others(
     if config.judge.kind not in JUDGES:
         raise ValueError(f"judge.kind={config.judge.kind!r}: choose one of {list(JUDGES)}.")
     judge, user = (
-        open_chat_model(config, _frozen(config, source, mesh), mesh) if source else None
-        for source in (config.judge.source, config.user.source)
+        open_chat_model(config, _frozen(config, name, mesh), mesh) if config[name].source else None
+        for name in ("judge", "user")
     )
     if config.judge.kind != "remote":
         yield Others(judge, None, user or judge)
@@ -273,10 +260,11 @@ def others(
 
 
 def _frozen(
-    config: ml_collections.ConfigDict, source: str, mesh: jax.sharding.Mesh | None
+    config: ml_collections.ConfigDict, section: str, mesh: jax.sharding.Mesh | None
 ) -> models.LoadedModel:
-    rules = sharding.INFER_RULES
-    return models.load(source, mesh=mesh, dtype=config.judge.dtype, rules=rules)
+    rules, source = sharding.INFER_RULES, config[section].source
+    with setup.source_of(f"{section}.source"):
+        return models.load(source, mesh=mesh, dtype=config.judge.dtype, rules=rules)
 
 
 def open_chat_model(

@@ -94,7 +94,8 @@ def open_judge(
         model = setup.endpoint(cfg.remote, workdir)
     elif cfg.source and judges.reads_a_model(cfg.kind):
         rules = sharding.INFER_RULES
-        model = models.load(cfg.source, mesh=mesh, dtype=cfg.dtype, rules=rules)
+        with setup.source_of("judge.source"):
+            model = models.load(cfg.source, mesh=mesh, dtype=cfg.dtype, rules=rules)
         if cfg.int8:
             model = dataclasses.replace(model, module=quant.quantise(model.module))
     return judges.Judge(cfg.kind, model=model, lengths=config.lengths, mesh=mesh)

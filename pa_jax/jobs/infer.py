@@ -21,7 +21,7 @@ import tqdm
 from absl import logging
 
 from pa_jax import models
-from pa_jax.agent import inferencer
+from pa_jax.agent import draft, inferencer
 from pa_jax.core import files
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data import source
@@ -142,8 +142,8 @@ class Run:
 
     def take(
         self,
-        turns: Sequence[inferencer.Observed],
-        made: Sequence[inferencer.Inferred],
+        turns: Sequence[draft.Observed],
+        made: Sequence[draft.Inferred],
         *,
         now: datetime.datetime,
     ) -> None:
@@ -220,7 +220,7 @@ def conclude(
         "turns": turns,
         "turns_without_change": empty,
         "ops": dict(ops),
-        "dropped": {reason: dropped[reason] for reason in inferencer.REASONS},
+        "dropped": {reason: dropped[reason] for reason in draft.REASONS},
         "facts_a_user": {"mean": sum(held) / max(len(held), 1), "most": max(held, default=0)},
         "users_with_gold": len(matches),
         "turns_without_gold": unlabelled,

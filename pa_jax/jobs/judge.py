@@ -19,6 +19,8 @@ from pa_jax.judge import agreement, bias, rubric, sheet
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The `judge` job: one table, and report.json with the same figures; or a sheet to label."""
+    for kind in config.kinds:
+        judges.require_kind(kind, key="kinds")
     labels = {path: sheet.read(pathlib.Path(path)) for path in config.labels.split(",") if path}
     setup.open_workdir(config, workdir)
     made = open_cases(config, workdir)

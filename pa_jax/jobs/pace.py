@@ -18,7 +18,7 @@ import jax
 import ml_collections
 import tqdm
 
-from pa_jax.agent import answering, inferencer, responder, session
+from pa_jax.agent import answering, draft, responder, session
 from pa_jax.core import files
 from pa_jax.core import mesh as meshes
 from pa_jax.dialogue import snippet
@@ -129,11 +129,11 @@ def together(
     }
 
 
-def _waves(seen: Sequence[inferencer.Observed], users: int) -> list[Sequence[inferencer.Observed]]:
+def _waves(seen: Sequence[draft.Observed], users: int) -> list[Sequence[draft.Observed]]:
     return [seen[at : at + users] for at in range(0, len(seen), users)]
 
 
-def _said(made: inferencer.Inferred) -> list[tuple[str, str | None, str]]:
+def _said(made: draft.Inferred) -> list[tuple[str, str | None, str]]:
     return [(op.kind, op.statement, op.slot) for op in made.ops]
 
 

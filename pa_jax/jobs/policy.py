@@ -28,6 +28,7 @@ def load(
     which of its checkpoints, and how its prompts are made. Its adapters stay beside the base,
     which replies.
     """
+    _require_named(config.checkpoint)
     folder = pathlib.Path(config.model.source).expanduser()
     if not (folder / "checkpoints").is_dir():
         return setup.load_model(config, mesh)
@@ -35,14 +36,22 @@ def load(
 
 
 def named(
-    config: ml_collections.ConfigDict, name: str, mesh: jax.sharding.Mesh | None = None
+    config: ml_collections.ConfigDict,
+    name: str,
+    mesh: jax.sharding.Mesh | None = None,
+    *,
+    key: str = "model.source",
 ) -> models.LoadedModel | None:
-    """Another policy of the same job, from `name` in place of config.model.source; None for ""."""
+    """Another policy of the same job, from `name` in place of config.model.source; None for "".
+
+    `key` is the config's that gave the name: what is wrong is said of it.
+    """
     if not name:
         return None
     other = config.copy_and_resolve_references()
     other.model.source = name
-    return load(other, mesh)
+    with setup.source_of(key):
+        return load(other, mesh)
 
 
 def trained(
@@ -58,8 +67,7 @@ def trained(
         raise FileNotFoundError(
             f"{path} is not there; give the work directory of a grpo or sft run."
         )
-    if which not in (BEST, NEWEST) and not which.isdecimal():
-        raise ValueError(f"checkpoint={which!r}: choose {BEST!r}, {NEWEST!r} or a step's number.")
+    _require_named(which)
     config = ml_collections.ConfigDict(setup.read_json(path))
     lacking = [key for key in _NEEDED if key not in config.get("model", {})]
     if lacking:
@@ -81,6 +89,11 @@ def trained(
     module = nnx.merge(graph, restored.state["params"], *((frozen,) if frozen else ()))
     prompt = config.prompt.to_dict() if "prompt" in config else None
     return dataclasses.replace(model, module=module, prompt=prompt), restored.step
+
+
+def _require_named(which: str) -> None:
+    if which not in (BEST, NEWEST) and not which.isdecimal():
+        raise ValueError(f"checkpoint={which!r}: choose {BEST!r}, {NEWEST!r} or a step's number.")
 
 
 def _restored(run_folder: pathlib.Path, which: str, params: Any) -> checkpoint.Restored:

@@ -65,6 +65,8 @@ def listen(host: str, port: int, *, keyless: bool) -> socket.socket:
 
     A peer that is gone, or takes nothing, is given up by the system after a minute.
     """
+    if not 0 <= port < 65536:
+        raise ValueError(f"port={port}: a number from 0 (any free port) to 65535 is allowed.")
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, address = found[0]
     if keyless and not ipaddress.ip_address(address[0].partition("%")[0]).is_loopback:

@@ -271,6 +271,18 @@ def with_adapters(
     return dataclasses.replace(loaded, module=lora.add(base, cfg, key))
 
 
+@contextlib.contextmanager
+def source_of(key: str) -> Iterator[None]:
+    """Inside, what is wrong with a model's source is said of the config key that gave it."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        said = str(error)
+        if not said.startswith("model.source="):
+            raise
+        raise ValueError(key + said.removeprefix("model.source")) from error
+
+
 def load_model(
     config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh | None = None
 ) -> models.LoadedModel:

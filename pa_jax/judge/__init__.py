@@ -1,6 +1,6 @@
 """Judges of preference snippets."""
 
-from pa_jax.judge.judge import Judge, reads_a_model
+from pa_jax.judge.judge import Judge, reads_a_model, require_kind
 from pa_jax.judge.protocol import Judging
 from pa_jax.judge.rubric import CRITERIA, Group, Scores, gathered
 
@@ -12,4 +12,5 @@ __all__ = [
     "Scores",
     "gathered",
     "reads_a_model",
+    "require_kind",
 ]

@@ -21,6 +21,15 @@ def reads_a_model(kind: str) -> bool:
     return kind in WEIGHTS
 
 
+def require_kind(kind: str, *, key: str = "judge.kind") -> None:
+    """A ValueError that names `key` where there is no judge of this kind."""
+    if ":" not in kind and kind not in (*WEIGHTS, *TEXTS):
+        raise ValueError(
+            f"{key}={kind!r}: choose one of {sorted((*WEIGHTS, *TEXTS))}, or module:Class of your "
+            "own."
+        )
+
+
 class Judge:
     """Scores whole groups on the four criteria, under a model that stays as it is."""
 
@@ -39,14 +48,10 @@ class Judge:
         None.
         """
         self.kind, self._scorer, self._seen = kind, None, (0, 0, 0.0)
+        require_kind(kind)
         if ":" in kind:
             self._judge = own.Own(kind)
             return
-        if kind not in (*WEIGHTS, *TEXTS):
-            raise ValueError(
-                f"judge.kind={kind!r}: choose one of {sorted((*WEIGHTS, *TEXTS))}, or module:Class "
-                "of your own."
-            )
         if kind in TEXTS:
             self._judge = TEXTS[kind](model)
             return

@@ -345,7 +345,7 @@ def parse(text: str) -> np.ndarray | None:
     for candidate in re.findall(r"\{[^{}]*\}", thought.behind(text)):
         try:
             value = json.loads(candidate)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         ratings = [value.get(name) for name in rubric.CRITERIA]
         if all(type(r) in (int, float) and SCALE[0] <= r <= SCALE[1] for r in ratings):
@@ -361,7 +361,7 @@ def _content(body: str) -> tuple[str | None, tuple[int, int] | None]:
     try:
         value = json.loads(body)
         text = value["choices"][0]["message"]["content"]
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None, None
     usage = value.get("usage")
     usage = usage if isinstance(usage, dict) else {}

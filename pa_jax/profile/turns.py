@@ -20,6 +20,7 @@ STAGES = (RECEIVED, INFERRED, APPLIED, DECIDED, REPLIED)
 
 ANY = "*"
 MAX_TEXT_CHARS = 16_000
+MARKS = " \t#>*-`"  # what Markdown begins a line with
 MAX_TITLE_CHARS = 60
 
 _MADE_AT = {
@@ -140,8 +141,8 @@ def is_storable(text: str) -> bool:
 
 def title(said: str) -> str:
     """What a conversation is called by the words that began it: their first line, cut if long."""
-    line = next((line for line in said.splitlines() if line.strip()), "")
-    line = " ".join(line.split())
+    line = next((line for line in said.splitlines() if line.strip(MARKS)), "")
+    line = " ".join(line.split()).lstrip(MARKS)
     if len(line) <= MAX_TITLE_CHARS:
         return line
     cut = line[:MAX_TITLE_CHARS].rpartition(" ")[0] or line[:MAX_TITLE_CHARS]

@@ -88,7 +88,7 @@ def load(path: pathlib.Path) -> Keys:
     try:
         text = path.read_text(encoding="utf-8-sig")  # editors on Windows write a mark in front
         data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"keys file {path}: {error}; see pa_jax/serve/keys.py.") from error
     entries = data.get("keys") if isinstance(data, dict) else None
     if not isinstance(entries, list) or not entries:

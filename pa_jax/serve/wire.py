@@ -1,9 +1,10 @@
 """Requests and responses of the HTTP API, as pydantic models; strict: "1" is no number.
 
-What OpenAI's clients send and this server has not is refused where it would change the answer
-(UNSUPPORTED), and left alone where it would not.
+What clients send and this server has not is refused where it would change the answer (UNSUPPORTED),
+and left alone where it would not (HARMLESS); what nobody knows is a slip, and refused, too.
 """
 
+import difflib
 import json
 from typing import Annotated, Any, Literal
 
@@ -40,9 +41,12 @@ Stop = Annotated[Text, pydantic.Field(min_length=1, max_length=256)]
 UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "audio": (None,),
     "best_of": (None, 1),
+    "chat_template_kwargs": (None, {}, {"enable_thinking": False}),
+    "echo": (None, False),
     "frequency_penalty": (None, 0),
     "function_call": (None, "none"),
     "functions": (None, []),
+    "ignore_eos": (None, False),
     "logit_bias": (None, {}),
     "length_penalty": (None, 1),
     "logprobs": (None, False),
@@ -50,7 +54,9 @@ UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "min_tokens": (None, 0),
     "modalities": (None, ["text"]),
     "presence_penalty": (None, 0),
+    "reasoning_effort": (None, "none", "minimal"),
     "response_format": (None, {"type": "text"}),
+    "skip_special_tokens": (None, True),
     "tfs": (None, 1),
     "tfs_z": (None, 1),
     "tools": (None, []),
@@ -59,10 +65,16 @@ UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "top_logprobs": (None, 0),
     "typical_p": (None, 1),
     "use_beam_search": (None, False),
+    "verbosity": (None, "medium"),
     "web_search_options": (None,),
 }
 
 
+# Fields that say nothing of the answer: how it is billed, stored, sped up or told from others.
+HARMLESS = (
+    *("metadata", "parallel_tool_calls", "prediction", "prompt_cache_key"),
+    *("prompt_cache_retention", "safety_identifier", "service_tier", "store"),
+)
 INSTEAD = {  # what of this API comes near to a field that is not supported
     "frequency_penalty": "repetition_penalty",
     "presence_penalty": "repetition_penalty",
@@ -183,6 +195,12 @@ class ChatRequest(pydantic.BaseModel):
                 allows = f"; allowed is {values}" if values else ""
                 other = f", or use {INSTEAD[name]}" if name in INSTEAD else ""
                 return name, f"{name}={got} is not supported here{allows}. Leave it out{other}."
+        for name, value in given.items():
+            if value is not None and name not in (*UNSUPPORTED, *HARMLESS):
+                nearest = difflib.get_close_matches(name, type(self).model_fields, 1)
+                meant = f"; {nearest[0]!r} is the nearest" if nearest else ""
+                plain = ascii(name)[1:-1][:60]
+                return plain, f"{plain!r} is no field of this API{meant}. Leave it out."
         return None
 
 

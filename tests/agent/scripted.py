@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 
-from pa_jax.agent import inferencer, proactive, session
+from pa_jax.agent import draft, proactive, session
 from pa_jax.profile import facts, forget, store
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
@@ -65,8 +65,8 @@ class Model:
             facts.FactOp("add", f"The user likes {x}.", "other/x", None, "positive", "stated", 0.9)
             for x in liked
         )
-        dropped = (inferencer.Dropped("The user lies.", "not said", 0.0),) * ("lie" in turn.words)
-        return inferencer.Inferred(f"likes {liked}", ops, dropped)
+        dropped = (draft.Dropped("The user lies.", "not said", 0.0),) * ("lie" in turn.words)
+        return draft.Inferred(f"likes {liked}", ops, dropped)
 
     def needs_of(self, requests):
         return [self._decision(request).needs for request in requests]

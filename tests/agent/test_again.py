@@ -1,6 +1,5 @@
 """What is done again: facts added and undone, a turn said or answered anew; replies as heard."""
 
-import importlib.util
 import itertools
 import pathlib
 
@@ -8,25 +7,9 @@ import pytest
 
 from pa_jax.agent import caller, editing, session
 from pa_jax.profile import store, turns, undo, update
-
-_spec = importlib.util.spec_from_file_location(
-    "scripted", pathlib.Path(__file__).with_name("scripted.py")
-)
-scripted = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(scripted)
+from tests.agent import scripted
 
 TEA, RUM = "The user likes tea.", "The user likes rum."
-
-
-@pytest.fixture
-def model():
-    return scripted.Model()
-
-
-@pytest.fixture
-def agent(profiles, model):
-    with scripted.agent(profiles, model) as opened:
-        yield opened
 
 
 def statements(talk):

@@ -1,8 +1,6 @@
 """A fact put right by hand: what takes its place, what is refused, and what outlives a crash."""
 
 import datetime
-import importlib.util
-import pathlib
 
 import pytest
 from hypothesis import given, settings
@@ -10,25 +8,9 @@ from hypothesis import strategies as st
 
 from pa_jax.agent import editing
 from pa_jax.profile import facts, store, update
-
-_spec = importlib.util.spec_from_file_location(
-    "scripted", pathlib.Path(__file__).with_name("scripted.py")
-)
-scripted = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(scripted)
+from tests.agent import scripted
 
 NUTS = "The user is allergic to cashews."
-
-
-@pytest.fixture
-def model():
-    return scripted.Model()
-
-
-@pytest.fixture
-def agent(profiles, model):
-    with scripted.agent(profiles, model) as opened:
-        yield opened
 
 
 def taught(agent, statement, slot="other/x", *, user="ann", turn=0, **belief):

@@ -2,8 +2,6 @@
 
 import copy
 import datetime
-import importlib.util
-import pathlib
 import threading
 
 import pytest
@@ -12,12 +10,7 @@ from hypothesis import strategies as st
 
 from pa_jax.agent import caller
 from pa_jax.profile import imports, store
-
-_spec = importlib.util.spec_from_file_location(
-    "scripted", pathlib.Path(__file__).with_name("scripted.py")
-)
-scripted = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(scripted)
+from tests.agent import scripted
 
 NOON = scripted.NOON
 TIMES = [

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pa_jax import models
-from pa_jax.agent import grounding, inferencer, prompt_roots
+from pa_jax.agent import draft, grounding, inferencer, prompt_roots
 from pa_jax.dialogue import prompts, schema, snippet, template
 from pa_jax.evaluate import full_history
 from pa_jax.infer.serving import scheduler
@@ -42,7 +42,7 @@ def agent(tiny):
 
 
 def observed(words, profile=(), context="", user="u", turn=3):
-    return inferencer.Observed(user, 0, turn, context, words, tuple(profile))
+    return draft.Observed(user, 0, turn, context, words, tuple(profile))
 
 
 def profile_of(statements, slots):
@@ -88,7 +88,7 @@ def test_what_is_forgotten_goes_first_and_does_not_come_back_in_the_same_turn(ag
     made = agent.ops_of(observed(words, held), f"{MILD}\nThe user likes the slow train.")
     assert [op.kind for op in made.ops] == [facts.RETRACT, facts.ADD]
     assert made.ops[0].replaces == MILD
-    assert [drop.reason for drop in made.dropped] == [inferencer.FORGOTTEN]
+    assert [drop.reason for drop in made.dropped] == [draft.FORGOTTEN]
 
 
 @pytest.mark.parametrize(
@@ -105,19 +105,19 @@ def test_what_is_forgotten_goes_first_and_does_not_come_back_in_the_same_turn(ag
 def test_what_was_never_held_is_not_noted_when_asked_to_forget_it(agent, words, said, kept):
     made = agent.ops_of(observed(words), said)
     assert [op.statement for op in made.ops] == [said] * kept
-    assert [drop.reason for drop in made.dropped] == [inferencer.FORGOTTEN] * (1 - kept)
+    assert [drop.reason for drop in made.dropped] == [draft.FORGOTTEN] * (1 - kept)
 
 
 @pytest.mark.parametrize(
     ("text", "finished", "kept", "reasons"),
     [
-        ("", True, 0, [inferencer.NO_SNIPPET]),
-        (":", True, 0, [inferencer.NO_SNIPPET]),
-        ("\n".join([HOT] * 5), True, 0, [inferencer.NO_SNIPPET]),
-        (f"{HOT}\n{HOT}", True, 1, [inferencer.REPEATED]),
-        (f"{HOT}\nThe user li", False, 1, [inferencer.CUT]),
-        ("The user li", False, 0, [inferencer.CUT]),
-        ("Here are three ideas for dinner:", True, 0, [inferencer.NOT_ABOUT_USER]),
+        ("", True, 0, [draft.NO_SNIPPET]),
+        (":", True, 0, [draft.NO_SNIPPET]),
+        ("\n".join([HOT] * 5), True, 0, [draft.NO_SNIPPET]),
+        (f"{HOT}\n{HOT}", True, 1, [draft.REPEATED]),
+        (f"{HOT}\nThe user li", False, 1, [draft.CUT]),
+        ("The user li", False, 0, [draft.CUT]),
+        ("Here are three ideas for dinner:", True, 0, [draft.NOT_ABOUT_USER]),
     ],
 )
 def test_what_is_no_statement_is_dropped_with_its_reason(agent, text, finished, kept, reasons):
@@ -143,7 +143,7 @@ def test_a_statement_under_the_threshold_is_dropped_with_its_score(tiny, agent):
     strict = inferencer.Inferencer(tiny, config(grounding=(low + high) / 2))
     made = strict.ops_of(turn, f"{said}\n{unsaid}")
     (drop,) = made.dropped
-    assert drop.reason == inferencer.UNGROUNDED and drop.score == pytest.approx(low, abs=1e-4)
+    assert drop.reason == draft.UNGROUNDED and drop.score == pytest.approx(low, abs=1e-4)
     assert [op.statement for op in made.ops] == [(said, unsaid)[gains.index(high)]]
     assert made.ops[0].confidence == pytest.approx(1 - math.exp(-max(high, 0)), abs=1e-4)
     assert grounding.confidence(-1.0) == 0.0
@@ -152,7 +152,7 @@ def test_a_statement_under_the_threshold_is_dropped_with_its_score(tiny, agent):
 def test_a_copy_of_the_profile_is_no_news(agent):
     held = profile_of((MILD, TRAIN), ("food/spice_level", "travel/cruise"))
     copied = agent.ops_of(observed("What a day.", held), TRAIN)
-    assert copied.ops == () and [d.reason for d in copied.dropped] == [inferencer.COPIED]
+    assert copied.ops == () and [d.reason for d in copied.dropped] == [draft.COPIED]
     again = agent.ops_of(observed("A slow river cruise for me, as ever.", held), TRAIN)
     assert [op.statement for op in again.ops] == [TRAIN]
 
@@ -191,9 +191,9 @@ def test_the_assistants_words_ground_only_what_an_answer_picks(words, context, c
 )
 def test_the_turn_in_quotation_marks_is_no_statement(text, agent):
     made = agent.ops_of(observed("Trains are great, so book that."), text)
-    assert made.ops == () and [drop.reason for drop in made.dropped] == [inferencer.NO_SNIPPET]
+    assert made.ops == () and [drop.reason for drop in made.dropped] == [draft.NO_SNIPPET]
     both = agent.ops_of(observed("Trains are great, so book that."), f"{text}\n{TRAIN}")
-    assert [drop.reason for drop in both.dropped] == [inferencer.QUOTED]
+    assert [drop.reason for drop in both.dropped] == [draft.QUOTED]
 
 
 def _path_logprobs(model, before, ids):

@@ -2,8 +2,6 @@
 
 import concurrent.futures
 import datetime
-import importlib.util
-import pathlib
 import threading
 
 import pytest
@@ -11,25 +9,9 @@ import pytest
 from pa_jax.agent import proactive
 from pa_jax.infer.serving import scheduler
 from pa_jax.profile import connect, store, turns
-
-_spec = importlib.util.spec_from_file_location(
-    "scripted", pathlib.Path(__file__).with_name("scripted.py")
-)
-scripted = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(scripted)
+from tests.agent import scripted
 
 SEAT, QUESTION = scripted.SEAT, scripted.QUESTION
-
-
-@pytest.fixture
-def model():
-    return scripted.Model()
-
-
-@pytest.fixture
-def agent(profiles, model):
-    with scripted.agent(profiles, model) as opened:
-        yield opened
 
 
 def changes(reply):

@@ -2,33 +2,15 @@
 
 import contextlib
 import datetime
-import importlib.util
-import pathlib
 
 import pytest
 
 from pa_jax.profile import database, store, turns
-
-_spec = importlib.util.spec_from_file_location(
-    "scripted", pathlib.Path(__file__).with_name("scripted.py")
-)
-scripted = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(scripted)
+from tests.agent import scripted
 
 
 class Killed(BaseException):
     """The process ends here."""
-
-
-@pytest.fixture
-def model():
-    return scripted.Model()
-
-
-@pytest.fixture
-def agent(profiles, model):
-    with scripted.agent(profiles, model) as opened:
-        yield opened
 
 
 def crash(monkeypatch, profiles, at, committed):

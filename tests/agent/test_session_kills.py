@@ -1,6 +1,5 @@
 """Sessions whose process is killed at random points: the facts and turns of a serial run."""
 
-import importlib.util
 import json
 import pathlib
 import sqlite3
@@ -10,11 +9,9 @@ import sys
 import pytest
 
 from pa_jax.profile import store
+from tests.agent import scripted
 
 SCRIPT = pathlib.Path(__file__).with_name("scripted.py")
-_spec = importlib.util.spec_from_file_location("scripted", SCRIPT)
-scripted = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(scripted)
 
 
 def told(profiles):

@@ -6,7 +6,7 @@ import jaxtyping
 import pytest
 
 from pa_jax import models
-from pa_jax.agent import inferencer, proactive
+from pa_jax.agent import draft, inferencer, proactive
 from pa_jax.core import timing
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -25,7 +25,7 @@ def tiny():
 
 
 def observed(i, words):
-    return inferencer.Observed(f"u{i}", 0, 0, "What now? " * (i % 3), words, ())
+    return draft.Observed(f"u{i}", 0, 0, "What now? " * (i % 3), words, ())
 
 
 @pytest.mark.slow

@@ -325,6 +325,7 @@ def test_other_roles_parts_and_null_content(tmp_path, quarantine):
         {"role": "user", "content": [{"type": "text", "text": "look"}, {"type": "image_url"}]},
         {"role": "assistant", "content": None},
         {"role": "tool", "content": "42"},
+        {"role": "function", "name": "look_up", "content": "43"},
         {"role": "assistant", "content": "It is"},
         {"role": "assistant", "content": "a cat."},
     ]

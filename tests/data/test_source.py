@@ -119,6 +119,10 @@ def test_prefeval_holds_out_topics(real_data, form):
     assert {e.id.split("/")[1] for e in train} == forms
 
 
+def said(*texts):
+    return [{"role": "user", "content": text} for text in texts]
+
+
 def prefeval_folder(root, **topics):
     folder = root / prefeval.FOLDERS["explicit"]
     folder.mkdir(parents=True)
@@ -138,6 +142,42 @@ def test_a_copy_of_a_held_out_file_is_not_trained_on(tmp_path, name):
     assert {e.gold for e in open_all(cfg, "heldout")} == set(held)
     assert sorted(e.gold for e in open_all(cfg, "train")) == sorted(trained)
     assert len(open_all(cfg, "all")) == 6
+
+
+@pytest.mark.parametrize(
+    "change", [str.upper, lambda text: f" {text.replace(' ', '  ')} "], ids=["case", "spaces"]
+)
+def test_a_copy_that_was_edited_on_the_way_is_not_trained_on(tmp_path, change):
+    held = ("I wear wool.", "I hate lace.")
+    copies = [change(text) for text in held]
+    cfg, _ = prefeval_folder(tmp_path, shop_fashion=held, travel_hotel=["Trains."], more=copies)
+    assert [e.gold for e in open_all(cfg, "train")] == ["Trains."]
+
+
+def test_a_part_of_what_a_held_out_user_said_is_not_trained_on(tmp_path):
+    users = [f"user {n}" for n in range(40)]
+    rows = [{"user_id": user, "messages": said(f"I am {user}.", "I like tea.")} for user in users]
+    copies = [{"user_id": f"copy of {user}", "messages": said(f"I am {user}.")} for user in users]
+    path = tmp_path / "chats.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows + copies))
+    cfg = dataclasses.replace(SYNTHETIC, source="messages", path=str(path))
+    train, held = ({e.user for e in open_all(cfg, side)} for side in ("train", "heldout"))
+    assert train and held and not {t for t in train if "user" in t} & held
+
+
+def test_a_file_without_held_out_users_says_which_split_has_them(tmp_path):
+    path = tmp_path / "one.jsonl"
+    path.write_text(json.dumps({"user_id": "u1", "messages": said("I like tea.")}) + "\n")
+    cfg = dataclasses.replace(SYNTHETIC, source="messages", path=str(path))
+    with pytest.raises(quarantine_lib.DataError, match="no episode.*split=all"):
+        open_all(cfg, "heldout")
+    assert len(open_all(cfg, "all")) == 1
+
+
+@pytest.mark.parametrize("name", ["synthetic", "unseen", "requests"])
+def test_a_path_that_nobody_reads_is_refused(name):
+    with pytest.raises(ValueError, match=f"^data.path='x' is not read by data.source='{name}'"):
+        dataclasses.replace(SYNTHETIC, source=name, path="x")
 
 
 def test_a_renamed_held_out_file_is_held_out(tmp_path):

@@ -161,6 +161,34 @@ def test_a_template_with_a_fault_of_its_own_is_one_message():
 
 
 @pytest.mark.parametrize(
+    "fault",
+    [
+        "{{ messages[0]['content'] + 1 }}",
+        "{{ 1 / 0 }}",
+        "{{ {}.nothing() }}",
+        "{{ range(10**9) | list }}",
+        "{% for m in messages %}{{ m.content",
+        "{{ 'x'.center('y') }}",
+    ],
+)
+def test_whatever_a_template_does_wrong_is_one_message(fault):
+    hf = tokenizer.tiny().hf
+    hf.chat_template = fault
+    words = tokenizer.Tokenizer(hf)  # its end of a turn cannot be told
+    with pytest.raises(template.Refused, match="the model's chat template refuses"):
+        template.encode_chat(words, messages([("user", "x")]), add_generation_prompt=True)
+
+
+def test_of_several_templates_the_default_one_is_meant():
+    hf = tokenizer.tiny().hf
+    hf.chat_template = {"default": tokenizer.CHATML, "tool_use": "{{ tools }}"}
+    ids = template.encode_chat(
+        tokenizer.Tokenizer(hf), messages([("user", "x")]), add_generation_prompt=False
+    )
+    assert hf.decode(ids) == "<|im_start|>user\nx<|im_end|>\n"
+
+
+@pytest.mark.parametrize(
     ("written", "ends"),
     [
         ("{{ m['content'] }}<|im_end|>\n", "<|im_end|>"),  # Qwen, Llama-3: not the smallest id

@@ -33,6 +33,17 @@ from pa_jax.english import second_person
         ("Tea was given to the user as a present.", "Tea was given to you as a present."),
         ("The user has a sister who loves tea and hates rum.", "You have a sister who loves tea "
          "and hates rum."),
+        ("The user is a vegetarian, and so is their boss.", "You are a vegetarian, and so is their "
+         "boss."),
+        ("The user's boss thinks the user works too much.", "Your boss thinks you work too much."),
+        ("The user needs the user manual in German.", "You need the user manual in German."),
+        ("The user's is the red one.", "Yours is the red one."),
+        ("The user isn't and wasn't a fan of jazz.", "You aren't and weren't a fan of jazz."),
+        ("The user travels, cooks, and reads, and wishes to do more.", "You travel, cook, and read,"
+         " and wish to do more."),
+        ("The user likes snacks, drinks and cakes.", "You like snacks, drinks and cakes."),
+        ("The user hurt himself skiing.", "You hurt yourself skiing."),
+        ("The user taught a son to dress himself.", "You taught a son to dress himself."),
         ("Der Nutzer mag keinen Koriander.", "Der Nutzer mag keinen Koriander."),
         ("El usuario prefiere café.", "El usuario prefiere café."),
         ("<b>The user likes tea.</b>", "<b>you like tea.</b>"),
@@ -52,3 +63,18 @@ def test_they_are_the_user_where_the_user_spoke_of_nobody_else():
     assert second_person.told(of_parents, "my parents love it") == (
         "Your parents love their garden."
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("The user prefers window seats when they fly.", "You prefer window seats when you fly."),
+        ("The user keeps their keys in the hall.", "You keep your keys in the hall."),
+        ("The user hums while they cook their soup.", "You hum while you cook your soup."),
+        ("The user likes trains when they are empty.", "You like trains when they are empty."),
+        ("The user likes dogs and their noses.", "You like dogs and their noses."),
+        ("The user likes people who know their trade.", "You like people who know their trade."),
+    ],
+)
+def test_what_its_user_wrote_as_a_fact_is_the_users(written, told):
+    assert second_person.told(written, written) == told

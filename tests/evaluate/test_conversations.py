@@ -161,6 +161,66 @@ def test_malformed_lines_are_named(change, says, tmp_path):
     assert says in kept.read_text()
 
 
+MESSAGES = (
+    {
+        "user_id": "cy",
+        "session": 0,
+        "messages": [
+            {"role": "user", "content": "I always take the window seat."},
+            {"role": "assistant", "content": "Noted."},
+            {"role": "user", "content": "What is the capital of Chile?"},
+        ],
+        "gold": ["The user prefers window seats.", "No new preference."],
+    },
+    {
+        "user_id": "cy",
+        "session": 1,
+        "messages": [{"role": "user", "content": "I swim on Mondays, nothing else."}],
+        "gold": ["The user swims on Mondays."],
+    },
+    {"user_id": "di", "messages": [{"role": "user", "content": "Hello there."}]},
+    {
+        "user_id": "eve",
+        "messages": [
+            {"role": "user", "content": "I live in Riga."},
+            {"role": "user", "content": "I love jazz."},
+        ],
+        "gold": [None, "The user loves jazz."],
+    },
+)
+
+
+def test_a_file_of_messages_is_read_under_every_system(tools, tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        people = read(write(tmp_path, *MESSAGES))
+    assert [one.id for one in people] == ["cy", "eve"]  # di has no label
+    assert "1 of 3 users have no gold" in caplog.text
+    assert people[0].gold == ("The user prefers window seats.", "The user swims on Mondays.")
+    chosen = systems.choose(("no_history", "full_history", "oracle"))
+    rows = run(people, tools, chosen)
+    found = {(row["system"], row["id"]): row["measures"] for row in rows}
+    assert found["oracle", "cy"] == {"shown": 1.0, "precision": 1.0, "recall": 1.0, "facts": 2.0}
+    assert found["oracle", "eve"] == {"shown": 1.0, "recall": 1.0, "facts": 1.0}  # Riga: no label
+    assert found["full_history", "cy"] == {"shown": 1.0}
+    assert found["no_history", "cy"] == {"shown": 0.0}
+
+
+def test_a_file_of_messages_without_a_label_is_refused(tmp_path):
+    with pytest.raises(quarantine_lib.DataError, match="conversations.path=.*no gold"):
+        read(write(tmp_path, MESSAGES[2]))
+
+
+def test_a_turn_without_a_label_counts_for_nothing(tmp_path):
+    turns = [
+        {"user": "I live in Riga.", "gold": None},
+        {"user": "Hi.", "gold": "No new preference."},
+    ]
+    (person,) = read(write(tmp_path, {"user_id": "f", "sessions": [turns]}))
+    assert person.gold == () and len(person.history) == 2
+    held = ("The user lives in Riga.",)  # may be right
+    assert "precision" not in conversations.profile_measures(person, held)
+
+
 def test_no_path_says_which_key(tmp_path):
     with pytest.raises(quarantine_lib.DataError, match="--config.conversations.path"):
         read("")

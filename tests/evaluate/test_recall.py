@@ -6,7 +6,7 @@ import datetime
 
 import pytest
 
-from pa_jax.agent import inferencer, proactive
+from pa_jax.agent import draft, inferencer, proactive
 from pa_jax.data import quarantine, source
 from pa_jax.data.synth import truth
 from pa_jax.data.synth import users as synth_users
@@ -169,7 +169,7 @@ def test_the_agents_profile_is_that_of_its_turns_one_by_one(tiny, tools):
         for number, (context, words) in enumerate(systems.turns_of(talk)):
             days = number / tools.cfg.turns_a_day
             now = agent_system.START + datetime.timedelta(days=days)
-            turn = inferencer.Observed("u", 0, number, context, words, want)
+            turn = draft.Observed("u", 0, number, context, words, want)
             (made,) = infers.infer([turn], now=now, seed=0)
             origin = facts.Source(0, number, words)
             want = update.apply(want, made.ops, user="u", source=origin, now=now).facts

@@ -1,5 +1,6 @@
 """Keys on the command line: every documented value can be set, a misspelling names its nearest."""
 
+import os
 import re
 import subprocess
 import sys
@@ -125,3 +126,58 @@ def test_the_command_says_it_in_a_line_or_lists_the_jobs(arguments, status, line
         return
     for name in configs.names():
         assert re.search(rf"(?m)^  {name} +\S.+\.$", done.stdout), name
+
+
+@pytest.mark.parametrize(
+    ("given", "nearest"),
+    [
+        ("optim.lr", "optim.learning_rate"),
+        ("temp", "rollout.temperature"),
+        ("rollout.group_size", "rollout.group"),
+        ("data/path", "data.path"),
+        ("optim.learning-rate", "optim.learning_rate"),
+    ],
+)
+def test_an_abbreviation_is_near_to_what_it_stands_for(given, nearest, root):
+    argv = ["main", f"--config={root}/configs/grpo.py:tiny", f"--config.{given}=1"]
+    assert f"the nearest is {nearest!r}" in main._misspelt(argv)
+
+
+@pytest.mark.parametrize(
+    ("flag", "nearest"),
+    [
+        ("workdri", "--workdir"),
+        ("work_dir", "--workdir"),
+        ("confg.rollout.group", "--config.rollout.group"),
+        ("seed", "--config.seed"),
+    ],
+)
+def test_a_misspelt_flag_names_the_nearest(flag, nearest, root):
+    argv = ["main", "--config", f"{root}/configs/grpo.py"]
+    assert main._misspelt(argv, flag).endswith(f": {nearest} is the nearest.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["grpo:tiny", "--config.lengths=(256,'a')"], "config key 'lengths' is (256, 'a')"),
+        (["grpo:tiny", "--config.lengths=x"], "config key 'lengths' is ('x',)"),
+        (
+            ["grpo:tiny", "--config.mesh.fsdp=1", "--config.lengths=()"],
+            "lengths=(): at least one length",
+        ),
+        (["grpo:tiny", "--config.data.path=x"], "data.path='x' is not read by data.source="),
+        (["serve:tiny", "--config.port=99999999"], "port=99999999: a number from 0"),
+        (["judge:tiny", "--config.kinds=referense"], "kinds='referense': choose one of"),
+        (["infer:tiny", "--config.checkpoint=bst"], "checkpoint='bst': choose 'best'"),
+        (["chat:tiny", "--config.replier=/tmp/nix"], "replier='/tmp/nix': no such file"),
+    ],
+)
+def test_a_wrong_value_is_a_line_that_names_its_key(arguments, said, root, tmp_path):
+    command = [sys.executable, "-m", "pa_jax.main", f"--config={arguments[0]}", *arguments[1:]]
+    env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}  # one device
+    done = subprocess.run(
+        [*command, f"--workdir={tmp_path}/w"], cwd=root, capture_output=True, text=True, env=env
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert said in done.stderr.strip().splitlines()[-1]

@@ -11,6 +11,7 @@ import threading
 import pytest
 
 from pa_jax.core import files
+from pa_jax.jobs import configs, eval_keys
 from pa_jax.jobs import eval as eval_job
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -110,6 +111,8 @@ def test_a_folder_of_another_evaluation_is_refused(done, folder):
         (("single_turn",), "prefeval.path", "prefeval_generation, noise"),
         (("prefeval_mcq",), "data.source", "too: single_turn"),
         (("aloe",), "aloe.rlpa_path", "too: aloe_rlpa"),
+        (("prefeval_mcq",), "judge.source", "too: prefeval_generation"),
+        (("conversations",), "user.source", "too: aloe"),
         (("unseen", "long_horizon"), "conversations.path", "too: conversations"),
     ],
 )
@@ -117,14 +120,15 @@ def test_a_key_that_no_chosen_benchmark_reads_is_refused(folder, benchmarks, key
     made = config(folder)
     made.benchmarks = benchmarks
     with pytest.raises(ValueError, match=f"^{key} is not read by benchmarks=.*{told}"):
-        eval_job.require_used(made, ["seed", key])
+        eval_keys.require_used(made, ["seed", key])
     made.benchmarks = tuple(eval_job.BENCHMARKS)
-    eval_job.require_used(made, ["seed", key])
+    made.systems = ("zero_shot", "personal_agent_asking")
+    eval_keys.require_used(made, ["seed", key])
 
 
 def test_every_benchmark_says_which_keys_it_reads():
-    assert set(eval_job.KEYS) == set(eval_job.BENCHMARKS)
-    assert all(keys for keys in eval_job.KEYS.values())
+    assert set(eval_keys.KEYS) == set(eval_job.BENCHMARKS)
+    assert all(keys for keys in eval_keys.KEYS.values())
 
 
 def test_the_command_line_refuses_what_is_not_read(tmp_path):
@@ -216,3 +220,70 @@ def test_a_remote_judges_failures_are_reported_and_can_be_tried_again(tmp_path, 
     (entry,) = report["entries"]
     assert (entry["n"], entry["failed"]) == (2, 4)
     assert entry["measures"]["alignment"]["mean"] == 4.0
+
+
+def test_a_key_of_a_config_file_that_nobody_reads_is_refused(tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text(
+        "from configs import eval\n\n\ndef get_config(preset):\n"
+        "    c = eval.get_config(preset)\n    c.aloe.path = 'x'\n    return c\n"
+    )
+    command = [sys.executable, "-m", "pa_jax.main", f"--config={own}:tiny"]
+    command.append(f"--workdir={tmp_path}/w")
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert "aloe.path is not read by benchmarks=('single_turn',)" in done.stderr
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_preset_sets_nothing_that_is_not_read():
+    for name in configs.presets():
+        eval_keys.require_used(configs.load(f"eval:{name}"))
+
+
+@pytest.mark.parametrize(
+    ("key", "systems", "told"),
+    [
+        ("infer.rows", ("zero_shot",), "in systems, too: personal_agent, personal_agent_asking"),
+        ("ask.bias", ("personal_agent",), "in systems, too: personal_agent_asking"),
+    ],
+)
+def test_a_key_that_no_chosen_system_reads_is_refused(folder, key, systems, told):
+    made = config(folder)
+    made.systems = systems
+    with pytest.raises(ValueError, match=f"^{key} is not read by systems=.*{told}"):
+        eval_keys.require_used(made, [key])
+    made.systems = ("personal_agent_asking",)
+    eval_keys.require_used(made, [key])
+
+
+@pytest.mark.parametrize("key", ["benchmarks", "systems"])
+def test_an_empty_grid_is_refused(folder, key):
+    made = config(folder)
+    made[key] = ()
+    with pytest.raises(ValueError, match=f"^{key} is empty"):
+        eval_keys.require_used(made)
+
+
+def test_a_run_that_is_not_there_is_refused_before_anything_is_measured(folder, tmp_path):
+    made = config(folder)
+    made.runs = (str(tmp_path / "nix"),)
+    with pytest.raises(ValueError, match="^runs names .*nix"):
+        eval_job.run(made, tmp_path / "w")
+
+
+def test_a_file_of_ones_own_is_measured_under_the_agent_too(tmp_path):
+    talk = [{"role": "user", "content": "I always take the window seat."}]
+    row = {"user_id": "ann", "messages": talk, "gold": ["The user prefers window seats."]}
+    (tmp_path / "own.jsonl").write_text(json.dumps(row) + "\n")
+    made = importlib.import_module("configs.eval").get_config("tiny")
+    made.mesh.fsdp, made.infer.rows, made.lengths = 2, 2, (2048,)
+    made.benchmarks = ("conversations",)
+    made.systems = ("personal_agent", "full_history", "oracle")
+    made.conversations.path = str(tmp_path / "own.jsonl")
+    eval_job.run(made, tmp_path / "w")
+    rows = files.read_rows(tmp_path / "w" / "records.jsonl")
+    found = {row["system"]: row["measures"] for row in rows}
+    assert found["oracle"] == {"shown": 1.0, "precision": 1.0, "recall": 1.0, "facts": 1.0}
+    assert found["full_history"] == {"shown": 1.0}
+    assert set(found["personal_agent"]) == set(found["oracle"])

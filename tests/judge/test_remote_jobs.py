@@ -1,9 +1,8 @@
 """The remote judge behind jobs and in several processes."""
 
 import contextlib
-import importlib.util
+import importlib
 import json
-import pathlib
 import socket
 import subprocess
 import sys
@@ -14,14 +13,9 @@ from pa_jax import models
 from pa_jax.jobs import grpo
 from pa_jax.jobs import judge as judge_job
 from pa_jax.judge import rubric
+from tests.judge import endpoint
 
 pytest.importorskip("openai", reason="the extra `remote` is not installed")
-
-_spec = importlib.util.spec_from_file_location(
-    "endpoint", pathlib.Path(__file__).with_name("endpoint.py")
-)
-endpoint = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(endpoint)
 
 
 @pytest.mark.slow

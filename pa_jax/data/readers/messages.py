@@ -9,7 +9,7 @@ from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.readers import items
 from pa_jax.dialogue import schema, snippet
 
-PASSED_OVER = ("system", "developer", "tool")  # roles that neither ask nor answer
+PASSED_OVER = ("system", "developer", "tool", "function")  # roles that neither ask nor answer
 
 
 @dataclasses.dataclass(frozen=True)

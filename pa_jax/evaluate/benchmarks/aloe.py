@@ -20,7 +20,8 @@ from pa_jax.evaluate import chat_model, jury, parse, systems
 from pa_jax.evaluate.benchmarks import protocol
 
 NAMES = ("aloe", "aloe_rlpa", "aloe_unseen")
-_SHARED = ("aloe.cases", "aloe.turns", "aloe.temperature", "aloe.chunk", *protocol.SYSTEMS)
+_SHARED = ("aloe.cases", "aloe.turns", "aloe.temperature", "aloe.chunk", "user")
+_SHARED += (*protocol.JUDGED, *protocol.SYSTEMS)
 KEYS = {
     "aloe": ("aloe.path", *_SHARED),
     "aloe_rlpa": ("aloe.rlpa_path", *_SHARED),

@@ -12,20 +12,30 @@ systems that hold statements turned (statements for what is in `against`, a coun
 recall against the gold statements that still hold (evaluate/profile_match), and facts. What other
 systems know is the text that they show the model. `probes`, a row a probe: respected, the share of
 its facts that the judge says the reply heeds.
+
+A file of `messages` (data/readers/messages) does as well. Its people have gold statements alone, so
+their rows have, under every system, shown: the share of gold statements that hold whose content
+words stand in what the system knows, LEVEL of them or more; and precision, where every turn is
+labelled, recall and facts of systems that hold statements.
 """
 
 import dataclasses
+import pathlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from absl import logging
 
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.readers import items as items_lib
+from pa_jax.data.readers import messages
 from pa_jax.dialogue import schema, snippet
+from pa_jax.english import statements
 from pa_jax.evaluate import chat_model, jury, parse, profile_match, systems
 from pa_jax.evaluate.benchmarks import protocol
 
-KEYS = {"conversations": ("conversations", *protocol.SYSTEMS)}
+KEYS = {"conversations": ("conversations", *protocol.JUDGED, *protocol.SYSTEMS)}
 PROFILE, PROBES = "profile", "probes"
 LISTS = ("holds", "gone", "against")
 
@@ -50,7 +60,7 @@ _JUDGE = (
 class ConversationsConfig:
     """Which conversations.
 
-    path   a JSONL file of them (or a folder of such files)
+    path   a JSONL file of them or of messages (or a folder of such files)
     chunk  people computed together
     """
 
@@ -68,7 +78,11 @@ class Probe:
 
 @dataclasses.dataclass(frozen=True)
 class Person:
-    """One line of the file; `gold` are the gold statements that hold at the end."""
+    """One person of the file; `gold` are the gold statements that hold at the end.
+
+    phrases  whether phrases tell what must be known, or gold alone (of messages)
+    whole    whether every turn is labelled
+    """
 
     id: str
     history: systems.Chat
@@ -77,6 +91,8 @@ class Person:
     gone: tuple[str, ...]
     against: tuple[str, ...]
     probes: tuple[Probe, ...]
+    phrases: bool = True
+    whole: bool = True
 
     @property
     def ids(self) -> list[str]:
@@ -92,7 +108,10 @@ def read(path: str, quarantine: quarantine_lib.Quarantine) -> list[Person]:
             "--config.conversations.path=FILE."
         )
     people: dict[str, Person] = {}
-    for file in items_lib.find_files(path, "*.jsonl", key="conversations.path"):
+    files = items_lib.find_files(path, "*.jsonl", key="conversations.path")
+    if _of_messages(files[0]):
+        return _labelled(path, quarantine)
+    for file in files:
         for number, value in items_lib.read_lines(file, quarantine):
             try:
                 person = _person(items_lib.as_dict(value))
@@ -107,33 +126,74 @@ def read(path: str, quarantine: quarantine_lib.Quarantine) -> list[Person]:
     return list(people.values())
 
 
+def _of_messages(file: pathlib.Path) -> bool:
+    """Whether the first line that can be read is a session of messages."""
+    lines = items_lib.read_lines(file, quarantine_lib.Quarantine(None))
+    first = next((value for _, value in lines), None)
+    return isinstance(first, dict) and "messages" in first and "sessions" not in first
+
+
+def _labelled(path: str, quarantine: quarantine_lib.Quarantine) -> list[Person]:
+    """The people of a file of messages who have a label; how many have none is said."""
+    dialogues = list(messages.read(path, quarantine))
+    people = []
+    for dialogue in dialogues:
+        said = profile_match.gold_of(dialogue.turns)
+        if said is not None:
+            gold, whole = tuple(said.held), not said.unlabelled
+            history = _history(dialogue.turns)
+            of = Person(dialogue.user_id, history, gold, (), (), (), (), False, whole)
+            people.append(of)
+    if not people:
+        raise quarantine_lib.DataError(
+            f"conversations.path={path!r} has no gold snippet; label a turn of each user at least "
+            "(docs/reference/data.md)."
+        )
+    if len(people) < len(dialogues):
+        logging.info(
+            "%d of %d users have no gold and are left out",
+            len(dialogues) - len(people),
+            len(dialogues),
+        )
+    return people
+
+
+def _history(turns: Iterable[schema.Turn]) -> systems.Chat:
+    return tuple(
+        schema.Message(role, text)
+        for turn in turns
+        for role, text in (("user", turn.user), ("assistant", turn.assistant))
+        if text
+    )
+
+
 def _person(item: dict[str, Any]) -> Person:
     turns = [_turn(turn) for turn in _list(item, "sessions", inner=list) for turn in turn]
     if not turns:
         raise quarantine_lib.BadItem("sessions hold no turn")
     holds, gone, against = (tuple(_texts(item, name)) for name in LISTS)
     said = profile_match.gold_of(turns)
-    gold = tuple(text for text in said.held if not any(mentions(text, p) for p in gone))
+    gold = tuple(
+        text for text in (said.held if said else ()) if not any(mentions(text, p) for p in gone)
+    )
     probes = []
     for probe in _list(item, "probes", inner=dict):
         facts = [_fact(phrase, gold) for phrase in _texts(probe, "respect")]
         probes.append(Probe(items_lib.text_of(probe, "user"), tuple(dict.fromkeys(facts))))
-    history = tuple(
-        schema.Message(role, text)
-        for turn in turns
-        for role, text in (("user", turn.user), ("assistant", turn.assistant))
-        if text
-    )
     name = items_lib.text_of(item, "user_id")
-    return Person(name, history, gold, holds, gone, against, tuple(probes))
+    whole = all(turn.gold is not None for turn in turns)
+    history = _history(turns)
+    return Person(name, history, gold, holds, gone, against, tuple(probes), whole=whole)
 
 
 def _turn(item: Any) -> schema.Turn:
     item = items_lib.as_dict(item)
-    gold = items_lib.text_of(item, "gold")
-    parsed = snippet.parse(gold)
-    if isinstance(parsed, snippet.ParseFailure):
-        raise quarantine_lib.BadItem(f"gold {gold!r:.80} is no snippet: {parsed.reason}")
+    gold = None
+    if "gold" not in item or item["gold"] is not None:  # null: not labelled
+        gold = items_lib.text_of(item, "gold")
+        parsed = snippet.parse(gold)
+        if isinstance(parsed, snippet.ParseFailure):
+            raise quarantine_lib.BadItem(f"gold {gold!r:.80} is no snippet: {parsed.reason}")
     said = items_lib.text_of(item, "assistant") if item.get("assistant") else ""
     return schema.Turn(items_lib.text_of(item, "user"), said, gold)
 
@@ -267,16 +327,21 @@ def _row(person: Person, system: str, name: str, part: str) -> protocol.Row:
 def profile_measures(person: Person, held: Sequence[str]) -> dict[str, float]:
     """The measures of a system that holds these statements."""
     pairs = profile_match.assign(list(held), list(person.gold))
-    return shown_measures(person, "\n".join(held)) | {
-        "turned": float(sum(turned(text, person.against) for text in held)),
-        "precision": len(pairs) / max(len(held), 1),
-        "recall": len(pairs) / max(len(person.gold), 1),
-        "facts": float(len(held)),
-    }
+    measures = shown_measures(person, "\n".join(held))
+    if person.phrases:
+        measures["turned"] = float(sum(turned(text, person.against) for text in held))
+    if person.whole:
+        measures["precision"] = len(pairs) / max(len(held), 1)
+    measures["recall"] = len(pairs) / max(len(person.gold), 1)
+    return measures | {"facts": float(len(held))}
 
 
 def shown_measures(person: Person, text: str) -> dict[str, float]:
     """Those of any text that tells what a system knows."""
+    if not person.phrases:
+        there = statements.content(text)
+        known = sum(statements.said(gold, there) >= profile_match.LEVEL for gold in person.gold)
+        return {"shown": known / max(len(person.gold), 1)}
     held = sum(mentions(text, phrase) for phrase in person.holds)
     return {
         "held": held / max(len(person.holds), 1),

@@ -12,9 +12,9 @@ from pa_jax.evaluate import chat_model, metrics, parse, systems
 from pa_jax.evaluate.benchmarks import choice, prefeval_data, protocol
 
 KEYS = dict.fromkeys(
-    ("prefeval_mcq", "prefeval_mcq_text", "prefeval_mcq_rotated", "prefeval_generation"),
-    ("prefeval", *protocol.SYSTEMS),
+    ("prefeval_mcq", "prefeval_mcq_text", "prefeval_mcq_rotated"), ("prefeval", *protocol.SYSTEMS)
 )
+KEYS["prefeval_generation"] = ("prefeval", *protocol.JUDGED, *protocol.SYSTEMS)
 WORDS = " (Answer in at most {words} words.)"
 
 _JUDGE = (

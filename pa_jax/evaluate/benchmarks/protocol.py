@@ -9,6 +9,7 @@ from pa_jax.evaluate import chat_model, jury, systems
 Row = dict[str, Any]
 # Sections and keys of the config that benchmarks read by way of systems. Each module of a benchmark
 # says in KEYS what its benchmarks read, by their names.
+JUDGED = ("judge",)  # where a judge decides
 SYSTEMS = ("systems", "system", "infer", "ask")
 # A row's keys: benchmark, model, system, id (unique among these), part (what is tabled apart, like
 # "N=10"), cluster (the user or dialogue), measures {name: number}, failed (no verdict: its measures

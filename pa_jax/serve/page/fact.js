@@ -52,7 +52,7 @@ export class FactView {
     const { quote, session, turn } = fact.source;
     const parts = [el("dl", { class: "facts-of" },
       el("dt", {}, "From"),
-      el("dd", {}, quote ? el("q", {}, quote) : "no words",
+      el("dd", {}, quote ? el("q", {}, heard(fact)) : "no words",
         el("span", { class: "where" }, ` conversation ${session + 1}, message ${turn + 1}`)),
       el("dt", {}, "Since"), el("dd", {}, day(fact.valid_from)))];
     const steps = this.#steps(fact);
@@ -135,9 +135,13 @@ export class FactView {
   }
 }
 
+/** The words it came from; what its user wrote as a fact is said to its user as the fact is. */
+const heard = (fact) =>
+  fact.source.quote === fact.statement ? told(fact) : fact.source.quote;
+
 const quoted = (fact) =>
   fact.source.quote
-    ? [el("q", {}, fact.source.quote),
+    ? [el("q", {}, heard(fact)),
       el("span", { class: "where" }, `You, ${minute(fact.recorded_at)}`)]
     : [el("span", {}, "No words are kept with this fact.")];
 
@@ -149,7 +153,7 @@ function meta(fact, fresh) {
   return el("p", { class: "meta" },
     el("span", { class: "slot" }, slotName(fact.category, fact.subcategory)),
     el("span", { class: "how" }, how),
-    fact.polarity === "negative" ? el("span", { class: "against" }, "rejects it") : null,
+    fact.polarity === "negative" ? el("span", { class: "against" }, "not for you") : null,
     el("span", {
       class: "meter", role: "meter", "aria-label": "Confidence", "aria-valuemin": "0",
       "aria-valuemax": "100", "aria-valuenow": String(Math.round(share * 100)),

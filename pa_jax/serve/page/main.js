@@ -185,7 +185,8 @@ async function changed(act, said, fact = null) {
   if (!made || at.user !== user) return null;
   const now = made.updates.find((update) => update.fact.valid_to === null)?.fact;
   profile.open.delete(fact?.id);
-  const text = `${said}: ${told(now ?? made.updates[0].fact)}`;
+  const of = now ? [now] : made.updates.map((update) => update.fact);
+  const text = `${said}: ${of.map(told).join(" ")}`;
   announce(text);
   tools.done(text, { session: made.session, turn: made.turn });
   await refresh(new Map(made.updates.map((update) => [update.fact.id, update.kind])));

@@ -60,6 +60,7 @@ export class Spoken {
         el("button", { type: "button", click: leave }, "Cancel")));
     this.body.replaceWith(form);
     this.tools.hidden = true;
+    field.style.blockSize = `${Math.min(field.scrollHeight + 4, innerHeight * 0.4)}px`;
     field.focus();
     field.select();
   }

@@ -18,6 +18,7 @@ import pytest
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent.parent
 START_SECONDS = 180
+SEVERE = ("serious", "critical")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,3 +196,24 @@ def tab(chromium, server, artefacts, request):
             one.page.screenshot(path=artefacts / f"{name}-{number}.png")
         one.page.context.close()
     assert [error for one in made for error in one.errors] == []
+
+
+@pytest.fixture
+def violations():
+    """axe-core's findings on a tab that people could not live with."""
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason='no axe; pip install "pa_jax[test]"'
+    )
+
+    def found(tab):
+        tab.page.wait_for_timeout(150)  # colours on the way to others are not judged
+        result = axe.Axe().run(tab.page).response
+        assert result["passes"]
+        return [
+            (one["id"], node["html"][:200])
+            for one in result["violations"]
+            if one["impact"] in SEVERE
+            for node in one["nodes"]
+        ]
+
+    return found

@@ -14,7 +14,7 @@ import types
 
 import uvicorn
 
-from pa_jax.agent import inferencer, proactive
+from pa_jax.agent import draft, proactive
 from pa_jax.core import timing
 from pa_jax.dialogue import tokenizer
 from pa_jax.infer.serving import scheduler
@@ -75,8 +75,8 @@ class Talker(scripted.Model):
                 kind, replaces = ("add", None) if old == statement else ("revise", old)
                 belief = (polarity, "stated", 0.9)
                 ops.append(facts.FactOp(kind, statement, slot, replaces, *belief))
-        dropped = (inferencer.Dropped("The user lies.", "not said", 0.0),) * ("lie" in turn.words)
-        return inferencer.Inferred("", tuple(ops), dropped)
+        dropped = (draft.Dropped("The user lies.", "not said", 0.0),) * ("lie" in turn.words)
+        return draft.Inferred("", tuple(ops), dropped)
 
     def _decision(self, request):
         barred = request.asked | request.declined

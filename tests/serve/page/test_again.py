@@ -1,5 +1,7 @@
 """The web page in a real browser: what people expect of a chat and of a memory."""
 
+import re
+
 import pytest
 
 SPICY, MILD, CHESS = "You love very spicy food.", "You prefer mild food.", "You like chess."
@@ -32,6 +34,9 @@ def test_facts_are_added_searched_and_every_change_is_undone(tab, looks):
     page.keyboard.press("Enter")
     one.wait_for(NUTS)
     assert page.inner_text("#done-text") == f"Added: {NUTS}"
+    page.click(f".group .statement >> text={NUTS}")
+    assert page.inner_text(".more q") == NUTS  # not "The user is allergic"
+    page.click(f".group .statement >> text={NUTS}")
     assert not page.locator("#problem").is_visible()
     chat(one)
     one.say("I love spicy food, and I like chess.")
@@ -52,6 +57,7 @@ def test_facts_are_added_searched_and_every_change_is_undone(tab, looks):
     chat(one)
     page.locator(".undo button").click()
     page.get_by_text("Undone.", exact=True).wait_for()
+    assert {SPICY, CHESS} == set(re.findall(r"You [^.]+\.", page.text_content("#done-text")))
     profile(one)
     one.wait_for(NUTS)
     page.reload()
@@ -144,6 +150,16 @@ def test_a_reply_is_copied_and_given_anew_and_a_message_said_anew(tab, looks):
     page.reload()
     said.nth(1).wait_for()
     assert said.all_inner_texts() == ["Hello.", "I like chess."]
+
+
+def test_a_long_message_is_edited_whole_and_named_without_its_marks(tab):
+    one = tab().open("dora")
+    one.say("## Plan\n\n" + "\n".join(f"- line {n}" for n in range(8)))
+    one.page.get_by_role("button", name="Edit", exact=True).last.click()
+    field = one.page.get_by_role("textbox", name="What you say instead")
+    assert field.evaluate("e => e.scrollHeight <= e.clientHeight")
+    one.page.locator("#earlier option:not([disabled])").first.wait_for(state="attached")
+    assert one.page.locator("#earlier option:not([disabled])").all_text_contents() == ["Plan"]
 
 
 def test_a_new_tab_goes_on_where_the_user_left_off(tab):

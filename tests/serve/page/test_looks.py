@@ -13,28 +13,6 @@ from pa_jax.profile import taxonomy
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent.parent
 PAGE = ROOT / "pa_jax" / "serve" / "page"
 SPICY = "You love very spicy food."
-SEVERE = ("serious", "critical")
-
-
-@pytest.fixture
-def violations():
-    """axe-core's findings on a tab that people could not live with."""
-    axe = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason='no axe; pip install "pa_jax[test]"'
-    )
-
-    def found(tab):
-        tab.page.wait_for_timeout(150)  # colours on the way to others are not judged
-        result = axe.Axe().run(tab.page).response
-        assert result["passes"]
-        return [
-            (one["id"], node["html"][:200])
-            for one in result["violations"]
-            if one["impact"] in SEVERE
-            for node in one["nodes"]
-        ]
-
-    return found
 
 
 def filled(one, user):

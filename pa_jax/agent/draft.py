@@ -1,0 +1,171 @@
+"""A snippet on its way to operations: what of it stands as the user's own statements.
+
+Read line by line against the turn: what speaks of nobody or of others, what is asked for, what was
+held before and not said again, or what the user just asked to have forgotten is dropped and
+counted, never stored; what is left waits for its grounds and its slots (agent/inferencer).
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from pa_jax.agent import grounding
+from pa_jax.dialogue import snippet
+from pa_jax.english import explicit, lists, own, person, statements, words
+from pa_jax.profile import facts, forget, relation, update
+
+# Why a statement was dropped.
+NO_SNIPPET = "no snippet"
+CUT = "cut off"
+QUOTED = "the turn in quotation marks"
+NOT_ABOUT_USER = "not about the user"
+NOT_OWN = "asked for, or another's preference"
+COPIED = "held before, and not said again"
+FORGOTTEN = "asked to be forgotten"
+UNGROUNDED = "not in the user's words"
+REPEATED = "said twice"
+VAGUE = "does not say what it is about"
+UNCLEAR = "asked to forget, but not what"
+REASONS = (
+    *(NO_SNIPPET, CUT, QUOTED, NOT_ABOUT_USER, NOT_OWN, COPIED, FORGOTTEN, UNGROUNDED, REPEATED),
+    *(UNCLEAR, VAGUE),
+)
+
+MAX_WORDS = 4000  # characters of a turn that rules over words look at
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """One turn of a user: the message answered ("" at a session's start), the words, the profile.
+
+    `profile` is what held before the turn, as ProfileStore.facts gives it.
+    """
+
+    user: str
+    session: int
+    turn: int
+    context: str
+    words: str
+    profile: tuple[facts.Fact, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Dropped:
+    """A statement (or a reply that is no snippet) that was left out.
+
+    reason  one of REASONS
+    score   nats a token of its grounding; None where it was not scored
+    """
+
+    statement: str
+    reason: str
+    score: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Inferred:
+    """A turn's snippet as the policy wrote it, and what became of it.
+
+    `ops` are for one ProfileStore.apply: retractions first, then what is new.
+    """
+
+    text: str
+    ops: tuple[facts.FactOp, ...]
+    dropped: tuple[Dropped, ...]
+
+
+class Draft:
+    """A turn's snippet on its way to operations: `statements` are still in, `dropped` are out."""
+
+    def __init__(self, turn: Observed, text: str, finished: bool):
+        self.turn, self.text = turn, text
+        self.heard = words.clean(turn.words, MAX_WORDS)
+        self.content = statements.content(self.heard)
+        self.forgets = forget.asked(self.heard, turn.profile, (turn.session, turn.turn))
+        self.besides = statements.content(forget.besides(self.heard))
+        self.to_forget = forget.named(self.heard) - self.besides  # held or not
+        self.statements: list[str] = []
+        self.gains: list[float] = []
+        self.dropped: list[Dropped] = []
+        if forget.unclear(self.heard, turn.profile, (turn.session, turn.turn)):
+            self._drop("", UNCLEAR)
+        self._parse(finished)
+
+    def _parse(self, finished: bool) -> None:
+        text = self.text
+        if not finished:  # the last line has no end: the lines before it are whole
+            text, _, last = text.rpartition("\n")
+            self._drop(last, CUT)
+            if not text.strip():
+                return
+        parsed = snippet.parse(text, turn=self.heard)
+        if isinstance(parsed, snippet.ParseFailure):
+            self._drop(text, NO_SNIPPET)
+            return
+        lines = (part for line in parsed.statements for part in lists.parts(line))
+        for statement in map(update.flat, lines):
+            reason = self._objection(statement)
+            if reason:
+                self._drop(statement, reason)
+            else:
+                self.statements.append(person.third_person(statement))
+
+    def _objection(self, statement: str) -> str:
+        if snippet.quotes(statement, self.heard):
+            return QUOTED
+        if not person.about_user(statement):
+            return NOT_ABOUT_USER
+        if statements.vague(statement):
+            return VAGUE
+        if own.not_own(statement, self.heard):
+            return NOT_OWN
+        held = {statements.key(fact.statement) for fact in self.turn.profile}
+        if statements.key(statement) in held and not statements.said(statement, self.content):
+            return COPIED
+        if statements.content(statement) <= self.to_forget:
+            return FORGOTTEN
+        if any(forget.comes_back(statement, op.replaces, self.besides) for op in self.forgets):
+            return FORGOTTEN
+        if any(statements.key(statement) == statements.key(other) for other in self.statements):
+            return REPEATED
+        return ""
+
+    def _drop(self, statement: str, reason: str, score: float | None = None) -> None:
+        statement = words.clean(statement, snippet.MAX_CHARS)
+        self.dropped.append(Dropped(statement, reason, score))
+
+    def ground(self, gains: Sequence[float], least: float) -> None:
+        """Keeps the statements whose gain is not under `least`; nan is under it."""
+        pairs = list(zip(self.statements, gains, strict=True))
+        self.statements = [statement for statement, gain in pairs if gain >= least]
+        self.gains = [gain for _, gain in pairs if gain >= least]
+        for statement, gain in pairs:
+            if not gain >= least:
+                self._drop(statement, UNGROUNDED, gain)
+
+    def note_explicit(self) -> None:
+        """Adds what the words say outright and no kept statement tells; it needs no grounding."""
+        for statement in explicit.said(self.heard):
+            told = any(statements.akin(statement, kept) for kept in self.statements)
+            if not told and not self._objection(statement):
+                self.statements.append(update.flat(statement))
+                self.gains.append(math.inf)
+
+    def inferred(self, slots: Sequence[str], stated: float) -> Inferred:
+        """Operations of the statements that are left, in their slots."""
+        ops = list(self.forgets)
+        for statement, slot, gain in zip(self.statements, slots, self.gains, strict=True):
+            heard = relation.heard(self.heard, self.turn.profile, statement)
+            said = heard is None or statements.said(statement, heard) >= stated
+            ops.append(
+                facts.FactOp(
+                    kind=facts.ADD,
+                    statement=statement,
+                    slot=slot,
+                    replaces=None,
+                    polarity=statements.polarity(statement),
+                    authority="stated" if said else "inferred",
+                    confidence=grounding.confidence(gain),
+                )
+            )
+        return Inferred(self.text, tuple(ops), tuple(self.dropped))
