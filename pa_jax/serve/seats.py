@@ -103,7 +103,12 @@ class Seats:
 
     def start(self, answer: Leaves | None, work: Callable[[], Any]) -> asyncio.Future:
         """Runs `work` in a thread of the pool; it remembers no text of another's work."""
-        future = asyncio.get_running_loop().run_in_executor(self._pool, memory.apart, work)
+
+        def alone() -> Any:
+            with memory.apart():
+                return work()
+
+        future = asyncio.get_running_loop().run_in_executor(self._pool, alone)
         if answer is not None:
             self._answers.add(answer)
             future.add_done_callback(lambda _: self._answers.discard(answer))
