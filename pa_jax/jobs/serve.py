@@ -72,7 +72,7 @@ def listen(host: str, port: int, *, keyless: bool) -> socket.socket:
             f"host={host!r} without keys: anybody could read and change every profile. Allowed is "
             "127.0.0.1; or name a file of keys, --config.key_file=keys.toml (pa_jax/serve/keys.py)."
         )
-    made = socket.socket(family, socket.SOCK_STREAM)
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_USER_TIMEOUT", 60000)):
