@@ -47,6 +47,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "choices": 8,
         "running": 2 * c.live.rows,
         "queue": 64,
+        "reading": 4,
         # a reply has rows to spare, whoever asks; on a CPU rows share the cores
         "key_running": max(c.live.rows // (4 if laptop else 2), 1),
         "key_queue": 16,

@@ -72,7 +72,8 @@ class Gather:
         return self._answers(batch.items)
 
     def _answers(self, items: Sequence[Any]) -> Sequence[Any]:
-        answers = memory.apart(lambda: self._function(items))
+        with memory.apart():
+            answers = self._function(items)
         if len(answers) != len(items):
             raise ValueError(f"{len(items)} calls got {len(answers)} results; return one for each.")
         return answers

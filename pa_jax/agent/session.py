@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 
 from pa_jax.agent import answering, caller, editing, proactive
 from pa_jax.english import refusals
-from pa_jax.profile import erasure, facts, journal, store, turns, undo, update
+from pa_jax.profile import erasure, facts, journal, store, turns, update
 
 AgentConfig = answering.AgentConfig
 Facts = tuple[facts.Fact, ...]
@@ -155,7 +155,10 @@ class Session:
         Raises an undo.CannotUndo where it changed nothing, or what it changed was changed since.
         """
         with self._alone(asked_by):
-            return self._taken_back((turn,), partly=False)
+            now = self.agent.clock()
+            made = self.agent.profiles.undo(self.user, turn, session=self.number, now=now)
+            self.number = made.session
+            return self._reply(made)
 
     def edit(self, fact_id: str, statement: str, asked_by: caller.Caller | None = None) -> Reply:
         """Puts what the user writes in the place of a fact, which stays in history.
@@ -199,24 +202,15 @@ class Session:
 
     def _instead(self, text: str, number: int) -> turns.Turn:
         """The turn that takes the place of an earlier one of this session, and of those after."""
-        later = [turn for turn in self.said() if turn.words and turn.turn >= number]
+        said = [turn for turn in self.said() if turn.words]
+        earlier = [turn for turn in said if turn.turn < number]
+        later = said[len(earlier) :]
         if not later or later[0].turn != number:
             raise NoSuchTurn(f"session {self.number} has no turn {number} with words; say it anew.")
         if len(later) == 1 and later[0].words == turns.clean(text):
             return self._journal.reopen(later[0])
-        self._taken_back([(turn.session, turn.turn) for turn in later], partly=True)
-        self._journal.remove(later[0])
-        return self._begun(text)
-
-    def _taken_back(self, places: Sequence[tuple[int, int]], *, partly: bool) -> Reply | None:
-        """A command's turn that undoes others; None, and no turn, where they changed nothing."""
-        profiles = self.agent.profiles
-        now = profiles.present(self.user, self.agent.clock())
-        if not undo.changes(profiles.history(self.user), places, now=now, partly=partly):
-            return None
-        turn = self._begun("", ops=())
-        profiles.undo(self.user, places, turn.source, now=self.agent.clock(), partly=partly)
-        return self._finish(turn)
+        declined, now = _declined(text, earlier), self.agent.clock()
+        return self.agent.profiles.say_instead(later, text, declined=declined, now=now)
 
     def _changed(
         self,
@@ -233,27 +227,19 @@ class Session:
             return self._finish(self._begun("", ops=(change(fact, held),)))
 
     def _begun(self, text: str, *, ops: tuple[facts.FactOp, ...] | None = None) -> turns.Turn:
+        recent: Sequence[turns.Turn] = ()
+        if self.number is not None:
+            recent = self._journal.last(self.user, self.number, answering.RECENT)
         turn = self._journal.begin(
             self.user,
             text,
             session=self.number,
-            declined=self._declined(text),
+            declined=_declined(text, recent),
             ops=ops,
             now=self.agent.clock(),
         )
         self.number = turn.session
         return turn
-
-    def _declined(self, text: str) -> str | None:
-        """What the words decline to be asked: the last turn's question, or all."""
-        if refusals.declined_all(text):
-            return proactive.ANY
-        if self.number is None:
-            return None
-        recent = self._journal.last(self.user, self.number, answering.RECENT)
-        said = [turn for turn in recent if turn.words]
-        asked = said[-1].asked if said else None
-        return asked if asked and refusals.declined(text) else None
 
     def _unfinished(self, who: caller.Caller) -> Iterator[Reply]:
         """Finishes what was cut off, one after the other, for as long as the caller waits."""
@@ -287,6 +273,15 @@ class Session:
             turn=turn.turn,
             times=turn.times,
         )
+
+
+def _declined(text: str, before: Sequence[turns.Turn]) -> str | None:
+    """What words decline to be asked: the question of the last turn before them, or all."""
+    if refusals.declined_all(text):
+        return proactive.ANY
+    said = [turn for turn in before if turn.words]
+    asked = said[-1].asked if said else None
+    return asked if asked and refusals.declined(text) else None
 
 
 class Stream:

@@ -5,9 +5,10 @@ longer than whoever said it. So a server answers each request `apart`; where all
 person's own, as in training, everything is remembered together until `forget`.
 """
 
+import contextlib
 import contextvars
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -40,11 +41,12 @@ def remembered(most: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
     return decorated
 
 
-def apart(work: Callable[[], T]) -> T:
-    """What `work` returns; it finds nothing that was remembered before, and leaves nothing."""
+@contextlib.contextmanager
+def apart() -> Iterator[None]:
+    """Inside, nothing is found that was remembered before, and nothing of it is left behind."""
     before = _APART.set({})
     try:
-        return work()
+        yield
     finally:
         _APART.reset(before)
 

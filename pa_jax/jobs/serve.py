@@ -3,13 +3,10 @@
 import contextlib
 import importlib.util
 import ipaddress
-import json
 import pathlib
 import signal
 import socket
-import threading
 from collections.abc import Iterator
-from http import server
 from typing import Any
 
 import jax
@@ -20,16 +17,8 @@ from pa_jax.agent import session
 from pa_jax.core import timing
 from pa_jax.jobs import chat, setup
 from pa_jax.models.io import source
-from pa_jax.serve import keys, limits
+from pa_jax.serve import keys, limits, starting
 
-STARTING = {
-    "error": {
-        "message": "the server is starting: it loads the model and compiles. Try again in 5 s.",
-        "type": "server_error",
-        "code": "starting",
-        "param": None,
-    }
-}
 NEEDED = ("fastapi", "uvicorn", "prometheus_client")  # the extra `serve`
 
 
@@ -44,7 +33,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     known = keys.load(pathlib.Path(config.key_file)) if config.key_file else None
     listening = listen(config.host, config.port, keyless=known is None)
     setup.open_workdir(config, workdir)
-    with starting(listening):
+    with starting.told(listening, cfg):
         agent, closing = chat.open_agent(config)
         with contextlib.ExitStack() as failed, timing.CompileCounter():  # which says what it hears
             for close in reversed(closing):
@@ -74,7 +63,7 @@ def listen(host: str, port: int, *, keyless: bool) -> socket.socket:
             f"host={host!r} without keys: anybody could read and change every profile. Allowed is "
             "127.0.0.1; or name a file of keys, --config.key_file=keys.toml (pa_jax/serve/keys.py)."
         )
-    made = socket.socket(family, socket.SOCK_STREAM)
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_USER_TIMEOUT", 60000)):
@@ -88,40 +77,6 @@ def listen(host: str, port: int, *, keyless: bool) -> socket.socket:
             f"{host}:{port} cannot be listened on ({error.strerror}); another --config.port, say."
         ) from error
     return made
-
-
-@contextlib.contextmanager
-def starting(listening: socket.socket) -> Iterator[None]:
-    """Inside, whoever asks is told that the server is starting: 503, and when to try again."""
-
-    class Starting(server.BaseHTTPRequestHandler):
-        timeout = 5  # seconds for a head
-
-        def _answer(self) -> None:
-            body = json.dumps({"status": "starting"} if self.path == "/health" else STARTING)
-            self.send_response(503)
-            self.send_header("Retry-After", "5")
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        do_GET = do_POST = do_PATCH = do_DELETE = _answer
-
-        def log_message(self, *_: Any) -> None: ...
-
-    waiting = server.ThreadingHTTPServer(listening.getsockname()[:2], Starting, False)
-    waiting.socket.close()
-    waiting.socket = listening.dup()
-    waiting.server_activate()
-    thread = threading.Thread(target=waiting.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield
-    finally:
-        waiting.shutdown()
-        thread.join()
-        waiting.server_close()
 
 
 def serve_agent(

@@ -11,6 +11,7 @@ import tqdm
 
 from pa_jax.core.typing import Float
 from pa_jax.dialogue import schema, snippet, tokenizer
+from pa_jax.english import statements
 from pa_jax.english import words as english
 from pa_jax.judge import canaries, judge, rewording, rubric, statistics
 
@@ -57,7 +58,7 @@ def cases(
         if episode.gold in (None, snippet.NOTHING):
             continue
         rng = random.Random(f"{seed}/{episode.id}")
-        strangers = [o for o in lenders if o.slot != episode.slot and o.user_id != episode.user_id]
+        strangers = [o for o in lenders if o.user_id != episode.user_id and _apart(o, episode)]
         if len(strangers) <= ADDED_PROFILE:
             raise ValueError(
                 f"others: {len(strangers)} episodes of another user and slot than {episode.id}, "
@@ -75,6 +76,13 @@ def cases(
     if not made:
         raise ValueError("no episode with a gold preference to measure on; give some.")
     return made
+
+
+def _apart(one: schema.Episode, other: schema.Episode) -> bool:
+    """Whether two preferences are of different slots, or of no known one and share no word."""
+    if one.slot or other.slot:
+        return one.slot != other.slot
+    return not statements.content(one.gold) & statements.content(other.gold)
 
 
 def judged(

@@ -10,6 +10,20 @@ import sqlalchemy as sa
 
 from pa_jax.profile import cleaning, tables
 
+_USER = sa.bindparam("user")  # a value in a statement would stay in SQLAlchemy's memory of it
+_HELD = sa.select(tables.USERS).where(tables.USERS.c.user_id == _USER).with_for_update()
+_FACTS = sa.select(sa.func.count(sa.distinct(tables.FACTS.c.fact_id))).where(
+    tables.FACTS.c.user_id == _USER
+)
+_DELETED = tuple(
+    table.delete().where(table.c.user_id == _USER)
+    for table in (tables.FACTS, tables.TURNS, tables.LABELS, tables.JOURNAL)
+)
+_USER_DELETED = tables.USERS.delete().where(tables.USERS.c.user_id == _USER)
+_LEFT = tuple(
+    sa.select(sa.func.count()).select_from(table).where(table.c.user_id == _USER)
+    for table in tables.metadata.sorted_tables
+)
 _NOTES = {
     "sqlite": "What the rows left in the database's files is overwritten in the background. Copies "
     "and backups of the database file are not reached.",
@@ -40,20 +54,11 @@ class Receipt:
 
 def erase(connection: sa.Connection, user: str) -> Receipt:
     """Deletes a user's rows, inside a transaction, and asks for the files to be cleaned."""
-    users = tables.USERS.c.user_id == user
-    connection.execute(sa.select(tables.USERS).where(users).with_for_update())
-    ids = sa.select(sa.func.count(sa.distinct(tables.FACTS.c.fact_id)))
-    facts = connection.execute(ids.where(tables.FACTS.c.user_id == user)).scalar_one()
-    counts = [
-        connection.execute(table.delete().where(table.c.user_id == user)).rowcount
-        for table in (tables.FACTS, tables.TURNS, tables.LABELS, tables.JOURNAL)
-    ]
-    connection.execute(tables.USERS.delete().where(users))
-    left = sum(
-        connection.execute(
-            sa.select(sa.func.count()).select_from(table).where(table.c.user_id == user)
-        ).scalar_one()
-        for table in tables.metadata.sorted_tables
-    )
+    whom = {"user": user}
+    connection.execute(_HELD, whom)
+    facts = connection.execute(_FACTS, whom).scalar_one()
+    counts = [connection.execute(delete, whom).rowcount for delete in _DELETED]
+    connection.execute(_USER_DELETED, whom)
+    left = sum(connection.execute(count, whom).scalar_one() for count in _LEFT)
     cleaning.want(connection)
     return Receipt(user, facts, *counts, left == 0, _NOTES[connection.dialect.name])

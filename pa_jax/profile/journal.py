@@ -68,6 +68,7 @@ _LATER = (
     & (_JOURNAL.turn >= sa.bindparam("of_turn"))
 )
 _SAID_LATER = tables.JOURNAL.delete().where(_LATER, _JOURNAL.words != "")
+_CHANGED = tables.JOURNAL.update().where(_THIS)
 _REOPENED = tables.JOURNAL.update().where(_THIS).values(answer=None, replied_at=None)
 _FAILED = tables.JOURNAL.update().where(_THIS).values(failures=_JOURNAL.failures + 1)
 
@@ -140,14 +141,10 @@ class Journal:
             raise ValueError(f"session={session}; count from 0, to at most {entries.MAX_INTEGER}.")
         with self._database.write() as connection:
             at = self._database.touch(connection, user, now)
-            if session is None:
-                session = _next(connection, _LAST_SESSION, {"user": user})
-            number = _next(connection, _LAST_TURN, {"user": user, "of_session": session})
-            turn = turns.start(user, session, number, turns.clean(words), declined, at)
+            turn = _new(connection, user, words, session, at, declined)
             if ops is not None:
                 turn = _reach(turn, at, snippet="", ops=_storable(ops), dropped=())
-            connection.execute(tables.JOURNAL.insert(), tables.journal_row(turn))
-        return turn
+            return _inserted(connection, turn)
 
     def inferred(
         self,
@@ -197,11 +194,6 @@ class Journal:
         with self._database.write() as connection:
             connection.execute(_REOPENED, _where(turn))
             return _read(connection, turn)
-
-    def remove(self, turn: turns.Turn) -> None:
-        """Takes what was said in a session from a turn on out of it; commands stay."""
-        with self._database.write() as connection:
-            connection.execute(_SAID_LATER, _where(turn))
 
     def failed(self, turn: turns.Turn) -> turns.Turn:
         """The turn, tried and failed once more."""
@@ -283,7 +275,7 @@ class Journal:
             later = _reach(kept, max(now, kept.times[-1]), **made)
             row = tables.journal_row(later)
             change = {name: row[name] for name in (*made, f"{stage}_at")}
-            connection.execute(tables.JOURNAL.update().where(_THIS).values(**change), _where(turn))
+            connection.execute(_CHANGED, _where(turn) | change)
         return later
 
 
@@ -295,6 +287,49 @@ def select(
     where = {"user": user} if session is None else {"user": user, "of_session": session}
     rows = connection.execute(query, where)
     return tuple(map(tables.journal_turn, rows))
+
+
+def done(
+    connection: sa.Connection, user: str, session: int | None, at: datetime.datetime
+) -> turns.Turn:
+    """A new turn of a command that is carried out whole inside this transaction."""
+    turn = _new(connection, user, "", session, at, None)
+    turn = _reach(turn, at, snippet="", ops=(), dropped=())
+    turn = _reach(turn, at)
+    turn = _reach(turn, at, needs=(), asked=None, question=None, why="")
+    return _inserted(connection, _reach(turn, at, answer=""))
+
+
+def said_instead(
+    connection: sa.Connection,
+    old: turns.Turn,
+    words: str,
+    at: datetime.datetime,
+    declined: str | None,
+) -> turns.Turn:
+    """A new turn in the place of one of its session, and of those after; commands stay."""
+    connection.execute(_SAID_LATER, _where(old))
+    return _inserted(connection, _new(connection, old.user, words, old.session, at, declined))
+
+
+def _new(
+    connection: sa.Connection,
+    user: str,
+    words: str,
+    session: int | None,
+    at: datetime.datetime,
+    declined: str | None,
+) -> turns.Turn:
+    """The next turn of a session, the first of the next session where it is None."""
+    if session is None:
+        session = _next(connection, _LAST_SESSION, {"user": user})
+    number = _next(connection, _LAST_TURN, {"user": user, "of_session": session})
+    return turns.start(user, session, number, turns.clean(words), declined, at)
+
+
+def _inserted(connection: sa.Connection, turn: turns.Turn) -> turns.Turn:
+    connection.execute(tables.JOURNAL.insert(), tables.journal_row(turn))
+    return turn
 
 
 def _next(connection: sa.Connection, queries: tuple[sa.Select, ...], where: dict[str, Any]) -> int:

@@ -127,14 +127,11 @@ class _Said:
             return Decision(OPPOSITE, "is an exception no more")
         if new.exceptions or old.exceptions:
             return None
-        if (old.barred and new.kind == statements.LIKE) or (
-            new.barred and old.kind == statements.LIKE
-        ):  # one may like what one may not do
-            return None
+        if statements.LIKE in (old.barred and new.kind, new.barred and old.kind):
+            return None  # one may like what one may not do
         apart = new.scope - old.scope - slots.spoken(fact.slot)
-        if apart and not (
-            old.against and changes.is_new(self.quote)
-        ):  # what holds in one situation only stands beside what holds in all
+        # what holds in one situation only stands beside what holds in all
+        if apart and not (old.against and changes.is_new(self.quote)):
             return None
         if core == held and (new.numbers == old.numbers or new.against):
             return Decision(OPPOSITE, "says the opposite")

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ from pa_jax.profile import (
     promote,
     queries,
     tables,
+    turns,
     undo,
     update,
 )
@@ -59,7 +60,13 @@ class ProfileStore:
 
     def __init__(self, url: str) -> None:
         self._database = database.Database(url)
-        self._insert = self._database.insert
+        insert = self._database.insert(tables.USERS)
+        self._add_user = insert.on_conflict_do_nothing().returning(tables.USERS.c.user_id)
+        insert = self._database.insert(tables.LABELS)
+        self._keep_label = insert.on_conflict_do_update(
+            index_elements=["user_id", "name"],
+            set_={c.name: insert.excluded[c.name] for c in tables.LABELS.c if not c.primary_key},
+        )
         self._locks = locks.UserLocks(self._database)
         self._cleaner = cleaning.Cleaner(self._database, self._locks)
         self.journal = journal.Journal(self._database)
@@ -124,30 +131,43 @@ class ProfileStore:
         return Applied(result.receipts, result.changes, False)
 
     def undo(
-        self,
-        user: str,
-        places: Collection[tuple[int, int]],
-        source: Source,
-        *,
-        now: datetime.datetime,
-        partly: bool = False,
-    ) -> tuple[update.Change, ...]:
-        """Takes back what the turns at `places` changed, as the turn `source`; undo.py's rules.
+        self, user: str, place: tuple[int, int], *, session: int | None, now: datetime.datetime
+    ) -> turns.Turn:
+        """Takes back what the turn at `place` changed; undo.py has the rules.
 
-        Nothing is written where nothing is taken back.
+        That is a turn of its own, of `session` or of a new one; it is done when this returns.
+        Raises an undo.CannotUndo where nothing is taken back; then nothing is written.
         """
         database.require_user(user)
-        _require_source(source)
         database.require_utc("now", now)
         with self._database.write() as connection:
             at = self._database.touch(connection, user, now)
             records = queries.records(connection, user, None)
-            made = undo.changes(records, places, now=at, partly=partly)
+            made = undo.changes(records, {place}, now=at, partly=False)
+            return self._undone(connection, user, session, made, records, at)
+
+    def say_instead(
+        self,
+        said: Sequence[turns.Turn],
+        words: str,
+        *,
+        declined: str | None,
+        now: datetime.datetime,
+    ) -> turns.Turn:
+        """Begins a turn in the place of the last ones of a session, with what they taught undone.
+
+        All of it happens or nothing: whenever the process ends, the old words are there or the new.
+        """
+        old = said[0]
+        database.require_utc("now", now)
+        with self._database.write() as connection:
+            at = self._database.touch(connection, old.user, now)
+            records = queries.records(connection, old.user, None)
+            places = {(turn.session, turn.turn) for turn in said}
+            made = undo.changes(records, places, now=at, partly=True)
             if made:
-                self._add(connection, user, made, source, at, _versions(records))
-                turn = portable.AppliedTurn(source.session, source.turn, at, ())
-                queries.add_turn(connection, user, turn)
-        return made
+                self._undone(connection, old.user, old.session, made, records, at)
+            return journal.said_instead(connection, old, words, at, declined)
 
     def applied(self, user: str, source: Source) -> Applied:
         """What `apply` answered for a turn; LookupError for one that was not applied."""
@@ -181,8 +201,7 @@ class ProfileStore:
         """Everything about a user, ready for json.dump; portable.py says what is in it."""
         database.require_user(user)
         with self._database.snapshot() as connection:
-            known = sa.select(tables.USERS.c.user_id).where(tables.USERS.c.user_id == user)
-            if connection.execute(known).one_or_none() is None:
+            if connection.execute(_CHANGED_AT, {"user": user}).one_or_none() is None:
                 raise LookupError(
                     f"user {user!r} is not in this profile store; users() lists who is."
                 )
@@ -205,11 +224,9 @@ class ProfileStore:
         user = profile.user
         database.require_user(user)
         imports.require_own(profile, now=now or datetime.datetime.now(datetime.UTC))
-        changed_at = tables.micros(imports.last_time(profile))
-        insert = self._insert(tables.USERS).values(user_id=user, changed_at=changed_at)
+        added = {"user_id": user, "changed_at": tables.micros(imports.last_time(profile))}
         with self._database.write() as connection:
-            added = insert.on_conflict_do_nothing().returning(tables.USERS.c.user_id)
-            if connection.execute(added).one_or_none() is None:
+            if connection.execute(self._add_user, added).one_or_none() is None:
                 raise UserExists(
                     f"user {user!r} already has a profile here; erase it first, then import."
                 )
@@ -298,6 +315,22 @@ class ProfileStore:
         ]
         queries.replace_versions(connection, user, added, tables.micros(now))
 
+    def _undone(
+        self,
+        connection: sa.Connection,
+        user: str,
+        session: int | None,
+        made: Sequence[update.Change],
+        records: Sequence[portable.Record],
+        at: datetime.datetime,
+    ) -> turns.Turn:
+        """A command's turn that put facts back."""
+        turn = journal.done(connection, user, session, at)
+        self._add(connection, user, made, turn.source, at, _versions(records))
+        applied = portable.AppliedTurn(turn.session, turn.turn, at, ())
+        queries.add_turn(connection, user, applied)
+        return turn
+
     def _see_labels(
         self,
         connection: sa.Connection,
@@ -310,11 +343,8 @@ class ProfileStore:
             return
         known = {label.name: label for label in queries.labels(connection, user)}
         for name in names:
-            row = tables.label_row(user, promote.see(known.get(name), name, now=now))
-            insert = self._insert(tables.LABELS).values(**row)
-            connection.execute(
-                insert.on_conflict_do_update(index_elements=["user_id", "name"], set_=row)
-            )
+            label = promote.see(known.get(name), name, now=now)
+            connection.execute(self._keep_label, tables.label_row(user, label))
 
 
 def _versions(records: Sequence[portable.Record]) -> dict[str, int]:

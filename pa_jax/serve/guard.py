@@ -3,6 +3,8 @@
 Where the server has keys, nothing of a request without one is read beyond its head, and only what
 is for everyone answers it: the page, the schema, whether the server is well.
 
+What is remembered of texts is a request's own (english/memory.py).
+
 Without API keys the server trusts whoever reaches it, so it must not be reached by a web page of
 another site: the Host must be one of this machine's own names (a rebound DNS name is not), and an
 Origin, where the browser sends one, must be the server itself.
@@ -14,6 +16,7 @@ from collections.abc import Callable, Collection
 
 from starlette import datastructures, types
 
+from pa_jax.english import memory
 from pa_jax.serve import errors, keys, limits, shares
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -78,7 +81,8 @@ class Guard:
                 return
             share = self.parts.of(access)
             scope |= {ACCESS: access, SHARE: share}
-            with share.request(), share.body() as add:
+            # Threads and tasks of this request take over what it remembers, others do not.
+            with memory.apart(), share.request(), share.body() as add:
                 body = await self._body(receive, self._most(scope), add)
                 if body is not None:
                     await self.app(scope, _Read(body, receive), dressed)

@@ -13,6 +13,8 @@ class Limits:
     choices        completions of one request (n)
     running        requests that are answered side by side; further ones wait
     queue          that wait, over all users; the next gets 429
+    reading        requests that read profiles side by side, one of each key where the server has
+                   several; further ones wait
     key_running    places of one key's requests; a completion of n choices takes n of them. What is
                    said of a key holds where the server has several
     key_queue      of one key's requests that wait; the next gets 429
@@ -37,6 +39,7 @@ class Limits:
     choices: int
     running: int
     queue: int
+    reading: int
     key_running: int
     key_queue: int
     key_tokens: int

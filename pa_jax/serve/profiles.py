@@ -4,11 +4,13 @@ import contextlib
 import dataclasses
 import datetime
 import functools
-from collections.abc import Callable, Iterator
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, TypeVar
 
 import fastapi
-from fastapi import concurrency
+from fastapi import concurrency, responses
 
 from pa_jax.agent import caller, editing, session
 from pa_jax.english import second_person
@@ -18,7 +20,15 @@ from pa_jax.serve import errors, guard, keys, seats, wire
 T = TypeVar("T")
 Change = Callable[[session.Session, caller.Caller], session.Reply]
 SESSIONS = 1000  # that are listed
+_AT_ONCE = 64  # facts that are written out before other threads get their turn
 UTC = datetime.UTC
+
+_EXPORT_AS_BODY = {  # read in a thread, not by FastAPI: it may be megabytes
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    }
+}
 
 User = Annotated[str, fastapi.Path(description="the user's id", max_length=256)]
 Time = Annotated[
@@ -103,7 +113,13 @@ class Profiles:
         add("/{user}", self.erase, methods=["DELETE"], response_model=wire.Receipt)
         add("/{user}/history", self.history, response_model=wire.History)
         add("/{user}/export", self.export)
-        add("/{user}/import", self.import_, methods=["POST"], response_model=wire.Imported)
+        add(
+            "/{user}/import",
+            self.import_,
+            methods=["POST"],
+            response_model=wire.Imported,
+            openapi_extra=_EXPORT_AS_BODY,
+        )
         add("/{user}/sessions", self.sessions, response_model=wire.Sessions)
         add("/{user}/sessions/{number}", self.session, response_model=wire.Session)
         add("/{user}/facts", self.add, methods=["POST"], response_model=wire.TurnMade)
@@ -112,85 +128,100 @@ class Profiles:
         add(one, self.edit, methods=["PATCH"], response_model=wire.TurnMade)
         add(one, self.forget, methods=["DELETE"], response_model=wire.TurnMade)
 
-    async def facts(self, user: User, as_of: Time = None, search: Search = "") -> dict[str, Any]:
+    async def facts(
+        self, request: fastapi.Request, user: User, as_of: Time = None, search: Search = ""
+    ) -> responses.Response:
         """What holds now, oldest first; with `as_of` what was known then; by words of theirs."""
-        now = self.agent.clock()
-        if as_of is None:
-            held = await concurrency.run_in_threadpool(self.agent.session(user).profile)
-        else:
-            now = _moment("as_of", as_of)
-            held = await concurrency.run_in_threadpool(self.store.as_of, user, now)
-        if search:
-            held = await concurrency.run_in_threadpool(lookup.matching, held, search)
-        return {"user": user, "facts": [fact_data(fact, now=now) for fact in held]}
+        then = None if as_of is None else _moment("as_of", as_of)
+
+        def found() -> dict[str, Any]:
+            now = then or self.agent.clock()
+            held = self.store.as_of(user, then) if then else self.agent.session(user).profile()
+            held = lookup.matching(_slowly(held), search) if search else held
+            return {"user": user, "facts": [fact_data(fact, now=now) for fact in _slowly(held)]}
+
+        return await self._read(request, found)
 
     async def history(
-        self, user: User, fact: str | None = None, since: Time = None
-    ) -> dict[str, Any]:
+        self, request: fastapi.Request, user: User, fact: str | None = None, since: Time = None
+    ) -> responses.Response:
         """Every version of every fact, or of one, in the order in which they became known.
 
         With `since` those that became known after that time: what has changed.
         """
-        now = self.agent.clock()
         after = None if since is None else _moment("since", since)
-        found = await concurrency.run_in_threadpool(self.store.history, user, fact)
-        records = [
-            portable.record_data(record) | _of_now(record.fact, now)
-            for record in found
-            if after is None or record.known_from > after
-        ]
-        return {"user": user, "records": records}
 
-    async def sessions(self, user: User) -> dict[str, Any]:
+        def found() -> dict[str, Any]:
+            now = self.agent.clock()
+            records = [
+                portable.record_data(record) | _of_now(record.fact, now)
+                for record in _slowly(self.store.history(user, fact))
+                if after is None or record.known_from > after
+            ]
+            return {"user": user, "records": records}
+
+        return await self._read(request, found)
+
+    async def sessions(self, request: fastapi.Request, user: User) -> responses.Response:
         """The numbers of the user's sessions, and what was talked about in them."""
-        book = self.store.journal
-        found = await concurrency.run_in_threadpool(book.sessions, user, SESSIONS)
-        talks = await concurrency.run_in_threadpool(book.conversations, user, SESSIONS)
-        listed = [
-            dataclasses.asdict(talk) | {"last_at": talk.last_at.isoformat()} for talk in talks
-        ]
-        return {"user": user, "sessions": found, "conversations": listed}
 
-    async def session(self, user: User, number: Number) -> dict[str, Any]:
+        def found() -> dict[str, Any]:
+            book = self.store.journal
+            talks = [
+                dataclasses.asdict(talk) | {"last_at": talk.last_at.isoformat()}
+                for talk in book.conversations(user, SESSIONS)
+            ]
+            numbers = book.sessions(user, SESSIONS)
+            return {"user": user, "sessions": numbers, "conversations": talks}
+
+        return await self._read(request, found)
+
+    async def session(
+        self, request: fastapi.Request, user: User, number: Number
+    ) -> responses.Response:
         """What was said in a session."""
-        said = await concurrency.run_in_threadpool(self.agent.session(user, number).said)
-        turns = [
-            {
-                "turn": turn.turn,
-                "words": turn.words,
-                "reply": turn.reply,
-                "so_far": None if turn.reply is not None else self.agent.answering.said(turn),
-                "asked": turn.asked,
-                "question": turn.question,
-                "why": turn.why,
-                "received_at": turn.times[0].isoformat(),
-            }
-            for turn in said
-            if turn.words
-        ]
-        return {"user": user, "session": number, "turns": turns}
 
-    async def export(self, user: User) -> dict[str, Any]:
+        def found() -> dict[str, Any]:
+            turns = [
+                {
+                    "turn": turn.turn,
+                    "words": turn.words,
+                    "reply": turn.reply,
+                    "so_far": None if turn.reply is not None else self.agent.answering.said(turn),
+                    "asked": turn.asked,
+                    "question": turn.question,
+                    "why": turn.why,
+                    "received_at": turn.times[0].isoformat(),
+                }
+                for turn in self.agent.session(user, number).said()
+                if turn.words
+            ]
+            return {"user": user, "session": number, "turns": turns}
+
+        return await self._read(request, found)
+
+    async def export(self, request: fastapi.Request, user: User) -> responses.Response:
         """Everything about the user (pa_jax/profile/portable.py says what is in it)."""
         try:
-            return await concurrency.run_in_threadpool(self.store.export, user)
+            return await self._read(request, lambda: self.store.export(user))
         except LookupError:
             message = f"nothing is known of user {user!r:.60}; there is nothing to export."
             raise errors.ApiError(404, message, code="user_not_found") from None
 
-    async def import_(
-        self, request: fastapi.Request, user: User, body: dict[str, Any]
-    ) -> dict[str, Any]:
+    async def import_(self, request: fastapi.Request, user: User) -> dict[str, Any]:
         """Stores what an export gave, for a user of whom nothing is known yet."""
-        if body.get("user") != user:
-            raise errors.ApiError(
-                400,
-                "the export is another user's than the address names; send it to its own address.",
-                code="invalid_value",
-                param="user",
-            )
+        text = await request.body()
 
         def stored() -> int:
+            body = _exported(text)
+            if body.get("user") != user:
+                raise errors.ApiError(
+                    400,
+                    "the export is another user's than the address names; send it to its own "
+                    "address.",
+                    code="invalid_value",
+                    param="user",
+                )
             try:
                 self.store.import_(body, now=self.agent.clock())
             except store.UserExists as error:
@@ -263,6 +294,18 @@ class Profiles:
             request, user, session, lambda talk, who: talk.forget(fact_id, who)
         )
 
+    async def _read(
+        self, request: fastapi.Request, found: Callable[[], dict[str, Any]]
+    ) -> responses.Response:
+        """What is `found`, as JSON: all of it in a thread, for it may be megabytes."""
+
+        def text() -> bytes:
+            return json.dumps(found(), ensure_ascii=False, separators=(",", ":")).encode()
+
+        async with self.places.reading(request.scope[guard.SHARE]):
+            body = await concurrency.run_in_threadpool(text)
+        return responses.Response(body, media_type="application/json")
+
     async def _changed(
         self,
         request: fastapi.Request,
@@ -304,6 +347,29 @@ def _allowed(access: Callable[..., keys.Access]) -> Callable[..., None]:
         require_access(who, user)
 
     return allowed
+
+
+def _slowly(items: Iterable[T]) -> Iterator[T]:
+    """The items, with time for others' threads between: at most half of a core."""
+    began = time.monotonic()
+    for number, item in enumerate(items):
+        yield item
+        if number % _AT_ONCE == _AT_ONCE - 1:
+            time.sleep(time.monotonic() - began)
+            began = time.monotonic()
+
+
+def _exported(text: bytes) -> dict[str, Any]:
+    """The JSON object in a body; an ApiError where it is none."""
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise errors.ApiError(400, f"the body is no JSON: {error}.", code="invalid_json") from error
+    if isinstance(data, dict):
+        return data
+    raise errors.ApiError(
+        400, "the body is no export; send what export gave.", code="invalid_value"
+    )
 
 
 @contextlib.contextmanager

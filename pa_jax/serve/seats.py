@@ -39,7 +39,8 @@ class Seats:
     def __init__(self, cfg: limits.Limits) -> None:
         self.cfg = cfg
         self._pool = concurrent.futures.ThreadPoolExecutor(cfg.running, thread_name_prefix="answer")
-        self._places = turnstile.Turnstile(cfg.running)
+        self._places = turnstile.Turnstile(cfg.running, lambda share: share.running)
+        self._reads = turnstile.Turnstile(cfg.reading, lambda share: share.reading)
         self._of_user: collections.Counter[str] = collections.Counter()
         self._turns: dict[str, asyncio.Lock] = {}
         self._answers: set[Leaves] = set()
@@ -94,6 +95,21 @@ class Seats:
             raise
         return Seat(self, stack)
 
+    @contextlib.asynccontextmanager
+    async def reading(self, share: shares.Share) -> AsyncGenerator[None, None]:
+        """Inside, it is this request's turn to read; keys take turns.
+
+        What is read may be megabytes, and to make an answer of it takes a core for a second.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(self.cfg.wait_seconds):
+                    await stack.enter_async_context(self._reads.held(share, 1))
+            except TimeoutError:
+                waited = f"no turn to read came in {self.cfg.wait_seconds:g} s."
+                raise errors.busy(waited, retry_after=5.0) from None
+            yield
+
     async def leave(self) -> None:
         """Cuts every answer off where it is, and waits for the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)  # nothing begins any more
@@ -103,7 +119,12 @@ class Seats:
 
     def start(self, answer: Leaves | None, work: Callable[[], Any]) -> asyncio.Future:
         """Runs `work` in a thread of the pool; it remembers no text of another's work."""
-        future = asyncio.get_running_loop().run_in_executor(self._pool, memory.apart, work)
+
+        def alone() -> Any:
+            with memory.apart():
+                return work()
+
+        future = asyncio.get_running_loop().run_in_executor(self._pool, alone)
         if answer is not None:
             self._answers.add(answer)
             future.add_done_callback(lambda _: self._answers.discard(answer))

@@ -21,6 +21,7 @@ class Share:
         self, name: str, cfg: limits.Limits, bounded: bool, clock: Callable[[], float]
     ) -> None:
         self.name, self.running = name, cfg.key_running if bounded else cfg.running
+        self.reading = 1 if bounded else cfg.reading
         self.requests = self.bytes = self.tokens = self.refused = 0
         self._cfg, self._bounded, self._clock = cfg, bounded, clock
         self._left, self._at = float(cfg.key_tokens), clock()

@@ -3,7 +3,7 @@
 import asyncio
 import collections
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 from pa_jax.serve import shares
 
@@ -11,15 +11,16 @@ from pa_jax.serve import shares
 class Turnstile:
     """So many places for all keys together; for one event loop."""
 
-    def __init__(self, places: int) -> None:
-        self._places, self._free = places, places
+    def __init__(self, places: int, most: Callable[[shares.Share], int]) -> None:
+        """`most` says how many of them one key may have, the same for all keys of a server."""
+        self._places, self._free, self._most = places, places, most
         self._running: collections.Counter[str] = collections.Counter()
         self._waiting: dict[str, collections.deque[tuple[asyncio.Future[None], int]]] = {}
 
     @contextlib.asynccontextmanager
     async def held(self, share: shares.Share, cost: int) -> AsyncGenerator[None, None]:
         """Inside, the caller has `cost` places, or all that its key may have."""
-        cost = min(cost, share.running, self._places)
+        cost = min(cost, self._most(share), self._places)
         let_in = asyncio.get_running_loop().create_future()
         queue = self._waiting.setdefault(share.name, collections.deque())
         queue.append((let_in, cost))
@@ -38,7 +39,7 @@ class Turnstile:
 
     def _let_in(self, share: shares.Share) -> None:
         """Lets in whom there is room for, a request of each key by turns."""
-        most = share.running  # the same for all keys of a server
+        most = self._most(share)
         skipped = 0
         while skipped < len(self._waiting):
             name, queue = next(iter(self._waiting.items()))

@@ -1,5 +1,6 @@
 """What an import may hold: once it is accepted, a turn, an export and an erasure work."""
 
+import contextlib
 import copy
 import datetime
 import threading
@@ -9,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pa_jax.agent import caller
-from pa_jax.profile import imports, store
+from pa_jax.profile import imports, store, undo
 from tests.agent import scripted
 
 NOON = scripted.NOON
@@ -32,12 +33,17 @@ ODD = st.one_of(
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """The export of a talk of three turns, the last of them cut off."""
+    """The export of a talk of three turns, the last one cut off, and of one that was changed."""
     profiles = store.ProfileStore(f"sqlite:///{tmp_path_factory.mktemp('imports')}/p.db")
     with scripted.agent(profiles) as agent:
         talk = agent.session("ann", 0)
         talk.respond("I like tea and let us fly")
         talk.respond("I like rum")
+        other = agent.session("ann", 1)
+        other.respond("I like wine")
+        said_anew(other, "I like port", 0)
+        added = other.add("I like sake")
+        other.undo((added.session, added.turn))
         profiles.journal.begin("ann", "I like gin", session=0, now=agent.clock())
     data = profiles.export("ann")
     profiles.close()
@@ -50,6 +56,11 @@ def one(tmp_path_factory):
     opened = store.ProfileStore(f"sqlite:///{tmp_path_factory.mktemp('imports')}/p.db")
     yield opened
     opened.close()
+
+
+def said_anew(talk, words, turn):
+    for _ in talk.stream(words, replaces=turn):
+        pass
 
 
 def places(data, path=()):
@@ -84,6 +95,12 @@ def goes_on(profiles, data, now):
         assert "The user likes ale." in known
         assert agent.session("ann", 0).respond("I like cider").updates
         agent.session("ann").resume()
+        for record in profiles.history("ann"):
+            with contextlib.suppress(undo.CannotUndo):
+                talk.undo(record.by)
+        said_anew(talk, "I like mead", next(turn.turn for turn in talk.said() if turn.words))
+        assert "The user likes mead." in {fact.statement for fact in talk.profile()}
+        assert talk.number in {one.session for one in profiles.journal.conversations("ann", 99)}
     again = profiles.export("ann")
     profiles.erase("ann", wait=False)
     profiles.import_(again, now=now + datetime.timedelta(days=1))

@@ -120,3 +120,45 @@ def test_the_answer_is_written_from_what_was_known_before_whatever_was_kept_sinc
     assert [c.fact.statement for c in reply.updates] == ["The user likes rum."]
     talk.respond("Please forget that.")
     assert model.prompts[1][0] == ["The user likes tea."]  # what is taken back is shown no more
+
+
+@pytest.mark.parametrize("committed", [False, True])
+@pytest.mark.parametrize("at", range(WRITES))
+def test_a_crash_while_words_take_the_place_of_others_leaves_one_of_them(
+    monkeypatch, profiles, url, at, committed
+):
+    with monkeypatch.context() as dying, scripted.agent(profiles) as opened:
+        talk = opened.session("ann")
+        for words in ("hello", "I like tea", "I like rum"):
+            talk.respond(words)
+        crash(dying, profiles, at, committed)
+        with pytest.raises(Killed):
+            for _ in talk.stream("I like gin", replaces=1):
+                pass
+    again = store.ProfileStore(url)
+    later = scripted.Clock(scripted.NOON + datetime.timedelta(1))
+    with scripted.agent(again, clock=later) as opened:
+        talk = opened.session("ann", 0)
+        talk.resume()
+        said = [turn.words for turn in talk.said() if turn.words]
+        known = sorted(fact.statement for fact in talk.profile())
+    if at == 0 and not committed:
+        assert said == ["hello", "I like tea", "I like rum"]
+        assert known == ["The user likes rum.", "The user likes tea."]
+    else:
+        assert (said, known) == (["hello", "I like gin"], ["The user likes gin."])
+    again.close()
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_an_undo_is_whole_or_not_at_all(monkeypatch, profiles, url, committed):
+    with monkeypatch.context() as dying, scripted.agent(profiles) as opened:
+        made = opened.session("ann").respond("I like tea")
+        crash(dying, profiles, 0, committed)
+        with pytest.raises(Killed):
+            opened.session("ann").undo((made.session, made.turn))
+    again = store.ProfileStore(url)
+    with scripted.agent(again) as opened:
+        assert opened.session("ann").resume() == ()
+        assert (opened.session("ann").profile() == ()) == committed
+    again.close()

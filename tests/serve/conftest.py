@@ -163,10 +163,11 @@ def gate(tmp_path_factory, root):
 
 @pytest.fixture(scope="session")
 def megabytes():
-    """The memory of a process."""
+    """The memory of a process, None for this one."""
 
     def one(process):
-        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+        number = os.getpid() if process is None else process.pid
+        status = pathlib.Path(f"/proc/{number}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
     return one

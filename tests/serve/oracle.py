@@ -1,14 +1,13 @@
 """Whether what one key does tells of others' rows: times with right and wrong guesses, as JSON.
 
     python tests/serve/oracle.py --erases=2000 --runs=3
-    python tests/serve/oracle.py --operation=edit --erases=500 --runs=3
+    python tests/serve/oracle.py --operation=edit --erases=500 --runs=3      any of OPERATIONS
 
-    python tests/serve/oracle.py --operation=import --erases=500 --runs=3      also read, turn
-
-Two keys on a server with a large store. One key's users bring a guess at another key's fact, by an
-import that is timed or whose read or erasure is, in a chat's turn, or in the place of a fact right
-after the other key's user did; half of the guesses are right, in random order. p is of a two-sided
-Mann-Whitney test.
+Two keys on a server with a large store. One key's users bring a guess at another key's words, by an
+import that is timed or whose read, search or erasure is, in a chat's turn, new or in another's
+place, or in a fact that is written, changed or taken back. The other key's user has them stored,
+looks at them now and then (AFTER), or did the very same a moment before (BESIDE). Half of the
+guesses are right, in random order. p is of a two-sided Mann-Whitney test.
 """
 
 import argparse
@@ -38,7 +37,10 @@ users = ["mallory-*"]
 key = "{THEIRS}"
 users = ["*"]
 """
-OPERATIONS = ("erase", "edit", "import", "read", "turn")
+AFTER = ("erase", "import", "read", "turn", "search", "changed", "conversations")
+BESIDE = ("edit", "add", "undo", "replaces")
+OPERATIONS = AFTER + BESIDE
+SECRETS = 500  # of the one whose rows are guessed at
 SECRET = "The user keeps the spare key behind brick {:04d}."
 
 
@@ -57,48 +59,54 @@ def started(folder, preset="tiny", flags=()):
     return process, found[1]
 
 
-def timed(operation, client, data, user, guess):
-    """Seconds that an operation with a guess took, and what it said of it."""
+def bring(client, data, user, text):
+    """Imports a user whose fact and whose session are that text."""
     data["user"] = user
-    data["facts"][0]["statement"] = guess
-    path = f"/v1/profiles/{user}"
+    data["facts"][0]["statement"] = text
+    data["facts"][0]["source"]["quote"] = text
+    data["journal"][0]["words"] = text
+    client.post(f"/v1/profiles/{user}/import", json=data).raise_for_status()
 
-    def imported():
-        return client.post(f"{path}/import", json=data)
 
-    if operation in ("read", "erase"):
-        imported().raise_for_status()
-    said = {"user": user, "max_tokens": 4, "messages": [{"role": "user", "content": guess}]}
+def said(user, text, **more):
+    return {"user": user, "max_tokens": 4, "messages": [{"role": "user", "content": text}], **more}
+
+
+def timed(operation, client, data, user, guess):
+    """Seconds that an operation with a guess took, and what it said that a guesser could count."""
+    path, chat = f"/v1/profiles/{user}", "/v1/chat/completions"
+    if operation in BESIDE:
+        bring(client, data, user, "The user likes green tea.")
+    elif operation not in ("import", "turn"):
+        bring(client, data, user, guess)
+    if operation == "undo":
+        made = client.post(f"{path}/facts", json={"statement": guess}).json()
+        place = {"session": made["session"], "turn": made["turn"]}
+    fact = f"{path}/facts/{data['facts'][0]['id']}"
     work = {
-        "import": imported,
+        "import": lambda: bring(client, data, user, guess),
         "read": lambda: client.get(path),
+        "search": lambda: client.get(path, params={"search": "brick"}),
+        "changed": lambda: client.get(f"{path}/history", params={"since": "2020-01-01T00:00:00Z"}),
+        "conversations": lambda: client.get(f"{path}/sessions"),
         "erase": lambda: client.delete(path),
-        "turn": lambda: client.post("/v1/chat/completions", json=said),
+        "turn": lambda: client.post(chat, json=said(user, guess)),
+        "replaces": lambda: client.post(chat, json=said(user, guess, session=0, replaces=0)),
+        "edit": lambda: client.patch(fact, json={"statement": guess}),
+        "add": lambda: client.post(f"{path}/facts", json={"statement": guess}),
+        "undo": lambda: client.post(f"{path}/undo", json=place),
     }[operation]
     began = time.perf_counter()
     answer = work()
     took = time.perf_counter() - began
-    assert answer.status_code == 200, answer.text
+    assert answer is None or answer.status_code == 200, answer.text
     return took, answer.text.replace(user, "USER") if operation == "erase" else ""
 
 
-def edited(client, data, user, text):
-    """Seconds that an edit of a new user's one fact took, and what it said."""
-    data["user"] = user
-    path, fact = f"/v1/profiles/{user}", data["facts"][0]["id"]
-    client.post(f"{path}/import", json=data).raise_for_status()
-    began = time.perf_counter()
-    answer = client.patch(f"{path}/facts/{fact}", json={"statement": text})
-    return time.perf_counter() - began, f"{answer.status_code}"
-
-
-def guessed(client, other, data, number, right):
-    """An edit to what another key's user has just said, or to something else."""
-    data["facts"][0]["statement"] = "The user likes green tea."
-    _, said = edited(other, data, f"victim-{number:05d}", SECRET.format(number))
-    assert said == "200"
-    text = SECRET.format(number if right else 5000 + number)
-    return edited(client, data, f"mallory-{number:05d}", text)
+def looks(other):
+    """The other key's user sees all that it has stored."""
+    for path in ("", "?search=brick", "/history", "/sessions"):
+        other.get(f"/v1/profiles/victim{path}").raise_for_status()
 
 
 def run(client, other, data, count, seed, operation):
@@ -107,12 +115,13 @@ def run(client, other, data, count, seed, operation):
     rng.shuffle(kinds)
     times, replies = {True: [], False: []}, set()
     for number, right in enumerate(kinds):
-        if operation == "edit":
-            seconds, text = guessed(client, other, data, seed * count + number, right)
-        else:
-            guess = SECRET.format(rng.randrange(500) + (0 if right else 5000))
-            name = f"mallory-{seed}-{number:05d}"
-            seconds, text = timed(operation, client, data, name, guess)
+        theirs = seed * count + number if operation in BESIDE else rng.randrange(SECRETS)
+        if operation in BESIDE:
+            timed(operation, other, data, f"victim-{theirs:05d}", SECRET.format(theirs))
+        elif number % 25 == 0:
+            looks(other)
+        guess = SECRET.format(theirs if right else 5000 + theirs)
+        seconds, text = timed(operation, client, data, f"mallory-{seed}-{number:05d}", guess)
         times[right].append(seconds)
         replies.add(text)
     found = stats.mannwhitneyu(times[True], times[False])
@@ -136,10 +145,12 @@ def main(argv):
         folder = pathlib.Path(name)
         profiles = load.store.ProfileStore(f"sqlite:///{folder}/p.db")
         load.fill(profiles, folder / "p.db", opts.megabytes)
-        for number in range(500):
-            source = load.facts.Source(0, number, "q")
-            profiles.apply("victim", [load.add(SECRET.format(number))], source, now=load.NOON)
-        data = profiles.export("seed")
+        for number in range(SECRETS):
+            text = SECRET.format(number)
+            source = load.facts.Source(0, number, text)
+            profiles.apply("victim", [load.add(text)], source, now=load.NOON)
+        load.turn(profiles, "talker", 0)
+        data = profiles.export("talker")
         profiles.close()
         (folder / "keys.toml").write_text(KEYS)
         process, url = started(folder)

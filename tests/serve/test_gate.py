@@ -149,7 +149,7 @@ def test_a_lone_key_and_a_server_without_keys_have_all_of_it(tmp_path):
 def order_of(arrivals, known, places, **changes):
     """Who is let in, in order; each stays until the next turn of the loop."""
     every, seen = parts(known, **changes), []
-    gate = turnstile.Turnstile(places)
+    gate = turnstile.Turnstile(places, lambda share: share.running)
 
     async def one(number, cost):
         async with gate.held(every[number], cost):
@@ -178,7 +178,7 @@ def test_one_that_needs_many_places_is_let_in_too(known):
 
 def test_a_key_never_has_more_places_than_its_share(known):
     every = parts(known, key_running=2)
-    gate, most = turnstile.Turnstile(8), []
+    gate, most = turnstile.Turnstile(8, lambda share: share.running), []
 
     async def one(number):
         async with gate.held(every[number], 1):

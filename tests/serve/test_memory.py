@@ -32,7 +32,10 @@ def test_texts_of_requests_that_have_ended_are_let_go_of(server, teach):
     server.ask(words[0], user="eve", max_tokens=4)
     server.ask(words[1], max_tokens=4)
     assert server.edit("eve/facts/900.0.0", f"{words[2]}.").status_code == 200
-    assert MARKS[2] in httpx.get(url).text and MARKS[2] in httpx.get(f"{url}/history").text
+    for path in ("", "?search=thistleb", "/history", "/export"):
+        assert MARKS[2] in httpx.get(f"{url}{path}").text
+    assert MARKS[0] in httpx.get(f"{url}/sessions").text
+    assert memory.size() == 0  # as soon as each has its answer
     assert server.delete("eve").status_code == 200
     server.ask("Hi", max_tokens=4)
     assert memory.size() == 0

@@ -1,11 +1,24 @@
 """Before it serves, the server says that it is starting; nobody is turned away at the door."""
 
+import contextlib
+import dataclasses
+import importlib
 import socket
+import threading
+import time
 
 import httpx
 import pytest
 
 from pa_jax.jobs import serve
+from pa_jax.serve import limits, starting
+
+HEAD = "POST /v1/profiles/ann/import HTTP/1.1\r\nHost: localhost\r\n"
+STRANGERS = {
+    "long heads": HEAD + "".join(f"X-{n}: {'x' * 60_000}\r\n" for n in range(90)),
+    "bodies": f"{HEAD}Content-Length: 8000000\r\n\r\n" + "y" * 1_000_000,
+    "nothing": "",
+}
 
 
 @pytest.fixture
@@ -14,11 +27,17 @@ def listening():
         yield made
 
 
-def test_who_asks_is_told_that_it_is_starting(listening):
+@pytest.fixture
+def bounds():
+    config = importlib.import_module("configs.serve").get_config("tiny")
+    return dataclasses.replace(limits.Limits(**config.limits), head_seconds=2.0)
+
+
+def test_who_asks_is_told_that_it_is_starting(listening, bounds):
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/health")
-    with serve.starting(listening):
+    with starting.told(listening, bounds):
         health = httpx.get(f"{url}/health")
         assert (health.status_code, health.json()) == (503, {"status": "starting"})
         chat = httpx.post(f"{url}/v1/chat/completions", json={"messages": []})
@@ -33,3 +52,23 @@ def test_who_asks_is_told_that_it_is_starting(listening):
         link.sendall(b"x")
         assert taken.recv(1) == b"x"
         taken.close()
+
+
+@pytest.mark.parametrize("kind", list(STRANGERS))
+def test_strangers_take_no_memory_while_it_starts(listening, bounds, megabytes, kind):
+    threads = threading.active_count()
+    text = STRANGERS[kind].encode()
+    with starting.told(listening, bounds), contextlib.ExitStack() as closing:
+        before = megabytes(None)
+        for number in range(500):
+            link = closing.enter_context(socket.create_connection(listening.getsockname()))
+            link.settimeout(0.2)
+            with contextlib.suppress(OSError):  # it was sent away, or nobody reads what it sends
+                link.sendall(text)
+            if number % 100 == 0:
+                url = f"http://127.0.0.1:{listening.getsockname()[1]}/health"
+                assert httpx.get(url, timeout=30).status_code == 503
+        assert threading.active_count() == threads + 1
+        assert megabytes(None) - before <= 20
+        began = time.monotonic()
+    assert time.monotonic() - began < 5 and threading.active_count() == threads

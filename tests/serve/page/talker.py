@@ -35,6 +35,7 @@ LIMITS = limits.Limits(
     choices=4,
     running=8,
     queue=8,
+    reading=4,
     key_running=8,
     key_queue=8,
     key_tokens=1_000_000,
