@@ -25,10 +25,11 @@ FORGOTTEN = "asked to be forgotten"
 UNGROUNDED = "not in the user's words"
 REPEATED = "said twice"
 VAGUE = "does not say what it is about"
+PAST = "told as past"
 UNCLEAR = "asked to forget, but not what"
 REASONS = (
     *(NO_SNIPPET, CUT, QUOTED, NOT_ABOUT_USER, NOT_OWN, COPIED, FORGOTTEN, UNGROUNDED, REPEATED),
-    *(UNCLEAR, VAGUE),
+    *(UNCLEAR, VAGUE, PAST),
 )
 
 MAX_WORDS = 4000  # characters of a turn that rules over words look at
@@ -119,6 +120,8 @@ class Draft:
             return VAGUE
         if own.not_own(statement, self.heard):
             return NOT_OWN
+        if own.past(statement, self.heard):
+            return PAST
         held = {statements.key(fact.statement) for fact in self.turn.profile}
         if statements.key(statement) in held and not statements.said(statement, self.content):
             return COPIED
@@ -144,12 +147,26 @@ class Draft:
                 self._drop(statement, UNGROUNDED, gain)
 
     def note_explicit(self) -> None:
-        """Adds what the words say outright and no kept statement tells; it needs no grounding."""
+        """Adds what the words say outright and no kept statement tells; it needs no grounding.
+
+        Where the kept ones tell a part of it ("loves Thai food" of Thai and Ethiopian food), it
+        stands in their place.
+        """
         for statement in explicit.said(self.heard):
-            told = any(statements.akin(statement, kept) for kept in self.statements)
-            if not told and not self._objection(statement):
-                self.statements.append(update.flat(statement))
-                self.gains.append(math.inf)
+            akin = [kept for kept in self.statements if self._akin(statement, kept)]
+            told = frozenset().union(*map(statements.content, akin))
+            if akin and not _says_more(statement, akin, told) or self._objection(statement):
+                continue
+            pairs = zip(self.statements, self.gains, strict=True)
+            left = [pair for pair in pairs if pair[0] not in akin]
+            left.append((update.flat(statement), math.inf))
+            self.statements, self.gains = map(list, zip(*left, strict=True))
+
+    def _akin(self, statement: str, kept: str) -> bool:
+        """Whether two statements are of one thing; of Thai and of Ethiopian food they are not."""
+        one, other = statements.content(statement), statements.content(kept)
+        apart = bool(one - other) and set() < other - one <= self.content
+        return statements.akin(statement, kept) and not apart
 
     def inferred(self, slots: Sequence[str], stated: float) -> Inferred:
         """Operations of the statements that are left, in their slots."""
@@ -169,3 +186,10 @@ class Draft:
                 )
             )
         return Inferred(self.text, tuple(ops), tuple(self.dropped))
+
+
+def _says_more(statement: str, akin: Sequence[str], told: frozenset[str]) -> bool:
+    """Whether a statement says all that others tell, and more, or the opposite of one."""
+    way, content = statements.polarity(statement), statements.content(statement)
+    turned = any(statements.polarity(other) != way for other in akin)
+    return told < content or (turned and told == content)

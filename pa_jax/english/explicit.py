@@ -75,6 +75,10 @@ _ALSO = re.compile(
     r"(?<=^I )(?:also|have got(?= )) ?|(?<=^I am )also |,? (?:too|as well|by now|either|btw"
     r"|by the way|though|actually|lol|haha)$"
 )
+_AND_I = re.compile(  # another clause with a subject of its own: "I love A, but I can't stand B"
+    r"\s*[,;]?\s+(?:but|and|though|although|whereas|yet)\s+(?=(?:I|my|our|we|he|she|they)\b)"
+    r"|\s*[,;]\s+(?=I\b)"
+)
 _ASIDE = re.compile(r",[^,]*\b(?:I|it|that|which|they|my)\b.*$| (?:because|since) .*$", re.I)
 
 
@@ -113,18 +117,24 @@ def _of(sentence: str, works: bool) -> tuple[str, ...]:
 
 
 def _told(sentence: str) -> tuple[str, ...]:
-    """What a first-person sentence of a kind that leaves no doubt tells of the user."""
-    if not sentence.startswith("I "):
-        return ()
+    """What the clauses of a first-person sentence tell that leave no doubt."""
+    parts = _AND_I.split(sentence) if sentence.startswith("I ") else ()
+    return tuple(
+        statement for part in parts if part.startswith("I ") for statement in _stated(part)
+    )
+
+
+def _stated(sentence: str) -> tuple[str, ...]:
     bare = _ASIDE.sub("", _ALSO.sub("", sentence))
     if _NOT_SURE.search(bare) or statements.passing(bare) or len(bare.split()) > MOST_WORDS:
         return ()
-    taste = _TASTE.match(bare) and not _POINTS.search(bare)
-    return _own(bare) if taste or _STATE.match(bare) else ()
+    plain = _TASTE.match(bare) or _STATE.match(bare)
+    return _own(bare) if plain and not _POINTS.search(bare) else ()
 
 
 def _own(text: str) -> tuple[str, ...]:
     """What a first-person text states, as statements about the user."""
     text = re.sub(r"^(?:i|we)\b", "I", re.sub(r"^our\b", "my", text, flags=re.I), flags=re.I)
     made = [person.stated(part) for part in lists.parts(text)]
-    return tuple(each for each in made if each and not statements.vague(each))
+    plain = (each.replace(" can not ", " cannot ") for each in made if each)
+    return tuple(each for each in plain if not statements.vague(each))

@@ -28,6 +28,11 @@ _OF_USER = re.compile(
     re.IGNORECASE,
 )
 _LISTED = re.compile(r"\s*,\s*(?:and\s+|or\s+)?|\s+(?:and|or)\s+")
+# "Thai and Ethiopian food" is two kinds of it; "black and white photos" are one
+_KINDS = re.compile(
+    r"\b(?P<some>[A-Z]\w+(?:, [A-Z]\w+)*),? (?:and|or) (?P<last>[A-Z]\w+) (?P<what>food|cuisine"
+    r"|dishes|cooking|music|films|movies|literature|authors|novels|wines?|beers?|restaurants)\b"
+)
 _SHORT = 4  # words of a thing in a list
 _VERB_AT = re.compile(rf"(?:the user|I)\b|{person.VERB}", re.IGNORECASE)
 
@@ -56,8 +61,19 @@ def parts(line: str) -> list[str]:
     found.append(line[begin:])
     whole = [part if _begins(part) else start[0] + part for part in found]
     if len(whole) == 1 or len(whole[0][start.end() :].split()) < 2:
-        return [line]
-    return [f"{part.rstrip(' .,;')}." for part in whole]
+        whole = [line]
+    else:
+        whole = [f"{part.rstrip(' .,;')}." for part in whole]
+    return [each for part in whole for each in _kinds(part)]
+
+
+def _kinds(part: str) -> list[str]:
+    """A statement of each kind of a thing: of Thai and of Ethiopian food."""
+    hit = _KINDS.search(part)
+    if hit is None:
+        return [part]
+    names = [*hit["some"].split(", "), hit["last"]]
+    return [f"{part[: hit.start()]}{name} {hit['what']}{part[hit.end() :]}" for name in names]
 
 
 def _begins(part: str) -> bool:

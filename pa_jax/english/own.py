@@ -1,4 +1,4 @@
-"""Whether what a statement says is the user's own: no request, and nobody else's stance."""
+"""Whether what a statement says is the user's own and holds: no request, nor another's or past."""
 
 import itertools
 import re
@@ -62,6 +62,8 @@ _REACTS = re.compile(  # the user's own mind about what was said of another
     r"|\b(?:neither|so) (?:do|am) I\b|\bme (?:too|neither)\b",
     re.IGNORECASE,
 )
+_USED = re.compile(r"\bI used to (?:really |always |often |absolutely )?(?P<rest>.+)$", re.I)
+_STILL = re.compile(r"\b(?:now|still|again|these days|nowadays|since)\b", re.IGNORECASE)
 _SHORT = 6  # words of a sentence that only judges
 _TOPIC = re.compile(  # "Steep stairs? Not for me.": named to be judged, not asked for
     r"^\W*(?!(?:any\w*|what|which|who|whose|how|why|where|when|is|are|am|was|were|do|does|did|can"
@@ -99,6 +101,20 @@ def not_own(statement: str, heard: str) -> bool:
         if carrying:
             return all(_is_foreign(text, kin, own) for text in carrying)
     return False
+
+
+def past(statement: str, heard: str) -> bool:
+    """Whether the words tell only that it was so: "I used to love fondue"."""
+    if _STILL.search(heard):
+        return False
+    found = (_USED.search(clause) for clause in changes.clauses(heard))
+    was = [person.third_person(f"I {hit['rest']}") for hit in found if hit]
+    new = statements.parse(statement)
+    return any(
+        statements.akin(statement, old)
+        and (new.verb, new.against) == (statements.parse(old).verb, statements.parse(old).against)
+        for old in was
+    )
 
 
 def _reacts(text: str, own: frozenset[str]) -> bool:

@@ -31,7 +31,7 @@ def test_what_is_no_snippet_or_not_about_the_user_changes_nothing():
 
 
 def test_a_cut_line_is_dropped_and_the_lines_before_it_stay():
-    made = schema.Dialogue("d", "u", (schema.Turn("I like tea and walks."),))
+    made = schema.Dialogue("d", "u", (schema.Turn("Tea and walks, that is me."),))
     text = "The user likes tea.\nThe user likes wal"
     assert noting.Notes().after(made, 0, text, False).statements() == ("The user likes tea.",)
 
@@ -45,6 +45,19 @@ def test_what_is_said_outright_is_noted_where_the_snippet_lacks_it():
     assert first == ("The user only does yoga.", "The user wants answers under two sentences.")
     assert second[2:] == ("The user loves Thai food.", "The user is allergic to nuts.")
     assert third[4:] == ("The user dislikes olives.",)
+
+
+def test_the_rest_of_what_was_said_outright_is_noted_and_a_part_gives_way_to_the_whole():
+    both, whole = told(
+        ("I love Thai and Ethiopian food, but I can't stand veal.", "The user loves Thai food."),
+        ("I never drink red wine.", "The user drinks wine."),
+    )
+    assert both == (
+        "The user loves Thai food.",
+        "The user loves Ethiopian food.",
+        "The user cannot stand veal.",
+    )
+    assert whole[3:] == ("The user never drinks red wine.",)
 
 
 def test_a_snippet_that_turns_an_allergy_round_does_not_hide_it():

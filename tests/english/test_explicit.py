@@ -39,6 +39,17 @@ SAID = {
         "The user does not like heels.",
         "The user prefers comfortable, flat shoes.",
     ],
+    "I love Thai and Ethiopian food, but I can't stand Mexican food.": [
+        "The user loves Thai food.",
+        "The user loves Ethiopian food.",
+        "The user cannot stand Mexican food.",
+    ],
+    "I adore Bach, I can't stand Wagner": [
+        "The user adores Bach.",
+        "The user cannot stand Wagner.",
+    ],
+    "I'm allergic to nuts and my son hates them.": ["The user is allergic to nuts."],
+    "I love red wine, I just can't have it anymore.": ["The user loves red wine."],
 }
 UNSAID = """call me back later
 Call me when you're done.
@@ -67,7 +78,9 @@ I want to know what pets never do.
 Stop the music.
 I'm allergic to his jokes.
 No, that's wrong.
-Today I only eat soup."""
+Today I only eat soup.
+When I'm tired, I love crisps.
+I can't eat it."""
 
 
 @pytest.mark.parametrize("text", SAID)

@@ -61,3 +61,20 @@ def test_requests_and_others_preferences_are_not_the_users_own(statement, heard)
 )
 def test_what_the_user_says_of_themselves_is_their_own(statement, heard):
     assert not own.not_own(statement, heard)
+
+
+@pytest.mark.parametrize(
+    ("statement", "heard", "over"),
+    [
+        ("The user loves fondue.", "I used to love fondue.", True),
+        ("The user has a dog.", "i used to have a dog", True),
+        ("The user smokes.", "I used to smoke, quit in May", True),
+        ("The user likes jazz.", "I used to like jazz. I like rock.", True),
+        ("The user likes rock.", "I used to like jazz. I like rock.", False),
+        ("The user does not smoke.", "I used to smoke, quit in May", False),
+        ("The user loves olives.", "I used to hate olives, but love them", False),
+        ("The user loves tea.", "I used to love tea and still do", False),
+    ],
+)
+def test_what_was_so_is_not_so_now(statement, heard, over):
+    assert own.past(statement, heard) == over
