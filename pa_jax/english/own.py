@@ -52,6 +52,15 @@ _OTHERS = re.compile(  # somebody else's stance, or of a person of the user's al
     rf"|(?:(?:[Mm]y|[Oo]ur) (?:\w+ )?(?:{_CLOSE})|[Hh]e|[Ss]he) (?:{_STATES}))\b"
     r"(?! (?:me|us)\b)"  # done to the user: "they switched me to another tablet"
 )
+_CHILD = (
+    r"(?:son|daughter|child|children|kids?|twins?|toddler|baby|boys?|girls?"
+    r"|grand(?:son|daughter|child|kid)\w*)"
+)
+_TASTE_OF = re.compile(  # what an adult beside the user likes is that person's own business
+    rf"^the user has (?:\w+ ){{0,3}}(?!{_CHILD})(?:{_KIN}) who (?:also |really )?(?:{_STANCES}"
+    r"|dislikes|likes)\b",
+    re.IGNORECASE,
+)
 _OF_KIN = re.compile(rf"\b(?:my|our) (?:\w+ )?(?:{_KIN})(?:s|es)?\b", re.IGNORECASE)
 _REACTS = re.compile(  # the user's own mind about what was said of another
     r"\bnot (?:my \w+|for me|me|mine)\b|^\W*(?:and )?me\? (?:not|no|never|i) "
@@ -84,8 +93,11 @@ def not_own(statement: str, heard: str) -> bool:
     It does when each clause of the words that holds half of its content words or more, and each
     sentence where no clause does, is a question, a request or another's stance, without a stance of
     the user's own. Where none is, as in "the second one, please", it was understood from what the
-    words answer. A statement that tells of the other person tells the user's own business.
+    words answer. A statement that tells of the other person tells the user's own business, but not
+    what an adult likes.
     """
+    if _TASTE_OF.match(statement):
+        return True
     own = statements.content(statement)
     if not own or not words.is_english(heard) or changes.puts_right(heard):
         return False
