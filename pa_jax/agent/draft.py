@@ -7,6 +7,7 @@ counted, never stored; what is left waits for its grounds and its slots (agent/i
 
 import dataclasses
 import math
+import re
 from collections.abc import Sequence
 
 from pa_jax.agent import grounding
@@ -26,12 +27,14 @@ UNGROUNDED = "not in the user's words"
 REPEATED = "said twice"
 VAGUE = "does not say what it is about"
 PAST = "told as past"
+TODAY = "of today alone"
 UNCLEAR = "asked to forget, but not what"
 REASONS = (
     *(NO_SNIPPET, CUT, QUOTED, NOT_ABOUT_USER, NOT_OWN, COPIED, FORGOTTEN, UNGROUNDED, REPEATED),
-    *(UNCLEAR, VAGUE, PAST),
+    *(UNCLEAR, VAGUE, PAST, TODAY),
 )
 
+_FILLER = re.compile(r",? (?:by the way|btw|to be honest|lol|haha)(?=[.,;]|$)", re.IGNORECASE)
 MAX_WORDS = 4000  # characters of a turn that rules over words look at
 
 
@@ -103,7 +106,8 @@ class Draft:
         if isinstance(parsed, snippet.ParseFailure):
             self._drop(text, NO_SNIPPET)
             return
-        lines = (part for line in parsed.statements for part in lists.parts(line))
+        plain = (_FILLER.sub("", line) for line in parsed.statements)
+        lines = (part for line in plain for part in lists.parts(line))
         for statement in map(update.flat, lines):
             reason = self._objection(statement)
             if reason:
@@ -122,6 +126,8 @@ class Draft:
             return NOT_OWN
         if own.past(statement, self.heard):
             return PAST
+        if statements.of_today(statement):
+            return TODAY
         held = {statements.key(fact.statement) for fact in self.turn.profile}
         if statements.key(statement) in held and not statements.said(statement, self.content):
             return COPIED

@@ -102,6 +102,9 @@ _PASSING = re.compile(
     rf"|until (?:further|next|then|tomorrow|{_TIMES}))\b",
     re.IGNORECASE,
 )
+_TODAY = re.compile(
+    r"\b(?:(?<!as of )(?<!from )(?<!since )(?<!starting )today|tonight)\W*$", re.IGNORECASE
+)
 _OPINION = re.compile(
     r"\bfinds? (?P<what>.+?)(?: (?:\w+ly|too|so|very|quite|rather|a bit))? (?:"
     r"(?P<bad>annoying|boring|dull|tedious|tiresome|irritating|disgusting|awful|horrible|terrible|dreadful|overrated|ugly"
@@ -296,6 +299,11 @@ def ended(statement: str) -> str | None:
 def passing(text: str) -> bool:
     """Whether a text speaks of this once only: "this time", "for now"."""
     return _PASSING.search(text) is not None
+
+
+def of_today(statement: str) -> bool:
+    """Whether a statement is over by tomorrow: "has nice weather today"."""
+    return _TODAY.search(statement) is not None
 
 
 def lasting(text: str) -> bool:

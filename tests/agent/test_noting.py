@@ -60,6 +60,14 @@ def test_the_rest_of_what_was_said_outright_is_noted_and_a_part_gives_way_to_the
     assert whole[3:] == ("The user never drinks red wine.",)
 
 
+def test_what_is_of_today_alone_is_not_noted_and_fillers_are_no_part_of_a_statement():
+    [day, blind] = told(
+        ("Nice weather here, isn't it", "The user has nice weather today."),
+        ("Colour-blind by the way", "The user is colour-blind by the way."),
+    )
+    assert (day, blind) == ((), ("The user is colour-blind.",))
+
+
 def test_a_snippet_that_turns_an_allergy_round_does_not_hide_it():
     [held] = told(("I'm allergic to peanuts.", "The user prefers peanuts."))
     assert "The user is allergic to peanuts." in held
