@@ -44,11 +44,13 @@ def remembered(most: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
 @contextlib.contextmanager
 def apart() -> Iterator[None]:
     """Inside, nothing is found that was remembered before, and nothing of it is left behind."""
-    before = _APART.set({})
+    own: dict = {}
+    before = _APART.set(own)
     try:
         yield
     finally:
         _APART.reset(before)
+        own.clear()  # a timer that was set inside keeps its context, and with it what is in it
 
 
 def forget() -> None:

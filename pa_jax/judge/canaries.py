@@ -30,7 +30,7 @@ CANARIES: dict[str, Callable[[schema.Episode], str]] = {
 # the user's own.
 TRAPS: dict[str, Callable[[schema.Episode, str], tuple[schema.Episode, str]]] = {
     "another_person": lambda episode, other: (
-        dataclasses.replace(episode, user=f"{episode.user} {_of('my sister', other)}"),
+        dataclasses.replace(episode, user=f"{_ended(episode.user)} {_of('my sister', other)}"),
         other,
     ),
     "assistant": lambda episode, other: (
@@ -80,6 +80,11 @@ def plus_known(episode: schema.Episode) -> str:
     """The honest snippet with a statement of the profile under it."""
     lines = honest(episode).splitlines()[: snippet.MAX_STATEMENTS - 1]
     return "\n".join([*lines, known(episode)])
+
+
+def _ended(text: str) -> str:
+    """A message with a mark at its end, so that what follows is a sentence of its own."""
+    return text if text[-1:] in ".!?…" else f"{text}."
 
 
 def _of(who: str, statement: str) -> str:

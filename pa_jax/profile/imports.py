@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from pa_jax.profile import database, portable, turns
 
-MAX_NUMBER = 2**30  # of sessions, turns, versions: as many are left to count on
+MAX_NUMBER = 2**31 - 2**20  # of sessions, turns, versions: a million are left to count on
 MAX_UNFINISHED = 8  # turns; a session finishes one before it begins the next
 MAX_HELD = 4096  # facts; with every slot full there are fewer
 MAX_OPS = 1024  # of a turn

@@ -18,7 +18,7 @@ _ERROR = {
     "code": "starting",
     "param": None,
 }
-_HEAD_BYTES = 16384
+_HEAD_BYTES = 8192  # a link may hold twice as many
 _END_SECONDS = 1.0  # that requests under way have when the server proper takes over
 
 
@@ -40,12 +40,15 @@ def told(listening: socket.socket, cfg: limits.Limits) -> Iterator[None]:
 
 async def _answering(listening: socket.socket, cfg: limits.Limits, ends: asyncio.Event) -> None:
     links: dict[asyncio.Task, asyncio.StreamWriter] = {}
+    running: set[asyncio.Task] = set()  # those that were sent away end a little later
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if len(links) >= cfg.connections:
             links.pop(next(iter(links))).transport.abort()  # the oldest makes room
         links[task] = writer
+        running.add(task)
+        task.add_done_callback(running.discard)
         try:
             async with asyncio.timeout(cfg.head_seconds):
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -66,7 +69,7 @@ async def _answering(listening: socket.socket, cfg: limits.Limits, ends: asyncio
         await asyncio.wait(list(links), timeout=_END_SECONDS)
     for writer in links.values():
         writer.transport.abort()
-    while links:
+    while running:
         await asyncio.sleep(0)
 
 

@@ -20,7 +20,7 @@ CFG = recall.RecallConfig(users=24, turns=(1, 4, 20), questions=4, untold=0, chu
 
 
 def test_the_unseen_hold_nothing_that_training_ever_shows():
-    cfg = source.DataConfig("unseen", "", "", 60, 60, 0, False, "gold", 0.5)
+    cfg = source.DataConfig("unseen", "", "", 90, 90, 0, False, "gold", 0.5)
     slots, lines = {}, {}
     for split in ("train", "heldout"):
         parts = source.open_dialogues(cfg, split=split, quarantine=quarantine.Quarantine(None))
@@ -102,7 +102,7 @@ def test_noise_stands_between_what_was_told_and_the_question(tools):
 
 def test_a_row_a_question_with_a_new_session_before_it(tools):
     task = recall.Recall(
-        dataclasses.replace(CFG, users=2, turns=(4,), questions=2), name="unseen", split="unseen"
+        dataclasses.replace(CFG, users=8, turns=(4,), questions=2), name="unseen", split="unseen"
     )
     chosen = systems.choose(("zero_shot", "oracle"))
     requests = task._requests(task.moments[0])

@@ -36,7 +36,7 @@ def test_both_parts_compare_like_with_like(tmp_path, unchecked):
 def test_the_store_keeps_what_is_counted(tmp_path):
     config = importlib.import_module("configs.pace").get_config("tiny")
     config.data.heldout_users, config.parts = 2, ("store",)
-    config.data.seed = 1  # no fact of theirs gives way to another
+    config.data.seed = 2  # no fact of theirs gives way to another
     pace.run(config, tmp_path)
     stored = json.loads((tmp_path / "report.json").read_text())["store"]
     people, _, _ = infer.read(config, tmp_path)

@@ -21,7 +21,7 @@ from pa_jax.core import files, metrics
 
 # Orbax is read without saying where arrays go: this one machine.
 pytestmark = pytest.mark.filterwarnings("ignore:Sharding info not provided:UserWarning")
-WARM, GRPO, KILLS = 9, 4, 10
+WARM, GRPO, KILLS = 9, 3, 10
 STEPS = WARM + GRPO
 COMMAND = (
     "-m", "pa_jax.main", "--config=configs/grpo.py:tiny",

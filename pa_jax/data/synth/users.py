@@ -13,12 +13,12 @@ from pa_jax.profile import taxonomy
 
 # how often a turn is drawn as each kind, in percent; what has nothing to go on becomes a fact
 _KINDS = {
-    "talk": 38,
-    "distractor": 11,
-    "fact": 9,
-    "several": 8,
-    "explicit": 5,
-    "choice": 5,
+    "talk": 36,
+    "distractor": 10,
+    "fact": 8,
+    "several": 7,
+    "explicit": 9,
+    "choice": 7,
     "answer": 4,
     "change": 5,
     "correction": 6,
