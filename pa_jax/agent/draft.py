@@ -28,10 +28,11 @@ REPEATED = "said twice"
 VAGUE = "does not say what it is about"
 PAST = "told as past"
 TODAY = "of today alone"
+OUTDONE = "said more fully in the user's words"
 UNCLEAR = "asked to forget, but not what"
 REASONS = (
     *(NO_SNIPPET, CUT, QUOTED, NOT_ABOUT_USER, NOT_OWN, COPIED, FORGOTTEN, UNGROUNDED, REPEATED),
-    *(UNCLEAR, VAGUE, PAST, TODAY),
+    *(UNCLEAR, VAGUE, PAST, TODAY, OUTDONE),
 )
 
 _FILLER = re.compile(r",? (?:by the way|btw|to be honest|lol|haha)(?=[.,;]|$)", re.IGNORECASE)
@@ -163,6 +164,8 @@ class Draft:
             told = frozenset().union(*map(statements.content, akin))
             if akin and not _says_more(statement, akin, told) or self._objection(statement):
                 continue
+            for kept in akin:
+                self._drop(kept, OUTDONE)
             pairs = zip(self.statements, self.gains, strict=True)
             left = [pair for pair in pairs if pair[0] not in akin]
             left.append((update.flat(statement), math.inf))

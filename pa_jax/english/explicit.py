@@ -57,7 +57,8 @@ _STATE = re.compile(
     r"|^I can not (?:eat|have|drink) \w+(?: \w+)?$"
 )
 _NOT_SURE = re.compile(
-    r"\b(?:if|would|could|might|maybe|perhaps|think|guess|wonder|wish|used to|when i was"
+    r"\b(?:(?:my|our) \w+ and I|if|would|could|might|maybe|perhaps|think|guess|wonder|wish"
+    r"|used to|when i was"
     r"|as a (?:child|kid)|said|says|told|unless|sometimes|to know|to see|to hear|to ask|how|what"
     r"|why|where|which|who|idea|sound of|help|you|your|but|first|second|third|former|latter|option"
     r"|version|answer|question)\b",
@@ -76,9 +77,13 @@ _ALSO = re.compile(
     r"|by the way|though|actually|lol|haha)$"
 )
 _AND_I = re.compile(  # another clause with a subject of its own: "I love A, but I can't stand B"
-    r"\s*[,;]?\s+(?:but|and|though|although|whereas|yet)\s+(?=(?:I|my|our|we|he|she|they)\b)"
+    r"\s*[,;]?\s+(?:but|though|although|whereas|yet)\s+(?=(?:I|my|our|we|he|she|they)\b)"
+    r"|\s*,?\s+and\s+(?=I (?:love|hate|like|dislike|prefer|enjoy|adore|avoid|am|can|do|never)\b)"
+    r"|\s*,?\s+and\s+(?=(?:he|she|they|(?:my|our) \w+) (?:loves?|hates?|likes?|is|are|has|have|can"
+    r"|do|does|wants?|prefers?|eats?|will)\b)"
     r"|\s*[,;]\s+(?=I\b)"
 )
+_AND_MINE = re.compile(r"\b(?:my|our)(?: \w+){1,2}$")  # "my dog and I love walks" is no end of it
 _ASIDE = re.compile(r",[^,]*\b(?:I|it|that|which|they|my)\b.*$| (?:because|since) .*$", re.I)
 
 
@@ -118,7 +123,9 @@ def _of(sentence: str, works: bool) -> tuple[str, ...]:
 
 def _told(sentence: str) -> tuple[str, ...]:
     """What the clauses of a first-person sentence tell that leave no doubt."""
-    parts = _AND_I.split(sentence) if sentence.startswith("I ") else ()
+    parts = _AND_I.split(sentence) if sentence.startswith("I ") else []
+    if any(map(_AND_MINE.search, parts[:-1])):
+        parts = [sentence]
     return tuple(
         statement for part in parts if part.startswith("I ") for statement in _stated(part)
     )

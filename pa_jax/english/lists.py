@@ -29,8 +29,9 @@ _OF_USER = re.compile(
 )
 _LISTED = re.compile(r"\s*,\s*(?:and\s+|or\s+)?|\s+(?:and|or)\s+")
 # "Thai and Ethiopian food" is two kinds of it; "black and white photos" are one
+_ORIGIN = r"[A-Z]\w*(?:ese|ish|an|i|ch|ek|ic)"
 _KINDS = re.compile(
-    r"\b(?P<some>[A-Z]\w+(?:, [A-Z]\w+)*),? (?:and|or) (?P<last>[A-Z]\w+) (?P<what>food|cuisine"
+    rf"\b(?P<some>{_ORIGIN}(?:, {_ORIGIN})*),? (?:and|or) (?P<last>{_ORIGIN}) (?P<what>food|cuisine"
     r"|dishes|cooking|music|films|movies|literature|authors|novels|wines?|beers?|restaurants)\b"
 )
 _SHORT = 4  # words of a thing in a list

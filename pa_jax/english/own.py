@@ -58,7 +58,7 @@ _CHILD = (
 )
 _TASTE_OF = re.compile(  # what an adult beside the user likes is that person's own business
     rf"^the user has (?:\w+ ){{0,3}}(?!{_CHILD})(?:{_KIN}) who (?:also |really )?(?:{_STANCES}"
-    r"|dislikes|likes)\b",
+    r"|dislikes|likes)\b(?!.*\b(?:with|for) (?:them|the user)\b)",
     re.IGNORECASE,
 )
 _OF_KIN = re.compile(rf"\b(?:my|our) (?:\w+ )?(?:{_KIN})(?:s|es)?\b", re.IGNORECASE)
@@ -117,13 +117,17 @@ def not_own(statement: str, heard: str) -> bool:
 
 def past(statement: str, heard: str) -> bool:
     """Whether the words tell only that it was so: "I used to love fondue"."""
-    if _STILL.search(heard):
+    parts = [(clause, _USED.search(clause)) for clause in changes.clauses(heard)]
+    if any(statements.akin(statement, person.third_person(part)) for part, hit in parts if not hit):
         return False
-    found = (_USED.search(clause) for clause in changes.clauses(heard))
-    was = [person.third_person(f"I {hit['rest']}") for hit in found if hit]
-    new = statements.parse(statement)
+    was = [
+        person.third_person(f"I {hit['rest']}")
+        for part, hit in parts
+        if hit and not _STILL.search(part)
+    ]
+    new, content = statements.parse(statement), statements.content(statement)
     return any(
-        statements.akin(statement, old)
+        content <= statements.content(old)
         and (new.verb, new.against) == (statements.parse(old).verb, statements.parse(old).against)
         for old in was
     )

@@ -72,6 +72,10 @@ _WHEN = re.compile(
     r"\b(when|whenever|while|if|because|before|after|until|since|where|that)"
     r" they (?!are\b|were\b|have\b|is\b)"
 )
+_PEOPLE = re.compile(
+    r"\b(?:children|people|men|women|kids|friends|parents|guests|neighbou?rs|colleagues|others"
+    r"|companies|shops)\b"
+)
 _SEVERAL = re.compile(r"\b(?:[a-z]{2,}[^\Ws]s|children|people|men|women)\b")
 
 
@@ -96,11 +100,16 @@ def told(statement: str, quote: str = "") -> str:
             for pattern, other in _THEIR:
                 text = pattern.sub(other, text)
         elif quote == statement:
-            text = _WHEN.sub(r"\1 you ", text)
+            text = _WHEN.sub(lambda hit, told=text: _theirs(hit, told), text)
             at = _OTHERS.search(text)
             if at and at[0] == "their" and not _SEVERAL.search(text, 0, at.start()):
                 text = re.sub(r"\btheir\b", "your", text)
     return text
+
+
+def _theirs(hit: re.Match, text: str) -> str:
+    """ "they" of others stays: "hates it when people call before they write"."""
+    return hit[0] if _PEOPLE.search(text, 0, hit.start()) else f"{hit[1]} you "
 
 
 def base(verb: str) -> str:

@@ -102,8 +102,11 @@ _PASSING = re.compile(
     rf"|until (?:further|next|then|tomorrow|{_TIMES}))\b",
     re.IGNORECASE,
 )
-_TODAY = re.compile(
-    r"\b(?:(?<!as of )(?<!from )(?<!since )(?<!starting )today|tonight)\W*$", re.IGNORECASE
+_TODAY = re.compile(  # a state; what happened today lasts: "moved to Berlin today"
+    r"^the user (?:is|feels|wants|needs|has)"
+    r"(?! (?:\w+ed|become|got|been|quit|left|lost|met|begun)\b) .*"
+    r"\b(?:(?<!as of )(?<!from )(?<!since )(?<!starting )(?<! of )today|tonight)\W*$",
+    re.IGNORECASE,
 )
 _OPINION = re.compile(
     r"\bfinds? (?P<what>.+?)(?: (?:\w+ly|too|so|very|quite|rather|a bit))? (?:"
@@ -302,8 +305,8 @@ def passing(text: str) -> bool:
 
 
 def of_today(statement: str) -> bool:
-    """Whether a statement is over by tomorrow: "has nice weather today"."""
-    return _TODAY.search(statement) is not None
+    """Whether a statement is a state of today: "has nice weather today"."""
+    return _TODAY.match(statement) is not None
 
 
 def lasting(text: str) -> bool:

@@ -49,8 +49,9 @@ def cases(
 ) -> list[Case]:
     """Right, spoilt and canary snippets of every episode that has something to note.
 
-    `others` lend another user's preference, of another slot. An episode without a profile
-    (PrefEval's explicit form) gets one of ADDED_PROFILE preferences of `others` of other topics.
+    `others` lend another user's preference, of another slot or, of no known one, of other words. An
+    episode without a profile (PrefEval's explicit form) gets one of ADDED_PROFILE preferences of
+    `others` of other topics.
     """
     made = []
     lenders = [o for o in others if o.gold not in (None, snippet.NOTHING)]
@@ -61,7 +62,7 @@ def cases(
         strangers = [o for o in lenders if o.user_id != episode.user_id and _apart(o, episode)]
         if len(strangers) <= ADDED_PROFILE:
             raise ValueError(
-                f"others: {len(strangers)} episodes of another user and slot than {episode.id}, "
+                f"others: {len(strangers)} episodes of another user and topic than {episode.id}, "
                 f"more than {ADDED_PROFILE} are needed; give episodes of more users."
             )
         other, *added = rng.sample(strangers, 1 + ADDED_PROFILE)

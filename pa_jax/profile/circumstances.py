@@ -15,11 +15,11 @@ HOME = "there is one home at a time"
 JOB = "there is one job at a time"
 
 _MEANS = (  # "lives on toast" and "on one pension" are no homes, "on Skye" and "on a farm" are
-    r"(?:(?:one|two) |(?-i:[a-z]{4,}\b)"
-    r"|(?:a|the) (?:\w+ )?(?:pension|wage|salary|income|grant|budget|diet)\b)"
+    r"(?:(?:one|two) |(?-i:(?!campus|base|board|site|land|the|his|her|their)[a-z]{3,}\b)"
+    r"|(?:a|the|his|her|their) (?:\w+ )?(?:pension|wage|salary|income|grant|budget|diet)\b)"
 )
 _LIVES = re.compile(
-    rf"^the user (?:(?:\w+ly|now|has|is|also) )*(?:lives?(?! on {_MEANS})|living|resides?"
+    rf"^the user (?:(?:\w+ly|now|has|is|also) )*(?:(?:lives?|living)(?! on {_MEANS})|resides?"
     r"|residing|rents?|moved|emigrated|immigrated|relocated|settled|based"
     r"|shares? (?:a|an) (?:\w+ )?(?:flat|apartment|house|room|place))\b",
     re.IGNORECASE,

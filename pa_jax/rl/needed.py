@@ -41,7 +41,8 @@ def decoding(
     """
     leaves = jax.tree.leaves(state)
     weights = sum(_local_bytes(x) for x in leaves)
-    width = max((x.dtype.itemsize for x in leaves if x.dtype.kind != "i"), default=4)
+    # the cache is as narrow as the base, whatever adapters beside it are
+    width = min((x.dtype.itemsize for x in leaves if x.dtype.kind not in "iu"), default=4)
     token = 2 * cfg.layers * cfg.kv_heads * cfg.head_dim * width
     steps = np.maximum(length_ng - 1, 0)  # of each completion
     own = (steps * (steps + 1) // 2).sum()

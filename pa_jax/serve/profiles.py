@@ -202,11 +202,15 @@ class Profiles:
 
     async def export(self, request: fastapi.Request, user: User) -> responses.Response:
         """Everything about the user (pa_jax/profile/portable.py says what is in it)."""
-        try:
-            return await self._read(request, lambda: self.store.export(user))
-        except LookupError:
-            message = f"nothing is known of user {user!r:.60}; there is nothing to export."
-            raise errors.ApiError(404, message, code="user_not_found") from None
+
+        def found() -> dict[str, Any]:
+            try:
+                return self.store.export(user)
+            except LookupError:
+                message = f"nothing is known of user {user!r:.60}; there is nothing to export."
+                raise errors.ApiError(404, message, code="user_not_found") from None
+
+        return await self._read(request, found)
 
     async def import_(self, request: fastapi.Request, user: User) -> dict[str, Any]:
         """Stores what an export gave, for a user of whom nothing is known yet."""

@@ -18,7 +18,8 @@ _ERROR = {
     "code": "starting",
     "param": None,
 }
-_HEAD_BYTES = 8192  # a link may hold twice as many
+_HEAD_BYTES = 4096  # a link may hold twice as many
+_ACCEPT_SECONDS = 0.05
 _END_SECONDS = 1.0  # that requests under way have when the server proper takes over
 
 
@@ -40,15 +41,15 @@ def told(listening: socket.socket, cfg: limits.Limits) -> Iterator[None]:
 
 async def _answering(listening: socket.socket, cfg: limits.Limits, ends: asyncio.Event) -> None:
     links: dict[asyncio.Task, asyncio.StreamWriter] = {}
-    running: set[asyncio.Task] = set()  # those that were sent away end a little later
+    running: dict[asyncio.Task, asyncio.StreamWriter] = {}  # who was sent away ends a little later
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if len(links) >= cfg.connections:
             links.pop(next(iter(links))).transport.abort()  # the oldest makes room
         links[task] = writer
-        running.add(task)
-        task.add_done_callback(running.discard)
+        running[task] = writer
+        task.add_done_callback(running.pop)
         try:
             async with asyncio.timeout(cfg.head_seconds):
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -61,16 +62,22 @@ async def _answering(listening: socket.socket, cfg: limits.Limits, ends: asyncio
         finally:
             links.pop(task, None)
             writer.close()
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(_END_SECONDS):
+                    await writer.wait_closed()
+            writer.transport.abort()  # of who takes nothing of what is left to send
 
     server = await asyncio.start_server(one, sock=listening, limit=_HEAD_BYTES)
     await ends.wait()
     server.close()
+    await asyncio.sleep(_ACCEPT_SECONDS)  # links that were just accepted come in
     if links:
         await asyncio.wait(list(links), timeout=_END_SECONDS)
-    for writer in links.values():
-        writer.transport.abort()
     while running:
-        await asyncio.sleep(0)
+        for writer in list(running.values()):
+            writer.transport.abort()
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(_ACCEPT_SECONDS)  # what was aborted last is closed
 
 
 def _answer(head: bytes) -> bytes:

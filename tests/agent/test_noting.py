@@ -4,6 +4,7 @@ from pa_jax.agent import noting
 from pa_jax.data import episodes as episodes_lib
 from pa_jax.data.synth import users
 from pa_jax.dialogue import schema, snippet
+from pa_jax.english import statements
 
 
 def told(*turns):
@@ -66,6 +67,12 @@ def test_what_is_of_today_alone_is_not_noted_and_fillers_are_no_part_of_a_statem
         ("Colour-blind by the way", "The user is colour-blind by the way."),
     )
     assert (day, blind) == ((), ("The user is colour-blind.",))
+    kept = [
+        "The user moved to Berlin today.",
+        "The user has become a father today.",
+        "The user likes the music of today.",
+    ]
+    assert not any(map(statements.of_today, kept))
 
 
 def test_a_snippet_that_turns_an_allergy_round_does_not_hide_it():

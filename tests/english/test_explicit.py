@@ -49,6 +49,10 @@ SAID = {
         "The user cannot stand Wagner.",
     ],
     "I'm allergic to nuts and my son hates them.": ["The user is allergic to nuts."],
+    "I love my dog and my cat.": ["The user loves their dog and their cat."],
+    "I hate driving at night and my commute.": [
+        "The user hates driving at night and their commute."
+    ],
     "I love red wine, I just can't have it anymore.": ["The user loves red wine."],
 }
 UNSAID = """call me back later

@@ -86,3 +86,13 @@ def test_no_synthetic_statement_is_taken_apart():
     for slot in taxonomy.Taxonomy.load().subcategories[::4]:
         for text in (*truth.variants(slot.path, slot.values[0], truth.LIKE),):
             assert lists.parts(text) == [text]
+
+
+def test_kinds_of_a_thing_are_statements_of_their_own_and_names_are_not_cut():
+    assert lists.parts("The user loves Thai, Greek and Ethiopian food.") == [
+        "The user loves Thai food.",
+        "The user loves Greek food.",
+        "The user loves Ethiopian food.",
+    ]
+    for line in ("The user likes Drum and Bass music.", "The user buys Marks and Spencer food."):
+        assert lists.parts(line) == [line]

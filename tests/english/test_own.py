@@ -74,6 +74,9 @@ def test_what_the_user_says_of_themselves_is_their_own(statement, heard):
         ("The user does not smoke.", "I used to smoke, quit in May", False),
         ("The user loves olives.", "I used to hate olives, but love them", False),
         ("The user loves tea.", "I used to love tea and still do", False),
+        ("The user loves coffee.", "I love coffee, I used to love decaf coffee.", False),
+        ("The user runs half marathons.", "I used to run marathons. I run half marathons.", False),
+        ("The user loves fondue.", "I used to love fondue. I still live in Bern.", True),
     ],
 )
 def test_what_was_so_is_not_so_now(statement, heard, over):
@@ -88,6 +91,7 @@ def test_what_was_so_is_not_so_now(statement, heard, over):
         ("The user has a daughter who loves mud.", "My daughter loves mud.", False),
         ("The user has a husband who is deaf.", "My husband is deaf.", False),
         ("The user has twins who hate baths.", "the twins hate baths", False),
+        ("The user has a friend who likes hiking with them.", "my friend hikes with me", False),
     ],
 )
 def test_what_an_adult_beside_the_user_likes_is_not_noted(statement, heard, others):

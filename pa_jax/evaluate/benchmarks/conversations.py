@@ -332,7 +332,8 @@ def profile_measures(person: Person, held: Sequence[str]) -> dict[str, float]:
         measures["turned"] = float(sum(turned(text, person.against) for text in held))
     if person.whole:
         measures["precision"] = len(pairs) / max(len(held), 1)
-    measures["recall"] = len(pairs) / max(len(person.gold), 1)
+    if person.gold:
+        measures["recall"] = len(pairs) / len(person.gold)
     return measures | {"facts": float(len(held))}
 
 
@@ -341,7 +342,7 @@ def shown_measures(person: Person, text: str) -> dict[str, float]:
     if not person.phrases:
         there = statements.content(text)
         known = sum(statements.said(gold, there) >= profile_match.LEVEL for gold in person.gold)
-        return {"shown": known / max(len(person.gold), 1)}
+        return {"shown": known / len(person.gold)} if person.gold else {}
     held = sum(mentions(text, phrase) for phrase in person.holds)
     return {
         "held": held / max(len(person.holds), 1),
