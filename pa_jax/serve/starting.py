@@ -45,6 +45,7 @@ async def _answering(listening: socket.socket, cfg: limits.Limits, ends: asyncio
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
+        writer.transport.max_size = _HEAD_BYTES  # at once; asyncio takes 256 KiB of each link
         if len(links) >= cfg.connections:
             links.pop(next(iter(links))).transport.abort()  # the oldest makes room
         links[task] = writer
