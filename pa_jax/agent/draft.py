@@ -156,8 +156,8 @@ class Draft:
     def note_explicit(self) -> None:
         """Adds what the words say outright and no kept statement tells; it needs no grounding.
 
-        Where the kept ones tell a part of it ("loves Thai food" of Thai and Ethiopian food), it
-        stands in their place.
+        Where the kept ones tell a part of it ("drinks wine" of "never drinks red wine"), it stands
+        in their place.
         """
         for statement in explicit.said(self.heard):
             akin = [kept for kept in self.statements if self._akin(statement, kept)]
@@ -201,4 +201,5 @@ def _says_more(statement: str, akin: Sequence[str], told: frozenset[str]) -> boo
     """Whether a statement says all that others tell, and more, or the opposite of one."""
     way, content = statements.polarity(statement), statements.content(statement)
     turned = any(statements.polarity(other) != way for other in akin)
-    return told < content or (turned and told == content)
+    lists = re.search(r",| and | or ", statement) is not None  # its things are facts of their own
+    return (told < content and not lists) or (turned and told == content)

@@ -52,12 +52,12 @@ _OTHERS = re.compile(  # somebody else's stance, or of a person of the user's al
     rf"|(?:(?:[Mm]y|[Oo]ur) (?:\w+ )?(?:{_CLOSE})|[Hh]e|[Ss]he) (?:{_STATES}))\b"
     r"(?! (?:me|us)\b)"  # done to the user: "they switched me to another tablet"
 )
-_CHILD = (
-    r"(?:son|daughter|child|children|kids?|twins?|toddler|baby|boys?|girls?"
+_HOUSEHOLD = (
+    r"(?:wife|husband|spouse|partner|girlfriend|boyfriend|fianc\w+|son|daughter|child|children|kids?|twins?|toddler|baby|boys?|girls?"
     r"|grand(?:son|daughter|child|kid)\w*)"
 )
-_TASTE_OF = re.compile(  # what an adult beside the user likes is that person's own business
-    rf"^the user has (?:\w+ ){{0,3}}(?!{_CHILD})(?:{_KIN}) who (?:also |really )?(?:{_STANCES}"
+_TASTE_OF = re.compile(  # what an adult of another household likes is that person's own business
+    rf"^the user has (?:\w+ ){{0,3}}(?!{_HOUSEHOLD})(?:{_KIN}) who (?:also |really )?(?:{_STANCES}"
     r"|dislikes|likes)\b(?!.*\b(?:with|for) (?:them|the user)\b)",
     re.IGNORECASE,
 )
@@ -94,7 +94,7 @@ def not_own(statement: str, heard: str) -> bool:
     sentence where no clause does, is a question, a request or another's stance, without a stance of
     the user's own. Where none is, as in "the second one, please", it was understood from what the
     words answer. A statement that tells of the other person tells the user's own business, but not
-    what an adult likes.
+    what an adult of another household likes.
     """
     if _TASTE_OF.match(statement):
         return True

@@ -88,11 +88,12 @@ def test_what_was_so_is_not_so_now(statement, heard, over):
     [
         ("The user has a sister who loves sushi.", "My sister loves sushi.", True),
         ("The user has an older brother who hates cats.", "my big brother hates cats", True),
+        ("The user has a wife who hates skiing.", "My wife hates skiing.", False),
         ("The user has a daughter who loves mud.", "My daughter loves mud.", False),
         ("The user has a husband who is deaf.", "My husband is deaf.", False),
         ("The user has twins who hate baths.", "the twins hate baths", False),
         ("The user has a friend who likes hiking with them.", "my friend hikes with me", False),
     ],
 )
-def test_what_an_adult_beside_the_user_likes_is_not_noted(statement, heard, others):
+def test_what_an_adult_of_another_household_likes_is_not_noted(statement, heard, others):
     assert own.not_own(statement, heard) == others
