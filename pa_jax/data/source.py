@@ -341,9 +341,12 @@ def _parted(
 
     held = [turn for part in parts for d in part if is_held_out(d) for turn in d.turns]
     kept, words = set(map(told, held)), set(map(said, held))
+    bare = {said(turn) for turn in held if not turn.gold}  # a copy may have got labels
 
     def known(turn: schema.Turn) -> bool:
-        return told(turn) in kept if turn.gold else said(turn) in words
+        if turn.gold:
+            return told(turn) in kept or said(turn) in bare
+        return said(turn) in words
 
     return [
         [d for d in part if not is_held_out(d) and not all(map(known, d.turns))] for part in parts
