@@ -154,10 +154,14 @@ def test_a_copy_that_was_edited_on_the_way_is_not_trained_on(tmp_path, change):
     assert [e.gold for e in open_all(cfg, "train")] == ["Trains."]
 
 
-def test_a_part_of_what_a_held_out_user_said_is_not_trained_on(tmp_path):
+@pytest.mark.parametrize("labels", [{}, {"gold": ["The user has a number."]}], ids=["as", "with"])
+def test_a_part_of_what_a_held_out_user_said_is_not_trained_on(tmp_path, labels):
     users = [f"user {n}" for n in range(40)]
     rows = [{"user_id": user, "messages": said(f"I am {user}.", "I like tea.")} for user in users]
-    copies = [{"user_id": f"copy of {user}", "messages": said(f"I am {user}.")} for user in users]
+    copies = [
+        {"user_id": f"copy of {user}", "messages": said(f"I am {user}."), **labels}
+        for user in users
+    ]
     path = tmp_path / "chats.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows + copies))
     cfg = dataclasses.replace(SYNTHETIC, source="messages", path=str(path))
