@@ -294,7 +294,7 @@ class Answering:
     def _known(self, turn: turns.Turn) -> tuple[facts.Fact, ...]:
         """What was known when the turn was received, without what its words take back."""
         known = self._profiles.as_of(turn.user, turn.times[0])
-        heard = words.clean(turn.words, draft.MAX_WORDS)
+        heard = words.clean(turn.words, draft.MAX_HEARD)
         gone = {op.replaces for op in forget.asked(heard, known, (turn.session, turn.turn))}
         return tuple(fact for fact in known if fact.statement not in gone)
 

@@ -36,7 +36,7 @@ REASONS = (
 )
 
 _FILLER = re.compile(r",? (?:by the way|btw|to be honest|lol|haha)(?=[.,;]|$)", re.IGNORECASE)
-MAX_WORDS = 4000  # characters of a turn that rules over words look at
+MAX_HEARD = 4000  # characters of a turn that rules over words look at
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Draft:
 
     def __init__(self, turn: Observed, text: str, finished: bool):
         self.turn, self.text = turn, text
-        self.heard = words.clean(turn.words, MAX_WORDS)
+        self.heard = words.clean(turn.words, MAX_HEARD)
         self.content = statements.content(self.heard)
         self.forgets = forget.asked(self.heard, turn.profile, (turn.session, turn.turn))
         self.besides = statements.content(forget.besides(self.heard))

@@ -126,7 +126,7 @@ class Inferencer:
         `seed` enters the engine's keys; greedy decoding draws nothing from them.
         """
         made = [draft.Inferred("", (), ())] * len(turns)
-        spoken = [i for i, turn in enumerate(turns) if words.clean(turn.words, draft.MAX_WORDS)]
+        spoken = [i for i, turn in enumerate(turns) if words.clean(turn.words, draft.MAX_HEARD)]
         if not spoken:
             return made
         texts, finished = self._written([self.prompt(turns[i], now=now) for i in spoken], seed)
@@ -208,7 +208,7 @@ class Inferencer:
         self, turn: draft.Observed, limits: prompts.PromptConfig, *, now: datetime.datetime
     ) -> schema.Episode:
         """The turn as training sees it, with the part of the profile that fits its prompt."""
-        heard = statements.content(words.clean(turn.words, draft.MAX_WORDS))
+        heard = statements.content(words.clean(turn.words, draft.MAX_HEARD))
         chosen = render.choose(
             turn.profile,
             now=now,
@@ -238,7 +238,7 @@ def _heard(turn: draft.Observed, profile: tuple[str, ...] = ()) -> schema.Episod
         id=f"{turn.session}.{turn.turn}",
         user_id=turn.user,
         profile=profile,
-        context=words.clean(turn.context, draft.MAX_WORDS),
-        user=words.clean(turn.words, draft.MAX_WORDS),
+        context=words.clean(turn.context, draft.MAX_HEARD),
+        user=words.clean(turn.words, draft.MAX_HEARD),
         gold=None,
     )

@@ -1,16 +1,10 @@
 """What the statements of a store remember: SQLAlchemy keeps each one's first values for good."""
 
 import gc
-import importlib.util
-import pathlib
 
 from sqlalchemy import sql
 
-_spec = importlib.util.spec_from_file_location(
-    "scripted", pathlib.Path(__file__).with_name("scripted.py")
-)
-scripted = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(scripted)
+from tests.agent import scripted
 
 MARK = "quillberry"
 

@@ -1,4 +1,4 @@
-"""32 sessions at once on random weights: nothing of one user holds the words of another."""
+"""Many sessions at once on random weights: nothing of one user holds the words of another."""
 
 import concurrent.futures
 import importlib
@@ -14,7 +14,7 @@ from pa_jax.infer.serving import scheduler
 from pa_jax.jobs import setup
 from pa_jax.profile import store
 
-USERS, SESSIONS = 8, 32
+USERS = 8
 MARK = re.compile(r"zq(\d\d)")
 
 
@@ -65,7 +65,8 @@ def doors():
     engine.close()
 
 
-def test_sessions_of_many_users_never_meet(doors, tmp_path, caplog):
+@pytest.mark.parametrize("count", [32, pytest.param(64, marks=pytest.mark.slow)])
+def test_sessions_of_many_users_never_meet(doors, tmp_path, caplog, count):
     config = importlib.import_module("configs.chat").get_config("tiny")
     config.agent.max_new_tokens, config.agent.gather_seconds = 4, 0.2  # full batches
     cfg = setup.section(session.AgentConfig, config.agent)
@@ -79,11 +80,11 @@ def test_sessions_of_many_users_never_meet(doors, tmp_path, caplog):
         return user, reply
 
     with caplog.at_level(std_logging.DEBUG):
-        with concurrent.futures.ThreadPoolExecutor(SESSIONS) as pool:
-            replies = list(pool.map(talk, range(SESSIONS)))
+        with concurrent.futures.ThreadPoolExecutor(count) as pool:
+            replies = list(pool.map(talk, range(count)))
     agent.close()
     infer, _, respond, _ = doors
-    assert len(infer.texts) == 2 * SESSIONS and len(respond.prompts) == SESSIONS
+    assert len(infer.texts) == 2 * count and len(respond.prompts) == count
     assert max(len(set(batch)) for batch in infer.batches) > 1  # users do share batches
     for user, text in infer.texts + [(user, str(reply)) for user, reply in replies]:
         assert set(MARK.findall(text)) <= {user[2:]}
@@ -94,6 +95,6 @@ def test_sessions_of_many_users_never_meet(doors, tmp_path, caplog):
         text = json.dumps(profiles.export(user))
         assert set(MARK.findall(text)) == {user[2:]}
         turns = profiles.journal.turns_of(user)
-        assert len({turn.session for turn in turns}) == SESSIONS // USERS
+        assert len({turn.session for turn in turns}) == count // USERS
     assert not MARK.search(caplog.text)
     profiles.close()

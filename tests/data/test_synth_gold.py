@@ -11,7 +11,6 @@ from pa_jax.english import statements
 from pa_jax.profile import facts, forget, placement, update
 
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-N_USERS = 120
 
 
 def operations(turn, held, number):
@@ -30,10 +29,11 @@ def operations(turn, held, number):
     return ops
 
 
+@pytest.mark.parametrize("count", [120, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("split", truth.SPLITS)
-def test_gold_survives_the_profile(split):
+def test_gold_survives_the_profile(split, count):
     wrong, ended, told = [], 0, 0
-    for index in range(N_USERS):
+    for index in range(count):
         dialogue = users.dialogue(5, index, split=split)
         held, gold = (), []
         for number, turn in enumerate(dialogue.turns):
