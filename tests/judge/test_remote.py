@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pa_jax.dialogue import snippet
-from pa_jax.judge import remote, rubric
+from pa_jax.judge import ratings, remote, rubric
 from tests.judge import endpoint
 
 pytest.importorskip("openai", reason="the extra `remote` is not installed")
@@ -48,7 +48,7 @@ def test_the_schema_that_is_sent_allows_what_is_parsed(opened):
     wanted = got[0][1]["response_format"]["json_schema"]["schema"]
     assert set(wanted["required"]) == set(rubric.CRITERIA)
     made = {name: max(rule["enum"]) for name, rule in wanted["properties"].items()}
-    assert remote.parse(json.dumps(made)).tolist() == [1, 1, 1, 1]
+    assert ratings.parse(json.dumps(made)).tolist() == [1, 1, 1, 1]
     assert "response_format" not in got[1][1]
 
 
@@ -80,7 +80,7 @@ def test_hostile_text_stays_inside_one_json_object(opened):
     ],
 )
 def test_only_four_ratings_in_range_are_a_verdict(text, verdict):
-    found = remote.parse(text)
+    found = ratings.parse(text)
     assert (found is None) if verdict is None else (found.tolist() == verdict)
 
 
@@ -138,12 +138,12 @@ def test_an_answer_without_bottom_is_none(body):
 
 def test_a_whole_character_written_as_a_pair_is_no_fault():
     text = json.dumps(endpoint.GOOD | {"why": "\U0001f642"})
-    assert "\\ud83d\\ude42" in text and remote.parse(text).tolist() == endpoint.WANT
+    assert "\\ud83d\\ude42" in text and ratings.parse(text).tolist() == endpoint.WANT
 
 
 def test_ratings_that_a_thought_weighs_are_none():
     weighed = f"<think>{json.dumps(endpoint.GOOD | {'completeness': 1})} or so</think>"
-    assert remote.parse(weighed + json.dumps(endpoint.GOOD)).tolist() == endpoint.WANT
+    assert ratings.parse(weighed + json.dumps(endpoint.GOOD)).tolist() == endpoint.WANT
 
 
 def test_equal_questions_are_asked_once(opened):
