@@ -20,6 +20,7 @@ from typing import Any, Protocol, runtime_checkable
 from absl import logging
 
 from pa_jax.agent import caller, draft, gather, proactive
+from pa_jax.agent import needs as needing
 from pa_jax.dialogue import schema
 from pa_jax.english import words
 from pa_jax.infer.serving import scheduler
@@ -156,12 +157,14 @@ class Answering:
         said = self._saying[turn.user, turn.session, turn.turn] = []
         pieces: Iterable[str] = ()
         learning, asked = None, False
+        scores: dict[str, needing.Scores] = {}  # of this turn's words, wanted twice
         try:
             if self._worth_a_try(turn) and not who.left:
                 with self._tried(turn):
-                    pieces = self._submitted(turn, past, who)
+                    pieces = self._submitted(turn, past, who, scores)
             remembers = contextvars.copy_context()  # as this thread does
-            learning = self._beside.submit(remembers.run, self._learnt, turn, past, who.context)
+            learnt = functools.partial(self._learnt, turn, past, who.context, scores)
+            learning = self._beside.submit(remembers.run, learnt)
             yield from self._spoken(turn, pieces, learning, said)
             question = learning.result().question
             if question and not who.left:
@@ -209,7 +212,13 @@ class Answering:
 
     # what is learnt and decided while the answer is written
 
-    def _learnt(self, turn: turns.Turn, past: Sequence[turns.Turn], before: str) -> turns.Turn:
+    def _learnt(
+        self,
+        turn: turns.Turn,
+        past: Sequence[turns.Turn],
+        before: str,
+        scores: dict[str, needing.Scores],
+    ) -> turns.Turn:
         """The turn, decided; `before` is what its first words answer."""
         if not turn.reached(turns.INFERRED):
             turn = self._inferred(turn, past, before)
@@ -218,7 +227,7 @@ class Answering:
             self._profiles.apply(turn.user, turn.ops, turn.source, now=now)
             turn = self._journal.applied(turn, now=self._clock())
         if not turn.reached(turns.DECIDED):
-            turn = self._decided(turn, past)
+            turn = self._decided(turn, past, scores)
         return turn
 
     def _inferred(self, turn: turns.Turn, past: Sequence[turns.Turn], before: str) -> turns.Turn:
@@ -238,11 +247,13 @@ class Answering:
             now=self._clock(),
         )
 
-    def _decided(self, turn: turns.Turn, past: Sequence[turns.Turn]) -> turns.Turn:
+    def _decided(
+        self, turn: turns.Turn, past: Sequence[turns.Turn], scores: dict[str, needing.Scores]
+    ) -> turns.Turn:
         found = proactive.Decision((), 1.0, 0.0, None, None, "")
         if self._worth_a_try(turn):
             with self._tried(turn):
-                found = self._decide(self._request(turn, past, self._held(turn)))
+                found = self._decide(self._request(turn, past, self._held(turn), scores))
         return self._journal.decided(
             turn,
             needs=found.needs,
@@ -253,7 +264,11 @@ class Answering:
         )
 
     def _request(
-        self, turn: turns.Turn, past: Sequence[turns.Turn], profile: tuple[facts.Fact, ...]
+        self,
+        turn: turns.Turn,
+        past: Sequence[turns.Turn],
+        profile: tuple[facts.Fact, ...],
+        scores: dict[str, needing.Scores],
     ) -> proactive.Request:
         ever = self._journal.asked(turn.user)
         here = [number for session, number in ever.places if session == turn.session]
@@ -265,16 +280,21 @@ class Answering:
             questions=len(here),
             since=turn.turn - here[-1] if here else 0,
             open=_open(past),
+            scores=scores,
         )
 
     # the answer
 
     def _submitted(
-        self, turn: turns.Turn, past: Sequence[turns.Turn], who: caller.Caller
+        self,
+        turn: turns.Turn,
+        past: Sequence[turns.Turn],
+        who: caller.Caller,
+        scores: dict[str, needing.Scores],
     ) -> Iterable[str]:
         """The answer's pieces; waits for room in the engine's queue."""
         cfg, known = self._cfg, self._known(turn)
-        needs = self._needs(self._request(turn, past, known))
+        needs = self._needs(self._request(turn, past, known, scores))
         history = [*who.before, *_history(past)]
         prompt = self._parts.prompts.prompt(
             known, history, turn.words, needs=needs, now=turn.times[0], system=who.system

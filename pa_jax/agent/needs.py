@@ -10,8 +10,6 @@ the slots that they fall on by more than the other possible answers' words would
 """
 
 import dataclasses
-import hashlib
-import threading
 from collections.abc import Sequence
 
 import jax
@@ -25,8 +23,8 @@ from pa_jax.profile import facts, taxonomy
 
 PEERS = 3  # best slots of a category that speak for it
 SCORES = ("lexical", "lexical_peers", "topical", "topical_peers")
+Scores = Float[np.ndarray, "s 4"]  # of one text: the SCORES of every slot
 
-REMEMBERED = 256  # texts whose scores are kept: those of a turn are wanted twice
 REACH = 1.0  # log-odds below `relevant` from which an answer can lift a slot
 
 
@@ -73,9 +71,6 @@ class Needs:
         sizes = [len(category.subcategories) for category in content.categories]
         self._ends = np.cumsum(sizes)[:-1]
         self._usual: dict[str, Float[np.ndarray, " s"]] = {}
-        self.remembered = REMEMBERED
-        self._lock = threading.Lock()
-        self._seen: dict[bytes, Float[np.ndarray, "s 4"]] = {}  # by a digest: no words are kept
         self._topics = None
         if cfg.topical or cfg.topical_peers:
             scorer = score.Scorer(model.module, mesh=mesh, lengths=lengths)
@@ -87,31 +82,19 @@ class Needs:
             self._topics.warm_up()
 
     def of(
-        self, texts: Sequence[str], profiles: Sequence[Sequence[facts.Fact]]
+        self, scores: Sequence[Scores], profiles: Sequence[Sequence[facts.Fact]]
     ) -> list[tuple[tuple[str, float], ...]]:
-        """Of each request, given what is known, the needed slots, the likeliest first."""
+        """Of each request, by its scores and what is known, the needed slots, likeliest first."""
         cfg = self.cfg
         weights = np.array([getattr(cfg, name) for name in SCORES])
-        logits = self.scores(texts) @ weights + cfg.bias
+        logits = [score @ weights + cfg.bias for score in scores]
         return [self._needed(row, held) for row, held in zip(logits, profiles, strict=True)]
 
     def scores(self, texts: Sequence[str]) -> Float[np.ndarray, "n s 4"]:
-        """The SCORES of every slot."""
+        """The SCORES of every slot, by one pass of the model; nothing of the texts is kept."""
         texts = [text[-2 * self.cfg.words_chars :] for text in texts]  # an open request, a turn
-        digests = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts]
-        with self._lock:
-            seen = {key: self._seen[key] for key in digests if key in self._seen}
-        new = {key: text for key, text in zip(digests, texts, strict=True) if key not in seen}
-        if new:
-            seen |= dict(zip(new, self._scored(list(new.values())), strict=True))
-            with self._lock:
-                self._seen |= {key: seen[key] for key in new}
-                for key in list(self._seen)[: -self.remembered]:
-                    del self._seen[key]
-        return np.array([seen[key] for key in digests]).reshape(-1, len(self._index), len(SCORES))
-
-    def _scored(self, texts: Sequence[str]) -> Float[np.ndarray, "n s 4"]:
         lexical = np.array([self.lexicon.score(text) for text in texts])
+        lexical = lexical.reshape(len(texts), len(self._index))
         topical = np.zeros_like(lexical)
         if self._topics is not None:
             topical = self._topics.score(texts)

@@ -83,6 +83,8 @@ class Request:
                the turn that answers it; does not count while `questions` is 0
     open       the request that the turn goes on with: the one before the question that it
                answers, so that the next question still serves it; "" for a new request
+    scores     of texts (needs.Scores), as they are found: whoever asks twice about one turn hands
+               in the same dict, and no other turn's, whose words the time would tell
     """
 
     words: str
@@ -92,6 +94,9 @@ class Request:
     questions: int
     since: int
     open: str = ""
+    scores: dict[str, needing.Scores] = dataclasses.field(
+        default_factory=dict, repr=False, compare=False
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,10 +145,15 @@ class Proactive:
         self.needs.warm_up()
 
     def needs_of(self, requests: Sequence[Request]) -> list[Weights]:
-        """What the answer to each request needs; a decision on the same words costs little then."""
+        """What the answer to each request needs; its words' scores go into `Request.scores`."""
         end = self.cfg.words_chars
         texts = [f"{r.open[-end:]} {r.words[-end:]}".strip() for r in requests]
-        return self.needs.of(texts, [request.profile for request in requests])
+        new = [i for i, r in enumerate(requests) if texts[i] not in r.scores]
+        found = self.needs.scores([texts[i] for i in new]) if new else ()
+        for i, scores in zip(new, found, strict=True):
+            requests[i].scores[texts[i]] = scores
+        scores = [request.scores[text] for request, text in zip(requests, texts, strict=True)]
+        return self.needs.of(scores, [request.profile for request in requests])
 
     def decide(self, requests: Sequence[Request], *, now: datetime.datetime) -> list[Decision]:
         """A decision for each request, in order."""

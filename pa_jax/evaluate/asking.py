@@ -11,13 +11,14 @@ import copy
 import dataclasses
 import datetime
 import math
-import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from pa_jax.agent import needs as needing
 from pa_jax.agent import proactive, responder
 from pa_jax.core import keys
+from pa_jax.core.typing import Float
 from pa_jax.data import requests
 from pa_jax.english import refusals, statements
 from pa_jax.evaluate import asking_users, metrics
@@ -67,9 +68,17 @@ class Session:
 
 def remembering(decider: proactive.Proactive) -> proactive.Proactive:
     """The decider for a simulation: deciding twice on the same words costs little."""
+    found: dict[str, needing.Scores] = {}
+
+    def scores(texts: Sequence[str]) -> Float[np.ndarray, "n s 4"]:
+        new = [text for text in dict.fromkeys(texts) if text not in found]
+        if new:
+            found.update(zip(new, decider.needs.scores(new), strict=True))
+        return np.array([found[text] for text in texts])
+
     other = copy.copy(decider)
     other.needs = copy.copy(decider.needs)
-    other.needs.remembered = sys.maxsize
+    other.needs.scores = scores
     return other
 
 

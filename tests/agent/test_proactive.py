@@ -162,9 +162,23 @@ def test_a_batch_decides_as_each_alone(tiny):
     some = proactive.Proactive(tiny, both)
     asked = [request(words=w) for w in ("Which tea?", "Which seat on the plane?")]
     for one, made in zip(asked, some.decide(asked, now=NOW), strict=True):
-        alone = some.decide([one], now=NOW)[0]
+        alone = some.decide([request(words=one.words)], now=NOW)[0]
         assert [slot for slot, _ in alone.needs] == [slot for slot, _ in made.needs]
         assert dict(alone.needs) == pytest.approx(dict(made.needs), abs=1e-4)
+
+
+def test_words_are_read_once_a_turn_and_again_for_every_other_turn(tiny):
+    """Else the time of a turn tells whether somebody has said its words before."""
+    both = dataclasses.replace(config(), topical=0.5, topical_peers=0.2)
+    some = proactive.Proactive(tiny, both)
+    scorer = some.needs._topics._scorer
+    of_one_turn: dict = {}
+    read = []
+    for scores in (of_one_turn, of_one_turn, {}, {}):
+        before = scorer.tokens
+        some.needs_of([request(words="Which tea is behind brick 4711?", scores=scores)])
+        read.append(scorer.tokens - before)
+    assert read[0] > 0 and read == [read[0], 0, read[0], read[0]]
 
 
 def test_an_open_request_keeps_its_needs(decider):

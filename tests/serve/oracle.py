@@ -1,13 +1,13 @@
 """Whether what one key does tells of others' rows: times with right and wrong guesses, as JSON.
 
-    python tests/serve/oracle.py --erases=2000 --runs=3
-    python tests/serve/oracle.py --operation=edit --erases=500 --runs=3      any of OPERATIONS
+    python tests/serve/oracle.py --times=2000 --runs=3
+    python tests/serve/oracle.py --operation=edit --times=500 --runs=3      any of OPERATIONS
 
-Two keys on a server with a large store. One key's users bring a guess at another key's words, by an
-import that is timed or whose read, search or erasure is, in a chat's turn, new or in another's
-place, or in a fact that is written, changed or taken back. The other key's user has them stored,
-looks at them now and then (AFTER), or did the very same a moment before (BESIDE). Half of the
-guesses are right, in random order. p is of a two-sided Mann-Whitney test.
+Two keys on a server with a large store. One key brings a guess at another key's words: by an import
+that is timed or whose read, search or erasure is, in a chat's turn, new or in another's place, in a
+request without a user, or in a fact that is written, changed or taken back. A moment before, the
+other key has done the very same (of erasures: has stored its words) with words of its own. Half of
+the guesses are those words, in random order. p is of a two-sided Mann-Whitney test.
 """
 
 import argparse
@@ -37,10 +37,10 @@ users = ["mallory-*"]
 key = "{THEIRS}"
 users = ["*"]
 """
-AFTER = ("erase", "import", "read", "turn", "search", "changed", "conversations")
-BESIDE = ("edit", "add", "undo", "replaces")
-OPERATIONS = AFTER + BESIDE
-SECRETS = 500  # of the one whose rows are guessed at
+IMPORTED = ("erase", "import", "read", "search", "changed", "conversations")
+SAID = ("turn", "plain", "replaces", "edit", "add", "undo")
+OPERATIONS = IMPORTED + SAID
+NUMBERS = 10_000  # right and wrong guesses are drawn alike: texts alone make a difference of time
 SECRET = "The user keeps the spare key behind brick {:04d}."
 
 
@@ -75,9 +75,9 @@ def said(user, text, **more):
 def timed(operation, client, data, user, guess):
     """Seconds that an operation with a guess took, and what it said that a guesser could count."""
     path, chat = f"/v1/profiles/{user}", "/v1/chat/completions"
-    if operation in BESIDE:
+    if operation in SAID:
         bring(client, data, user, "The user likes green tea.")
-    elif operation not in ("import", "turn"):
+    elif operation != "import":
         bring(client, data, user, guess)
     if operation == "undo":
         made = client.post(f"{path}/facts", json={"statement": guess}).json()
@@ -91,6 +91,7 @@ def timed(operation, client, data, user, guess):
         "conversations": lambda: client.get(f"{path}/sessions"),
         "erase": lambda: client.delete(path),
         "turn": lambda: client.post(chat, json=said(user, guess)),
+        "plain": lambda: client.post(chat, json=said(None, guess)),
         "replaces": lambda: client.post(chat, json=said(user, guess, session=0, replaces=0)),
         "edit": lambda: client.patch(fact, json={"statement": guess}),
         "add": lambda: client.post(f"{path}/facts", json={"statement": guess}),
@@ -103,24 +104,17 @@ def timed(operation, client, data, user, guess):
     return took, answer.text.replace(user, "USER") if operation == "erase" else ""
 
 
-def looks(other):
-    """The other key's user sees all that it has stored."""
-    for path in ("", "?search=brick", "/history", "/sessions"):
-        other.get(f"/v1/profiles/victim{path}").raise_for_status()
-
-
 def run(client, other, data, count, seed, operation):
     rng = random.Random(seed)
+    unused = iter(rng.sample(range(NUMBERS), NUMBERS))
     kinds = [n % 2 == 0 for n in range(count)]
     rng.shuffle(kinds)
     times, replies = {True: [], False: []}, set()
+    before = "import" if operation == "erase" else operation
     for number, right in enumerate(kinds):
-        theirs = seed * count + number if operation in BESIDE else rng.randrange(SECRETS)
-        if operation in BESIDE:
-            timed(operation, other, data, f"victim-{theirs:05d}", SECRET.format(theirs))
-        elif number % 25 == 0:
-            looks(other)
-        guess = SECRET.format(theirs if right else 5000 + theirs)
+        theirs = next(unused)
+        timed(before, other, data, f"victim-{seed}-{number:05d}", SECRET.format(theirs))
+        guess = SECRET.format(theirs if right else next(unused))
         seconds, text = timed(operation, client, data, f"mallory-{seed}-{number:05d}", guess)
         times[right].append(seconds)
         replies.add(text)
@@ -136,7 +130,7 @@ def run(client, other, data, count, seed, operation):
 def main(argv):
     parser = argparse.ArgumentParser()
     parser.add_argument("--operation", choices=OPERATIONS, default="erase")
-    parser.add_argument("--erases", type=int, default=2000)
+    parser.add_argument("--times", type=int, default=2000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--megabytes", type=int, default=20)
     opts = parser.parse_args(argv)
@@ -145,10 +139,6 @@ def main(argv):
         folder = pathlib.Path(name)
         profiles = load.store.ProfileStore(f"sqlite:///{folder}/p.db")
         load.fill(profiles, folder / "p.db", opts.megabytes)
-        for number in range(SECRETS):
-            text = SECRET.format(number)
-            source = load.facts.Source(0, number, text)
-            profiles.apply("victim", [load.add(text)], source, now=load.NOON)
         load.turn(profiles, "talker", 0)
         data = profiles.export("talker")
         profiles.close()
@@ -162,7 +152,7 @@ def main(argv):
             with mine, theirs:
                 run(mine, theirs, data, 50, 0, opts.operation)  # warm
                 return [
-                    run(mine, theirs, data, opts.erases, seed + 1, opts.operation)
+                    run(mine, theirs, data, opts.times, seed + 1, opts.operation)
                     for seed in range(opts.runs)
                 ]
         finally:
