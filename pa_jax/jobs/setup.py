@@ -22,7 +22,7 @@ from pa_jax.data import own as own_data
 from pa_jax.data import quarantine, source
 from pa_jax.dialogue import prompts, schema, template, tokenizer
 from pa_jax.judge import own, remote
-from pa_jax.models import lora, quant
+from pa_jax.models import lora, precision, quant
 
 MAY_CHANGE = (
     *("train.steps", "train.save_every", "train.save_minutes", "train.keep"),
@@ -291,6 +291,11 @@ def load_model(
         raise ValueError(
             "model.int8=True with model.lora.rank=0: int8 weights cannot be trained; set a rank "
             "(16, say), or int8=False."
+        )
+    if config.model.dtype == precision.MIXED and not config.model.lora.rank:
+        raise ValueError(
+            "model.dtype='mixed' with model.lora.rank=0: its matrices are frozen; set a rank (16, "
+            "say), or model.dtype='float32'."
         )
     logging.info("loading %s", config.model.source)
     model = models.load(config.model.source, mesh=mesh, dtype=config.model.dtype)

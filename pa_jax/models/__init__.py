@@ -13,11 +13,12 @@ from flax import nnx
 from pa_jax.core import sharding
 from pa_jax.core.typing import Array
 from pa_jax.dialogue import tokenizer
-from pa_jax.models import config, decoder
+from pa_jax.models import config, decoder, precision
 from pa_jax.models.io import folder as hf_folder
 from pa_jax.models.io import gguf, kept, names, safetensors, source, stream
 
 DTYPES = ("bfloat16", "float32")
+STORED = (*DTYPES, precision.MIXED)  # of weights in memory
 PROMPT = "prompt.json"  # beside the weights of an export
 SAME = 0.1  # share of its norm by which two roundings of a matrix may differ (4 to 8 bits)
 
@@ -57,13 +58,14 @@ def load(
 ) -> LoadedModel:
     """The model of a `model.source` string, its parameters as `dtype` on the mesh or one device.
 
+    `dtype` mixed: matrices bfloat16, all else float32 (models/precision.py).
     `rules` say how they are cut: as training does, or sharding.INFER_RULES for a frozen judge.
 
     Sources: pypi:NAME (source.WHEELS, source.PARTED), hf:ORG/NAME, a folder or .gguf file,
     random:PRESET.
     """
-    if dtype not in DTYPES:
-        raise ValueError(f"model.dtype={dtype!r}: choose one of {DTYPES}.")
+    if dtype not in STORED:
+        raise ValueError(f"model.dtype={dtype!r}: choose one of {STORED}.")
     found = _find(source)
     devices = mesh.devices.flat if mesh is not None else jax.devices()[:1]
     attention = "pallas" if all(d.platform == "tpu" for d in devices) else "blocks"

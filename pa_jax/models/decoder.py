@@ -18,7 +18,7 @@ from flax import nnx
 
 from pa_jax.core import sharding
 from pa_jax.core.typing import Array, Float, Int, Key
-from pa_jax.models import attention, layers, moe
+from pa_jax.models import attention, layers, moe, precision
 from pa_jax.models.config import DecoderConfig
 
 REMAT = {  # what a training step keeps of each layer's forward pass
@@ -27,7 +27,7 @@ REMAT = {  # what a training step keeps of each layer's forward pass
     # products and attention; all that lies between them is cheaper than its way to memory and back
     "dots": jax.checkpoint_policies.save_from_both_policies(
         jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
-        jax.checkpoint_policies.save_only_these_names(attention.SAVED),
+        jax.checkpoint_policies.save_only_these_names(attention.SAVED, precision.SAVED),
     ),
 }
 
@@ -72,19 +72,32 @@ class Context:
 
 
 class _Maker:
-    """Draws parameters in order from one key, normal with the given scale."""
+    """Draws parameters in order from one key, normal with the given scale.
+
+    dtype  of all, or MIXED: of matrices bfloat16, of norms, biases and router float32
+    """
 
     def __init__(self, key: Key[Array, ""], dtype) -> None:
-        self.key, self.count, self.dtype = key, 0, dtype
+        self.key, self.count = key, 0
+        self.of_matrices, self.of_small = (
+            precision.DTYPES if dtype == precision.MIXED else (dtype, dtype)
+        )
 
-    def normal(self, shape: tuple[int, ...], fan_in: int, axes: tuple[str | None, ...]):
+    def normal(
+        self,
+        shape: tuple[int, ...],
+        fan_in: int,
+        axes: tuple[str | None, ...],
+        *,
+        small: bool = False,
+    ):
         self.count += 1
         key = jax.random.fold_in(self.key, self.count)
         value = jax.random.normal(key, shape, jnp.float32) * fan_in**-0.5
-        return nnx.Param(value.astype(self.dtype), axes=axes)
+        return nnx.Param(value.astype(self.of_small if small else self.of_matrices), axes=axes)
 
     def constant(self, shape: tuple[int, ...], value: float, axes: tuple[str | None, ...]):
-        return nnx.Param(jnp.full(shape, value, self.dtype), axes=axes)
+        return nnx.Param(jnp.full(shape, value, self.of_small), axes=axes)
 
 
 class Block(nnx.Module):
@@ -114,7 +127,7 @@ class Block(nnx.Module):
         self.mlp_norm = make.constant((n, d), 1.0, ("layers", "norm"))
         e = cfg.experts
         if e:
-            self.router = make.normal((n, d, e), d, ("layers", "embed", None))
+            self.router = make.normal((n, d, e), d, ("layers", "embed", None), small=True)
             up, down = ("layers", "experts", "embed", "mlp"), ("layers", "experts", "mlp", "embed")
             self.w_gate = make.normal((n, e, d, f), d, up)
             self.w_up = make.normal((n, e, d, f), d, up)
@@ -154,7 +167,10 @@ class Block(nnx.Module):
         x = x.reshape(math.prod(lead), -1)
 
         def times(x: Array, w: Array, dtype) -> Array:
-            return jnp.dot(x, w.reshape(x.shape[-1], -1), preferred_element_type=dtype)
+            w = w.reshape(x.shape[-1], -1)
+            if precision.is_narrower(w, x):
+                return precision.product(x, w)
+            return jnp.dot(x, w, preferred_element_type=dtype)
 
         if name in self.scales:
             y = times(x, weight.astype(x.dtype), jnp.float32) * self.scales[name][...].reshape(-1)
@@ -292,8 +308,7 @@ class Decoder(nnx.Module):
         x = self.embed[...][ids_nt]
         if "embed" in self.scales:
             x = x * self.scales["embed"][...][ids_nt][..., None]
-            x = x.astype(self.final_norm[...].dtype)
-        return x
+        return x.astype(self.final_norm[...].dtype)  # activations are of the norms' dtype
 
     def output(self) -> tuple[Array, Array | None]:
         """The output projection, [v, d] where it is the embedding, else [d, v].
@@ -326,8 +341,11 @@ def project(
     weight, scale = output
     if scale is not None:
         weight = weight.astype(hidden.dtype)
-    spelled = "...d,vd->...v" if tied else "...d,dv->...v"
-    logits = jnp.einsum(spelled, hidden, weight, preferred_element_type=jnp.float32)
+    if precision.is_narrower(weight, hidden):
+        logits = precision.product(hidden, weight, along=int(tied))
+    else:
+        spelled = "...d,vd->...v" if tied else "...d,dv->...v"
+        logits = jnp.einsum(spelled, hidden, weight, preferred_element_type=jnp.float32)
     if scale is not None:
         logits = logits * scale
     if logits.ndim > 1:
