@@ -65,6 +65,13 @@ def test_links_lead_somewhere(page, root):
         assert not anchor or anchor in slugs, f"{page} links to {target}"
 
 
+def test_figures_of_the_readme_stand_in_the_docs_beside_their_commands(root):
+    docs = "\n".join(page.read_text() for page in (root / "docs").glob("**/*.md"))
+    shown = re.findall(r"-?[\d.]+ \[[-\d.]+, [-\d.]+\]", (root / "README.md").read_text())
+    assert len(shown) > 16  # a run's, before and after, and more
+    assert not [figure for figure in shown if figure not in docs]
+
+
 def test_every_page_is_in_the_navigation(root):
     listed = set(re.findall(r"[\w/]+\.md", (root / "mkdocs.yml").read_text()))
     assert listed == {p.removeprefix("docs/") for p in ALL if p.startswith("docs/")}
