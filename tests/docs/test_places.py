@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from pa_jax.dialogue import prompts, schema
+from pa_jax.jobs import configs
 from tests.docs import markdown
 
 PLACE = re.compile(r"`((?:pa_jax|configs|docs|tests)/[\w./-]+\.py):([A-Za-z_][\w.]*)`")
@@ -42,6 +44,24 @@ def questions(root: pathlib.Path) -> dict[str, str]:
 def test_the_journeys_name_their_places(root):
     told = PLACE.findall((root / "docs" / "concepts" / "how_it_works.md").read_text())
     assert len(set(told)) > 40  # a page that lost them would pass the test above
+
+
+def test_what_the_journeys_show_is_what_the_code_makes(root):
+    page = (root / "docs" / "concepts" / "how_it_works.md").read_text()
+    shown = [" ".join(block.split()) for block in re.findall(r"(?s)```text\n(.*?)```", page)]
+    known, allergy = "The user takes ramipril in the mornings.", "The user is allergic to peanuts."
+    words = "Peanuts give me hives. What can I cook tonight?"
+    turn = schema.Episode("ann/1", "ann", (known,), "Noted.", words, allergy)
+    limits = prompts.PromptConfig(200, 200, 500, ())
+    snack = prompts.respond(
+        [allergy], [], "And a snack for the train?", message_chars=300, user_chars=600
+    )
+    for messages in (prompts.infer(turn, limits), snack):
+        text = "".join(f"<|im_start|>{m.role}\n{m.content}<|im_end|>\n" for m in messages)
+        assert " ".join(f"{text}<|im_start|>assistant".split()) in shown
+    rollout = configs.load("grpo").rollout
+    sizes = f"({rollout.prompts}, {rollout.group} and {rollout.max_new_tokens} in the default"
+    assert sizes in " ".join(page.split())
 
 
 def test_a_question_has_one_place_and_takes_few_files(root):
