@@ -58,8 +58,8 @@ def token_logprobs(
     # batch would be a program of its own.
     count = -(-wanted_n.max() // form.chunk)
     logp, entropy = _chunked(form, hidden, output, token, count, temperature)
-    # In those chunks rows that want less have numbers for slot 0, which their places point to. They
-    # become 0 here, outside the loop, and with them the gradients that come back for them.
+    # In those chunks rows that want less have numbers of slot 0, to which unwanted places point.
+    # They become 0 here, outside the loop, and so do the gradients that come back for them.
     real = jnp.arange(w) < wanted_n[:, None]
     return jnp.where(real, logp[:, :w], 0.0), jnp.where(real, entropy[:, :w], 0.0)
 
@@ -150,8 +150,8 @@ def _forward(form, hidden_nwd, output, token_nw, count, temperature, *, keep=Tru
 def _backward(form, kept, d_out):
     (hidden_nwd, output, token_nw, count, temperature, *slope), (d_logp, _) = kept, d_out
     weight, scale = output
-    # A gradient for each argument of _chunked behind `form`: of the scales, of integers (None) and
-    # of the temperature there is none. That of the entropy is dropped: it is a metric.
+    # A gradient for each argument of _chunked behind `form`: scales, integers (None) and the
+    # temperature get none. What comes in for the entropy is dropped: it is a metric.
     nothing = None if scale is None else jnp.zeros_like(scale), None, None, 0 * temperature
     if form.frozen:  # what was kept, times what comes in: nothing is projected again
         d_hidden = (slope[0] * d_logp[..., None]).astype(hidden_nwd.dtype)

@@ -180,8 +180,8 @@ def grpo(
     def of_tokens(x_nw: Array) -> Array:
         return jnp.take_along_axis(x_nw, batch.place, axis=-1)
 
-    # Entries that hold no token read place 0, where old_logp is 0: whatever it is, it is finite, so
-    # that the masks below leave no nan in the gradient either (0 * inf would be one).
+    # Entries that hold no token read place 0 against an old_logp of 0: a wrong number, but a finite
+    # one, so that what the masks below leave out is no nan in the gradient (0 * inf would be one).
     logp = of_tokens(wanted)
     reference = of_tokens(batch.reference_logp) if cfg.beta else None
     # old_logp is data: gradients reach the ratio through logp alone.

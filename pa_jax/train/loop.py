@@ -14,8 +14,8 @@ nothing in a step hangs on what happened to the process: draws are keyed by the 
 checkpoint first, a kill behind it would lose the row of its step for good.
 
 A signal to stop is read between two steps alone, so that there is no half step to save. Several
-processes must agree on that and on the checkpoints that clocks call for: who saves meets the others
-in a collective, and one that came alone would wait there for ever.
+processes must agree on it, and on the checkpoints that a clock calls for: to save is a collective,
+and a process that came alone would wait there for the others.
 """
 
 import contextlib
