@@ -148,6 +148,15 @@ class Answering:
 
         Where the caller stops listening, what was said until then is the reply.
         """
+        # Two threads work on the turn: this one hands out the answer, `learning` infers, applies
+        # and decides. The order below holds for each way in which a turn can end:
+        # - It runs through. What was said is kept behind everything else, as the last stage.
+        # - The caller stops listening (GeneratorExit, at a yield) or presses Ctrl-C: that is no
+        #   failure. What was said until then is the reply, and the turn is finished.
+        # - Something fails, here or in `learning`: nothing is caught. The turn stays at the stage
+        #   that it reached, and the user's next message, or a resume, goes on from there.
+        # In each case the user's next turn may begin as soon as this returns or raises, so nothing
+        # of this one may run on behind it: hence the wait in `finally`.
         who = asked_by or caller.Caller()
         who.turn = turn
         if turn.reached(turns.REPLIED):
@@ -159,6 +168,7 @@ class Answering:
         learning, asked = None, False
         scores: dict[str, needing.Scores] = {}  # of this turn's words, wanted twice
         try:
+            # The answer is asked for first: somebody waits for it, nobody for the snippet.
             if self._worth_a_try(turn) and not who.left:
                 with self._tried(turn):
                     pieces = self._submitted(turn, past, who, scores)
@@ -166,16 +176,17 @@ class Answering:
             learnt = functools.partial(self._learnt, turn, past, who.context, scores)
             learning = self._beside.submit(remembers.run, learnt)
             yield from self._spoken(turn, pieces, learning, said)
-            question = learning.result().question
+            question = learning.result().question  # or what went wrong there is raised
             if question and not who.left:
-                asked = True
+                asked = True  # before the yield: a caller who leaves at it has got the question
                 yield turns.join("".join(said), question)[len("".join(said)) :]
         except (GeneratorExit, KeyboardInterrupt):
-            if learning is not None:
+            # Kept here and not below: a generator that is closed never gets behind its `finally`.
+            if learning is not None:  # else nothing was said: the turn is answered later
                 self._kept(learning.result(), said, asked)
             raise
         finally:
-            if who.ticket is not None:
+            if who.ticket is not None:  # of an answer that is done this does nothing
                 who.ticket.cancel()
             concurrent.futures.wait([learning] if learning else [])  # it is still the user's turn
             del self._saying[turn.user, turn.session, turn.turn]
@@ -201,6 +212,8 @@ class Answering:
         room = turns.MAX_TEXT_CHARS  # no more is kept
         with self._tried(turn):
             for piece in pieces:
+                # Into `said` before it is handed out: if the caller leaves at the yield, this piece
+                # is among what was said.
                 before = said[-1][-1:] if said else ""  # what a joiner joins to
                 said.append(turns.clean(before + piece)[len(before) :][:room])
                 room -= len(said[-1])

@@ -1,8 +1,26 @@
 """What a user meets: a session answers, asks, and keeps what it learnt; any number at a time.
 
-A turn is received, inferred, applied, decided and replied (profile/turns.py), its answer written
-while it is inferred (agent/answering.py). Sessions of one user
-take turns, over threads and processes; those of different users share the models' batches.
+A message becomes a turn, and a turn goes through five stages (profile/turns.py):
+
+    received   its words are in the journal; from here on it is not lost
+    inferred   what they tell of the user, as operations on the profile
+    applied    the operations, by the rules of profile/update.py, in one transaction
+    decided    whether a question is worth its cost, given what is known by now
+    replied    the answer as it was heard, and the question if it was put
+
+The answer is written meanwhile, from what was known when the turn was received: who waits for it
+waits for one generation and not for two, and its prompt has the turn's own words anyway
+(agent/answering.py). What the turn taught serves the question, and the next answer.
+
+Each stage keeps what it made before the next one begins, and reads what earlier ones kept. So a
+process may end anywhere: the next message of the user, or `resume`, finds the turn in the journal
+and finishes it from the stage that it reached. The store applies a turn once, however often it is
+told to. Commands (add, edit, forget, undo) are turns without words: what they do to the profile is
+given, and nothing is inferred or said.
+
+Turns of one user come one after the other, over threads and processes: the profile that a turn is
+read against must be the one that the turn before left. Turns of different users share the models'
+batches.
 """
 
 import contextlib
@@ -194,6 +212,8 @@ class Session:
     def _turn(
         self, text: str, asked_by: caller.Caller | None, replaces: int | None
     ) -> Generator[str, None, Reply]:
+        # A generator: the user's turn is held from the first piece that is asked for until the turn
+        # is kept or the stream is closed. What is kept then is answering.carry_on's matter.
         who = asked_by or caller.Caller()
         with self._alone(who):
             begun = self._begun(text) if replaces is None else self._instead(text, replaces)
@@ -207,6 +227,7 @@ class Session:
         later = said[len(earlier) :]
         if not later or later[0].turn != number:
             raise NoSuchTurn(f"session {self.number} has no turn {number} with words; say it anew.")
+        # The last turn, said again in the same words: what it taught stays, its answer is new.
         if len(later) == 1 and later[0].words == turns.clean(text):
             return self._journal.reopen(later[0])
         declined, now = _declined(text, earlier), self.agent.clock()

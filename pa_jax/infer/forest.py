@@ -1,13 +1,31 @@
 """Token sequences packed into rows as a forest: every common beginning of a row is stored once.
 
-A path is a sequence from its root to its leaf. The paths of a row, sorted, are emitted in
-depth-first order; what a path shares with the one before it is there already. One integer a token
-says the rest: `end`, the slot where the subtree of its node ends. Token q sees token k if and only
-if k <= q < end[k] (models/attention.py), so each path is computed exactly as it would be alone.
+GRPO reads one prompt before each of G completions, a judge reads one turn before each of G notes,
+and all prompts begin with the same instructions. As flat sequences most tokens of such a batch are
+computed over and over. Here a row is the trie of its sequences (its paths), written depth first, a
+token a slot. Of the four sequences S a x y, S a x z, S b x and S b y it is
 
-What is wanted is a place: the slot whose hidden state predicts, and the token it should predict.
-A path's last token that nothing is to follow need not stand in the row itself, and equal wants of
-two paths are one place: equal candidates are scored once, without anybody's doing.
+    slot:      0  1  2  3  4  5  6  7
+    token:     S  a  x  y  z  b  x  y
+    end:       8  5  5  4  5  8  7  8
+    position:  0  1  2  3  3  1  2  2
+
+`end` is the slot behind the subtree of a token's node. Depth first, the slots from k up to end[k]
+hold k and what lies below it, and nothing else. So token q sees token k if and only if
+k <= q < end[k] (models/attention.py): its own beginning, whatever else the row holds. `position` is
+the depth along the path, for RoPE; with the slot in its place, distances within a path would grow
+by what its siblings take. These two make each path, forward and backward, what it would be alone,
+to rounding. There is no other mask. Token values say nothing: an id that pads here is a word
+elsewhere. Padding stands behind all real tokens and ends right behind itself, so it sees itself
+alone and nobody sees it.
+
+What is asked of a row is a list of places: the slot whose hidden state predicts, and the token it
+should predict. A path's last token that nothing is to follow need not stand in the row itself, and
+equal wants of two paths are one place: equal candidates are scored once, without anybody's doing.
+
+Nobody builds trees. Callers hand in plain sequences (`follows`, `state_of`); `pack` sorts them, and
+of sorted sequences none shares more of a path than its neighbour does. What goes where hangs on the
+sequences alone, so that a resumed run packs as the first one did.
 """
 
 import bisect
@@ -162,7 +180,10 @@ class _Row(_Sorted):
         return max(self.used, self.wants)
 
     def takes(self, unit: "_Unit", room: int) -> int | None:
-        """Slots that the unit would add, None where it does not fit."""
+        """Slots that the unit would add, None where it does not fit.
+
+        At most so many: of its paths only the first is compared with those that are here.
+        """
         added = unit.used - self.shares(unit.keys[0], unit.paths[0][0])
         fits = self.used + added <= room and self.wants + unit.wants <= room
         return added if fits else None
@@ -229,7 +250,7 @@ def pack(
         if not best[0] or cost <= best[0]:
             best = cost, rows, took
         if len(rows) == 1:
-            break
+            break  # a longer row would hold the same tokens and more padding
     _, rows, took = best
     places = [[(0, np.zeros(0, np.int32))] * len(tree) for tree in trees]
     made, tokens = [], 0
@@ -249,6 +270,7 @@ def _ordered(i: int, tree: Sequence[Path]) -> Entries:
     for j, path in enumerate(tree):
         if path.targets:
             ids = np.asarray(path.ids, np.int32)
+            # big-endian, so that the bytes sort as the tokens do
             entries.append((ids.astype(">u4").tobytes(), (ids, path, (i, j))))
     return sorted(entries, key=lambda entry: entry[0])
 
@@ -305,7 +327,9 @@ def laid_out(sequences: Sequence[np.ndarray], length: int) -> Row:
     of_all = []
     for sequence in sequences:
         depth = shared(before, sequence)
-        end[slots[depth:]] = used  # the subtrees that end here
+        # What the sequence before has below the common beginning gets no more descendants: those
+        # subtrees end here. The beginning itself stays open until its last sequence is written.
+        end[slots[depth:]] = used
         new = np.arange(used, used + len(sequence) - depth, dtype=np.int32)
         ids[new], position[new] = sequence[depth:], np.arange(depth, len(sequence))
         slots, before, used = np.concatenate([slots[:depth], new]), sequence, used + len(new)
@@ -323,6 +347,7 @@ def _emitted(
     wanted: dict[tuple[int, int], int] = {}
     for (_, path, (i, j)), slots in zip(row.paths, made.slots, strict=True):
         asked = zip(slots[len(slots) - len(path.targets) :].tolist(), path.targets, strict=True)
+        # (slot, token) names a place, so what two paths ask alike is one, numbered as it first came
         of_path = [wanted.setdefault(one, len(wanted)) for one in asked]
         places[i][j] = number, np.array(of_path, np.int32)
     for (slot, target), place in wanted.items():

@@ -45,13 +45,21 @@ def token_logprobs(
     """
     n, w, _ = hidden_nwd.shape
     output = model.output()
+    # Whether W trains is known from the model's structure: beside adapters the base is frozen. It
+    # decides what the forward pass keeps, so it must be known before there is a backward pass.
     frozen = bool(model.blocks.lora) or output[1] is not None  # int8 never trains
     form = _Form(model.cfg.tied, frozen, chunk_of(n, w))
+    # A chunk is the same places of every row, so all rows are padded to whole chunks.
     pad = -w % form.chunk
     hidden = jnp.pad(hidden_nwd, ((0, 0), (0, pad), (0, 0)))
     token = jnp.pad(token_nw, ((0, 0), (0, pad)))
+    # A row has as many places as slots and wants few of them, first in the row: of w places only
+    # the chunks up to the last wanted one of any row are projected. That number is data, else every
+    # batch would be a program of its own.
     count = -(-wanted_n.max() // form.chunk)
     logp, entropy = _chunked(form, hidden, output, token, count, temperature)
+    # In those chunks rows that want less have numbers of slot 0, to which unwanted places point.
+    # They become 0 here, outside the loop, and so do the gradients that come back for them.
     real = jnp.arange(w) < wanted_n[:, None]
     return jnp.where(real, logp[:, :w], 0.0), jnp.where(real, entropy[:, :w], 0.0)
 
@@ -126,8 +134,9 @@ def _forward(form, hidden_nwd, output, token_nw, count, temperature, *, keep=Tru
         hidden, token = _cut(hidden_nwd, at, form.chunk), _cut(token_nw, at, form.chunk)
         logits, total, share = _read(form, hidden, output, temperature)
         chosen = jnp.take_along_axis(logits, token[:, None], axis=-1)[:, 0]
+        # log p = logit - log sum exp; the entropy is log sum exp - the mean logit under p
         new = [chosen - total, total - jnp.sum(share * logits, axis=-1)]
-        if keep:
+        if keep:  # d log p / d h, while logits and p are at hand: else all is projected again
             hit = token[:, None] == jnp.arange(share.shape[-1])
             new.append(_weighted(form, hit - share, output) / temperature)
         return tuple(_put(old, x, at) for old, x in zip(made, new, strict=True))
@@ -141,8 +150,10 @@ def _forward(form, hidden_nwd, output, token_nw, count, temperature, *, keep=Tru
 def _backward(form, kept, d_out):
     (hidden_nwd, output, token_nw, count, temperature, *slope), (d_logp, _) = kept, d_out
     weight, scale = output
+    # A gradient for each argument of _chunked behind `form`: scales, integers (None) and the
+    # temperature get none. What comes in for the entropy is dropped: it is a metric.
     nothing = None if scale is None else jnp.zeros_like(scale), None, None, 0 * temperature
-    if form.frozen:
+    if form.frozen:  # what was kept, times what comes in: nothing is projected again
         d_hidden = (slope[0] * d_logp[..., None]).astype(hidden_nwd.dtype)
         d_weight = jnp.zeros_like(weight) if jnp.issubdtype(weight.dtype, jnp.floating) else None
         return d_hidden, (d_weight, nothing[0]), *nothing[1:]

@@ -1,4 +1,21 @@
-"""What the training jobs share: load, evaluate, train, evaluate, report; each brings its parts."""
+"""What the training jobs share: load, evaluate, train, evaluate, report; each brings its parts.
+
+A run is one train state that goes through parts one after the other: SFT is a single part, GRPO one
+behind a warm start. Steps are counted through all parts, in one file of rows and one series of
+checkpoints, and their number says which part it is. So a second start is the first one again:
+
+1. the work directory is made, or taken where it holds the same config (setup.open_workdir);
+2. the model is loaded as for a first start, with the state at step 0;
+3. the newest intact checkpoint takes that state's place, and rows behind it are cut (`resume`);
+4. the untrained weights are evaluated, unless that is on file. It must be now: they lie in the
+   sampler, which loaded them, and the first step puts others there;
+5. parts that end before the restored step are passed over. One that ends on it is still entered,
+   without a step to do, for the evaluation of its end that a kill may have left out;
+6. the last state is evaluated, and the best one where it is another, and the report is written.
+
+At the first step of a part but the first the optimiser begins afresh, also where a checkpoint lies
+right there: it holds the moments of the part before.
+"""
 
 import contextlib
 import dataclasses
@@ -107,8 +124,10 @@ def run(
             span = loop.Span(part.name, until - part.steps, until)
             if int(state.step) > until:
                 continue
+            # The checkpoint at the end of the part before has that part's moments and schedule.
             if int(state.step) == span.first > 0:
                 state = step.restarted(state, tx, where)
+            # A part's data has a position of its own: a checkpoint of another part's says nothing.
             if meta is not None and meta["phase"] == part.name:
                 part.batches.set_state(meta["data"])
             state, stopped = loop.run(

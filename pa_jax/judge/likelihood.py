@@ -1,37 +1,47 @@
 """The likelihood judge: ours, not the paper's. Nothing is decoded, no label word is read.
 
-With s a snippet, u the user's words (and the message they answer), g the gold snippet (u where the
-data has none), g+ and g' the gold and its opposite in the plain stances of stance.py (likes,
-dislikes), P the profile, and log-ratios in nats:
+The paper asks a large model in words how good a note is, and reads its answer. A small one answers
+such questions badly, but any language model tells how much likelier one text makes another. So a
+note is scored by log-ratios alone, read off one frozen model by prefill: there is nothing to parse,
+and nobody whom a note could talk into a verdict.
 
-  completeness      [log p(g|s) - log p(g)] / |g|
-  no_hallucination  [log p(s|u) - log p(s)] / |s|, of the worst line of s: one invented line among
-                    right ones would hide in the mean over all tokens
-  informativeness   log p(s|u) - log p(s), in all, capped at the gold's
-  consistency       [log p(s|P,g+) - log p(s)] / |s|
+Let s be a snippet, u the user's words (and the message they answer), g the gold snippet (u where
+the data has none), P the profile, and |x| the tokens of x. Let g+ and g' be the gold and its
+opposite in the plain stances of stance.py (likes, dislikes). In nats:
 
-each over the gold snippet's own value (1 - exp(-x) where there is no gold) and clipped to [0, 1].
-Consistency is then multiplied by no_hallucination: a statement that this turn does not carry earns
-nothing, whatever it agrees with. Else copies of the profile are what pays most. Completeness and
-consistency are scaled by the agreement of stance 1 / (1 + exp(-(x + FAVOUR)
-/ TEMPER)), where s' is the opposite of s and
+  completeness      [log p(g|s) - log p(g)] / |g|: what s lets one say of g
+  no_hallucination  [log p(s|u) - log p(s)] / |s|: what the turn lets one say of s, of its worst
+                    line: one invented line among right ones would hide in the mean of all
+  informativeness   log p(s|u) - log p(s): the same in all, not by the token
+  consistency       [log p(s|P,g+) - log p(s)] / |s|: what is known and right lets one say of s
+
+A ratio has no scale of its own: a rare word gives more nats than a common one. So each is over
+what the gold snippet itself gets in the place of s (1 - exp(-x) where there is no gold) and clipped
+to [0, 1]: gold scores 1, and what is stuffed into a note earns nothing beyond.
+
+Two products follow. Consistency is multiplied by no_hallucination: a statement that this turn does
+not carry earns nothing, whatever it agrees with, else copies of the profile are what pays most.
+Completeness and consistency are multiplied by how well s agrees in stance with g, which is
+1 / (1 + exp(-(x + FAVOUR) / TEMPER)), where s' is the opposite of s and
 
   x = [log p(s|P,g+) - log p(s|P,g')] - [log p(s'|P,g+) - log p(s'|P,g')].
 
-What measuring taught: a small model copies, so a contradiction shares almost all tokens with what
-it contradicts and no plain ratio sees it. Which of two opposite golds explains s better tells right
-from wrong within an item, but each item has an offset of its own; s' has the same, so the
-difference of both is centred at 0 (and only with g+ in place of g: else s' matches the words of g'
-but never those of g). So a stance that the table knows is mostly decided by the table, a limit of
-models of this size; one that it does not know leaves x near 0, and FAVOUR gives it the benefit of
-the doubt. A snippet that says the opposite does not let one say g, hence the scaling of
-completeness. Stuffing gains nothing on informativeness beyond the cap and loses on the worst line.
-A copy of the input explains itself perfectly: lines that speak in the user's own first person are
-no notes by the grammar, and all four scores are scaled down by their share (SPOKEN). A third-person
-copy of a turn that is nothing but its preference is a good note, and scores as one.
+That x is what measuring taught. A small model copies: a contradiction shares almost all tokens with
+what it contradicts, and no plain ratio sees it. Which of two opposite golds explains s better does
+tell right from wrong within an item, but each item has an offset of its own. s' has the same one,
+so in the difference of both it is gone, and 0 is the middle (only with g+ in place of g: else s'
+matches the words of g' but never those of g). A snippet that says the opposite does not let one say
+g, hence the product with completeness, too. So a stance that the table knows is mostly decided by
+the table, a limit of models of this size; one that it does not know leaves x near 0, and FAVOUR
+gives it the benefit of the doubt.
 
-Blind spots: facts that u implies but no word of u carries; stances outside the
-table; contradictions of the profile that gold does not share.
+Last, a copy of the input explains itself perfectly. Lines that speak in the user's own first person
+are no notes by the grammar: all four scores are scaled down by their share (SPOKEN). A third-person
+copy of a turn that is nothing but its preference is a good note, and scores as one. What the
+grammar settles by itself (no snippet, nothing to note) never comes here (contexts.where_open).
+
+Blind spots: facts that u implies but no word of u carries; stances outside the table;
+contradictions of the profile that gold does not share.
 
 All contexts and continuations of all groups are paths of one forest: no padding, and what is equal
 token for token is computed once.
@@ -123,8 +133,10 @@ class _Case:
     def scores(self, bare: LogProbs, said: LogProbs, known: LogProbs) -> Float[np.ndarray, "g 4"]:
         """Scores of the snippets, of the log-probs of the three trees."""
         n = len(self.group.texts)
+        # As `read` laid them out: the snippets, their opposites, and (affirmed alone) the gold.
         affirmed, denied = known[: 2 * n + 1], known[2 * n + 1 :]
         odds = np.array([a.sum() - d.sum() for a, d in zip(affirmed, denied, strict=False)])
+        # A path of `bare` is a candidate and the gold behind it: log p(s), then log p(g|s).
         alone = [x[: len(c.ids)] for c, x in zip(self.candidates, bare, strict=True)]
         after = [x[len(c.ids) :] for c, x in zip(self.candidates, bare, strict=True)]
         logps = zip(alone, said, [*affirmed[:n], affirmed[-1]], after, strict=True)
@@ -156,6 +168,7 @@ def scaled(
         share = 1 - np.exp(-np.maximum(ratios[:n], 0) / np.array(NO_GOLD))
     else:
         least = np.array([LEAST_MEAN, LEAST_MEAN, LEAST, LEAST_MEAN])
+        # Where the gold itself explains next to nothing, a ratio over it would blow up noise.
         share = ratios[:n] / np.maximum(ratios[-1], least)
     share = np.clip(share, 0, 1)  # nan stays nan: a failure
     agrees = 0.5 * (1 + np.tanh((odds + FAVOUR) / (2 * TEMPER)))

@@ -112,12 +112,17 @@ def ragged(
     `scales` [e, f], [e, f], [e, d] belong to int8 experts. Expert numbers outside 0..e-1 are
     another chip's: they add nothing here. `parts`: how many chips share the experts.
     """
+    # A choice is one of a token's `top` experts, numbered token * top + place. Sorted by expert,
+    # the choices of each expert are neighbours, and a ragged product runs all experts at once,
+    # whatever their loads: no expert has a capacity, so no token is dropped.
     (tokens, top), count = expert_bm.shape, experts[0].shape[0]
     number = expert_bm.reshape(-1)
+    # Another chip's choices get the number behind our last expert, and so sort behind all of ours.
     number = jnp.where((number >= 0) & (number < count), number, count)
     block = _block(number.size, parts)
     blocks = -(-number.size // block)
     order = jnp.argsort(number, stable=True)  # ours first
+    # Expert i has sorted choices ends[i] - sizes[i] up to ends[i]; ends[-1] are ours in all.
     sizes = jnp.bincount(number, length=count + 1)[:count].astype(jnp.int32)
     ends = jnp.cumsum(sizes)
     # Past the groups a kernel may leave anything, forward and backward: those rows stand for the
@@ -129,6 +134,7 @@ def ragged(
     def add(y_bd: Array, this: tuple[Array, Array]) -> Array:
         """With what the block's choices add."""
         start, choice = this
+        # How much of each expert's range lies inside this block: the groups of its products.
         inside = jnp.clip(ends, start, start + block) - jnp.clip(ends - sizes, start, start + block)
         token = choice // top  # behind the last token where the choice is behind the last
 
@@ -143,10 +149,15 @@ def ragged(
             return (y * scales[i][expert]).astype(x.dtype)
 
         x = _rows_of(x_bd, token, tokens)
+        # The third product is linear: weighing a choice before it is weighing what comes of it.
         weight = weight_c.at[choice].get(mode="fill", fill_value=0)[:, None]
         y = jax.nn.silu(times(x, 0)) * times(x, 1) * weight.astype(x.dtype)
+        # A token's choices, wherever they were sorted to, add up in its row. Those behind the last
+        # choice name a token that is not there, and are dropped.
         return y_bd.at[token].add(times(y, 2), mode="drop")
 
+    # The shapes hold the worst case, all choices ours; the first block holds the usual case. The
+    # others are run only as far as there are choices of ours (`cond`): on one chip there are none.
     start = jnp.arange(blocks, dtype=jnp.int32) * block
     choice = choice.reshape(blocks, block)
     y = add(jnp.zeros((tokens, x_bd.shape[1]), x_bd.dtype), (start[0], choice[0]))

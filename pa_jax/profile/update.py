@@ -1,6 +1,17 @@
 """What a turn's operations make of a profile: new facts, changed facts and a receipt each.
 
-The rules, in the order in which they are asked; everything is a function of its arguments.
+A profile is what holds now of what was ever told or inferred. Nothing in it is overwritten: a fact
+that ends keeps its place in history, with the time until which it was held to be true and the fact
+that took its place. `apply` knows no clock and no database: what it makes follows from the facts
+that hold before a turn, what the user had forgotten, the turn's operations and the time. So a turn
+that is done again after a crash makes the same facts, under the same ids (SESSION.TURN.OP), and
+training grows profiles by the same rules as serving does (agent/noting.py).
+
+Two ideas carry the rules. What users state outranks what a model infers, whatever its confidence:
+a guess never ends what was said, or one bad snippet could end an allergy. And what one turn says
+stands together: of two statements in one breath neither takes the other's place (`fresh`).
+
+The rules, in the order in which they are asked:
 
 ADD
 1. "The user used to X" ends the held fact X; where none is held, it goes into history only.
@@ -19,8 +30,10 @@ ADD
 REVISE is ADD, with `replaces` among what stands against the new statement; one that is not
 held makes it a plain ADD. It names what it ends, so the words of its turn end nothing more. A
 stated one is kept as it is worded: what says the same in other words gives way to it. RETRACT ends
-a held fact by the same rank (rule 5). A fact that ended keeps its place in history, valid until
-now.
+a held fact by the same rank (rule 5).
+
+Age alone ends nothing: confidence fades (decay.py), and counts where two inferences meet (rule 5)
+and where there is no room for all (rule 6).
 """
 
 import dataclasses

@@ -1,6 +1,34 @@
 """The GRPO objective on packed groups: clipped ratio, k3 KL to the reference, and their variants.
 
-The defaults are DAPO's (arXiv 2503.14476): the ratio of each token, the mean over all tokens.
+Of a completion o with advantage A, each token t costs
+
+    loss(t) = -min(r A, clip(r, 1 - clip_low, 1 + clip_high) A) + beta (exp(d) - d - 1)
+    r = exp(logp(t) - old(t))                         ratio=token
+    r = exp(mean over the tokens of o of the same)    ratio=sequence (GSPO, arXiv 2507.18071)
+    d = reference(t) - logp(t)                        k3: never below 0, and 0 where both agree
+
+and the batch the sum of weight(o) loss(t) over all tokens that take part, where weight(o) is
+
+    1 / tokens of all that take part                  normalise=token (DAPO, arXiv 2503.14476)
+    1 / (completions that take part * tokens of o)    normalise=sequence (GRPO, arXiv 2402.03300)
+    1 / (all completions * longest possible)          normalise=constant (Dr. GRPO, 2503.20783)
+
+The defaults are DAPO's: the ratio of each token, the mean over all tokens.
+
+logp is what the trained model gives the token now, old what the sampler gave it when it drew it,
+reference what the frozen reference gives it: all three under softmax(logits / temperature), and not
+cut by top-k or top-p, or they could not be compared. With one update a rollout r is 1 up to
+rounding, the clip never acts, and the first term has the gradient of -A logp. How far r is from 1
+before the first update says how far sampler and trainer are apart (`logp_delta_mean`).
+
+Two things keep the sum the same however a batch is cut into rows, calls and data shards. Weights
+are numbers, made on the host for all that an update trains on (`token_weights`): each part adds its
+share of one sum, where a mean of means would hang on who lies beside whom. And a token with which
+several completions begin is computed once: `place` leads from each completion's token to its one
+log-prob, where what their advantages want of it adds up.
+
+A completion without a verdict, or of a group whose rewards are all alike, takes no part: it adds
+nothing, not even its KL. All is float32 from the logits on (infer/logprobs.py).
 """
 
 import dataclasses
@@ -152,8 +180,11 @@ def grpo(
     def of_tokens(x_nw: Array) -> Array:
         return jnp.take_along_axis(x_nw, batch.place, axis=-1)
 
+    # Entries that hold no token read place 0 against an old_logp of 0: a wrong number, but a finite
+    # one, so that what the masks below leave out is no nan in the gradient (0 * inf would be one).
     logp = of_tokens(wanted)
     reference = of_tokens(batch.reference_logp) if cfg.beta else None
+    # old_logp is data: gradients reach the ratio through logp alone.
     moved = log_ratio = logp - batch.old_logp
     if cfg.ratio == "sequence":
         log_ratio = completion_means(moved, batch.used, batch.completion)

@@ -1,8 +1,21 @@
 """The step loop of every training job: metrics, checkpoints, samples, stop signals, progress.
 
-The order that makes a resume exact: a step's row is on file before the checkpoint that follows the
-step, and so is the evaluation between the two; rows (metrics, samples) at or past the restored step
-are cut away on restart, and so are evaluations that the restored checkpoint does not know of.
+A step is a batch, what the job does with it (Hooks.step), and then, in this order,
+
+    its row in metrics.jsonl -> its samples -> an evaluation where one is due -> a checkpoint
+
+A run may be killed between any two of them, or within one, and goes on as if it never had been.
+What makes that true is the order: a checkpoint vouches for all that stands before it, so that all
+of that must be on file first. On restart the newest intact checkpoint says where the run stands;
+rows and samples of that step and later ones are cut away, and so are evaluations that it does not
+know of, and those steps are done again. They come out the same, to the bit on a CPU, because
+nothing in a step hangs on what happened to the process: draws are keyed by the step's number
+(core/keys.py), the place in the data and the best figure so far lie in the checkpoint. Were the
+checkpoint first, a kill behind it would lose the row of its step for good.
+
+A signal to stop is read between two steps alone, so that there is no half step to save. Several
+processes must agree on it, and on the checkpoints that a clock calls for: to save is a collective,
+and a process that came alone would wait there for the others.
 """
 
 import contextlib
@@ -160,6 +173,7 @@ def run(
             with timer.phase("data"):
                 batch = next(batches)
             state, values, samples = hooks.step(state, batch, number)
+            # Waits for the step: its row is on file before anything vouches for it.
             row = {name: _number(x) for name, x in jax.device_get(values).items()}
             seconds = timer.take()
             row |= seconds | _rates(row, seconds)
@@ -170,6 +184,8 @@ def run(
             bar.set_postfix_str(hooks.show(row), refresh=False)
             bar.update()
             watchdog.beat()
+            # A non-finite update left the state as it was (train/step.py), so going on is safe;
+            # many in a row are no accident.
             skipped = skipped + 1 if row["skipped"] else 0
             if skipped >= cfg.max_skipped:
                 raise Diverged(
@@ -180,12 +196,14 @@ def run(
                     f"is of step {max(saver.steps(), default='none')}."
                 )
             done = number + 1
+            # Whoever asked to stop shall not wait for an evaluation: the next start makes it up.
             stopped = stop.agreed()
             if evaluated.due(done) and not stopped:
                 evaluated.run(state, span.name)
                 watchdog.beat()
                 stopped = stop.agreed()
             last = done == span.until or evaluated.enough
+            # Clocks differ between processes: late is what it is for any, and so for all.
             late = distributed.largest(time.monotonic() - saved >= 60 * cfg.save_minutes)
             if last or stopped or late or done % cfg.save_every == 0:
                 saved = time.monotonic()

@@ -17,6 +17,7 @@ PAGES = (  # in the order in which their commands run: later ones use what earli
     "docs/guide/own_reward.md",
     "docs/guide/own_judge.md",
     "docs/guide/own_data.md",
+    "docs/concepts/how_it_works.md",
     "docs/concepts/profile.md",
     "docs/reference/api.md",
 )
