@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from configs import common
 from pa_jax.dialogue import prompts, schema
 from pa_jax.jobs import configs
 from tests.docs import markdown
@@ -32,6 +33,7 @@ def test_every_place_is_there(page, root):
     for path, name in set(PLACE.findall((root / page).read_text())):
         assert (root / path).is_file(), f"{page}: {path} is gone"
         known = names(ast.parse((root / path).read_text()).body)
+        known |= set(common.PRESETS) if path.startswith("configs/") else set()
         assert name in known, f"{page}: {path} has no {name}"
 
 
