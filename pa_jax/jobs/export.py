@@ -31,7 +31,7 @@ def write(
     config: ml_collections.ConfigDict, workdir: pathlib.Path, mesh: jax.sharding.Mesh | None
 ) -> int:
     """The folders; the step that was written."""
-    model, number = policy.trained(pathlib.Path(config.run), config.checkpoint, mesh)
+    model, number = policy.trained(pathlib.Path(config.run), config.checkpoint, mesh, wide=True)
     setup.open_workdir(config, workdir)
     if model.module.blocks.lora:
         given = setup.read_json(pathlib.Path(config.run) / "config.json")["model"]["source"]

@@ -13,7 +13,7 @@ from pa_jax import models
 from pa_jax.core import checkpoint
 from pa_jax.core import mesh as meshes
 from pa_jax.jobs import setup
-from pa_jax.models import lora
+from pa_jax.models import lora, precision
 
 BEST, NEWEST = "best", "newest"
 _NEEDED = ("source", "dtype", "int8", "lora")
@@ -55,12 +55,17 @@ def named(
 
 
 def trained(
-    run_folder: pathlib.Path, which: str, mesh: jax.sharding.Mesh | None = None
+    run_folder: pathlib.Path,
+    which: str,
+    mesh: jax.sharding.Mesh | None = None,
+    *,
+    wide: bool = False,
 ) -> tuple[models.LoadedModel, int]:
     """The model of a work directory at one of its checkpoints, and that checkpoint's step.
 
     `which` is best (the newest, where no evaluation kept one), newest, or a step. On `mesh`, or the
-    first device, whatever the run's own mesh was.
+    first device, whatever the run's own mesh was. `wide` reads a mixed base as float32, to merge
+    adapters into weights that were never rounded.
     """
     path = run_folder / "config.json"
     if not path.is_file():
@@ -77,6 +82,8 @@ def trained(
         )
     if "merge_roles" not in config.model:  # of a run that is older than this key
         config.model.merge_roles = False
+    if wide and config.model.dtype == precision.MIXED:
+        config.model.dtype = "float32"
     model = setup.load_model(config, mesh)
     if config.model.lora.rank:  # merged into weights that were never rounded to int8
         config.model.int8 = False

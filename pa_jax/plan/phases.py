@@ -348,7 +348,7 @@ class Step:
 
 @functools.cache
 def _abstract(cfg: DecoderConfig, dtype: str, attention: str, int8: bool) -> decoder.Decoder:
-    made = decoder.abstract(cfg, dtype=jnp.dtype(dtype), attention=attention)
+    made = decoder.abstract(cfg, dtype=dtype, attention=attention)
     return nnx.eval_shape(quant.quantise, made) if int8 else made
 
 

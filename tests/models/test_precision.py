@@ -13,6 +13,7 @@ from pa_jax.core import keys
 from pa_jax.jobs import setup
 from pa_jax.models import config as shapes
 from pa_jax.models import decoder, lora, precision
+from pa_jax.plan import phases
 
 TIED = shapes.DecoderConfig(**vars(models.load("random:tiny").config) | {"tied": True})
 UNTIED = shapes.DecoderConfig(**vars(TIED) | {"tied": False})
@@ -80,3 +81,8 @@ def test_mixed_weights_are_not_trained():
     config.model.dtype = "mixed"
     with pytest.raises(ValueError, match="model.lora.rank=0: its matrices are frozen; set a rank"):
         setup.load_model(config)
+
+
+def test_a_mixed_model_can_be_planned():
+    made = phases._abstract(TIED, "mixed", "dense", False)
+    assert (made.embed.dtype, made.final_norm.dtype) == precision.DTYPES
