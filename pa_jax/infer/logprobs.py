@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from pa_jax.core import sharding
 from pa_jax.core.typing import Array, Float, Int
-from pa_jax.models import decoder
+from pa_jax.models import decoder, precision
 
 CHUNK = 256  # states a chunk, of all rows that lie on one device
 SMALLEST = 64  # below, reading the projection takes longer than computing with it
@@ -116,6 +116,8 @@ def _weighted(form: _Form, share_bv: Array, output: tuple[Array, Array | None]) 
     """[b, d]: the rows of W weighed by a number a token of the vocabulary."""
     weight, scale = output
     share = share_bv if scale is None else share_bv * scale
+    if precision.is_narrower(weight, share):
+        return precision.product(share, weight, along=int(not form.tied))
     dtype = weight.dtype if scale is None else jnp.float32
     spelled = "bv,vd->bd" if form.tied else "bv,dv->bd"
     return jnp.einsum(spelled, share.astype(dtype), weight.astype(dtype))

@@ -305,4 +305,6 @@ def load_model(
             "(random:tiny has a small built-in one)."
         )
     model.tokenizer.merge_roles = config.model.merge_roles
+    if config.model.dtype == precision.MIXED:
+        return dataclasses.replace(model, module=precision.held(model.module))
     return model

@@ -147,7 +147,7 @@ def _random(
 def as_dtype(model: LoadedModel, dtype: str) -> LoadedModel:
     """The same with its weights as `dtype`."""
     graph, state = nnx.split(model.module)
-    state = jax.tree.map(lambda x: x.astype(dtype), state)
+    state = jax.tree.map(lambda x: precision.matrix(x).astype(dtype), state)
     return dataclasses.replace(model, module=nnx.merge(graph, state))
 
 

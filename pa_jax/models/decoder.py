@@ -162,7 +162,7 @@ class Block(nnx.Module):
         Tokens are one axis here: the gradient of a product over rows and time contracts two axes,
         which takes a CPU half as long again.
         """
-        inputs, weight = PROJECTIONS[name], getattr(self, name)[...]
+        inputs, weight = PROJECTIONS[name], precision.matrix(getattr(self, name)[...])
         lead, outputs = x.shape[: x.ndim - inputs], weight.shape[inputs:]
         x = x.reshape(math.prod(lead), -1)
 
@@ -195,7 +195,7 @@ class Block(nnx.Module):
         return moe.mixture(
             y_ntd,
             self.router[...],
-            tuple(getattr(self, name)[...] for name in names),
+            tuple(precision.matrix(getattr(self, name)[...]) for name in names),
             tuple(self.scales[name][...] for name in names) if self.scales else None,
             top=cfg.experts_per_token,
             normalise=cfg.norm_topk,
@@ -267,7 +267,7 @@ class Decoder(nnx.Module):
         state = nnx.state(self.blocks)
 
         def of(layer: int) -> nnx.State:
-            return jax.tree.map(lambda x: x[layer], state)
+            return jax.tree.map(lambda x: precision.matrix(x[layer]), state)
 
         return [of(layer) for layer in range(self.cfg.layers)]
 
@@ -305,7 +305,7 @@ class Decoder(nnx.Module):
         return self.hidden(ids_nt, position_nt, attend, per_layer=per_layer, remat=remat)
 
     def _embedded(self, ids_nt: Int[Array, "n t"]) -> Float[Array, "n t d"]:
-        x = self.embed[...][ids_nt]
+        x = precision.matrix(self.embed[...][ids_nt])
         if "embed" in self.scales:
             x = x * self.scales["embed"][...][ids_nt][..., None]
         return x.astype(self.final_norm[...].dtype)  # activations are of the norms' dtype
@@ -317,7 +317,8 @@ class Decoder(nnx.Module):
         brought together over the data axes.
         """
         if self.cfg.tied:
-            name, weight = "embed", sharding.constrain(self.embed[...], "vocab", None)
+            embed = precision.matrix(self.embed[...])
+            name, weight = "embed", sharding.constrain(embed, "vocab", None)
         else:
             name, weight = "head", sharding.constrain(self.head[...], None, "vocab")
         if name not in self.scales:

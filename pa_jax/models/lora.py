@@ -22,7 +22,7 @@ from safetensors import numpy as safetensors_numpy
 
 from pa_jax.core import files, sharding
 from pa_jax.core.typing import Array, Bool, Float, Key
-from pa_jax.models import decoder, quant
+from pa_jax.models import decoder, precision, quant
 from pa_jax.models.io import names
 from pa_jax.models.io import safetensors as folders
 
@@ -136,7 +136,7 @@ def _summed(weight: Array, a: Array, b: Array, scaling: Float[Array, ""]) -> Arr
         delta = scaling * jnp.tensordot(a, b, 1, precision=jax.lax.Precision.HIGHEST)
         return (weight.astype(jnp.float32) + delta).astype(weight.dtype)
 
-    return jax.lax.map(layer, (weight, a, b))
+    return jax.lax.map(layer, (precision.matrix(weight), a, b))
 
 
 def export_peft(module: decoder.Decoder, folder: str | pathlib.Path, base_name: str) -> None:

@@ -11,6 +11,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
 
 from pa_jax.core.typing import Array, Float
@@ -18,11 +19,37 @@ from pa_jax.core.typing import Array, Float
 MIXED = "mixed"
 SAVED = "product"  # the name of products for checkpoint policies, which cannot look into them
 DTYPES = (jnp.bfloat16, jnp.float32)  # of matrices, and of all that is small
+BITS = jnp.uint16
 
 
 def is_narrower(weight: Array, x: Array) -> bool:
     """Whether their product is one of mixed precision."""
     return (weight.dtype, x.dtype) == DTYPES
+
+
+def held(module: nnx.Module) -> nnx.Module:
+    """The module with the bfloat16 matrices of which a pass takes parts as the integers of their
+    bits; `matrix` reads them. The given one is used up.
+
+    XLA's CPU compiler has no slice and no gather of bfloat16: to take one layer of a stack, or a
+    few rows of the embedding, it widens all of it to float32, at every call.
+    """
+    graph, state = nnx.split(module)
+    flat = [
+        (path, _bits(leaf) if leaf.dtype == DTYPES[0] and path != ("head",) else leaf)
+        for path, leaf in nnx.to_flat_state(state)
+    ]
+    return nnx.merge(graph, nnx.from_flat_state(flat))
+
+
+def matrix(x: Array) -> Array:
+    """A matrix, or a part of one, as bfloat16 where it is held as bits; others as they are."""
+    return jax.lax.bitcast_convert_type(x, DTYPES[0]) if x.dtype == BITS else x
+
+
+def _bits(leaf: nnx.Variable) -> nnx.Variable:
+    turned = jax.jit(lambda x: jax.lax.bitcast_convert_type(x, BITS), donate_argnums=0)
+    return leaf.replace(turned(leaf[...]))
 
 
 def product(

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from pa_jax.core.typing import Array
-from pa_jax.models import decoder
+from pa_jax.models import decoder, precision
 
 LARGEST = 127
 
@@ -81,6 +81,7 @@ def _matrices(module: decoder.Decoder) -> Iterator[tuple[nnx.Module, str, tuple[
 
 @functools.partial(jax.jit, static_argnums=1)
 def _rounded(weight: Array, summed: tuple[int, ...]) -> tuple[Array, Array]:
+    weight = precision.matrix(weight)
     top = jnp.max(jnp.abs(weight), axis=summed, keepdims=True).astype(jnp.float32)
     scale = jnp.where(top > 0, top / LARGEST, 1.0)
     values = jnp.round(weight.astype(jnp.float32) / scale).astype(jnp.int8)

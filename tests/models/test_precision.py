@@ -12,7 +12,7 @@ from pa_jax import models
 from pa_jax.core import keys
 from pa_jax.jobs import setup
 from pa_jax.models import config as shapes
-from pa_jax.models import decoder, lora, precision
+from pa_jax.models import decoder, lora, precision, quant
 from pa_jax.plan import phases
 
 TIED = shapes.DecoderConfig(**vars(models.load("random:tiny").config) | {"tied": True})
@@ -74,6 +74,39 @@ def test_a_product_rounds_to_bfloat16_and_adds_up_in_float32():
     one = jax.grad(lambda x: (precision.product(x, weight) * 3.0).sum())(x)
     want = 3.0 * np.asarray(weight, np.float64).sum(1)
     np.testing.assert_allclose(one[0], want, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("cfg", [TIED, UNTIED], ids=["tied", "untied"])
+def test_held_as_bits_nothing_changes_and_no_pass_widens_a_stack_or_a_table(cfg):
+    plain, held = made(cfg, "mixed"), precision.held(made(cfg, "mixed"))
+    bits = {path[-1] for path, x in nnx.to_flat_state(nnx.state(held)) if x.dtype == jnp.uint16}
+    assert bits == {"embed", *decoder.PROJECTIONS}
+    (one, one_grads), (other, other_grads) = grads(plain), grads(held)
+    assert one == other
+    jax.tree.map(np.testing.assert_array_equal, one_grads, other_grads)
+    for layer, again in zip(plain.apart(), held.apart(), strict=True):
+        jax.tree.map(np.testing.assert_array_equal, layer, again)
+
+    graph, params, frozen = lora.split(held)
+    step = jax.jit(jax.grad(lambda p, f: loss(nnx.merge(graph, p, f))))
+    program = step.lower(params, frozen).compile().as_text()
+    shapes_of = [frozen["blocks"][name].shape for name in decoder.PROJECTIONS]
+    for shape in (*shapes_of, frozen["embed"].shape):
+        assert f"f32[{','.join(map(str, shape))}]" not in program
+
+
+def test_bits_are_quantised_merged_and_cast_as_what_they_stand_for():
+    plain, held = made(UNTIED, "mixed"), precision.held(made(UNTIED, "mixed"))
+
+    def equal(one, other):
+        jax.tree.map(np.testing.assert_array_equal, nnx.state(one), nnx.state(other))
+
+    equal(quant.quantise(plain), quant.quantise(held))
+    plain, held = (
+        models.as_dtype(models.LoadedModel(lora.merge(x), UNTIED, None, {}), "float32").module
+        for x in (plain, held)
+    )
+    equal(plain, held)
 
 
 def test_mixed_weights_are_not_trained():
