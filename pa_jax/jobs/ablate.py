@@ -21,7 +21,7 @@ from pa_jax.evaluate import ablation, heldout, plots, tables
 from pa_jax.jobs import grpo, report, setup
 from pa_jax.judge import rubric
 
-SHORT = dict(zip(("compl", "nohall", "inform", "consist"), rubric.CRITERIA, strict=True))
+SHORT = tuple(one.short for one in rubric.RUBRIC)
 ALL = "all"
 SPLIT = "all-per_criterion"  # each criterion normalised by itself
 BEFORE = "heldout-before.json"

@@ -8,41 +8,59 @@ import numpy as np
 from pa_jax.core.typing import Bool, Float
 from pa_jax.dialogue import schema
 
-CRITERIA = ("completeness", "no_hallucination", "informativeness", "consistency")
 
-DEFINITIONS = {
-    "completeness": "The note holds every preference that the user shows in this turn.",
-    "no_hallucination": "Everything the note says is supported by what the user said.",
-    "informativeness": "The note is specific enough to be of use in later conversations.",
-    "consistency": "The note contradicts neither this turn nor what is already known.",
-}
+@dataclasses.dataclass(frozen=True)
+class Criterion:
+    """One criterion, and how judges that read are asked for it.
 
-QUESTIONS = {
-    "completeness": "Does the note hold every preference that the user shows?",
-    "no_hallucination": "Is everything in the note supported by what the user said?",
-    "informativeness": "Is the note specific and useful for later conversations?",
-    "consistency": "Does the note agree with the turn and with what is already known?",
-}
+    short       in the names of an ablation's arms
+    definition  what a note has that meets it
+    question    the same as a question
+    example     a good and a bad note, as the verbal judge reads them; ours
+    """
 
-# A good and a bad note for each question, as the verbal judge reads them; ours.
-EXAMPLES = {
-    "completeness": (
+    name: str
+    short: str
+    definition: str
+    question: str
+    example: str
+
+
+RUBRIC = (
+    Criterion(
+        "completeness",
+        "compl",
+        "The note holds every preference that the user shows in this turn.",
+        "Does the note hold every preference that the user shows?",
         'To "I\'m vegan and I cycle to work.": "The user is vegan. The user cycles to work." is 5, '
-        '"The user is vegan." is 2.'
+        '"The user is vegan." is 2.',
     ),
-    "no_hallucination": (
+    Criterion(
+        "no_hallucination",
+        "nohall",
+        "Everything the note says is supported by what the user said.",
+        "Is everything in the note supported by what the user said?",
         'To "My cousin adores golf, I find it dull.": "The user finds golf dull." is 5, '
-        '"The user adores golf." is 1.'
+        '"The user adores golf." is 1.',
     ),
-    "informativeness": (
+    Criterion(
+        "informativeness",
+        "inform",
+        "The note is specific enough to be of use in later conversations.",
+        "Is the note specific and useful for later conversations?",
         'To "Window seat for me, always.": "The user always wants a window seat." is 5, '
-        '"The user has a preference about travel." is 1.'
+        '"The user has a preference about travel." is 1.',
     ),
-    "consistency": (
+    Criterion(
+        "consistency",
+        "consist",
+        "The note contradicts neither this turn nor what is already known.",
+        "Does the note agree with the turn and with what is already known?",
         'To "Peanuts give me hives.": "The user is allergic to peanuts." is 5, '
-        '"The user likes peanuts." is 1.'
+        '"The user likes peanuts." is 1.',
     ),
-}
+)
+CRITERIA = tuple(one.name for one in RUBRIC)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,7 @@ _TASK = (
     "An assistant wrote a note about a user after one turn of a conversation. Judge the note. "
     "Answer every question with one number from 1 (not at all) to 5 (fully)."
 )
-_CUES = {name: f"{name.replace('_', ' ').capitalize()}:" for name in rubric.CRITERIA}
+_CUES = [f"{name.replace('_', ' ').capitalize()}:" for name in rubric.CRITERIA]
 
 
 class Verbal:
@@ -67,7 +67,7 @@ class Verbal:
         known = episode.profile[-contexts.MAX_KNOWN :]
         for first in range(len(known) + 1):
             trunk, end = self._chat(episode, known[first:])
-            cues = [end + self.words.encode(f"{cue} ") for cue in _CUES.values()]
+            cues = [end + self.words.encode(f"{cue} ") for cue in _CUES]
             if len(trunk) + note + max(map(len, cues)) <= max(self.scorer.lengths):
                 break
         return trunk, cues
@@ -75,8 +75,8 @@ class Verbal:
     def _chat(self, episode: schema.Episode, known: Sequence[str]) -> tuple[list[int], list[int]]:
         """The rendered chat before and after the note."""
         parts = [_TASK]
-        for name, cue in _CUES.items():
-            parts += [f"{cue} {rubric.QUESTIONS[name]}", rubric.EXAMPLES[name]]
+        for cue, one in zip(_CUES, rubric.RUBRIC, strict=True):
+            parts += [f"{cue} {one.question}", one.example]
         parts += ["", "Known before:", *known]
         if episode.context:
             context = " ".join(episode.context.split())[-contexts.MAX_CONTEXT :]

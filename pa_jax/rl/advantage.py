@@ -7,9 +7,9 @@ import re
 import numpy as np
 
 from pa_jax.core.typing import Bool, Float
+from pa_jax.judge import rubric
 
 AGGREGATES = ("sum", "per_criterion")
-CRITERIA = 4  # that a judge scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +18,7 @@ class RewardConfig:
 
     function         module:function that scores in the judge's place (judge/own.py); "": the judge
     names            of the function's scores; () where the judge scores
-    weights          one a score: a judge's four in judge.rubric order, or of `names`
+    weights          one a score: a judge's in the order of judge.rubric, or of `names`
     aggregate        sum: weigh, add, then normalise in the group; per_criterion: normalise each
                      score in the group, then weigh and add (GDPO, arXiv 2601.05242)
     scale_std        divide by the group's standard deviation (plus eps)
@@ -55,9 +55,9 @@ class RewardConfig:
                 f"reward.names={self.names}: each once, of small letters, digits and _, and not "
                 "'mean', 'std' or ending in '_std', which metrics are called."
             )
-        count = len(self.names) or CRITERIA
+        count = len(self.names) or len(rubric.CRITERIA)
         if len(self.weights) != count or not any(self.weights):
-            what = f"names {self.names}" if self.names else "a judge's four criteria"
+            what = f"names {self.names}" if self.names else f"a judge's criteria {rubric.CRITERIA}"
             raise ValueError(
                 f"reward.weights={self.weights}: {count} numbers, one for each of {what}, not all "
                 "zero."

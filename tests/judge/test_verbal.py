@@ -51,13 +51,13 @@ def test_scores_are_label_expectations_at_the_end_of_each_question(tiny):
 def test_the_chat_is_whole_and_the_note_lies_inside_the_users_message(tiny):
     words = tiny.tokenizer
     trunk, cues = judge.Judge("verbal", model=tiny)._judge._framed(case(), 40)
-    for cue, name in zip(cues, rubric.CRITERIA, strict=True):
+    for cue, one in zip(cues, rubric.RUBRIC, strict=True):
         text = words.hf.decode(trunk + words.encode("NOTE\n") + cue)
-        asked, shown = text.index(rubric.QUESTIONS[name]), text.index(rubric.EXAMPLES[name])
+        asked, shown = text.index(one.question), text.index(one.example)
         assert asked < shown < text.index("The user prefers trains.") < text.index("NOTE")
         user, start, answer = text.rpartition("<|im_start|>assistant\n")
         assert text.count("<|im_start|>") == 2 and user.index("NOTE\n<|im_end|>")
-        assert answer.lower() == name.replace("_", " ") + ": "
+        assert answer.lower() == one.name.replace("_", " ") + ": "
 
 
 def test_what_is_known_gives_way_to_the_turn_where_a_row_is_short(tiny):
