@@ -145,12 +145,16 @@ class Draft:
         self.dropped.append(Dropped(statement, reason, score))
 
     def ground(self, gains: Sequence[float], least: float) -> None:
-        """Keeps the statements whose gain is not under `least`; nan is under it."""
-        pairs = list(zip(self.statements, gains, strict=True))
-        self.statements = [statement for statement, gain in pairs if gain >= least]
-        self.gains = [gain for _, gain in pairs if gain >= least]
+        """Keeps the statements whose gain is not under `least`, and those that have no word but
+        the user's own: a small model's gain is no ground to lose what was said. Without nan.
+        """
+        pairs, self.statements, self.gains = zip(self.statements, gains, strict=True), [], []
         for statement, gain in pairs:
-            if not gain >= least:
+            said = statements.content(statement) <= self.content and not math.isnan(gain)
+            if gain >= least or said:
+                self.statements.append(statement)
+                self.gains.append(gain)
+            else:
                 self._drop(statement, UNGROUNDED, gain)
 
     def note_explicit(self) -> None:

@@ -128,7 +128,7 @@ def test_what_is_no_statement_is_dropped_with_its_reason(agent, text, finished, 
 
 def test_a_statement_under_the_threshold_is_dropped_with_its_score(tiny, agent):
     turn = observed("Trains for me, please.", context="How do you travel?")
-    said, unsaid = "The user prefers trains.", "The user hates planes."
+    said, unsaid = "The user prefers night trains.", "The user hates planes."
     reader = contexts.Reader(tiny.tokenizer)
     episode = schema.Episode("e", "u", (), turn.context, turn.words, None)
     gains = []
@@ -147,6 +147,20 @@ def test_a_statement_under_the_threshold_is_dropped_with_its_score(tiny, agent):
     assert [op.statement for op in made.ops] == [(said, unsaid)[gains.index(high)]]
     assert made.ops[0].confidence == pytest.approx(1 - math.exp(-max(high, 0)), abs=1e-4)
     assert grounding.confidence(-1.0) == 0.0
+
+
+def test_what_the_user_said_word_for_word_is_kept_whatever_its_score(tiny):
+    strict = inferencer.Inferencer(tiny, config(grounding=1e9))
+    turn = observed("Budget's about 80 euros, and the trains are late again.")
+    made = strict.ops_of(turn, "The user has a budget of 80 euros.\nThe user likes buses.")
+    assert [op.statement for op in made.ops] == ["The user has a budget of 80 euros."]
+    assert [drop.reason for drop in made.dropped] == [draft.UNGROUNDED]
+
+
+def test_a_score_that_is_no_number_keeps_nothing():
+    read = draft.Draft(observed("Trains, please."), "The user wants trains.", True)
+    read.ground([math.nan], -10.0)
+    assert read.statements == [] and read.dropped[0].reason == draft.UNGROUNDED
 
 
 def test_a_copy_of_the_profile_is_no_news(agent):
