@@ -82,7 +82,7 @@ class Inferred:
 class Draft:
     """A turn's snippet on its way to operations: `statements` are still in, `dropped` are out."""
 
-    def __init__(self, turn: Observed, text: str, finished: bool):
+    def __init__(self, turn: Observed, text: str, finished: bool) -> None:
         self.turn, self.text = turn, text
         self.heard = words.clean(turn.words, MAX_HEARD)
         self.content = statements.content(self.heard)

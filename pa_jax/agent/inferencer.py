@@ -85,7 +85,7 @@ class Inferencer:
         lengths: Sequence[int] = forest.LENGTHS,
         serves: scheduler.Scheduler | None = None,
         wait_seconds: float = 0.0,
-    ):
+    ) -> None:
         """Snippets are decoded by a scheduler that serves others meanwhile, or by a sampler.
 
         The former is waited for so long where its queue is full. All that is scored goes in as

@@ -61,7 +61,7 @@ class Placer:
         scorer: score.Scorer,
         cfg: PlaceConfig,
         content: taxonomy.Taxonomy | None = None,
-    ):
+    ) -> None:
         self.words, self.scorer, self.cfg = words, scorer, cfg
         content = content or taxonomy.Taxonomy.load()
         self.slots = content.subcategories
@@ -126,7 +126,7 @@ class Placer:
 class Labels:
     """Labels, each with its log-prob after an empty statement."""
 
-    def __init__(self, placer: Placer, names: Sequence[str]):
+    def __init__(self, placer: Placer, names: Sequence[str]) -> None:
         self._placer = placer
         self._trunk = placer.words.encode(TRUNK)
         self._labels = [placer.words.encode(f" {name}\n") for name in names]

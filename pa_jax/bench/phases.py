@@ -11,13 +11,13 @@ import numpy as np
 import optax
 from flax import nnx
 
-from pa_jax.bench import work as works
+from pa_jax.bench.subject import PromptRows, Subject, apart, together
+from pa_jax.bench.work import Apart, Work
 from pa_jax.core import keys
 from pa_jax.core.typing import Array, Float, Int
 from pa_jax.infer import decode as decoding
-from pa_jax.infer import forest, prompt_rows, sampler, sampling, score
+from pa_jax.infer import forest, sampler, sampling, score
 from pa_jax.models import flops
-from pa_jax.models.config import DecoderConfig
 from pa_jax.rl import groups, loss
 from pa_jax.train import step
 
@@ -57,80 +57,6 @@ class Phase:
     tokens: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Subject:
-    """The model under measurement and its work."""
-
-    graph: nnx.GraphDef
-    state: nnx.State
-    model: DecoderConfig
-    cfg: works.BenchConfig
-    work: works.Work
-    seed: int
-
-    def pair(self, trees: Sequence[Sequence[forest.Path]]) -> tuple[forest.Packed, forest.Packed]:
-        """The paths as a forest, and each alone."""
-        return (
-            forest.pack(trees, self.cfg.lengths, key="bench.lengths"),
-            works.flat(trees, self.cfg.lengths, self.model.vocab),
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class Prompts:
-    """All prompts as rows to be prefilled at once, with the branches of each.
-
-    branches  completions of a prompt; flat, each prompt stands there once for each of them
-    order     where each path's branch stands among all, prompt by prompt
-    """
-
-    rows: decoding.Prompts
-    root: int
-    branches: int
-    order: Int[np.ndarray, " b"]
-
-    def of_paths(self, values: Array | np.ndarray) -> np.ndarray:
-        """What every branch has, [paths, ...] prompt by prompt."""
-        return np.asarray(values).reshape(self.rows.length.size * self.branches, -1)[self.order]
-
-    @property
-    def paths(self) -> Int[np.ndarray, "x g"]:
-        """Which path each branch of each place is; the first where there is no prompt."""
-        paths = np.zeros(self.rows.length.size * self.branches, int)
-        paths[self.order] = np.arange(len(self.order))
-        return paths.reshape(-1, self.branches)
-
-    def size(self) -> flops.Size:
-        """Of the prefill: in every row the first slots hold tokens."""
-        used = self.rows.own.reshape(len(self.rows.own), -1).max(axis=1) + 1
-        tokens = int(np.maximum(used, self.rows.root.max(axis=1)).sum())
-        pairs = flops.visible_pairs(list(self.rows.end), tokens)
-        return flops.Size(tokens, pairs, int((self.rows.length > 0).sum()))
-
-
-def together(subject: Subject) -> Prompts:
-    """The prompts in one row, common beginnings once."""
-    g = subject.cfg.group
-    rows, root, places = prompt_rows.packed(subject.work.prompts, key="bench.prompts")
-    order = _where(places)[:, None] * g + np.arange(g)
-    return Prompts(rows, root, g, order.reshape(-1))
-
-
-def apart(subject: Subject) -> Prompts:
-    """Each prompt once for each of its completions, as many rows; nothing shared."""
-    n, g = subject.cfg.prompts, subject.cfg.group
-    unlike = works.Apart(subject.model.vocab)
-    copies = [unlike.ids(prompt) for _ in range(g) for prompt in subject.work.prompts]
-    rows, root, places = prompt_rows.packed(copies, shards=g, key="bench.prompts")
-    rows = dataclasses.replace(rows, ids=rows.ids % subject.model.vocab)
-    return Prompts(rows, root, 1, _where(places).reshape(g, n).T.reshape(-1))
-
-
-def _where(places: Int[np.ndarray, " x"]) -> Int[np.ndarray, " n"]:
-    """The place of each prompt; -1 among the places says that there is none."""
-    return np.argsort(places)[(places < 0).sum() :]
-
-
 @functools.partial(jax.jit, static_argnames=("graph", "root"))
 def prefilled(
     graph: nnx.GraphDef, state: nnx.State, prompts: decoding.Prompts, *, root: int
@@ -146,7 +72,7 @@ def decoded(
     """Each branch fed token by token: log-prob of the next one (after the last: of the first)."""
     model = nnx.merge(graph, state)
 
-    def one(branch_kv, this):
+    def one(branch_kv: decoding.KV, this: tuple[Array, Array, Array]) -> tuple[decoding.KV, Array]:
         index, token, following = this
         logits, branch_kv = decoding.decode_step(model, token, context, branch_kv, index)
         chosen = jnp.take_along_axis(logits, following[..., None], axis=-1)[..., 0]
@@ -161,10 +87,10 @@ def decoded(
 def prefill(subject: Subject) -> Phase:
     """Prompts to their last token's logits and their keys and values."""
 
-    def side(prompts: Prompts) -> Side:
+    def side(prompts: PromptRows) -> Side:
         rows = jax.device_put(prompts.rows)
 
-        def run(_):
+        def run(_: None) -> Array:
             return prefilled(subject.graph, subject.state, rows, root=prompts.root)[0]
 
         return _side(subject, run, len(rows.ids), rows.ids.size, prompts.size())
@@ -188,14 +114,14 @@ def decode(subject: Subject) -> Phase:
     work = subject.work
     ids = _padded(work.completions, work.longest)
 
-    def side(prompts: Prompts) -> Side:
+    def side(prompts: PromptRows) -> Side:
         rows = jax.device_put(prompts.rows)
         batch = jnp.asarray(ids[prompts.paths])
 
-        def prepare():
+        def prepare() -> decoding.Context:
             return prefilled(subject.graph, subject.state, rows, root=prompts.root)[1]
 
-        def run(context):
+        def run(context: decoding.Context) -> Array:
             return decoded(subject.graph, subject.state, batch, context)
 
         return dataclasses.replace(
@@ -223,11 +149,11 @@ def rollout(subject: Subject) -> Phase:
     never_ends = (jnp.int32(work.longest), jnp.zeros((0,), jnp.int32))
     width = forest.fit(work.longest, sampler.WIDTHS, what="completion")
 
-    def side(prompts: Prompts) -> Side:
+    def side(prompts: PromptRows) -> Side:
         rows = jax.device_put(prompts.rows)
         key = key_ng.reshape(-1)[prompts.paths]
 
-        def run(_):
+        def run(_: None) -> decoding.Decoded:
             return decoding.rollout(
                 subject.graph,
                 subject.state,
@@ -297,7 +223,7 @@ def update(
     def side(packed: groups.Groups, batch: loss.GroupBatch) -> Side:
         count = jnp.int32(packed.count)
 
-        def run(start):
+        def run(start: step.TrainState) -> tuple[Array, list[Array]]:
             made, metrics = jax.block_until_ready(one_step(start, batch, count))
             moment = optax.tree_utils.tree_get(made.opt, "mu")
             return metrics["loss"], jax.tree.leaves(moment)
@@ -322,7 +248,7 @@ def batches(subject: Subject) -> list[tuple[groups.Groups, loss.GroupBatch]]:
     """The update's batch as a forest and flat; sampler and reference near the model's log-probs."""
     work = subject.work
     pack = functools.partial(groups.pack, lengths=subject.cfg.update_lengths)
-    unlike = works.Apart(work.vocab)
+    unlike = Apart(work.vocab)
     alone = [
         (ids[: len(prompt)], [ids[len(prompt) :]])
         for prompt, row in zip(work.prompts, work.completions, strict=True)
@@ -374,7 +300,7 @@ def _forward(
         calls = [jax.device_put(forest.stacked([row], 1)) for row in packed.rows]
         lengths = {rows.ids.shape[-1]: rows for rows in calls}
 
-        def run(_):
+        def run(_: None) -> list[Array]:
             return [call(rows) for rows in calls]
 
         made = _side(subject, run, len(calls), packed.slots, packed.size)
@@ -394,7 +320,7 @@ def _side(
     return Side(lambda: None, run, run, rows, slots, size, flops.forward(subject.model, size))
 
 
-def _new(work: works.Work, tokens: int) -> flops.Size:
+def _new(work: Work, tokens: int) -> flops.Size:
     """So many new tokens of every path, each one's next wanted."""
     total = flops.Size(0, 0, 0)
     for prompt, row in zip(work.prompts, work.completions, strict=True):

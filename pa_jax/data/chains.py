@@ -13,8 +13,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import grain
 
-from pa_jax.data import episodes as episodes_lib
 from pa_jax.data import pipeline
+from pa_jax.data.episodes import Steps
 from pa_jax.dialogue import schema, snippet
 
 
@@ -85,7 +85,7 @@ class Chains(Iterator[pipeline.Batch]):
         encode: Callable[[schema.Episode], list[int]],
         memory: Memory,
         cfg: ChainConfig,
-    ):
+    ) -> None:
         """`dialogues` are parts that follow each other; `memory` is that of a stranger."""
         self._places = [(p, n) for p, part in enumerate(dialogues) for n in range(len(part))]
         if not self._places:
@@ -169,9 +169,7 @@ class Chains(Iterator[pipeline.Batch]):
         part, number = self._places[self._order[position]]
         dialogue = self._parts[part][number]
         own = _drawn(self._cfg.plan.seed, position) < self._cfg.share
-        return _Lane(
-            position, dialogue, episodes_lib.Steps(dialogue), self._memory if own else None
-        )
+        return _Lane(position, dialogue, Steps(dialogue), self._memory if own else None)
 
     def _advance(self, k: int) -> tuple[schema.Episode, list[int]]:
         """The next turn of lane k and its prompt; begins further dialogues until there is one."""

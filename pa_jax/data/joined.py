@@ -13,7 +13,7 @@ class Joined(Sequence[schema.Episode]):
 
     def __init__(
         self, parts: Sequence[Sequence[schema.Episode]], counts: Sequence[int] | None = None
-    ):
+    ) -> None:
         self._parts = parts
         self._starts = [0, *itertools.accumulate(counts or map(len, parts))]
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pa_jax.data import episodes as episodes_lib
 from pa_jax.data import joined, own
 from pa_jax.data import quarantine as quarantine_lib
+from pa_jax.data.episodes import Steps, Strangers
 from pa_jax.data.readers import aloe, messages, prefeval
 from pa_jax.data.synth import asking
 from pa_jax.data.synth import users as synth_users
@@ -70,7 +70,9 @@ class SyntheticDialogues(Sequence[schema.Dialogue]):
     `size` is sessions and turns a session; None draws both.
     """
 
-    def __init__(self, seed: int, users: int, split: str, size: tuple[int, int] | None = None):
+    def __init__(
+        self, seed: int, users: int, split: str, size: tuple[int, int] | None = None
+    ) -> None:
         self._seed, self._users, self._split, self._size = seed, users, split, size
 
     def sized(self, size: tuple[int, int]) -> "SyntheticDialogues":
@@ -91,10 +93,10 @@ class Episodes(Sequence[schema.Episode]):
     What was read of a dialogue that is held anyway is kept, so that a long one is read once.
     """
 
-    def __init__(self, dialogues: Sequence[Sequence[schema.Dialogue]], *, keep_empty: bool):
+    def __init__(self, dialogues: Sequence[Sequence[schema.Dialogue]], *, keep_empty: bool) -> None:
         """`dialogues` are parts that follow each other."""
         self._parts = dialogues
-        self._steps: dict[tuple[int, int], episodes_lib.Steps] = {}
+        self._steps: dict[tuple[int, int], Steps] = {}
         places = (
             (part, number, turn)
             for part, of_part in enumerate(dialogues)
@@ -111,7 +113,7 @@ class Episodes(Sequence[schema.Episode]):
         part, number, turn = self._places[operator.index(index)].tolist()
         if (part, number) in self._steps:
             return self._steps[part, number][turn]
-        steps = episodes_lib.Steps(self._parts[part][number])
+        steps = Steps(self._parts[part][number])
         if isinstance(self._parts[part], list):
             self._steps[part, number] = steps
         return steps[turn]
@@ -132,7 +134,7 @@ def open_episodes(
         raise ValueError(f"split={split!r}: choose one of {list(SPLITS)}.")
     found = _joined(cfg, split, quarantine_path)
     train = split == "train" and cfg.strangers
-    return episodes_lib.Strangers(found, cfg.strangers) if train else found
+    return Strangers(found, cfg.strangers) if train else found
 
 
 def _joined(

@@ -30,7 +30,7 @@ NOTHING: tuple[Profile, Counts] = ((), collections.Counter())
 class PersonalAgent:
     """Infers with the model under test; a dialogue's beginning is never inferred twice."""
 
-    def __init__(self, cfg: inferencer.InferConfig, ask: proactive.AskConfig):
+    def __init__(self, cfg: inferencer.InferConfig, ask: proactive.AskConfig) -> None:
         self.cfg, self.ask = cfg, ask
         self._made: (
             tuple[chat_model.ChatModel, inferencer.Inferencer, proactive.Proactive] | None
@@ -179,7 +179,7 @@ class PersonalAgent:
 class _Asking:
     """A request while the agent asks back: `request` is what stands now, with all that was said."""
 
-    def __init__(self, request: systems.Request):
+    def __init__(self, request: systems.Request) -> None:
         self.first = self.request = request
         self.slots: list[str] = []
         self.declined: set[str] = set()

@@ -22,7 +22,7 @@ from pa_jax.core.typing import Float
 from pa_jax.data import requests
 from pa_jax.english import refusals, statements
 from pa_jax.evaluate import asking_users, metrics
-from pa_jax.infer import sampler as samplers
+from pa_jax.infer.sampler import Sampler
 from pa_jax.profile import facts, taxonomy, update
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -244,9 +244,7 @@ def second_questions(
     return found
 
 
-def agreement(
-    sampler: samplers.Sampler, answers: Sequence[Answered], *, max_new_tokens: int
-) -> list[float]:
+def agreement(sampler: Sampler, answers: Sequence[Answered], *, max_new_tokens: int) -> list[float]:
     """Of greedy replies, the reference judge's completeness: gold's content words that they say."""
     answers = [answer for answer in answers if answer.gold]
     done = sampler.generate(
@@ -333,7 +331,9 @@ def table(by_budget: Mapping[int, Sequence[Session]]) -> str:
     return "\n".join(lines)
 
 
-def _heard(want: requests.Request, profile, asked=frozenset()) -> proactive.Request:
+def _heard(
+    want: requests.Request, profile: tuple[facts.Fact, ...], asked: frozenset[str] = frozenset()
+) -> proactive.Request:
     return proactive.Request(want.words, profile, asked, frozenset(), 0, 0)
 
 

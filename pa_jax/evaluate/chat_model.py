@@ -69,7 +69,7 @@ class ChatModel:
         lengths: Sequence[int],
         mesh: jax.sharding.Mesh | None = None,
         adapters: bool = False,
-    ):
+    ) -> None:
         """`lengths` are those of the rows that chats are packed into; `adapters`: they reply."""
         if model.tokenizer is None:
             raise ValueError("the model has no tokenizer; evaluation needs a checkpoint with one.")

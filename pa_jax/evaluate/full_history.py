@@ -32,7 +32,7 @@ class FullHistory:
         *,
         prompt_tokens: int,
         max_new_tokens: int,
-    ):
+    ) -> None:
         """`agent` places, and its limits cut the messages; `writes` decodes."""
         self.agent, self.writes = agent, writes
         self.prompt_tokens, self.max_new_tokens = prompt_tokens, max_new_tokens

@@ -14,7 +14,7 @@ from pa_jax.core import keys
 from pa_jax.dialogue import faults, schema
 from pa_jax.english import words
 from pa_jax.evaluate import metrics
-from pa_jax.infer import sampler as samplers
+from pa_jax.infer.sampler import Sampler
 from pa_jax.judge import asking, reference, rubric
 
 RISING = (  # figures of `summary` of which more is better
@@ -86,7 +86,7 @@ class Heldout:
 
     def __init__(
         self,
-        sampler: samplers.Sampler,
+        sampler: Sampler,
         episodes: Sequence[schema.Episode],
         prompts: Sequence[Sequence[int]],
         cfg: EvalConfig,
@@ -119,7 +119,7 @@ class Heldout:
 
 
 def run(
-    sampler: samplers.Sampler,
+    sampler: Sampler,
     episodes: Sequence[schema.Episode],
     prompts: Sequence[Sequence[int]],
     *,

@@ -75,7 +75,7 @@ def slope(
     rng = np.random.default_rng(seed)
     drawn = sums[rng.integers(0, len(sums), (draws, len(sums)))].sum(axis=1)
 
-    def fitted(n, sx, sy, sxy, sxx):
+    def fitted(n: float, sx: float, sy: float, sxy: float, sxx: float) -> float:
         return (n * sxy - sx * sy) / (n * sxx - sx * sx)
 
     found = [fitted(*of) for of in drawn if of[0] * of[4] > of[1] ** 2]

@@ -22,7 +22,7 @@ QUESTIONS = ("acknowledges", "violates", "hallucinates", "helpful")
 class _First(html.parser.HTMLParser):
     """The first element of one name: its texts, and whether tags or texts stand side by side."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str) -> None:
         super().__init__(convert_charrefs=True)
         self.name, self.texts = name, []
         self.open: list[str] = []

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
-from matplotlib import figure
+from matplotlib import axes, figure
 
-from pa_jax.evaluate import ablation as runs
 from pa_jax.evaluate import metrics, tables
+from pa_jax.evaluate.ablation import DIFFERENCES, Row
 from pa_jax.judge import rubric
 
 matplotlib.use("Agg")
@@ -126,11 +126,11 @@ def before_after(
     return fig
 
 
-def ablation(rows: Sequence[runs.Row]) -> figure.Figure:
+def ablation(rows: Sequence[Row]) -> figure.Figure:
     """A panel a measure that differences are taken of: every arm's mean and interval, its seeds."""
     fig = figure.Figure(figsize=(10, 0.3 * len(rows) + 1.4), layout="constrained")
-    for number, key in enumerate(runs.DIFFERENCES):
-        axis = fig.add_subplot(1, len(runs.DIFFERENCES), number + 1)
+    for number, key in enumerate(DIFFERENCES):
+        axis = fig.add_subplot(1, len(DIFFERENCES), number + 1)
         values = [row.measures[key] for row in rows]
         names = [row.name for row in rows]
         axis.errorbar([x.mean for x in values], names, xerr=_error(values), fmt="o", capsize=2)
@@ -180,7 +180,7 @@ def _label(entry: tables.Entry) -> str:
     return f"{entry.model} {entry.system}"
 
 
-def _legend(axis) -> None:
+def _legend(axis: axes.Axes) -> None:
     """Beside the panel: over it, many systems would hide what it shows."""
     axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
@@ -194,7 +194,7 @@ def _error(values: Sequence[metrics.Interval]) -> list[list[float]]:
     return [[x.mean - x.low for x in values], [x.high - x.mean for x in values]]
 
 
-def _curves(axis, found: Sequence[tables.Entry]) -> None:
+def _curves(axis: axes.Axes, found: Sequence[tables.Entry]) -> None:
     for entry in found:
         if entry.curve:
             values = entry.curve.turns
@@ -205,7 +205,7 @@ def _curves(axis, found: Sequence[tables.Entry]) -> None:
     _legend(axis)
 
 
-def _against_level(axis, found: Sequence[tables.Entry]) -> None:
+def _against_level(axis: axes.Axes, found: Sequence[tables.Entry]) -> None:
     levels = sorted({tables.level_of(entry.part) for entry in found} - {None})
     kinds = list(dict.fromkeys(tables.kind_of(entry.part) for entry in found))
     colours = _colours(dict.fromkeys(_label(entry) for entry in found))
@@ -224,7 +224,7 @@ def _against_level(axis, found: Sequence[tables.Entry]) -> None:
     _legend(axis)
 
 
-def _questions(axis, found: Sequence[tables.Entry]) -> None:
+def _questions(axis: axes.Axes, found: Sequence[tables.Entry]) -> None:
     """Every part of every system: questions a request, and the main measure."""
     for label, colour in _colours(dict.fromkeys(_label(entry) for entry in found)).items():
         of = [entry for entry in found if _label(entry) == label]
@@ -240,7 +240,7 @@ def _questions(axis, found: Sequence[tables.Entry]) -> None:
     _legend(axis)
 
 
-def _rewards(axis, rewards: Mapping[str, Points]) -> None:
+def _rewards(axis: axes.Axes, rewards: Mapping[str, Points]) -> None:
     for name, points in rewards.items():
         axis.plot(*zip(*points, strict=True), label=name)
     axis.set_xlabel("step", fontsize=8)
@@ -248,7 +248,7 @@ def _rewards(axis, rewards: Mapping[str, Points]) -> None:
     _legend(axis)
 
 
-def _bars(axis, found: Sequence[tables.Entry]) -> None:
+def _bars(axis: axes.Axes, found: Sequence[tables.Entry]) -> None:
     names = [f"{_label(entry)} {entry.part}".strip() for entry in found]
     values = [entry.measures[tables.main_measure(list(entry.measures))] for entry in found]
     axis.barh(names, [x.mean for x in values], xerr=_error(values), capsize=2)

@@ -141,32 +141,42 @@ def _chat(
     )
 
 
-def no_history(requests, model, cfg):
+def no_history(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[Chat]:
     """The question alone: what any user would be told."""
     return [_chat(r, ()) for r in requests]
 
 
-def zero_shot(requests, model, cfg):
+def zero_shot(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[Chat]:
     """The present session as it was said, and the question."""
     return [_chat(r, r.history[r.session :]) for r in requests]
 
 
-def full_history(requests, model, cfg):
+def full_history(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[Chat]:
     """All sessions as they were said, and the question."""
     return [_chat(r, r.history) for r in requests]
 
 
-def reminder(requests, model, cfg):
+def reminder(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[Chat]:
     """The present session, and a reminder after the question."""
     return [_chat(r, r.history[r.session :], after=REMINDER) for r in requests]
 
 
-def cot(requests, model, cfg):
+def cot(requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig) -> list[Chat]:
     """The present session, and an example of thinking about preferences before the question."""
     return [_chat(r, r.history[r.session :], before=REASONING) for r in requests]
 
 
-def self_critic(requests, model, cfg):
+def self_critic(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[Chat]:
     """The model's first answer, its own critique of it, and the request to answer again."""
     chats = zero_shot(requests, model, cfg)
     drafts = model.reply(chats)
@@ -185,17 +195,21 @@ def self_critic(requests, model, cfg):
     ]
 
 
-def retrieval(requests, model, cfg):
+def retrieval(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[Chat]:
     """The few messages that share most words with the question."""
     return [_chat(r, _recent(r, cfg), before=_found(r, cfg)) for r in requests]
 
 
-def rag(requests, model, cfg):
+def rag(requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig) -> list[Chat]:
     """The dialogue, and the few messages that share most words with the question before it."""
     return [_chat(r, r.history, before=_found(r, cfg)) for r in requests]
 
 
-def rag_embedding(requests, model, cfg):
+def rag_embedding(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[Chat]:
     """The dialogue, and before the question the few messages that the model itself finds near it.
 
     Near by the mean of its last hidden states: no model is loaded for it.
@@ -209,7 +223,9 @@ def rag_embedding(requests, model, cfg):
     return out
 
 
-def memory_bank(requests, model, cfg):
+def memory_bank(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[Chat]:
     """What a forgetting memory recalls: each user message recalls, then each exchange is kept."""
     out = []
     for request in requests:
@@ -223,16 +239,22 @@ def memory_bank(requests, model, cfg):
     return out
 
 
-def oracle(requests, model, cfg):
+def oracle(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[Chat]:
     """What is true of the user, in the system message."""
     return [with_profile(r, r.gold, cfg) for r in requests]
 
 
-def _true(requests, model, cfg):
+def _true(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[tuple[str, ...]]:
     return [request.gold for request in requests]
 
 
-def inferred(requests, model, cfg):
+def inferred(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[Chat]:
     """A profile that the model infers turn by turn with the inferencer's prompt.
 
     The turn-level decomposition alone: no update rules, grounding or questions, which the agent
@@ -242,7 +264,9 @@ def inferred(requests, model, cfg):
     return [with_profile(r, of_one, cfg) for r, of_one in zip(requests, noted, strict=True)]
 
 
-def _noted(requests, model, cfg):
+def _noted(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[list[str]]:
     """The statements of `inferred`, in the order in which they were written."""
     turns = [turns_of(request.history) for request in requests]
     known: list[list[str]] = [[] for _ in requests]

@@ -100,7 +100,7 @@ def waves(
 def by_gold(agent: inferencer.Inferencer, talks: Sequence[Talk], users: int) -> Iterator[Step]:
     """Every turn with its gold snippet, in memory."""
 
-    def made(wave, turns):
+    def made(wave: list[tuple[Talk, int]], turns: list[draft.Observed]) -> list[draft.Inferred]:
         return agent.read(turns, [talk.gold(k) for talk, k in wave], trusted=True)
 
     return _walk(talks, made, users)

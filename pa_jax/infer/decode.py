@@ -17,7 +17,7 @@ import numpy as np
 from flax import nnx
 
 from pa_jax.core import sharding
-from pa_jax.core.typing import Array, Bool, Float, Int, Key
+from pa_jax.core.typing import Array, Bool, DTypeLike, Float, Int, Key
 from pa_jax.infer import sampling
 from pa_jax.models import attention, decoder
 from pa_jax.models.config import DecoderConfig
@@ -88,7 +88,7 @@ def prefill(
     last = jnp.take_along_axis(prompts.own, jnp.maximum(prompts.length - 1, 0)[..., None], axis=2)
     hidden = jnp.take_along_axis(passed.hidden, last, axis=1).reshape(r * m, -1)
 
-    def own(x_lrtkz):
+    def own(x_lrtkz: Array) -> Array:
         at = prompts.own.reshape(1, r, m * p, 1, 1)
         return jnp.take_along_axis(x_lrtkz, at, axis=2).reshape(
             layers, r * m, p, *x_lrtkz.shape[3:]
@@ -106,7 +106,9 @@ def prefill(
     return model.logits(hidden), Context(own_kv, length, start, kept, shared)
 
 
-def branch_cache(cfg: DecoderConfig, shape: tuple[int, int, int], dtype) -> tuple[Array, Array]:
+def branch_cache(
+    cfg: DecoderConfig, shape: tuple[int, int, int], dtype: DTypeLike
+) -> tuple[Array, Array]:
     """Zeroed keys and values of branches [n, g, c], stacked over layers as those of prompts."""
     empty = jnp.zeros((cfg.layers, *shape, cfg.kv_heads, cfg.head_dim), dtype)
     return attention.cached(empty, empty)
@@ -130,7 +132,9 @@ def decode_step(
     own_real = jnp.arange(slots) <= step_ng[..., None]
     grow = _grown if blocks is None else _grown_apart
 
-    def attend(q, k, v, this, grown):
+    def attend(
+        q: Array, k: Array, v: Array, this: tuple[Any, Any, Any], grown: KV | list[KV]
+    ) -> tuple[Array, None, KV | list[KV]]:
         own, root, layer = this
         grown, branch = grow(grown, (k, v), layer, step)
         pieces = [(own, context.length), (root, context.shared)]
@@ -150,7 +154,7 @@ def decode_step(
     return model.logits(passed.hidden), passed.carry
 
 
-def _grown(stacked, new, layer, slot):
+def _grown(stacked: KV, new: tuple[Array, Array], layer: Array, slot: Array) -> tuple[KV, KV]:
     """Stacked branches' keys and values with those of one token in its slot, and the layer's."""
     (k, v), (k_ngkz, v_ngkz) = stacked, new
     if slot.ndim:
@@ -164,7 +168,9 @@ def _grown(stacked, new, layer, slot):
     return (k, v), own
 
 
-def _grown_apart(caches, new, layer: int, slot):
+def _grown_apart(
+    caches: list[KV], new: tuple[Array, Array], layer: int, slot: Array
+) -> tuple[list[KV], KV]:
     """As _grown, of a list of the layers' caches."""
     (k, v), (k_ngkz, v_ngkz) = caches[layer], new
     own = (
@@ -174,9 +180,28 @@ def _grown_apart(caches, new, layer: int, slot):
     return [*caches[:layer], own, *caches[layer + 1 :]], own
 
 
-def _apart(stacked):
+def _apart(stacked: KV) -> list[KV]:
     """A list of the layers' keys and values."""
     return [tuple(x[layer] for x in stacked) for layer in range(stacked[0].shape[0])]
+
+
+def _written(
+    out: Decoded, token: Array, logp: Array, step: Array | int, limits: tuple[Array, Array]
+) -> Decoded:
+    """With a step's tokens in the branches that are not finished."""
+    allowed, end = limits
+    alive = ~out.finished & (step < allowed)
+    at = (0, 0, step)
+    ended = (token[..., None] == end).any(axis=-1)
+    return Decoded(
+        jax.lax.dynamic_update_slice(out.ids, jnp.where(alive, token, 0)[..., None], at),
+        out.lengths + alive,
+        jax.lax.dynamic_update_slice(out.logprobs, jnp.where(alive, logp, 0.0)[..., None], at),
+        out.finished | (alive & ended),
+    )
+
+
+_Carry = tuple[Array, Array, KV | list[KV], Decoded]  # step, tokens, branches' caches, output
 
 
 def completed(
@@ -195,36 +220,25 @@ def completed(
     layer by layer before the first step, so that no step copies them out of their stacks: for
     CPUs, which do.
     """
-    key_ng, how, (allowed, end) = draws
+    key_ng, how, limits = draws
     (n, g), cfg = key_ng.shape, model.cfg
 
-    def pick(logits_ngv, step):
+    def pick(logits_ngv: Array, step: Array | int) -> tuple[Array, Array]:
         step_keys = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, step)))(key_ng)
         token, logp = sampling.sample(
             logits_ngv.reshape(n * g, cfg.vocab), step_keys.reshape(n * g), how
         )
         return token.reshape(n, g), logp.reshape(n, g)
 
-    def write(out: Decoded, token, logp, step):
-        alive = ~out.finished & (step < allowed)
-        at = (0, 0, step)
-        ended = (token[..., None] == end).any(axis=-1)
-        return Decoded(
-            jax.lax.dynamic_update_slice(out.ids, jnp.where(alive, token, 0)[..., None], at),
-            out.lengths + alive,
-            jax.lax.dynamic_update_slice(out.logprobs, jnp.where(alive, logp, 0.0)[..., None], at),
-            out.finished | (alive & ended),
-        )
-
-    def body(carry):
+    def body(carry: _Carry) -> _Carry:
         step, token, branch_kv, out = carry
         logits, branch_kv = decode_step(model, token, context, branch_kv, step, blocks)
         token, logp = pick(logits, step + 1)
-        return step + 1, token, branch_kv, write(out, token, logp, step + 1)
+        return step + 1, token, branch_kv, _written(out, token, logp, step + 1, limits)
 
-    def more(carry):
+    def more(carry: _Carry) -> Array:
         step, _, _, out = carry
-        return (step + 1 < jnp.minimum(allowed, slots)) & ~out.finished.all()
+        return (step + 1 < jnp.minimum(limits[0], slots)) & ~out.finished.all()
 
     out = Decoded(
         jnp.zeros((n, g, slots), jnp.int32),
@@ -236,7 +250,7 @@ def completed(
     axes = (None, "rows", None, "kv_heads", None, None)
     branch_kv = tuple(sharding.constrain(x, *axes) for x in branch_kv)
 
-    def laid_out(kv):
+    def laid_out(kv: KV | None) -> KV | list[KV] | None:
         if kv is None:
             return None
         kv = tuple(sharding.constrain(x, None, "rows", "kv_heads", None, None) for x in kv)
@@ -246,7 +260,7 @@ def completed(
     if apart:
         branch_kv, blocks = _apart(branch_kv), model.apart()
     token, logp = pick(logits_ngv, 0)
-    first = (jnp.int32(0), token, branch_kv, write(out, token, logp, 0))
+    first = (jnp.int32(0), token, branch_kv, _written(out, token, logp, 0, limits))
     return jax.lax.while_loop(more, body, first)[-1]
 
 

@@ -11,7 +11,7 @@ pass computes nothing again; where it trains, p is computed again, chunk by chun
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -75,7 +75,7 @@ def label_logprobs(
     chunk = chunk_of(n, w)
     hidden, output = jnp.pad(hidden_nwd, ((0, 0), (0, -w % chunk), (0, 0))), model.output()
 
-    def one(c, made):
+    def one(c: Array, made: Array) -> Array:
         logits = decoder.project(_cut(hidden, c * chunk, chunk), output, tied=model.cfg.tied)
         return _put(made, jax.nn.log_softmax(logits, axis=-1)[..., label], c * chunk)
 
@@ -122,14 +122,30 @@ def _weighted(form: _Form, share_bv: Array, output: tuple[Array, Array | None]) 
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _chunked(form, hidden_nwd, output, token_nw, count, temperature):
+def _chunked(
+    form: _Form,
+    hidden_nwd: Array,
+    output: tuple[Array, Array | None],
+    token_nw: Array,
+    count: Array,
+    temperature: Array,
+) -> tuple[Array, Array]:
     return _forward(form, hidden_nwd, output, token_nw, count, temperature, keep=False)[0]
 
 
-def _forward(form, hidden_nwd, output, token_nw, count, temperature, *, keep=True):
+def _forward(
+    form: _Form,
+    hidden_nwd: Array,
+    output: tuple[Array, Array | None],
+    token_nw: Array,
+    count: Array,
+    temperature: Array,
+    *,
+    keep: bool = True,
+) -> tuple[tuple[Array, Array], tuple[Any, ...]]:
     keep = keep and form.frozen
 
-    def one(c, made):
+    def one(c: Array, made: tuple[Array, ...]) -> tuple[Array, ...]:
         at = c * form.chunk
         hidden, token = _cut(hidden_nwd, at, form.chunk), _cut(token_nw, at, form.chunk)
         logits, total, share = _read(form, hidden, output, temperature)
@@ -147,7 +163,7 @@ def _forward(form, hidden_nwd, output, token_nw, count, temperature, *, keep=Tru
     return made[:2], (hidden_nwd, output, token_nw, count, temperature, *made[2:])
 
 
-def _backward(form, kept, d_out):
+def _backward(form: _Form, kept: tuple[Any, ...], d_out: tuple[Array, Array]) -> tuple[Any, ...]:
     (hidden_nwd, output, token_nw, count, temperature, *slope), (d_logp, _) = kept, d_out
     weight, scale = output
     # A gradient for each argument of _chunked behind `form`: scales, integers (None) and the
@@ -158,7 +174,7 @@ def _backward(form, kept, d_out):
         d_weight = jnp.zeros_like(weight) if jnp.issubdtype(weight.dtype, jnp.floating) else None
         return d_hidden, (d_weight, nothing[0]), *nothing[1:]
 
-    def one(c, made):
+    def one(c: Array, made: tuple[Array, Array]) -> tuple[Array, Array]:
         at = c * form.chunk
         hidden, token = _cut(hidden_nwd, at, form.chunk), _cut(token_nw, at, form.chunk)
         _, _, share = _read(form, hidden, output, temperature)

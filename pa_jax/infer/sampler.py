@@ -16,7 +16,7 @@ from pa_jax.core import mesh as meshes
 from pa_jax.core.typing import Array, Int, Key
 from pa_jax.dialogue import thought
 from pa_jax.infer import decode, forest, prompt_rows, sampling
-from pa_jax.infer import root as roots
+from pa_jax.infer.root import Root
 from pa_jax.models import decoder
 
 # Widths of a completion's cache.
@@ -86,7 +86,7 @@ class Sampler:
         self.mesh, self.rows = mesh, rows
         self.lengths, self.key, self.prefilled = forest.row_lengths(lengths, key), key, 0
         self.graph, state = nnx.split(model.module)
-        self.root = roots.Root(root, self.graph, mesh)
+        self.root = Root(root, self.graph, mesh)
         self._where = None
         if mesh is not None:
             where = sharding.shardings(state, mesh, sharding.INFER_RULES)

@@ -14,7 +14,7 @@ from absl import logging
 from flax import nnx
 
 from pa_jax import models
-from pa_jax.bench import measure, phases, report, work
+from pa_jax.bench import measure, phases, report, subject, work
 from pa_jax.core import files
 from pa_jax.jobs import setup
 from pa_jax.rl import loss
@@ -36,9 +36,9 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     model = load(config)
     rows: dict[str, list[measure.Figures]] = {}
     for name in chosen("measure", config.measure, list(config.sizes)):
-        subject = subject_of(model, cfg, config, name)
+        measured = subject_of(model, cfg, config, name)
         for make in plan(config):
-            phase = make(subject)
+            phase = make(measured)
             logging.info("measuring %s, %s", name, phase.name)
             figures = measure.measure(phase, tolerance, reps=cfg.reps)
             rows.setdefault(name, []).append(figures)
@@ -79,15 +79,15 @@ def load(config: ml_collections.ConfigDict) -> models.LoadedModel:
 
 def subject_of(
     model: models.LoadedModel, cfg: work.BenchConfig, config: ml_collections.ConfigDict, name: str
-) -> phases.Subject:
+) -> subject.Subject:
     """The model with random work of config.sizes' `name`."""
     graph, state = nnx.split(model.module)
     sizes = setup.section(work.Sizes, config.sizes[name])
     made = work.make(cfg, sizes, model.config.vocab, config.seed)
-    return phases.Subject(graph, state, model.config, cfg, made, config.seed)
+    return subject.Subject(graph, state, model.config, cfg, made, config.seed)
 
 
-def plan(config: ml_collections.ConfigDict) -> list[Callable[[phases.Subject], phases.Phase]]:
+def plan(config: ml_collections.ConfigDict) -> list[Callable[[subject.Subject], phases.Phase]]:
     """Functions from a subject to a phase, in the order of a step."""
     loss_fn = functools.partial(
         loss.grpo,

@@ -9,6 +9,7 @@ import json
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import jax
 import ml_collections
@@ -37,6 +38,7 @@ from pa_jax.train import loop
 
 UNTRAINED = "untrained"
 SELF = "the model under test"
+T = TypeVar("T")
 NOT_TRAINED = 1_000_003  # added to the seed of users whose split training draws from too
 
 
@@ -100,81 +102,85 @@ def open_benchmark(
     if name not in BENCHMARKS:
         raise ValueError(f"benchmarks has {name!r}: choose among {sorted(BENCHMARKS)}.")
     with quarantine_lib.Quarantine(workdir / f"quarantine-{name}.jsonl") as quarantine:
-        return BENCHMARKS[name](config, workdir, quarantine)
+        return BENCHMARKS[name](Opening(config, workdir, quarantine))
 
 
-Opener = Callable[
-    [ml_collections.ConfigDict, pathlib.Path, quarantine_lib.Quarantine], protocol.Benchmark
-]
+@dataclasses.dataclass(frozen=True)
+class Opening:
+    """What a benchmark is opened from; what cannot be read goes into quarantine."""
+
+    config: ml_collections.ConfigDict
+    workdir: pathlib.Path
+    quarantine: quarantine_lib.Quarantine
 
 
-def _dialogues(config, quarantine, *, mcq: bool) -> prefeval_data.Dialogues:
-    cfg = _seeded(prefeval_data.PrefEvalConfig, config, config.prefeval)
-    return prefeval_data.Dialogues(cfg, quarantine, mcq=mcq)
+def _dialogues(of: Opening, *, mcq: bool) -> prefeval_data.Dialogues:
+    cfg = _seeded(prefeval_data.PrefEvalConfig, of.config, of.config.prefeval)
+    return prefeval_data.Dialogues(cfg, of.quarantine, mcq=mcq)
 
 
-def _mcq(config, workdir, quarantine):
-    return prefeval.Mcq(_dialogues(config, quarantine, mcq=True), as_text=False)
+def _mcq(of: Opening) -> prefeval.Mcq:
+    return prefeval.Mcq(_dialogues(of, mcq=True), as_text=False)
 
 
-def _mcq_text(config, workdir, quarantine):
-    return prefeval.Mcq(_dialogues(config, quarantine, mcq=True), as_text=True)
+def _mcq_text(of: Opening) -> prefeval.Mcq:
+    return prefeval.Mcq(_dialogues(of, mcq=True), as_text=True)
 
 
-def _mcq_rotated(config, workdir, quarantine):
-    return prefeval.RotatedMcq(_dialogues(config, quarantine, mcq=True))
+def _mcq_rotated(of: Opening) -> prefeval.RotatedMcq:
+    return prefeval.RotatedMcq(_dialogues(of, mcq=True))
 
 
-def _generation(config, workdir, quarantine):
-    return prefeval.Generation(_dialogues(config, quarantine, mcq=False))
+def _generation(of: Opening) -> prefeval.Generation:
+    return prefeval.Generation(_dialogues(of, mcq=False))
 
 
-def _aloe(config, workdir, quarantine):
-    cfg = _seeded(aloe.AloeConfig, config, config.aloe)
-    return aloe.Aloe(cfg, aloe.read(cfg, quarantine), name="aloe")
+def _aloe(of: Opening) -> aloe.Aloe:
+    cfg = _seeded(aloe.AloeConfig, of.config, of.config.aloe)
+    return aloe.Aloe(cfg, aloe.read(cfg, of.quarantine), name="aloe")
 
 
-def _rlpa(config, workdir, quarantine):
-    cfg = _seeded(aloe.AloeConfig, config, config.aloe)
-    return aloe.Aloe(cfg, aloe.read_cases(cfg, "rlpa_path", quarantine), name="aloe_rlpa")
+def _rlpa(of: Opening) -> aloe.Aloe:
+    cfg = _seeded(aloe.AloeConfig, of.config, of.config.aloe)
+    return aloe.Aloe(cfg, aloe.read_cases(cfg, "rlpa_path", of.quarantine), name="aloe_rlpa")
 
 
-def _aloe_unseen(config, workdir, quarantine):
-    cfg = _seeded(aloe.AloeConfig, config, config.aloe)
-    return aloe.Aloe(cfg, aloe.read_cases(cfg, "unseen_path", quarantine), name="aloe_unseen")
+def _aloe_unseen(of: Opening) -> aloe.Aloe:
+    cfg = _seeded(aloe.AloeConfig, of.config, of.config.aloe)
+    return aloe.Aloe(cfg, aloe.read_cases(cfg, "unseen_path", of.quarantine), name="aloe_unseen")
 
 
-def _conversations(config, workdir, quarantine):
-    cfg = setup.section(conversations.ConversationsConfig, config.conversations)
-    return conversations.Conversations(cfg, conversations.read(cfg.path, quarantine))
+def _conversations(of: Opening) -> conversations.Conversations:
+    cfg = setup.section(conversations.ConversationsConfig, of.config.conversations)
+    return conversations.Conversations(cfg, conversations.read(cfg.path, of.quarantine))
 
 
-def _single_turn(config, workdir, quarantine):
-    cfg = setup.section(single_turn.SingleTurnConfig, config.single_turn)
-    episodes = setup.labelled(setup.open_episodes(config, workdir, cfg.split))
+def _single_turn(of: Opening) -> single_turn.SingleTurn:
+    cfg = setup.section(single_turn.SingleTurnConfig, of.config.single_turn)
+    episodes = setup.labelled(setup.open_episodes(of.config, of.workdir, cfg.split))
     chosen = setup.spread(episodes, cfg.episodes)
-    return single_turn.SingleTurn(cfg, chosen, config.data.source)
+    return single_turn.SingleTurn(cfg, chosen, of.config.data.source)
 
 
-def _unseen(config, workdir, quarantine):
-    cfg = _seeded(recall.RecallConfig, config, config.unseen)
+def _unseen(of: Opening) -> recall.Recall:
+    cfg = _seeded(recall.RecallConfig, of.config, of.config.unseen)
     return recall.Recall(cfg, name="unseen", split="unseen")
 
 
-def _long_horizon(config, workdir, quarantine):
-    cfg = _seeded(recall.RecallConfig, config, config.long_horizon)
+def _long_horizon(of: Opening) -> recall.Recall:
+    cfg = _seeded(recall.RecallConfig, of.config, of.config.long_horizon)
     cfg = dataclasses.replace(cfg, seed=cfg.seed + NOT_TRAINED)
     return recall.Recall(cfg, name="long_horizon", split="train")
 
 
-def _noise(config, workdir, quarantine):
-    cfg = _seeded(recall.RecallConfig, config, config.noise)
+def _noise(of: Opening) -> recall.Recall:
+    cfg = _seeded(recall.RecallConfig, of.config, of.config.noise)
     cfg = dataclasses.replace(cfg, seed=cfg.seed + NOT_TRAINED)
-    said = prefeval_data.read_noise(config.prefeval.path, cfg.noise)
+    said = prefeval_data.read_noise(of.config.prefeval.path, cfg.noise)
     return recall.Recall(cfg, name="noise", split="train", noise=said)
 
 
-BENCHMARKS: dict[str, Opener] = {
+BENCHMARKS: dict[str, Callable[[Opening], protocol.Benchmark]] = {
     "prefeval_mcq": _mcq,
     "prefeval_mcq_text": _mcq_text,
     "prefeval_mcq_rotated": _mcq_rotated,
@@ -190,7 +196,9 @@ BENCHMARKS: dict[str, Opener] = {
 }
 
 
-def _seeded(kind: type, config: ml_collections.ConfigDict, values: ml_collections.ConfigDict):
+def _seeded(
+    kind: type[T], config: ml_collections.ConfigDict, values: ml_collections.ConfigDict
+) -> T:
     return setup.section(kind, ml_collections.ConfigDict({**values, "seed": config.seed}))
 
 

@@ -116,7 +116,7 @@ _REMEDY = {split: "Set --config.split=all to read every one. " for split in ("tr
 class Run:
     """The file of snippets and the store, kept in step."""
 
-    def __init__(self, profiles: store.ProfileStore, path: pathlib.Path):
+    def __init__(self, profiles: store.ProfileStore, path: pathlib.Path) -> None:
         self.profiles, self.path = profiles, path
         self.outcomes: collections.Counter[str] = collections.Counter()
         self.repeated = 0

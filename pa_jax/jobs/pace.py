@@ -140,7 +140,7 @@ def _said(made: draft.Inferred) -> list[tuple[str, str | None, str]]:
 class _Kept:
     """A responder that remembers its last prompt."""
 
-    def __init__(self, door: responder.Responder):
+    def __init__(self, door: responder.Responder) -> None:
         self.door, self.last = door, []
 
     def prompt(self, *what: Any, **how: Any) -> list[int]:
@@ -151,7 +151,7 @@ class _Kept:
 class _Again:
     """An engine that remembers how its last reply was asked for; snippets are greedy."""
 
-    def __init__(self, door: answering.Serves):
+    def __init__(self, door: answering.Serves) -> None:
         self.door, self.how = door, {}
 
     def submit(self, prompt_ids: Sequence[int], **how: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import functools
 import pathlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +53,9 @@ def hooks(
 
     shards = opened.sampler.shards
 
-    def one(state, batch, number):
+    def one(
+        state: step.TrainState, batch: pipeline.Batch, number: int
+    ) -> tuple[step.TrainState, dict[str, Any], None]:
         made, count, fill = sft.batch_of(
             batch,
             opened.start.tokenizer,

@@ -53,7 +53,7 @@ class Group:
     completions: tuple[tuple[int, ...], ...]
     texts: tuple[str, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if len(self.completions) != len(self.texts):
             raise ValueError(
                 f"Group {self.episode.id}: {len(self.completions)} completions and "

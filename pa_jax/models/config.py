@@ -150,7 +150,9 @@ def to_hf(cfg: DecoderConfig, *, dtype: str) -> dict[str, Any]:
     return hf
 
 
-def _qwen3(width: int, layers: int, heads: int, kv_heads: int, mlp: int, **other: Any):
+def _qwen3(
+    width: int, layers: int, heads: int, kv_heads: int, mlp: int, **other: Any
+) -> DecoderConfig:
     values = {
         "family": "qwen3",
         "vocab": 151_936,

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from pa_jax.core.typing import Array
+from pa_jax.core.typing import Array, DTypeLike
 from pa_jax.models import decoder
 
 LARGEST = 127
@@ -88,5 +88,5 @@ def _rounded(weight: Array, summed: tuple[int, ...]) -> tuple[Array, Array]:
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
-def _widened(values: Array, scale: Array, summed: tuple[int, ...], dtype) -> Array:
+def _widened(values: Array, scale: Array, summed: tuple[int, ...], dtype: DTypeLike) -> Array:
     return (values * jnp.expand_dims(scale, summed)).astype(dtype)

@@ -19,7 +19,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from pa_jax.core import mesh as meshes
 from pa_jax.core import sharding
 from pa_jax.infer import decode, forest, logprobs, sampler, sampling, score
-from pa_jax.judge import verbal as verbals
+from pa_jax.judge import verbal
 from pa_jax.models import decoder, flops, lora, quant
 from pa_jax.models.config import DecoderConfig
 from pa_jax.plan import kernels, work
@@ -169,7 +169,7 @@ class Step:
         sampled = jax.tree.leaves(nnx.from_flat_state(flat))
         where, dtypes = [x.sharding for x in sampled], [x.dtype for x in sampled]
 
-        def lower():
+        def lower() -> jax.stages.Lowered:
             return sampler.relayout(dtypes, where).lower(jax.tree.leaves(self.state.params))
 
         nothing = flops.forward(self.work.policy, flops.Size(0, 0, 0))
@@ -185,7 +185,7 @@ class Step:
             key.shape, key.dtype, sharding=shaped(self.mesh, jnp.int32, shape, "rows").sharding
         )
 
-        def lower():
+        def lower() -> jax.stages.Lowered:
             like = jax.tree.map(lambda x: shaped(self.mesh, x.dtype, x.shape, "rows"), prompts)
             return decode.rollout.lower(
                 self._sampled_graph(),
@@ -227,11 +227,11 @@ class Step:
         cfg, likelihood = of.judge or of.policy, of.judge_kind == "likelihood"
         packed = of.judged(self.shards)
 
-        def lower(rows):
+        def lower(rows: forest.Forest) -> jax.stages.Lowered:
             if likelihood:
                 at = self._whole(jnp.float32)
                 return score.scored.lower(self.judge_graph, self.judge, rows, None, at)
-            label = self._whole(jnp.int32, len(verbals.LABELS))
+            label = self._whole(jnp.int32, len(verbal.LABELS))
             return score.labelled.lower(self.judge_graph, self.judge, rows, None, label)
 
         takes = ("reference",) if of.judge is None else ("judge",)
@@ -243,7 +243,7 @@ class Step:
     def scored(self) -> Phase:
         """The reference's log-probs of all completions."""
 
-        def lower(rows):
+        def lower(rows: forest.Forest) -> jax.stages.Lowered:
             at = self._whole(jnp.float32)
             return score.scored.lower(self.reference_graph, self.reference, rows, None, at)
 
@@ -295,7 +295,7 @@ class Step:
         count = -(-len(packed.rows) // self.shards)
         room = groups.roomy(count, -(-of.prompts // self.shards))
 
-        def lower():
+        def lower() -> jax.stages.Lowered:
             batch = self._groups(packed.rows[0], room)
             return update.lower(self.state, batch, self._whole(jnp.int32), self.frozen)
 
@@ -335,7 +335,7 @@ class Step:
         )
 
     def _on_mesh(self, lower: Callable[[], jax.stages.Lowered]) -> Callable[[], Any]:
-        def on_mesh():
+        def on_mesh() -> jax.stages.Lowered:
             with meshes.using(self.mesh):
                 return lower()
 

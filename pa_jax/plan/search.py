@@ -10,7 +10,7 @@ from pa_jax.core import mesh as meshes
 from pa_jax.infer import logprobs
 from pa_jax.models import flops
 from pa_jax.plan import phases, topology
-from pa_jax.plan import work as works
+from pa_jax.plan.work import Work
 
 TRIES = 3
 
@@ -36,12 +36,12 @@ class Candidate:
     """A mesh and a step's shapes, with guesses of bytes a chip and of trained tokens a second."""
 
     mesh: meshes.MeshConfig
-    work: works.Work
+    work: Work
     bytes: float
     rate: float
 
 
-def shapes(chips: int, work: works.Work) -> list[meshes.MeshConfig]:
+def shapes(chips: int, work: Work) -> list[meshes.MeshConfig]:
     """Meshes of all chips that cut heads, experts and nothing else in vain."""
     experts = 0 if work.judge is None else work.judge.experts
     made = []
@@ -54,7 +54,7 @@ def shapes(chips: int, work: works.Work) -> list[meshes.MeshConfig]:
 
 
 def candidates(
-    work: works.Work, slice_: topology.Slice, cfg: SearchConfig, budget: float
+    work: Work, slice_: topology.Slice, cfg: SearchConfig, budget: float
 ) -> list[Candidate]:
     """Those that should fit, the most tokens a second first."""
     made = []
@@ -76,7 +76,7 @@ def candidates(
     return sorted(made, key=lambda one: (-one.rate, one.bytes))
 
 
-def _under(work: works.Work, length: int) -> tuple[int, ...]:
+def _under(work: Work, length: int) -> tuple[int, ...]:
     return tuple(n for n in work.lengths if n < length)
 
 
@@ -90,7 +90,7 @@ def spread(found: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _guess(
-    work: works.Work, mesh: meshes.MeshConfig, grid: AbstractMesh, slice_: topology.Slice
+    work: Work, mesh: meshes.MeshConfig, grid: AbstractMesh, slice_: topology.Slice
 ) -> Candidate:
     step = phases.Step(work, grid, attention=phases.KERNEL, steps=1)
     chips, data = slice_.chips, mesh.fsdp * mesh.ep

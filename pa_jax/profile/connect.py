@@ -9,9 +9,9 @@ import threading
 import time
 from collections.abc import Iterator
 
+import alembic.config
 import sqlalchemy as sa
 from alembic import command
-from alembic import config as alembic_config
 from alembic.runtime import migration
 from alembic.script import ScriptDirectory
 from sqlalchemy import event, exc
@@ -181,7 +181,7 @@ def bring_up_to_date(made: sa.Engine) -> None:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
         if _revision(connection, script) == script.get_current_head():
             return  # another opener was faster
-        config = alembic_config.Config(attributes={"connection": connection})
+        config = alembic.config.Config(attributes={"connection": connection})
         config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
         config.set_main_option("path_separator", "os")
         command.upgrade(config, "head")

@@ -76,7 +76,9 @@ class Advantages:
     spread_zero: Bool[np.ndarray, " n"]
 
 
-def _normalise(x_ng: np.ndarray, used_ng: np.ndarray, cfg: RewardConfig):
+def _normalise(
+    x_ng: np.ndarray, used_ng: np.ndarray, cfg: RewardConfig
+) -> tuple[np.ndarray, np.ndarray]:
     """Centred (and scaled) in the group over used members, and which groups have no spread."""
     count = np.maximum(used_ng.sum(axis=1, keepdims=True), 1)
     x = np.where(used_ng, x_ng, 0.0)

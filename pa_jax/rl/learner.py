@@ -15,11 +15,11 @@ from pa_jax.core.typing import Array
 from pa_jax.data import pipeline
 from pa_jax.dialogue import faults, schema
 from pa_jax.infer import decode, forest, sampler, sampling, score
-from pa_jax.judge import judge as judges
 from pa_jax.judge import own, rubric
+from pa_jax.judge.judge import Judge
 from pa_jax.models import flops
 from pa_jax.rl import advantage, loss, needed
-from pa_jax.rl import groups as groups_lib
+from pa_jax.rl.groups import Groups, completions_of, pack
 from pa_jax.train import step
 
 
@@ -68,7 +68,7 @@ class Packed:
     """The prompts `at` some places of the batch with their completions, before they are judged."""
 
     at: slice
-    groups: groups_lib.Groups
+    groups: Groups
     rows: forest.Forest  # on the devices
     reference_logp: Array | None
 
@@ -88,7 +88,7 @@ class Learner:
     """What a GRPO step needs besides the train state; `update` comes from train.step."""
 
     sampler: sampler.Sampler  # its mesh is the learner's
-    judge: judges.Judge | own.Reward
+    judge: Judge | own.Reward
     reference: tuple[nnx.GraphDef, nnx.State] | None  # None where loss.beta is 0
     update: Callable[..., tuple[step.TrainState, dict]]
     frozen: nnx.State | tuple[()]  # what of the policy is not trained
@@ -191,9 +191,9 @@ class Learner:
         The reference's log-probs are computed before any update, and not waited for.
         """
         shards = self.sampler.shards
-        made = groups_lib.pack(
+        made = pack(
             batch.prompts[at],
-            groups_lib.completions_of(done.ids[at], done.lengths[at]),
+            completions_of(done.ids[at], done.lengths[at]),
             lengths=self.lengths,
             shards=shards,
             calls=-(-(at.stop - at.start) // shards),

@@ -34,7 +34,7 @@ from absl import logging
 
 from pa_jax.core import checkpoint, chips, distributed, metrics, timing, together
 from pa_jax.train import evaluation
-from pa_jax.train import step as train_step
+from pa_jax.train.step import TrainState
 
 
 class Diverged(RuntimeError):
@@ -83,7 +83,7 @@ class Hooks:
     step: Callable[[Any, Any, int], tuple[Any, dict[str, Any], Any]]
     show: Callable[[dict[str, float]], str]
     after: Callable[[int, Any, dict[str, float]], None]
-    begin: Callable[[train_step.TrainState], None] = lambda state: None
+    begin: Callable[[TrainState], None] = lambda state: None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +130,7 @@ class StopSignal:
 
 
 def run(
-    state: train_step.TrainState,
+    state: TrainState,
     batches: Iterator[Any],
     hooks: Hooks,
     cfg: LoopConfig,
@@ -140,7 +140,7 @@ def run(
     saver: checkpoint.Checkpointer,
     writer: metrics.MetricWriter,
     timer: timing.PhaseTimer,
-) -> tuple[train_step.TrainState, int]:
+) -> tuple[TrainState, int]:
     """Train from `state.step` to the span's end; the state reached, and the signal that stopped it.
 
     Raises Diverged after cfg.max_skipped non-finite updates in a row, with nothing of them kept.

@@ -46,7 +46,7 @@ class Change:
 class Teller:
     """One user's store of things to tell; `facts` are the preferences told so far."""
 
-    def __init__(self, rng: random.Random, split: str, language: str):
+    def __init__(self, rng: random.Random, split: str, language: str) -> None:
         self.rng, self.split = rng, split
         self.values = truth.values_of(split)
         self.slots = taxonomy.Taxonomy.load()

@@ -73,7 +73,7 @@ class _Turn:
 class _User:
     """One user on the way through the sessions; `talk` fills `turns`."""
 
-    def __init__(self, seed: int, index: int, split: str):
+    def __init__(self, seed: int, index: int, split: str) -> None:
         self.id = f"synth-{split}-{seed}-{index}"
         self.rng = random.Random(truth.digest("user", seed, index, split))
         self.split = split

@@ -16,9 +16,9 @@ import requests
 import tensorflow_datasets as tfds
 from etils import epath
 
-from pa_jax.data import episodes as episodes_lib
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data import source
+from pa_jax.data.episodes import Steps
 from pa_jax.data.readers import items
 from pa_jax.data.synth import users as synth_users
 from pa_jax.dialogue import schema, snippet
@@ -58,7 +58,7 @@ class EpisodeBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def __init__(
         self, *, cfg: source.DataConfig, quarantine_path: str | pathlib.Path | None, **kwargs: Any
-    ):
+    ) -> None:
         self.cfg, self.quarantine_path = cfg, quarantine_path
         config = tfds.core.BuilderConfig(name=self.variant(cfg), description=self.DESCRIPTION)
         super().__init__(file_format="array_record", config=config, **kwargs)
@@ -105,7 +105,7 @@ class EpisodeBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             record(one)
             for part in dialogues
             for dialogue in part
-            for one in episodes_lib.Steps(dialogue)
+            for one in Steps(dialogue)
             if (one.gold == snippet.NOTHING) == nothing
         )
         yield from enumerate(found)

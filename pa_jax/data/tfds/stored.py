@@ -79,7 +79,7 @@ def read(folder: pathlib.Path, *, split: str, keep_empty: bool) -> Sequence[sche
 class Stored(Sequence[schema.Episode]):
     """A TFDS data source as episodes."""
 
-    def __init__(self, records: Sequence):
+    def __init__(self, records: Sequence) -> None:
         self._records = records
 
     def __len__(self) -> int:

@@ -13,8 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from absl import logging
 
 from pa_jax.data import quarantine as quarantine_lib
-from pa_jax.data.readers import aloe as reader
-from pa_jax.data.readers import items as items_lib
+from pa_jax.data.readers import aloe, items
 from pa_jax.dialogue import schema
 from pa_jax.evaluate import chat_model, jury, parse, systems
 from pa_jax.evaluate.benchmarks import protocol
@@ -92,7 +91,7 @@ def read(cfg: AloeConfig, quarantine: quarantine_lib.Quarantine) -> list[Case]:
             "aloe.path is empty; give the folder with profile_eval.jsonl: --config.aloe.path=DIR."
         )
     profiles, people = (
-        list(reader.read_texts(cfg.path and f"{cfg.path}/{name}", quarantine, key="aloe.path"))
+        list(aloe.read_texts(cfg.path and f"{cfg.path}/{name}", quarantine, key="aloe.path"))
         for name in ("profile_eval.jsonl", "personality_eval.jsonl")
     )
     cases = [
@@ -112,11 +111,11 @@ def read_cases(cfg: AloeConfig, key: str, quarantine: quarantine_lib.Quarantine)
             "{profile, personality}, or leave the benchmark out of --config.benchmarks."
         )
     cases = []
-    for file in items_lib.find_files(path, "*.jsonl", key=f"aloe.{key}"):
-        for number, value in items_lib.read_lines(file, quarantine):
+    for file in items.find_files(path, "*.jsonl", key=f"aloe.{key}"):
+        for number, value in items.read_lines(file, quarantine):
             try:
-                item = items_lib.as_dict(value)
-                texts = [items_lib.text_of(item, name) for name in ("profile", "personality")]
+                item = items.as_dict(value)
+                texts = [items.text_of(item, name) for name in ("profile", "personality")]
             except quarantine_lib.BadItem as error:
                 quarantine.reject(file, number, str(error), str(value))
                 continue
@@ -137,7 +136,7 @@ def read_cases(cfg: AloeConfig, key: str, quarantine: quarantine_lib.Quarantine)
 class Aloe:
     """Rows of one turn at a time; their measure is `alignment`, 1 to 5 or (`accept`) 0 or 100."""
 
-    def __init__(self, cfg: AloeConfig, cases: Sequence[Case], *, name: str):
+    def __init__(self, cfg: AloeConfig, cases: Sequence[Case], *, name: str) -> None:
         """`name` is one of NAMES; RLPA's judge accepts or does not."""
         self.cfg, self.cases, self.name = cfg, list(cases), name
         self.accept = name == "aloe_rlpa"
@@ -176,7 +175,12 @@ class Aloe:
                     history.append(schema.Message("assistant", row["text"]))
 
     def _turn(
-        self, chunk, histories, system, tools, turn: int
+        self,
+        chunk: protocol.Chunk,
+        histories: Sequence[Sequence[schema.Message]],
+        system: systems.System,
+        tools: protocol.Tools,
+        turn: int,
     ) -> list[tuple[str, chat_model.Reply]]:
         """Each simulated user's message and the system's reply."""
         played = [

@@ -28,8 +28,7 @@ from typing import Any
 from absl import logging
 
 from pa_jax.data import quarantine as quarantine_lib
-from pa_jax.data.readers import items as items_lib
-from pa_jax.data.readers import messages
+from pa_jax.data.readers import items, messages
 from pa_jax.dialogue import schema, snippet
 from pa_jax.english import statements
 from pa_jax.evaluate import chat_model, jury, parse, profile_match, systems
@@ -108,13 +107,13 @@ def read(path: str, quarantine: quarantine_lib.Quarantine) -> list[Person]:
             "--config.conversations.path=FILE."
         )
     people: dict[str, Person] = {}
-    files = items_lib.find_files(path, "*.jsonl", key="conversations.path")
+    files = items.find_files(path, "*.jsonl", key="conversations.path")
     if _of_messages(files[0]):
         return _labelled(path, quarantine)
     for file in files:
-        for number, value in items_lib.read_lines(file, quarantine):
+        for number, value in items.read_lines(file, quarantine):
             try:
-                person = _person(items_lib.as_dict(value))
+                person = _person(items.as_dict(value))
                 if person.id in people:
                     raise quarantine_lib.BadItem(f"user_id {person.id!r} stands twice")
             except quarantine_lib.BadItem as error:
@@ -128,7 +127,7 @@ def read(path: str, quarantine: quarantine_lib.Quarantine) -> list[Person]:
 
 def _of_messages(file: pathlib.Path) -> bool:
     """Whether the first line that can be read is a session of messages."""
-    lines = items_lib.read_lines(file, quarantine_lib.Quarantine(None))
+    lines = items.read_lines(file, quarantine_lib.Quarantine(None))
     first = next((value for _, value in lines), None)
     return isinstance(first, dict) and "messages" in first and "sessions" not in first
 
@@ -179,23 +178,23 @@ def _person(item: dict[str, Any]) -> Person:
     probes = []
     for probe in _list(item, "probes", inner=dict):
         facts = [_fact(phrase, gold) for phrase in _texts(probe, "respect")]
-        probes.append(Probe(items_lib.text_of(probe, "user"), tuple(dict.fromkeys(facts))))
-    name = items_lib.text_of(item, "user_id")
+        probes.append(Probe(items.text_of(probe, "user"), tuple(dict.fromkeys(facts))))
+    name = items.text_of(item, "user_id")
     whole = all(turn.gold is not None for turn in turns)
     history = _history(turns)
     return Person(name, history, gold, holds, gone, against, tuple(probes), whole=whole)
 
 
 def _turn(item: Any) -> schema.Turn:
-    item = items_lib.as_dict(item)
+    item = items.as_dict(item)
     gold = None
     if "gold" not in item or item["gold"] is not None:  # null: not labelled
-        gold = items_lib.text_of(item, "gold")
+        gold = items.text_of(item, "gold")
         parsed = snippet.parse(gold)
         if isinstance(parsed, snippet.ParseFailure):
             raise quarantine_lib.BadItem(f"gold {gold!r:.80} is no snippet: {parsed.reason}")
-    said = items_lib.text_of(item, "assistant") if item.get("assistant") else ""
-    return schema.Turn(items_lib.text_of(item, "user"), said, gold)
+    said = items.text_of(item, "assistant") if item.get("assistant") else ""
+    return schema.Turn(items.text_of(item, "user"), said, gold)
 
 
 def _fact(phrase: str, gold: Sequence[str]) -> str:
@@ -230,7 +229,7 @@ class Conversations:
 
     name = "conversations"
 
-    def __init__(self, cfg: ConversationsConfig, people: Sequence[Person]):
+    def __init__(self, cfg: ConversationsConfig, people: Sequence[Person]) -> None:
         self.cfg, self.people = cfg, list(people)
 
     def chunks(self) -> list[protocol.Chunk]:

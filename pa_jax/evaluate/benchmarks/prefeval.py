@@ -33,7 +33,7 @@ _TASKS = {
 class Mcq:
     """Multiple choice: the likeliest letter, or (`as_text`) the answer as the model writes it."""
 
-    def __init__(self, dialogues: prefeval_data.Dialogues, *, as_text: bool):
+    def __init__(self, dialogues: prefeval_data.Dialogues, *, as_text: bool) -> None:
         self.dialogues, self.as_text = dialogues, as_text
         self.name = "prefeval_mcq_text" if as_text else "prefeval_mcq"
 
@@ -71,7 +71,9 @@ class Mcq:
             for name, one in by_system.items()
         ]
 
-    def _texts(self, name, chunk, said) -> list[protocol.Row]:
+    def _texts(
+        self, name: str, chunk: protocol.Chunk, said: Sequence[chat_model.Reply]
+    ) -> list[protocol.Row]:
         rows = []
         for case, one in zip(chunk.items, said, strict=True):
             right = parse.LETTERS[prefeval_data.shuffled(case, self.dialogues.cfg.seed)[1]]
@@ -103,7 +105,7 @@ class RotatedMcq:
 
     name = "prefeval_mcq_rotated"
 
-    def __init__(self, dialogues: prefeval_data.Dialogues):
+    def __init__(self, dialogues: prefeval_data.Dialogues) -> None:
         self.dialogues = dialogues
 
     def chunks(self) -> list[protocol.Chunk]:
@@ -166,7 +168,7 @@ class Generation:
 
     name = "prefeval_generation"
 
-    def __init__(self, dialogues: prefeval_data.Dialogues):
+    def __init__(self, dialogues: prefeval_data.Dialogues) -> None:
         self.dialogues = dialogues
 
     def chunks(self) -> list[protocol.Chunk]:

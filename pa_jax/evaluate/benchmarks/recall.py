@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pa_jax.data.synth import truth
 from pa_jax.data.synth import users as synth_users
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import asking_users, systems
+from pa_jax.evaluate import asking_users, chat_model, systems
 from pa_jax.evaluate.benchmarks import choice, protocol
 from pa_jax.profile import taxonomy
 
@@ -155,7 +155,9 @@ def _question(name: str, of_slot: Sequence[truth.Fact], turns: int) -> Question 
 class Recall:
     """A row a question and system; `split` is of the synthetic users, `noise` as in moments."""
 
-    def __init__(self, cfg: RecallConfig, *, name: str, split: str, noise: systems.Chat = ()):
+    def __init__(
+        self, cfg: RecallConfig, *, name: str, split: str, noise: systems.Chat = ()
+    ) -> None:
         self.cfg, self.name = cfg, name
         self.moments = moments(cfg, split, noise)
 
@@ -196,7 +198,14 @@ class Recall:
             for question in moment.questions
         ]
 
-    def _row(self, moment, question: Question, system: str, one, figures) -> protocol.Row:
+    def _row(
+        self,
+        moment: Moment,
+        question: Question,
+        system: str,
+        one: chat_model.Scored,
+        figures: Mapping[str, float],
+    ) -> protocol.Row:
         measures, place = choice.measured(one, 0)
         said = question.options[place]
         if question.old:

@@ -20,7 +20,7 @@ import numpy as np
 from pa_jax.core import keys
 from pa_jax.infer import forest, sampler, sampling
 from pa_jax.infer.serving import detokenize
-from pa_jax.infer.serving import slots as decoding
+from pa_jax.infer.serving.slots import DecodeSlots, Request
 
 
 class Busy(RuntimeError):
@@ -61,7 +61,7 @@ class Ticket:
 
     def __init__(
         self,
-        request: decoding.Request,
+        request: Request,
         text: detokenize.Detokenizer,
         until: float,
         leave: Callable[["Ticket"], None],
@@ -175,7 +175,7 @@ class Scheduler:
         """
         self.model, self.queue = model, queue
         run = sampler.Sampler(model, mesh=mesh, root=root)
-        self._slots = decoding.DecodeSlots(run, rows=rows, trunk=trunk, slots=slots, chunk=chunk)
+        self._slots = DecodeSlots(run, rows=rows, trunk=trunk, slots=slots, chunk=chunk)
         self._device = threading.Lock()  # held while programs run
         self._changed = threading.Condition()  # guards what follows
         self._waiting: collections.deque[Ticket] = collections.deque()
@@ -230,7 +230,7 @@ class Scheduler:
         sampling.check(temperature, top_k, top_p, penalty)
         keys.check_seed(seed)
         top_k = min(top_k, vocab)
-        request = decoding.Request(
+        request = Request(
             prompt, max_new_tokens, seed, temperature, top_k, top_p, penalty, adapters
         )
         text = detokenize.Detokenizer(self.model.tokenizer, stop)

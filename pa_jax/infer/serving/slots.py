@@ -100,6 +100,10 @@ class Drawn:
     done: Bool[Array | np.ndarray, " n"]
 
 
+# Tokens of the chunk so far, last tokens, steps, own caches, tokens seen, what was drawn.
+_Carry = tuple[Array, Array, Array, decode.KV | list[decode.KV], Array, Drawn]
+
+
 def _laid_out(rows: Rows) -> Rows:
     """Rows over the mesh as the sampler lays out its own, so that no program sees two layouts."""
 
@@ -221,12 +225,12 @@ def advance(
     context = decode.Context(trunk_kv, rows.trunk_len, rows.trunk_len)
     idle = rows.done | ~keep
 
-    def more(carry):
+    def more(carry: _Carry) -> Array:
         i, *_, out = carry
         left = (out.done & ~idle).any()
         return (i < chunk) & ~out.done.all() & ~(eager & left)
 
-    def body(carry):
+    def body(carry: _Carry) -> _Carry:
         i, token, step, own_kv, seen, out = carry
         logits, own_kv = decode.decode_step(model, token[:, None], context, own_kv, step)
         likely = sampling.discouraged(logits[:, 0], seen, rows.penalty)

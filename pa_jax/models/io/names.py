@@ -12,7 +12,7 @@ import numpy as np
 from flax import nnx
 
 from pa_jax.core import sharding
-from pa_jax.core.typing import Shaped
+from pa_jax.core.typing import Array, Shaped
 from pa_jax.models import decoder
 from pa_jax.models.config import DecoderConfig
 
@@ -178,7 +178,9 @@ def export(module: decoder.Decoder) -> Iterator[tuple[str, tuple[int, ...], Call
         shape = row.hf_shape(parameter.shape[row.rank :])
         for index, name in row.names(module.cfg):
 
-            def read(row=row, parameter=parameter, index=index) -> np.ndarray:
+            def read(
+                row: Row = row, parameter: Array = parameter, index: tuple[int, ...] = index
+            ) -> np.ndarray:
                 part = np.asarray(sharding.fetch(parameter[index] if index else parameter))
                 return np.ascontiguousarray(row.to_hf(part))
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from pa_jax.core.typing import Array
+from pa_jax.core.typing import Array, DTypeLike
 from pa_jax.models import decoder
 from pa_jax.models.config import DecoderConfig
 from pa_jax.models.io import names
@@ -27,7 +27,7 @@ def fill(
     cfg: DecoderConfig,
     tensors: names.Tensors,
     *,
-    dtype,
+    dtype: DTypeLike,
     attention: str,
     where: Where,
     chunk_bytes: int = CHUNK_BYTES,
@@ -124,7 +124,12 @@ def _ranges(cut: tuple[slice, ...], everything: names.Index) -> names.Index:
     return tuple(r[s] for r, s in zip(everything, cut, strict=True))
 
 
-def _check(cfg, rows, shapes, found: Mapping[str, tuple[int, ...]]) -> None:
+def _check(
+    cfg: DecoderConfig,
+    rows: Mapping[tuple[Any, ...], names.Row],
+    shapes: Mapping[tuple[Any, ...], tuple[int, ...]],
+    found: Mapping[str, tuple[int, ...]],
+) -> None:
     """Raise ValueError unless the checkpoint holds exactly the tensors of this decoder."""
     wanted = {}
     for path, row in rows.items():
