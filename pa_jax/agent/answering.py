@@ -51,7 +51,7 @@ class Decides(Protocol):
 
 
 @runtime_checkable
-class Prompts(Protocol):
+class Prompting(Protocol):
     """What responder.Responder does."""
 
     def prompt(
@@ -79,7 +79,7 @@ class Parts:
 
     infers: Infers
     decides: Decides
-    prompts: Prompts
+    prompts: Prompting
     serves: Serves
 
 

@@ -74,6 +74,8 @@ class AskConfig(needing.NeedsConfig):
 class Request:
     """One user's turn that is to be answered.
 
+    A `requests.Request` is one of the data, a `systems.Request` a benchmark's to a system.
+
     words      what the user says
     profile    facts held now, this turn's included
     asked      slots that this user was ever asked about
@@ -102,6 +104,8 @@ class Request:
 @dataclasses.dataclass(frozen=True)
 class Decision:
     """What the answer needs, and the question to put behind it, if any.
+
+    A `relation.Decision` is about a claim and one held fact.
 
     needs     slots and the probability that each matters, the most likely first
     coverage  share of the gain that what is known has brought; 1 where nothing is needed

@@ -112,11 +112,11 @@ class Trained:
 def chosen(
     ruled: proactive.Decision,
     request: proactive.Request,
-    action: asking.Action | asking.ParseFailure,
+    action: asking.Action | asking.ActionFailure,
 ) -> proactive.Decision:
     """The decision with the policy's choice in place of the rule's."""
     silent = dataclasses.replace(ruled, value=float("nan"), slot=None, question=None)
-    if isinstance(action, asking.ParseFailure):
+    if isinstance(action, asking.ActionFailure):
         return dataclasses.replace(silent, why=f"the policy wrote {action.reason}")
     if action.topic is None:
         return dataclasses.replace(silent, why="the policy answers without a question")

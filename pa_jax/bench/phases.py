@@ -44,7 +44,7 @@ class Side:
 
 
 @dataclasses.dataclass(frozen=True)
-class Phase:
+class Comparison:
     """The same work as a forest and flat; `difference(forest's, flat's output)` by kind of number.
 
     `tokens` are those of all paths, or in decoding the new ones: what either side gets done.
@@ -60,14 +60,17 @@ class Phase:
 @functools.partial(jax.jit, static_argnames=("graph", "root"))
 def prefilled(
     graph: nnx.GraphDef, state: nnx.State, prompts: decoding.Prompts, *, root: int
-) -> tuple[Float[Array, "n v"], decoding.Context]:
+) -> tuple[Float[Array, "n v"], decoding.BranchContext]:
     """Logits after every prompt, and the prompts' keys and values."""
     return decoding.prefill(nnx.merge(graph, state), prompts, root=root)
 
 
 @functools.partial(jax.jit, static_argnames="graph")
 def decoded(
-    graph: nnx.GraphDef, state: nnx.State, ids_ngc: Int[Array, "n g c"], context: decoding.Context
+    graph: nnx.GraphDef,
+    state: nnx.State,
+    ids_ngc: Int[Array, "n g c"],
+    context: decoding.BranchContext,
 ) -> Float[Array, "n g c"]:
     """Each branch fed token by token: log-prob of the next one (after the last: of the first)."""
     model = nnx.merge(graph, state)
@@ -84,7 +87,7 @@ def decoded(
     return jnp.moveaxis(jax.lax.scan(one, empty, steps)[1], 0, 2)
 
 
-def prefill(subject: Subject) -> Phase:
+def prefill(subject: Subject) -> Comparison:
     """Prompts to their last token's logits and their keys and values."""
 
     def side(prompts: PromptRows) -> Side:
@@ -103,10 +106,10 @@ def prefill(subject: Subject) -> Phase:
         }
 
     tokens = subject.cfg.group * sum(map(len, subject.work.prompts))
-    return Phase("prefill", side(one), side(two), difference, tokens)
+    return Comparison("prefill", side(one), side(two), difference, tokens)
 
 
-def decode(subject: Subject) -> Phase:
+def decode(subject: Subject) -> Comparison:
     """Given completions token by token, all at once, behind prompts that are in the cache.
 
     As in a rollout all branches go on until the longest has ended.
@@ -118,10 +121,10 @@ def decode(subject: Subject) -> Phase:
         rows = jax.device_put(prompts.rows)
         batch = jnp.asarray(ids[prompts.paths])
 
-        def prepare() -> decoding.Context:
+        def prepare() -> decoding.BranchContext:
             return prefilled(subject.graph, subject.state, rows, root=prompts.root)[1]
 
-        def run(context: decoding.Context) -> Array:
+        def run(context: decoding.BranchContext) -> Array:
             return decoded(subject.graph, subject.state, batch, context)
 
         return dataclasses.replace(
@@ -134,10 +137,10 @@ def decode(subject: Subject) -> Phase:
     def difference(forests: Array, flat: Array) -> Mapping[str, float]:
         return {"logprob": _apart(one.of_paths(forests), two.of_paths(flat))}
 
-    return Phase("decode", side(one), side(two), difference, work.paths * work.longest)
+    return Comparison("decode", side(one), side(two), difference, work.paths * work.longest)
 
 
-def rollout(subject: Subject) -> Phase:
+def rollout(subject: Subject) -> Comparison:
     """Prompts to completions as the sampler makes them, all as long as the longest that is given.
 
     Greedy (each step draws all the same): where thousands of tokens are near equally likely, as
@@ -183,10 +186,10 @@ def rollout(subject: Subject) -> Phase:
             return {"logprob": float("inf")}
         return {"logprob": float(np.abs(logp - logp_flat)[until].max())}
 
-    return Phase("rollout", side(one), side(two), difference, work.paths * work.longest)
+    return Comparison("rollout", side(one), side(two), difference, work.paths * work.longest)
 
 
-def judge(subject: Subject) -> Phase:
+def judge(subject: Subject) -> Comparison:
     """Label log-probs behind every question about every completion."""
     label = jnp.arange(LABELS)
 
@@ -196,7 +199,7 @@ def judge(subject: Subject) -> Phase:
     return _forward("judge", subject, subject.work.judged(), call)
 
 
-def logprobs(subject: Subject) -> Phase:
+def logprobs(subject: Subject) -> Comparison:
     """The reference's log-probs of completion tokens."""
 
     def call(rows: forest.Forest) -> Array:
@@ -212,7 +215,7 @@ def update(
     *,
     compute: str,
     remat: str,
-) -> Phase:
+) -> Comparison:
     """One optimiser step of the whole batch, from fresh optimiser state in every run.
 
     `tx` is adam-like: its first moment after one step shows the gradient. `loss_fn` is a
@@ -241,7 +244,7 @@ def update(
         )
 
     sides = [side(*made) for made in batches(subject)]
-    return Phase("update", *sides, updates_apart, _tokens(subject.work.scored()))
+    return Comparison("update", *sides, updates_apart, _tokens(subject.work.scored()))
 
 
 def batches(subject: Subject) -> list[tuple[groups.Groups, loss.GroupBatch]]:
@@ -295,7 +298,7 @@ def _forward(
     subject: Subject,
     trees: Sequence[Sequence[forest.Path]],
     call: Callable[[forest.Forest], Array],
-) -> Phase:
+) -> Comparison:
     def side(packed: forest.Packed) -> Side:
         calls = [jax.device_put(forest.stacked([row], 1)) for row in packed.rows]
         lengths = {rows.ids.shape[-1]: rows for rows in calls}
@@ -311,7 +314,7 @@ def _forward(
     def difference(forests: Sequence[Array], flat: Sequence[Array]) -> Mapping[str, float]:
         return {"logprob": _apart(_of_paths(one, forests), _of_paths(two, flat))}
 
-    return Phase(name, side(one), side(two), difference, _tokens(trees))
+    return Comparison(name, side(one), side(two), difference, _tokens(trees))
 
 
 def _side(

@@ -19,12 +19,14 @@ from pa_jax.dialogue import schema, snippet
 
 
 @runtime_checkable
-class Memory(Protocol):
+class HeldProfile(Protocol):
     """A user's profile between two turns; `after` makes a new one and leaves this as it is."""
 
     def statements(self) -> tuple[str, ...]: ...
 
-    def after(self, dialogue: schema.Dialogue, turn: int, text: str, finished: bool) -> "Memory":
+    def after(
+        self, dialogue: schema.Dialogue, turn: int, text: str, finished: bool
+    ) -> "HeldProfile":
         """What holds once `text` was written about a turn; not finished where it was cut."""
         ...
 
@@ -63,7 +65,7 @@ class _Lane:
     position: int  # in the endless order: epoch * dialogues + place in the epoch's order
     dialogue: schema.Dialogue
     episodes: Sequence[schema.Episode]
-    memory: Memory | None  # None: gold
+    memory: HeldProfile | None  # None: gold
     turn: int = 0
     written: list[tuple[int, Written]] = dataclasses.field(default_factory=list)
 
@@ -83,7 +85,7 @@ class Chains(Iterator[pipeline.Batch]):
         self,
         dialogues: Sequence[Sequence[schema.Dialogue]],
         encode: Callable[[schema.Episode], list[int]],
-        memory: Memory,
+        memory: HeldProfile,
         cfg: ChainConfig,
     ) -> None:
         """`dialogues` are parts that follow each other; `memory` is that of a stranger."""

@@ -130,6 +130,8 @@ _ILL = frozenset("allerg intoler anaphylactic anaphylaxi tolerat reaction sever 
 class Statement:
     """What a statement says.
 
+    A `wire.Statement` is a fact as it comes over HTTP.
+
     whose       of whom it tells, "" for the user
     kind        LIKE, ALLERGY, ... ; `verb` is the habit's or the stance's words
     against     whether it denies or rejects its core

@@ -44,7 +44,7 @@ class Answered:
 
 
 @dataclasses.dataclass(frozen=True)
-class Session:
+class AskingSession:
     """One user's session under one budget."""
 
     person: asking_users.Person
@@ -155,8 +155,8 @@ class _State:
         )
         self.profile = done.facts
 
-    def done(self) -> Session:
-        return Session(self.person, tuple(self.asked), self.profile, tuple(self.answers))
+    def done(self) -> AskingSession:
+        return AskingSession(self.person, tuple(self.asked), self.profile, tuple(self.answers))
 
 
 def sessions(
@@ -166,7 +166,7 @@ def sessions(
     *,
     budget: int,
     turns: int,
-) -> list[Session]:
+) -> list[AskingSession]:
     """Every user's session with `turns` turns a request and at most `budget` questions."""
     decider = decider.but(budget=budget)
     states = [_State(person) for person in people]
@@ -273,7 +273,7 @@ class Report:
     second    what is asked next after each answer to the first question
     """
 
-    sessions: Mapping[int, Sequence[Session]]
+    sessions: Mapping[int, Sequence[AskingSession]]
     known: metrics.Interval
     unknown: metrics.Interval
     nothing: metrics.Interval
@@ -318,7 +318,7 @@ def measure(
     )
 
 
-def table(by_budget: Mapping[int, Sequence[Session]]) -> str:
+def table(by_budget: Mapping[int, Sequence[AskingSession]]) -> str:
     """A line a budget: questions, alignment and completeness with 95 % intervals over users."""
     lines = ["budget  questions a user      alignment              completeness"]
     for budget, done in by_budget.items():

@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib import axes, figure
 
 from pa_jax.evaluate import metrics, tables
-from pa_jax.evaluate.ablation import DIFFERENCES, Row
+from pa_jax.evaluate.ablation import DIFFERENCES, Arm
 from pa_jax.judge import rubric
 
 matplotlib.use("Agg")
@@ -126,7 +126,7 @@ def before_after(
     return fig
 
 
-def ablation(rows: Sequence[Row]) -> figure.Figure:
+def ablation(rows: Sequence[Arm]) -> figure.Figure:
     """A panel a measure that differences are taken of: every arm's mean and interval, its seeds."""
     fig = figure.Figure(figsize=(10, 0.3 * len(rows) + 1.4), layout="constrained")
     for number, key in enumerate(DIFFERENCES):
@@ -146,7 +146,7 @@ def ablation(rows: Sequence[Row]) -> figure.Figure:
 Points = Sequence[tuple[int, float]]
 
 
-def grid(found: Sequence[tables.Entry], rewards: Mapping[str, Points]) -> figure.Figure:
+def grid(found: Sequence[tables.TableLine], rewards: Mapping[str, Points]) -> figure.Figure:
     """A panel a benchmark: against noise where its parts name it, AL(k) for ALOE, else bars.
 
     Behind a benchmark in which some system asks back, one of its questions; at the end the
@@ -176,7 +176,7 @@ def grid(found: Sequence[tables.Entry], rewards: Mapping[str, Points]) -> figure
     return fig
 
 
-def _label(entry: tables.Entry) -> str:
+def _label(entry: tables.TableLine) -> str:
     return f"{entry.model} {entry.system}"
 
 
@@ -194,7 +194,7 @@ def _error(values: Sequence[metrics.Interval]) -> list[list[float]]:
     return [[x.mean - x.low for x in values], [x.high - x.mean for x in values]]
 
 
-def _curves(axis: axes.Axes, found: Sequence[tables.Entry]) -> None:
+def _curves(axis: axes.Axes, found: Sequence[tables.TableLine]) -> None:
     for entry in found:
         if entry.curve:
             values = entry.curve.turns
@@ -205,7 +205,7 @@ def _curves(axis: axes.Axes, found: Sequence[tables.Entry]) -> None:
     _legend(axis)
 
 
-def _against_level(axis: axes.Axes, found: Sequence[tables.Entry]) -> None:
+def _against_level(axis: axes.Axes, found: Sequence[tables.TableLine]) -> None:
     levels = sorted({tables.level_of(entry.part) for entry in found} - {None})
     kinds = list(dict.fromkeys(tables.kind_of(entry.part) for entry in found))
     colours = _colours(dict.fromkeys(_label(entry) for entry in found))
@@ -224,7 +224,7 @@ def _against_level(axis: axes.Axes, found: Sequence[tables.Entry]) -> None:
     _legend(axis)
 
 
-def _questions(axis: axes.Axes, found: Sequence[tables.Entry]) -> None:
+def _questions(axis: axes.Axes, found: Sequence[tables.TableLine]) -> None:
     """Every part of every system: questions a request, and the main measure."""
     for label, colour in _colours(dict.fromkeys(_label(entry) for entry in found)).items():
         of = [entry for entry in found if _label(entry) == label]
@@ -248,7 +248,7 @@ def _rewards(axis: axes.Axes, rewards: Mapping[str, Points]) -> None:
     _legend(axis)
 
 
-def _bars(axis: axes.Axes, found: Sequence[tables.Entry]) -> None:
+def _bars(axis: axes.Axes, found: Sequence[tables.TableLine]) -> None:
     names = [f"{_label(entry)} {entry.part}".strip() for entry in found]
     values = [entry.measures[tables.main_measure(list(entry.measures))] for entry in found]
     axis.barh(names, [x.mean for x in values], xerr=_error(values), capsize=2)

@@ -181,7 +181,7 @@ def _verdict(run: Run) -> list[str]:
     return [*parts, page.facts(run.about)] if parts else []
 
 
-def _moved(change: run_verdict.Change) -> str:
+def _moved(change: run_verdict.MeasureChange) -> str:
     noise = " (within noise)" if "noise" in change.word else ""
     return f"{change.name} {change.before.mean:.3f} \u2192 {change.after.mean:.3f}{noise}"
 

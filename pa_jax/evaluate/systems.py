@@ -82,7 +82,9 @@ Figures = Callable[[Request, chat_model.ChatModel, SystemConfig], dict[str, floa
 Statements = Callable[
     [Sequence[Request], chat_model.ChatModel, SystemConfig], list[tuple[str, ...]]
 ]
-Reply = Callable[[Sequence[Request], chat_model.ChatModel, SystemConfig], list[chat_model.Reply]]
+Reply = Callable[
+    [Sequence[Request], chat_model.ChatModel, SystemConfig], list[chat_model.ChatReply]
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +105,7 @@ class System:
 
 def answer(
     system: System, requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
-) -> list[chat_model.Reply]:
+) -> list[chat_model.ChatReply]:
     """The system's replies, in order."""
     if system.reply is not None:
         return system.reply(requests, model, cfg)
@@ -115,7 +117,7 @@ def answers(
     requests: Sequence[Request],
     model: chat_model.ChatModel,
     cfg: SystemConfig,
-) -> dict[str, list[chat_model.Reply]]:
+) -> dict[str, list[chat_model.ChatReply]]:
     """Every system's replies, in order.
 
     The chats go to the model together: what systems show alike of a dialogue is computed once.

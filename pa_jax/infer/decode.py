@@ -57,7 +57,7 @@ class Prompts:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class Context:
+class BranchContext:
     """What branches are decoded behind, all prompts' rows one after the other (n = r * m).
 
     own     keys and values of each prompt, stacked over layers; or a list, a pair a layer
@@ -76,7 +76,7 @@ class Context:
 
 def prefill(
     model: decoder.Decoder, prompts: Prompts, *, root: int, before: decoder.Context | None = None
-) -> tuple[Float[Array, "n v"], Context]:
+) -> tuple[Float[Array, "n v"], BranchContext]:
     """Logits after each prompt's last token, and the keys and values of all.
 
     `root` first slots of each row hold what its prompts begin with; 0: it is not kept apart. All
@@ -103,7 +103,7 @@ def prefill(
         shared = prompts.root.reshape(-1)
         kept = attention.cached(*(x[:, :, :root] for x in passed.kept))
     own_kv = attention.cached(*map(own, passed.kept))
-    return model.logits(hidden), Context(own_kv, length, start, kept, shared)
+    return model.logits(hidden), BranchContext(own_kv, length, start, kept, shared)
 
 
 def branch_cache(
@@ -117,7 +117,7 @@ def branch_cache(
 def decode_step(
     model: decoder.Decoder,
     token_ng: Int[Array, "n g"],
-    context: Context,
+    context: BranchContext,
     branch_kv: KV | list[KV],
     step: Int[Array, ""] | Int[Array, " n"],
     blocks: Sequence[nnx.State] | None = None,
@@ -207,7 +207,7 @@ _Carry = tuple[Array, Array, KV | list[KV], Decoded]  # step, tokens, branches' 
 def completed(
     model: decoder.Decoder,
     logits_ngv: Float[Array, "n g v"],
-    context: Context,
+    context: BranchContext,
     absent_ng: Bool[Array, "n g"],
     draws: tuple[Key[Array, "n g"], sampling.Sampling, tuple[Array, Array]],
     *,

@@ -309,7 +309,7 @@ def _filled(units: list[_Unit], room: int) -> list[_Row]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class LaidOut:
     """Sequences laid out in one row; `slots` are those of each sequence's tokens, by depth."""
 
     ids: np.ndarray
@@ -319,7 +319,7 @@ class Row:
     used: int
 
 
-def laid_out(sequences: Sequence[np.ndarray], length: int) -> Row:
+def laid_out(sequences: Sequence[np.ndarray], length: int) -> LaidOut:
     """Sorted sequences depth first, what one shares with the one before it stored once."""
     ids, position = np.zeros(length, np.int32), np.zeros(length, np.int32)
     end = np.arange(1, length + 1, dtype=np.int32)
@@ -335,7 +335,7 @@ def laid_out(sequences: Sequence[np.ndarray], length: int) -> Row:
         slots, before, used = np.concatenate([slots[:depth], new]), sequence, used + len(new)
         of_all.append(slots)
     end[slots] = used
-    return Row(ids, end, position, of_all, used)
+    return LaidOut(ids, end, position, of_all, used)
 
 
 def _emitted(

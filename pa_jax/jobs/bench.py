@@ -87,7 +87,7 @@ def subject_of(
     return subject.Subject(graph, state, model.config, cfg, made, config.seed)
 
 
-def plan(config: ml_collections.ConfigDict) -> list[Callable[[subject.Subject], phases.Phase]]:
+def plan(config: ml_collections.ConfigDict) -> list[Callable[[subject.Subject], phases.Comparison]]:
     """Functions from a subject to a phase, in the order of a step."""
     loss_fn = functools.partial(
         loss.grpo,

@@ -46,7 +46,7 @@ def infer(
     people, seen, bad = read(config, workdir)
     profiles = store.ProfileStore(config.store or f"sqlite:///{workdir}/profiles.db")
     try:
-        run_ = Run(profiles, workdir / "snippets.jsonl")
+        run_ = InferRun(profiles, workdir / "snippets.jsonl")
         done = run_.replay({talk.user: talk for talk in people})
         fresh = 0
         with tqdm.tqdm(
@@ -113,7 +113,7 @@ def read(
 _REMEDY = {split: "Set --config.split=all to read every one. " for split in ("train", "heldout")}
 
 
-class Run:
+class InferRun:
     """The file of snippets and the store, kept in step."""
 
     def __init__(self, profiles: store.ProfileStore, path: pathlib.Path) -> None:

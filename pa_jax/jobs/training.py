@@ -111,7 +111,7 @@ def run(
         state, saver, writer, meta = resume(workdir, state, loop_cfg.keep, stack)
         before = report.kept(workdir, "before", lambda: watch.before(state))
         evaluated = evaluation.Evaluation(
-            evaluation.Plan(
+            evaluation.EvaluationPlan(
                 cfg.every, cfg.best, cfg.patience, tuple(ends), ends[-1] - todo[-1].steps
             ),
             watch.figures,

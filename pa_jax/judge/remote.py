@@ -121,7 +121,7 @@ class Remote:
         self._counts: collections.Counter[str] = collections.Counter()
         if jax.process_index() == 0:  # the one that asks
             self._client, self._openai = _client(endpoint, self._count)
-            self.answers = answers.Answers(pathlib.Path(endpoint.cache).expanduser())
+            self.answers = answers.AnswerFile(pathlib.Path(endpoint.cache).expanduser())
             self._budget = answers.Budget(self.answers, endpoint.requests, endpoint.cost)
 
     def score(self, groups: Sequence[rubric.Group]) -> rubric.Scores:

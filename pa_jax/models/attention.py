@@ -250,7 +250,7 @@ def _pallas(q_nthz: Array, k_nskz: Array, v_nskz: Array, end_ns: Array) -> Array
 IMPLEMENTATIONS = {"dense": _dense, "blocks": _blocks, "pallas": _pallas}
 
 
-class Piece(NamedTuple):
+class PartialSoftmax(NamedTuple):
     """Softmax of queries over some of the keys they see, to be joined with that over others.
 
     top    largest score; a constant to gradients, which do not depend on it
@@ -263,7 +263,9 @@ class Piece(NamedTuple):
     value: Float[Array, "n x k r z"]
 
 
-def piece(q_nxkrz: Array, k_nkzs: Array, v_nksz: Array, mask_nxs: Array | None = None) -> Piece:
+def piece(
+    q_nxkrz: Array, k_nkzs: Array, v_nksz: Array, mask_nxs: Array | None = None
+) -> PartialSoftmax:
     """Queries on keys that all x share; the mask broadcasts, none means that all are seen.
 
     Keys come as [k, z, s] and values as [k, s, z]: the products read them as they lie.
@@ -282,12 +284,12 @@ def piece(q_nxkrz: Array, k_nkzs: Array, v_nksz: Array, mask_nxs: Array | None =
         v_nksz,
         preferred_element_type=jnp.float32,
     ).reshape(n, kv, r, x, z)
-    return Piece(
+    return PartialSoftmax(
         *(jnp.moveaxis(each, 3, 1) for each in (top * z**-0.5, weight.sum(axis=-1), value))
     )
 
 
-def own_piece(q_ngxkrz: Array, k_ngkzs: Array, v_ngksz: Array, mask_ngxs: Array) -> Piece:
+def own_piece(q_ngxkrz: Array, k_ngkzs: Array, v_ngksz: Array, mask_ngxs: Array) -> PartialSoftmax:
     """As `piece`, on keys that only the queries of the same g see; x of the result is g * x."""
     n, g = k_ngkzs.shape[:2]
 
@@ -295,10 +297,10 @@ def own_piece(q_ngxkrz: Array, k_ngkzs: Array, v_ngksz: Array, mask_ngxs: Array)
         return jnp.broadcast_to(each, (n, g, *each.shape[2:])).reshape(n * g, *each.shape[2:])
 
     made = piece(*(merged(each) for each in (q_ngxkrz, k_ngkzs, v_ngksz, mask_ngxs)))
-    return Piece(*(each.reshape(n, -1, *each.shape[2:]) for each in made))
+    return PartialSoftmax(*(each.reshape(n, -1, *each.shape[2:]) for each in made))
 
 
-def join_pieces(pieces: Sequence[Piece], dtype: DTypeLike) -> Float[Array, "n x k r z"]:
+def join_pieces(pieces: Sequence[PartialSoftmax], dtype: DTypeLike) -> Float[Array, "n x k r z"]:
     """Softmax over the union of all pieces' keys; queries that see no key get zeros."""
     top = functools.reduce(jnp.maximum, [each.top for each in pieces])
     shares = [jnp.exp(each.top - top) for each in pieces]
@@ -334,5 +336,5 @@ def decode_attention(
         if len(length) > rows:
             seen_rxs = jnp.repeat(seen_rxs, g, axis=1)
         of_rows = piece(q_ngkrz.reshape(rows, -1, *q_ngkrz.shape[2:]), *keys_values, seen_rxs)
-        pieces.append(Piece(*(x.reshape(n, g, *x.shape[2:]) for x in of_rows)))
+        pieces.append(PartialSoftmax(*(x.reshape(n, g, *x.shape[2:]) for x in of_rows)))
     return join_pieces(pieces, branch_kv[1].dtype).reshape(n, g, h, z)

@@ -219,7 +219,7 @@ def import_peft(module: decoder.Decoder, folder: str | pathlib.Path) -> decoder.
 
 def _tensors(
     module: decoder.Decoder,
-) -> Iterator[tuple[str, str, tuple[int, ...], names.Row, str]]:
+) -> Iterator[tuple[str, str, tuple[int, ...], names.NamesLine, str]]:
     """(weight, "a" or "b", layer, transform, peft's name) of every adapter tensor there may be."""
     rows = {row.path[-1]: row for row in names.table(module.cfg)}
     for name in adapted(module):

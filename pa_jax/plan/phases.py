@@ -79,7 +79,7 @@ def shaped(
 class Step:
     """The states and programs of one step on a mesh."""
 
-    def __init__(self, of: work.Work, mesh: Any, *, attention: str, steps: int) -> None:
+    def __init__(self, of: work.StepWork, mesh: Any, *, attention: str, steps: int) -> None:
         """`mesh` may be abstract where nothing is lowered."""
         self.work, self.mesh, self.attention = of, mesh, attention
         self.shards = sharding.data_shards(mesh)

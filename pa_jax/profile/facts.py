@@ -30,6 +30,8 @@ class Source:
 class Fact:
     """One statement about one user.
 
+    `wire.Fact` is how HTTP shows it.
+
     id             names the fact in `superseded_by`
     category       of the taxonomy, or OTHER, whose subcategories are proposed labels
     polarity       whether the user wants what the statement names (positive), rejects it

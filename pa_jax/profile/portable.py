@@ -30,6 +30,8 @@ MAX_ID_CHARS = 100
 class Record:
     """A version of a fact: what the store said from `known_from` until `known_to`.
 
+    `wire.Record` is how HTTP shows it; a `heldout.Record` is what an evaluation keeps.
+
     version  counts from 0 for each fact
     event    what made this version (update.EVENTS)
     by       (session, turn) that made it; where the fact was learnt is `fact.source`
@@ -50,7 +52,7 @@ class AppliedTurn:
     session: int
     turn: int
     applied_at: datetime.datetime
-    receipts: tuple[update.Receipt, ...]
+    receipts: tuple[update.Outcome, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +104,7 @@ def record_data(record: Record) -> dict[str, Any]:
     }
 
 
-def receipts_data(receipts: tuple[update.Receipt, ...]) -> list[dict[str, Any]]:
+def receipts_data(receipts: tuple[update.Outcome, ...]) -> list[dict[str, Any]]:
     """Receipts as data."""
     return [_plain(receipt) | {"closed": list(receipt.closed)} for receipt in receipts]
 
@@ -148,7 +150,7 @@ def load(data: Any) -> Profile:
     return profile
 
 
-def receipts(data: Any) -> tuple[update.Receipt, ...]:
+def receipts(data: Any) -> tuple[update.Outcome, ...]:
     """Receipts from data."""
     return tuple(_receipt(entries.Entry(entry, "receipt")) for entry in data)
 
@@ -242,9 +244,9 @@ def _turn(entry: entries.Entry) -> AppliedTurn:
     )
 
 
-def _receipt(entry: entries.Entry) -> update.Receipt:
+def _receipt(entry: entries.Entry) -> update.Outcome:
     closed = entry.texts("closed")
-    return update.Receipt(
+    return update.Outcome(
         entry.take("op", int),
         entry.choice("outcome", update.OUTCOMES),
         entry.take("fact_id", str, optional=True),

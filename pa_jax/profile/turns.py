@@ -40,6 +40,8 @@ _MAY_LACK = ("asked", "question")  # no question, or none yet
 class Turn:
     """One turn, up to the stage that it reached; what later stages make is None.
 
+    A `schema.Turn` is one of a dialogue, a `wire.Turn` one as HTTP shows it.
+
     words     what the user said, as text a database holds; "" for a command
     declined  slot of the last question, where these words decline to answer it; ANY where they
               ask for no questions at all

@@ -64,7 +64,7 @@ class Sample:
 
 
 @dataclasses.dataclass(frozen=True)
-class Packed:
+class PackedPart:
     """The prompts `at` some places of the batch with their completions, before they are judged."""
 
     at: slice
@@ -185,7 +185,7 @@ class Learner:
             groups.append(rubric.Group(episode, ids, tuple(texts[i])))
         return groups
 
-    def packed(self, batch: pipeline.Batch, done: decode.Decoded, at: slice) -> Packed:
+    def packed(self, batch: pipeline.Batch, done: decode.Decoded, at: slice) -> PackedPart:
         """The prompts `at` these places with their completions, in rows: a group behind its prompt.
 
         The reference's log-probs are computed before any update, and not waited for.
@@ -200,9 +200,11 @@ class Learner:
         )
         rows = made.rows.put(self.sampler.mesh, None, "rows")
         reference = self.reference_logp(rows, made.count) if self.reference else None
-        return Packed(at, made, rows, reference)
+        return PackedPart(at, made, rows, reference)
 
-    def minibatch(self, part: Packed, done: decode.Decoded, got: advantage.Advantages) -> Minibatch:
+    def minibatch(
+        self, part: PackedPart, done: decode.Decoded, got: advantage.Advantages
+    ) -> Minibatch:
         """The part with what its completions earned."""
         at, packed = part.at, part.groups
         used_ng = got.used[at] & ~got.spread_zero[at, None]

@@ -101,7 +101,7 @@ class Plain:
         """Nothing came of it besides its text."""
 
 
-class Turn:
+class SessionTurn:
     """A turn of a user's session."""
 
     kind = "turn"
@@ -123,7 +123,7 @@ class Turn:
         self._system = "\n".join(m.content for m in messages if m.role == "system")
         *self._earlier, self._last = [m for m in messages if m.role != "system"]
         self._caller = caller.Caller()
-        self._stream: session.Stream | None = None
+        self._stream: session.ReplyStream | None = None
 
     def prepare(self) -> None:
         """Finds its session; an ApiError where there is no such one."""

@@ -64,7 +64,7 @@ def build(
         redoc_url=None,
         responses={"4XX": {"model": wire.Error}, "5XX": {"model": wire.Error}},
     )
-    chat = completions.Completions(
+    chat = completions.CompletionsRoute(
         agent, places, meters, _access, name=name, user_header=user_header
     )
     app.include_router(chat.router)

@@ -30,7 +30,7 @@ from pa_jax.serve import (
 _ROLES = {"developer": "system"} | dict.fromkeys(wire.RESULTS, "user")
 
 
-class Completions:
+class CompletionsRoute:
     """The route."""
 
     def __init__(
@@ -108,7 +108,7 @@ class Completions:
                 answer.leave()
                 seat.free()
 
-    def answer(self, body: wire.ChatRequest) -> answers.Plain | answers.Turn:
+    def answer(self, body: wire.ChatRequest) -> answers.Plain | answers.SessionTurn:
         """What answers a request, before it begins; an ApiError says what cannot be done."""
         messages = [schema.Message(_ROLES.get(m.role, m.role), m.text()) for m in body.messages]
         self._check(body, messages)
@@ -125,7 +125,7 @@ class Completions:
             how["seed"] = body.seed % wire.SEEDS
         if body.user is not None:
             place = (body.session, body.replaces)
-            return answers.Turn(self.agent, body.user, place, messages, how)
+            return answers.SessionTurn(self.agent, body.user, place, messages, how)
         cfg = self.agent.cfg
         usual = {
             "max_new_tokens": cfg.max_new_tokens,
@@ -176,7 +176,7 @@ class Completions:
     async def _watched(
         self,
         seat: seats.Seat,
-        answer: answers.Plain | answers.Turn,
+        answer: answers.Plain | answers.SessionTurn,
         share: shares.Share,
         began: float,
     ) -> AsyncGenerator[answers.Piece | None, None]:
@@ -198,7 +198,9 @@ class Completions:
                 seconds = (last - first) / (usage.reply - 1)
                 self.meters.per_token.labels(answer.kind).observe(seconds)
 
-    def _used(self, answer: answers.Plain | answers.Turn, share: shares.Share) -> answers.Usage:
+    def _used(
+        self, answer: answers.Plain | answers.SessionTurn, share: shares.Share
+    ) -> answers.Usage:
         usage = answer.usage()
         share.used(usage.prompt + usage.reply)
         self.meters.tokens.labels("prompt").inc(usage.prompt)
@@ -232,7 +234,7 @@ class _Shape:
     """One answer in OpenAI's shapes."""
 
     def __init__(
-        self, model: str, body: wire.ChatRequest, answer: answers.Plain | answers.Turn
+        self, model: str, body: wire.ChatRequest, answer: answers.Plain | answers.SessionTurn
     ) -> None:
         self.answer, self._n = answer, body.n or 1
         options = body.stream_options

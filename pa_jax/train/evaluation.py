@@ -18,7 +18,7 @@ from pa_jax.train.step import TrainState
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """every       steps between evaluations; 0: none
     figure      higher is better
     patience    evaluations in a row without a better one that end the run; 0: it never ends so
@@ -48,7 +48,7 @@ class Evaluation:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: EvaluationPlan,
         measure: Callable[[TrainState], Mapping[str, float]],
         *,
         folder: pathlib.Path,

@@ -48,7 +48,7 @@ _DENIES = re.compile(
 
 
 @dataclasses.dataclass(frozen=True)
-class Fact:
+class Preference:
     """One preference, the turn that shows it, and its gold line; `polarity` is LIKE or DISLIKE."""
 
     turn: int

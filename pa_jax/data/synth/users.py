@@ -45,7 +45,7 @@ def dialogue(
 
 def told(
     seed: int, index: int, *, split: str, size: tuple[int, int] | None = None
-) -> tuple[schema.Dialogue, tuple[truth.Fact, ...]]:
+) -> tuple[schema.Dialogue, tuple[truth.Preference, ...]]:
     """The dialogue of a user, and those of the gold lines that prefer a value of a slot."""
     user = _User(seed, index, split)
     user.talk(size)
@@ -53,7 +53,7 @@ def told(
     return made, tuple(user.teller.facts)
 
 
-def facts(seed: int, index: int, split: str) -> tuple[truth.Fact, ...]:
+def facts(seed: int, index: int, split: str) -> tuple[truth.Preference, ...]:
     """The preferences of slots among the gold lines of `dialogue`, in their order."""
     return told(seed, index, split=split)[1]
 
@@ -85,7 +85,7 @@ class _User:
         self.offer: preferences.Offer | None = None
         self.question: telling.Question | None = None
         self.last: tuple[truth.Said, ...] = ()  # what the turn before told, of sections
-        self.rest: tuple[talk.Talk, ...] = ()  # of a talk of several turns, those to come
+        self.rest: tuple[talk.SpokenTurn, ...] = ()  # of a talk of several turns, those to come
 
     def talk(self, size: tuple[int, int] | None = None) -> None:
         sessions, turns = size or (self.rng.randint(2, 4), None)

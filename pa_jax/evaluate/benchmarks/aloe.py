@@ -75,7 +75,7 @@ class AloeConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class Case:
+class SimulatedUser:
     """One simulated user; `user` is the same for all personalities of a profile."""
 
     id: str
@@ -84,7 +84,7 @@ class Case:
     personality: str
 
 
-def read(cfg: AloeConfig, quarantine: quarantine_lib.Quarantine) -> list[Case]:
+def read(cfg: AloeConfig, quarantine: quarantine_lib.Quarantine) -> list[SimulatedUser]:
     """The eval profiles by the first five eval personalities, in ALOE's order."""
     if not cfg.path:
         raise quarantine_lib.DataError(
@@ -95,14 +95,16 @@ def read(cfg: AloeConfig, quarantine: quarantine_lib.Quarantine) -> list[Case]:
         for name in ("profile_eval.jsonl", "personality_eval.jsonl")
     )
     cases = [
-        Case(f"{i}x{k}", f"profile-{i}", profile, personality)
+        SimulatedUser(f"{i}x{k}", f"profile-{i}", profile, personality)
         for i, profile in enumerate(profiles)
         for k, personality in enumerate(people[:PERSONALITIES])
     ]
     return _spread(cases, cfg.cases)
 
 
-def read_cases(cfg: AloeConfig, key: str, quarantine: quarantine_lib.Quarantine) -> list[Case]:
+def read_cases(
+    cfg: AloeConfig, key: str, quarantine: quarantine_lib.Quarantine
+) -> list[SimulatedUser]:
     """The cases of the file that cfg.KEY names, in its order; no such file comes with ALOE."""
     path = getattr(cfg, key)
     if not path:
@@ -121,7 +123,7 @@ def read_cases(cfg: AloeConfig, key: str, quarantine: quarantine_lib.Quarantine)
                 continue
             quarantine.accept()
             name = f"{file.stem}-{number}"
-            cases.append(Case(name, name, *texts))
+            cases.append(SimulatedUser(name, name, *texts))
     quarantine.finish(path)
     if key == "rlpa_path" and len(cases) != RLPA_CASES:
         logging.warning(
@@ -134,9 +136,12 @@ def read_cases(cfg: AloeConfig, key: str, quarantine: quarantine_lib.Quarantine)
 
 
 class Aloe:
-    """Rows of one turn at a time; their measure is `alignment`, 1 to 5 or (`accept`) 0 or 100."""
+    """Rows of one turn at a time; their measure is `alignment`, 1 to 5 or (`accept`) 0 or 100.
 
-    def __init__(self, cfg: AloeConfig, cases: Sequence[Case], *, name: str) -> None:
+    `builders.Aloe` is its data set, which TFDS names after the class.
+    """
+
+    def __init__(self, cfg: AloeConfig, cases: Sequence[SimulatedUser], *, name: str) -> None:
         """`name` is one of NAMES; RLPA's judge accepts or does not."""
         self.cfg, self.cases, self.name = cfg, list(cases), name
         self.accept = name == "aloe_rlpa"
@@ -181,7 +186,7 @@ class Aloe:
         system: systems.System,
         tools: protocol.Tools,
         turn: int,
-    ) -> list[tuple[str, chat_model.Reply]]:
+    ) -> list[tuple[str, chat_model.ChatReply]]:
         """Each simulated user's message and the system's reply."""
         played = [
             (
@@ -213,8 +218,8 @@ class Aloe:
 
     def _judged(
         self,
-        cases: Sequence[Case],
-        exchanges: Sequence[tuple[str, chat_model.Reply]],
+        cases: Sequence[SimulatedUser],
+        exchanges: Sequence[tuple[str, chat_model.ChatReply]],
         tools: protocol.Tools,
     ) -> list[protocol.Row]:
         asked = [
@@ -240,7 +245,7 @@ class Aloe:
             for case, (message, reply), of in zip(cases, exchanges, verdicts, strict=True)
         ]
 
-    def judge_question(self, case: Case, message: str, reply: str) -> systems.Chat:
+    def judge_question(self, case: SimulatedUser, message: str, reply: str) -> systems.Chat:
         """What the judge reads of one turn: the user, the message and the reply, nothing before."""
         text = _JUDGE.format(
             profile=case.profile, personality=case.personality, message=message, reply=reply
@@ -262,7 +267,7 @@ class Aloe:
             )
         return {"measures": measures, "failed": value is None, "judge": verdict.text}
 
-    def _id(self, case: Case, turn: int) -> str:
+    def _id(self, case: SimulatedUser, turn: int) -> str:
         return f"{case.id}/{turn}"
 
 
@@ -274,7 +279,7 @@ def without_actions(text: str) -> str:
     return " ".join(re.sub(r"\*.*?\*", " ", text, flags=re.DOTALL).split())
 
 
-def _spread(cases: list[Case], count: int) -> list[Case]:
+def _spread(cases: list[SimulatedUser], count: int) -> list[SimulatedUser]:
     if len(cases) <= count:
         return cases
     return [cases[i * len(cases) // count] for i in range(count)]

@@ -76,7 +76,7 @@ class Probe:
 
 
 @dataclasses.dataclass(frozen=True)
-class Person:
+class RecordedPerson:
     """One person of the file; `gold` are the gold statements that hold at the end.
 
     phrases  whether phrases tell what must be known, or gold alone (of messages)
@@ -99,14 +99,14 @@ class Person:
         return [self.id, *(f"{self.id}/{number}" for number in range(len(self.probes)))]
 
 
-def read(path: str, quarantine: quarantine_lib.Quarantine) -> list[Person]:
+def read(path: str, quarantine: quarantine_lib.Quarantine) -> list[RecordedPerson]:
     """The people of the file in order; a malformed line is set aside."""
     if not path:
         raise quarantine_lib.DataError(
             "conversations.path is empty; give a JSONL file of conversations: "
             "--config.conversations.path=FILE."
         )
-    people: dict[str, Person] = {}
+    people: dict[str, RecordedPerson] = {}
     files = items.find_files(path, "*.jsonl", key="conversations.path")
     if _of_messages(files[0]):
         return _labelled(path, quarantine)
@@ -132,7 +132,7 @@ def _of_messages(file: pathlib.Path) -> bool:
     return isinstance(first, dict) and "messages" in first and "sessions" not in first
 
 
-def _labelled(path: str, quarantine: quarantine_lib.Quarantine) -> list[Person]:
+def _labelled(path: str, quarantine: quarantine_lib.Quarantine) -> list[RecordedPerson]:
     """The people of a file of messages who have a label; how many have none is said."""
     dialogues = list(messages.read(path, quarantine))
     people = []
@@ -141,7 +141,7 @@ def _labelled(path: str, quarantine: quarantine_lib.Quarantine) -> list[Person]:
         if said is not None:
             gold, whole = tuple(said.held), not said.unlabelled
             history = _history(dialogue.turns)
-            of = Person(dialogue.user_id, history, gold, (), (), (), (), False, whole)
+            of = RecordedPerson(dialogue.user_id, history, gold, (), (), (), (), False, whole)
             people.append(of)
     if not people:
         raise quarantine_lib.DataError(
@@ -166,7 +166,7 @@ def _history(turns: Iterable[schema.Turn]) -> systems.Chat:
     )
 
 
-def _person(item: dict[str, Any]) -> Person:
+def _person(item: dict[str, Any]) -> RecordedPerson:
     turns = [_turn(turn) for turn in _list(item, "sessions", inner=list) for turn in turn]
     if not turns:
         raise quarantine_lib.BadItem("sessions hold no turn")
@@ -182,7 +182,7 @@ def _person(item: dict[str, Any]) -> Person:
     name = items.text_of(item, "user_id")
     whole = all(turn.gold is not None for turn in turns)
     history = _history(turns)
-    return Person(name, history, gold, holds, gone, against, tuple(probes), whole=whole)
+    return RecordedPerson(name, history, gold, holds, gone, against, tuple(probes), whole=whole)
 
 
 def _turn(item: Any) -> schema.Turn:
@@ -229,7 +229,7 @@ class Conversations:
 
     name = "conversations"
 
-    def __init__(self, cfg: ConversationsConfig, people: Sequence[Person]) -> None:
+    def __init__(self, cfg: ConversationsConfig, people: Sequence[RecordedPerson]) -> None:
         self.cfg, self.people = cfg, list(people)
 
     def chunks(self) -> list[protocol.Chunk]:
@@ -249,7 +249,7 @@ class Conversations:
 
     def _profiles(
         self,
-        people: Sequence[Person],
+        people: Sequence[RecordedPerson],
         name: str,
         system: systems.System,
         tools: protocol.Tools,
@@ -279,7 +279,7 @@ class Conversations:
 
     def _probes(
         self,
-        people: Sequence[Person],
+        people: Sequence[RecordedPerson],
         chosen: Mapping[str, systems.System],
         tools: protocol.Tools,
         known: Mapping[tuple[str, str], protocol.Row],
@@ -305,14 +305,14 @@ class Conversations:
         ]
 
 
-def _request(person: Person, question: str, name: str) -> systems.Request:
+def _request(person: RecordedPerson, question: str, name: str) -> systems.Request:
     """A request that opens a new session."""
     return systems.Request(
         name, person.history, question, gold=person.gold, session=len(person.history)
     )
 
 
-def _row(person: Person, system: str, name: str, part: str) -> protocol.Row:
+def _row(person: RecordedPerson, system: str, name: str, part: str) -> protocol.Row:
     return {
         "benchmark": Conversations.name,
         "system": system,
@@ -323,7 +323,7 @@ def _row(person: Person, system: str, name: str, part: str) -> protocol.Row:
     }
 
 
-def profile_measures(person: Person, held: Sequence[str]) -> dict[str, float]:
+def profile_measures(person: RecordedPerson, held: Sequence[str]) -> dict[str, float]:
     """The measures of a system that holds these statements."""
     pairs = profile_match.assign(list(held), list(person.gold))
     measures = shown_measures(person, "\n".join(held))
@@ -336,7 +336,7 @@ def profile_measures(person: Person, held: Sequence[str]) -> dict[str, float]:
     return measures | {"facts": float(len(held))}
 
 
-def shown_measures(person: Person, text: str) -> dict[str, float]:
+def shown_measures(person: RecordedPerson, text: str) -> dict[str, float]:
     """Those of any text that tells what a system knows."""
     if not person.phrases:
         there = statements.content(text)
@@ -358,7 +358,7 @@ def judge_questions(probe: Probe, reply: str) -> dict[str, jury.Chat]:
 
 
 def _judged(
-    probe: Probe, said: chat_model.Reply, verdicts: Mapping[str, jury.Verdict]
+    probe: Probe, said: chat_model.ChatReply, verdicts: Mapping[str, jury.Verdict]
 ) -> protocol.Row:
     """The measure of one reply; without a verdict on every fact it has failed."""
     heeds = {fact: parse.yes(verdict.text) for fact, verdict in verdicts.items()}

@@ -41,7 +41,7 @@ class Mcq:
         return self.dialogues.chunks()
 
     def requests(
-        self, cases: Sequence[prefeval_data.Case], tools: protocol.Tools
+        self, cases: Sequence[prefeval_data.NoisyItem], tools: protocol.Tools
     ) -> list[systems.Request]:
         """The question with its four options, after the dialogue."""
         out = []
@@ -72,7 +72,7 @@ class Mcq:
         ]
 
     def _texts(
-        self, name: str, chunk: protocol.Chunk, said: Sequence[chat_model.Reply]
+        self, name: str, chunk: protocol.Chunk, said: Sequence[chat_model.ChatReply]
     ) -> list[protocol.Row]:
         rows = []
         for case, one in zip(chunk.items, said, strict=True):
@@ -134,7 +134,7 @@ class RotatedMcq:
         ]
 
 
-def rotations(case: prefeval_data.Case, seed: int) -> list[tuple[tuple[str, ...], int]]:
+def rotations(case: prefeval_data.NoisyItem, seed: int) -> list[tuple[tuple[str, ...], int]]:
     """The item's own order of options, then each letter further, with the right places."""
     options, right = prefeval_data.shuffled(case, seed)
     count = len(options)
@@ -175,7 +175,7 @@ class Generation:
         return self.dialogues.chunks()
 
     def requests(
-        self, cases: Sequence[prefeval_data.Case], tools: protocol.Tools
+        self, cases: Sequence[prefeval_data.NoisyItem], tools: protocol.Tools
     ) -> list[systems.Request]:
         """The question with its limit of words, after the dialogue."""
         form = WORDS.format(words=self.dialogues.cfg.words)
@@ -208,7 +208,7 @@ class Generation:
         ]
 
 
-def _request(case: prefeval_data.Case, history: systems.Chat, form: str) -> systems.Request:
+def _request(case: prefeval_data.NoisyItem, history: systems.Chat, form: str) -> systems.Request:
     item = case.item
     return systems.Request(
         prefeval_data.name_of(case), history, item.question, form, (item.preference,)

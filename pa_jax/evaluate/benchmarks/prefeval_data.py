@@ -55,7 +55,7 @@ class Item:
 
 
 @dataclasses.dataclass(frozen=True)
-class Case:
+class NoisyItem:
     """An item behind some pairs of noise."""
 
     item: Item
@@ -73,11 +73,11 @@ class Dialogues:
         self.items = read(cfg, quarantine, mcq=mcq)
         self.noise = read_noise(cfg.path, cfg.noise)
 
-    def cases(self) -> list[Case]:
+    def cases(self) -> list[NoisyItem]:
         """Every item at every noise level, item by item: its levels share their beginning."""
-        return [Case(item, noise) for item in self.items for noise in self.cfg.noise]
+        return [NoisyItem(item, noise) for item in self.items for noise in self.cfg.noise]
 
-    def histories(self, cases: Sequence[Case], tools: protocol.Tools) -> list[systems.Chat]:
+    def histories(self, cases: Sequence[NoisyItem], tools: protocol.Tools) -> list[systems.Chat]:
         """What was said before each question; the model acknowledges what the user states."""
         said = [ACKNOWLEDGED] * len(cases)
         if self.cfg.form == "explicit" and self.cfg.acknowledge:
@@ -97,7 +97,7 @@ class Dialogues:
         size = self.cfg.chunk * len(self.cfg.noise)
         return protocol.cut(cases, [[name_of(case)] for case in cases], size)
 
-    def row(self, case: Case, benchmark: str, system: str) -> protocol.Row:
+    def row(self, case: NoisyItem, benchmark: str, system: str) -> protocol.Row:
         return {
             "benchmark": benchmark,
             "system": system,
@@ -109,7 +109,7 @@ class Dialogues:
         }
 
 
-def name_of(case: Case) -> str:
+def name_of(case: NoisyItem) -> str:
     return f"{case.item.id}/N{case.noise}"
 
 
@@ -213,6 +213,6 @@ def read_noise(folder: str, levels: Sequence[int]) -> systems.Chat:
     return tuple(said)
 
 
-def shuffled(case: Case, seed: int) -> tuple[tuple[str, ...], int]:
+def shuffled(case: NoisyItem, seed: int) -> tuple[tuple[str, ...], int]:
     """The options in an order of the item's own, the same for every system, and the right place."""
     return choice.shuffled(case.item.options, f"{seed}/{case.item.id}")

@@ -56,7 +56,7 @@ class RecallConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class Question:
+class RecallQuestion:
     """One preference asked for: options[0] is right; `old` is the one it replaced, "" if none.
 
     `age` is how many turns ago it was told; below 1: it was not told yet.
@@ -78,7 +78,7 @@ class Moment:
     turns: int
     noise: int
     history: systems.Chat
-    questions: tuple[Question, ...]
+    questions: tuple[RecallQuestion, ...]
     person: asking_users.Person
 
 
@@ -102,7 +102,7 @@ def moments(cfg: RecallConfig, split: str, noise: systems.Chat = ()) -> list[Mom
 def _moment(
     cfg: RecallConfig,
     dialogue: schema.Dialogue,
-    facts: Sequence[truth.Fact],
+    facts: Sequence[truth.Preference],
     turns: int,
     noise: systems.Chat,
 ) -> Moment:
@@ -112,8 +112,8 @@ def _moment(
         for role, text in (("user", turn.user), ("assistant", turn.assistant))
         if text
     )
-    held: dict[str, list[truth.Fact]] = {}
-    later: dict[str, truth.Fact] = {}
+    held: dict[str, list[truth.Preference]] = {}
+    later: dict[str, truth.Preference] = {}
     for fact in facts:
         if fact.turn < turns:
             held.setdefault(fact.slot, []).append(fact)
@@ -134,7 +134,7 @@ def _moment(
     return Moment(dialogue.user_id, turns, pairs, (*history, *noise), (*asked, *untold), person)
 
 
-def _question(name: str, of_slot: Sequence[truth.Fact], turns: int) -> Question | None:
+def _question(name: str, of_slot: Sequence[truth.Preference], turns: int) -> RecallQuestion | None:
     slot = taxonomy.Taxonomy.load().get(of_slot[-1].slot)
     right = of_slot[-1].value
     before = [fact.value for fact in of_slot[:-1] if fact.value != right]
@@ -142,7 +142,7 @@ def _question(name: str, of_slot: Sequence[truth.Fact], turns: int) -> Question 
     others = (before[-1:] + others)[: OPTIONS - 1]
     if len(others) < OPTIONS - 1:
         return None
-    return Question(
+    return RecallQuestion(
         id=f"{name}/{slot.path}",
         text=QUESTION.format(when=slot.when),
         options=(right, *others),
@@ -201,7 +201,7 @@ class Recall:
     def _row(
         self,
         moment: Moment,
-        question: Question,
+        question: RecallQuestion,
         system: str,
         one: chat_model.Scored,
         figures: Mapping[str, float],

@@ -20,7 +20,7 @@ import numpy as np
 from pa_jax.core import keys
 from pa_jax.infer import forest, sampler, sampling
 from pa_jax.infer.serving import detokenize
-from pa_jax.infer.serving.slots import DecodeSlots, Request
+from pa_jax.infer.serving.slots import DecodeSlots, RowRequest
 
 
 class Busy(RuntimeError):
@@ -48,7 +48,7 @@ class Finished:
 
 
 @dataclasses.dataclass(frozen=True)
-class Load:
+class Occupancy:
     """How busy a Scheduler is, and the tokens it has drawn since it began."""
 
     running: int
@@ -61,7 +61,7 @@ class Ticket:
 
     def __init__(
         self,
-        request: Request,
+        request: RowRequest,
         text: detokenize.Detokenizer,
         until: float,
         leave: Callable[["Ticket"], None],
@@ -230,7 +230,7 @@ class Scheduler:
         sampling.check(temperature, top_k, top_p, penalty)
         keys.check_seed(seed)
         top_k = min(top_k, vocab)
-        request = Request(
+        request = RowRequest(
             prompt, max_new_tokens, seed, temperature, top_k, top_p, penalty, adapters
         )
         text = detokenize.Detokenizer(self.model.tokenizer, stop)
@@ -270,10 +270,10 @@ class Scheduler:
                 raise RuntimeError("requests are running; call warm_up() before the first of them.")
             self._slots.warm_up()
 
-    def load(self) -> Load:
+    def load(self) -> Occupancy:
         """How busy it is now."""
         with self._changed:
-            return Load(len(self._running), len(self._waiting), self._tokens)
+            return Occupancy(len(self._running), len(self._waiting), self._tokens)
 
     @property
     def longest(self) -> tuple[int, int]:

@@ -28,7 +28,7 @@ SHORTEST = 64  # tokens of a root from which it is worth programs of its own
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class RowRequest:
     """What a row decodes: at most `allowed` tokens.
 
     They are those of Sampler.generate([prompt], n=1, seed=seed, stream=keys.Stream.GENERATE, ...),
@@ -222,7 +222,7 @@ def advance(
     """
     model, n = lora.on_rows(nnx.merge(graph, state), rows.adapters), rows.token.shape[0]
     trunk_kv = rows.trunk_kv[0][..., :width], rows.trunk_kv[1][..., :width, :]
-    context = decode.Context(trunk_kv, rows.trunk_len, rows.trunk_len)
+    context = decode.BranchContext(trunk_kv, rows.trunk_len, rows.trunk_len)
     idle = rows.done | ~keep
 
     def more(carry: _Carry) -> Array:
@@ -311,7 +311,7 @@ class DecodeSlots:
             self._end = jnp.asarray(self.ends, jnp.int32)
             self._rows = self._empty(trunk)
 
-    def admit(self, requests: Mapping[int, Request]) -> dict[int, tuple[int, float, bool]]:
+    def admit(self, requests: Mapping[int, RowRequest]) -> dict[int, tuple[int, float, bool]]:
         """Row -> request, at most `together`: first token of each, its log-prob, is it the last."""
         drawn = self._admit(list(requests), list(requests.values()))
         for row, request in requests.items():
@@ -337,7 +337,7 @@ class DecodeSlots:
         prompts += [[*root, *[0] * width] for width in self._behind]
         for _ in range(2):  # the second round sees the arrays that the programs themselves made
             for prompt in prompts:
-                self._admit([self.rows], [Request(prompt, 1, 0, 0.0, 0, 1.0)])
+                self._admit([self.rows], [RowRequest(prompt, 1, 0, 0.0, 0, 1.0)])
             for width in self.widths:
                 self._advance(np.zeros(self.rows, bool), False, width)
 
@@ -345,7 +345,7 @@ class DecodeSlots:
         run = self._run
         return empty(run.graph, run.state, count=self.rows, trunk=trunk, slots=self.slots)
 
-    def _admit(self, rows: Sequence[int], requests: Sequence[Request]) -> Drawn:
+    def _admit(self, rows: Sequence[int], requests: Sequence[RowRequest]) -> Drawn:
         run, before, root, allowed = self._run, None, 0, self._entries
         spare = self.together - len(rows)
         requests = [*requests, *[requests[0]] * spare]

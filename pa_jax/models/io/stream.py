@@ -74,7 +74,7 @@ def _write(whole: Array, part: Array, start: Any) -> Array:
 
 def _read(
     tensors: names.Tensors,
-    row: names.Row,
+    row: names.NamesLine,
     leaf: jax.ShapeDtypeStruct,
     first: int,
     sharding: jax.sharding.Sharding | None,
@@ -103,7 +103,7 @@ def _read(
 
 def _parts(
     tensors: names.Tensors,
-    row: names.Row,
+    row: names.NamesLine,
     leaf: jax.ShapeDtypeStruct,
     first: int,
     indices: list[names.Index],
@@ -126,7 +126,7 @@ def _ranges(cut: tuple[slice, ...], everything: names.Index) -> names.Index:
 
 def _check(
     cfg: DecoderConfig,
-    rows: Mapping[tuple[Any, ...], names.Row],
+    rows: Mapping[tuple[Any, ...], names.NamesLine],
     shapes: Mapping[tuple[Any, ...], tuple[int, ...]],
     found: Mapping[str, tuple[int, ...]],
 ) -> None:
