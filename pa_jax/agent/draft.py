@@ -134,7 +134,7 @@ class Draft:
             return COPIED
         if statements.content(statement) <= self.to_forget:
             return FORGOTTEN
-        if any(forget.comes_back(statement, op.replaces, self.besides) for op in self.forgets):
+        if any(forget.comes_back(statement, op.old, self.besides) for op in self.forgets):
             return FORGOTTEN
         if any(statements.key(statement) == statements.key(other) for other in self.statements):
             return REPEATED

@@ -94,7 +94,7 @@ class Placer:
         first = np.sort(shares, axis=1)[:, -2:]
         doubt = np.flatnonzero(first[:, 1] - first[:, 0] < self.cfg.sure)
         if len(doubt):
-            asked[doubt] = self._asked([said[i] for i in doubt], lexical[doubt])
+            asked[doubt] = self._asked([said[int(i)] for i in doubt], lexical[doubt])
         return lexical, asked
 
     def _placed(self, text: str, row: np.ndarray, held: Sequence[facts.Fact]) -> Placed:

@@ -23,6 +23,7 @@ import dataclasses
 import datetime
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -138,7 +139,7 @@ class Proactive:
         self.cfg = cfg
         self.needs = needing.Needs(model, cfg, mesh=mesh, lengths=lengths)
 
-    def but(self, **changes: float | int) -> "Proactive":
+    def but(self, **changes: Any) -> "Proactive":
         """The same decider with other numbers of AskConfig; weights are shared."""
         other = copy.copy(self)
         other.cfg = dataclasses.replace(self.cfg, **changes)

@@ -284,13 +284,13 @@ class Session:
     def _reply(self, turn: turns.Turn) -> Reply:
         applied = self.agent.profiles.applied(self.user, turn.source)
         return Reply(
-            text=turn.reply,
+            text=turn.reply or "",
             asked=turn.asked,
             question=turn.question,
-            why=turn.why,
+            why=turn.why or "",
             updates=applied.changes,
             refused=tuple(receipt.reason for receipt in applied.receipts if receipt.reason),
-            dropped=turn.dropped,
+            dropped=turn.dropped or (),
             words=turn.words,
             session=turn.session,
             turn=turn.turn,

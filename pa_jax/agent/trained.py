@@ -33,7 +33,7 @@ class Trained:
     ) -> None:
         """Of `cfg`, the batch and the limits of the prompt count; prompts are rows of `lengths`."""
         self.bounds = rule.but(cost=0.0)  # what it may ask, without the weighing
-        self.words, self.cfg = model.tokenizer, cfg
+        self.words, self.cfg = model.words, cfg
         self._limits = dataclasses.replace(cfg.trained(model).limits(), examples=())
         two = prompt_roots.strangers(options=("Tea",), others=("Coffee",))
         self._sampler = sampler.Sampler(

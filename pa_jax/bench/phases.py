@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -77,13 +77,14 @@ def decoded(
 
     def one(branch_kv: decoding.KV, this: tuple[Array, Array, Array]) -> tuple[decoding.KV, Array]:
         index, token, following = this
-        logits, branch_kv = decoding.decode_step(model, token, context, branch_kv, index)
+        logits, grown = decoding.decode_step(model, token, context, branch_kv, index)
         chosen = jnp.take_along_axis(logits, following[..., None], axis=-1)[..., 0]
-        return branch_kv, chosen - jax.nn.logsumexp(logits, axis=-1)
+        return cast(decoding.KV, grown), chosen - jax.nn.logsumexp(logits, axis=-1)
 
     token_cng = jnp.moveaxis(ids_ngc, 2, 0)
     steps = jnp.arange(ids_ngc.shape[2]), token_cng, jnp.roll(token_cng, -1, axis=0)
-    empty = decoding.branch_cache(model.cfg, ids_ngc.shape, context.own[0].dtype)
+    (n, g, c), dtype = ids_ngc.shape, jax.tree.leaves(context.own)[0].dtype
+    empty = decoding.branch_cache(model.cfg, (n, g, c), dtype)
     return jnp.moveaxis(jax.lax.scan(one, empty, steps)[1], 0, 2)
 
 
@@ -243,8 +244,8 @@ def update(
             flops=flops.train(made.flops, remat=remat),
         )
 
-    sides = [side(*made) for made in batches(subject)]
-    return Comparison("update", *sides, updates_apart, _tokens(subject.work.scored()))
+    one, two = (side(*made) for made in batches(subject))
+    return Comparison("update", one, two, updates_apart, _tokens(subject.work.scored()))
 
 
 def batches(subject: Subject) -> list[tuple[groups.Groups, loss.GroupBatch]]:

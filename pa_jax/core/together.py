@@ -101,6 +101,7 @@ class Together:
         """
         store, number = jax._src.distributed.global_state.client, jax.process_index()
         with contextlib.suppress(jax.errors.JaxRuntimeError):  # no store any more: no one to tell
+            assert store is not None  # of several processes
             store.key_value_set(f"{_ROOM}{number}", f"{status}\n{text}", allow_overwrite=True)
             until = time.monotonic() + LAST_SECONDS
             while number == 0 and time.monotonic() < until and len(_said()) < jax.process_count():
@@ -122,6 +123,7 @@ def _said() -> dict[int, str]:
     """What processes that left have said, by their number."""
     store = jax._src.distributed.global_state.client
     with contextlib.suppress(jax.errors.JaxRuntimeError):
+        assert store is not None  # of several processes
         return {int(k.removeprefix(_ROOM)): v for k, v in store.key_value_dir_get(_ROOM)}
     return {}
 

@@ -20,7 +20,7 @@ class Joined(Sequence[schema.Episode]):
     def __len__(self) -> int:
         return self._starts[-1]
 
-    def __getitem__(self, index: int) -> schema.Episode:
+    def __getitem__(self, index: int) -> schema.Episode:  # type: ignore[override]  # no slices
         index = operator.index(index)
         at = index + len(self) if index < 0 else index
         if not 0 <= at < len(self):

@@ -82,7 +82,7 @@ class SyntheticDialogues(Sequence[schema.Dialogue]):
     def __len__(self) -> int:
         return self._users
 
-    def __getitem__(self, index: int) -> schema.Dialogue:
+    def __getitem__(self, index: int) -> schema.Dialogue:  # type: ignore[override]  # no slices
         number = range(self._users)[index]
         return synth_users.dialogue(self._seed, number, split=self._split, size=self._size)
 
@@ -109,7 +109,7 @@ class Episodes(Sequence[schema.Episode]):
     def __len__(self) -> int:
         return len(self._places)
 
-    def __getitem__(self, index: int) -> schema.Episode:
+    def __getitem__(self, index: int) -> schema.Episode:  # type: ignore[override]  # no slices
         part, number, turn = self._places[operator.index(index)].tolist()
         if (part, number) in self._steps:
             return self._steps[part, number][turn]
@@ -220,7 +220,13 @@ def open_dialogues(
                 f"data.source={cfg.source!r} yields episodes; whole dialogues are needed here. "
                 "Yield schema.Dialogue, or set data.state_source='gold'."
             )
-        return [[d for d in found if _wanted(split, held_out(d.user_id))]]
+        return [
+            [
+                d
+                for d in found
+                if isinstance(d, schema.Dialogue) and _wanted(split, held_out(d.user_id))
+            ]
+        ]
     return SOURCES[cfg.source](cfg, split, quarantine)
 
 
@@ -231,9 +237,11 @@ def _own_episodes(
     with quarantine_lib.Quarantine(quarantine_path) as quarantine:
         found = own.read(cfg.source, cfg.path, quarantine)
     found = [item for item in found if _wanted(split, held_out(item.user_id))]
-    if found and isinstance(found[0], schema.Dialogue):
-        return Episodes([found], keep_empty=cfg.keep_empty)
-    return [item for item in found if cfg.keep_empty or item.gold != snippet.NOTHING]
+    dialogues = [item for item in found if isinstance(item, schema.Dialogue)]
+    if dialogues:
+        return Episodes([dialogues], keep_empty=cfg.keep_empty)
+    episodes = [item for item in found if isinstance(item, schema.Episode)]
+    return [item for item in episodes if cfg.keep_empty or item.gold != snippet.NOTHING]
 
 
 def _synthetic(

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from pa_jax.dialogue import schema, thought
 from pa_jax.dialogue.tokenizer import TEMPLATE_FAULTS, Tokenizer
@@ -103,7 +104,7 @@ def _runs(
         if role not in ROLES:
             raise ValueError(f"message role {role!r}: choose one of {ROLES}.")
     marked = [{"role": role, "content": f"\ue000{i}\ue001"} for i, role in enumerate(roles)]
-    extra = {"enable_thinking": False} if "enable_thinking" in template else {}
+    extra: dict[str, Any] = {"enable_thinking": False} if "enable_thinking" in template else {}
     try:
         text = tokenizer.hf.apply_chat_template(
             marked, tokenize=False, add_generation_prompt=generation, **extra
@@ -114,7 +115,7 @@ def _runs(
             "roles that it takes, set model.merge_roles=True (system into the user's message, "
             "neighbours of one role into one), or use another model."
         ) from error
-    pieces = MARK.split(text)  # template text, message number, template text, ...
+    pieces = MARK.split(str(text))  # template text, message number, template text, ...
     if generation:
         pieces[-1] = thought.closed(pieces[-1])
     order = [int(number) for number in pieces[1::2]]
@@ -147,7 +148,7 @@ def _settled(tokenizer: Tokenizer, runs: list[_Run]) -> tuple[_Run, ...]:
         if any(isinstance(part, int) for part in run.parts):
             made.append(run)
         else:
-            text = "".join(run.parts)
+            text = "".join(map(str, run.parts))
             known = (*tokenizer.encode(text), *run.then)
             made[-1] = _Run(made[-1].parts, made[-1].then + known)
     return tuple(made)

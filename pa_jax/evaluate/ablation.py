@@ -33,7 +33,7 @@ class Arm:
     n: int
     measures: dict[str, metrics.Interval]
     seeds: dict[int, dict[str, float]]
-    differences: dict[str, metrics.Interval]
+    differences: dict[str, metrics.Interval | None]
 
 
 def rows(before: Sequence[heldout.Record], found: Mapping[str, BySeed], *, base: str) -> list[Arm]:
@@ -120,9 +120,9 @@ def tabled(made: Sequence[Arm], added: Sequence[Effect], *, base: str) -> Iterat
     ]
     yield tables.Table("Subsets of the criteria as reward", tuple(head), tuple(lines))
     if added:
-        head = ("criterion", "pairs", "higher with it", *DIFFERENCES)
-        lines = [
+        of_effects = ("criterion", "pairs", "higher with it", *DIFFERENCES)
+        effects = [
             (e.criterion, str(e.pairs), str(e.higher), *map(tables.signed, e.measures.values()))
             for e in added
         ]
-        yield tables.Table("What a criterion adds to a sum of others", head, tuple(lines))
+        yield tables.Table("What a criterion adds to a sum of others", of_effects, tuple(effects))

@@ -201,6 +201,7 @@ class _Asking:
         """Whether a question was asked: then the answer is in, and the request stands behind it."""
         if decision.slot is None:
             return False
+        assert self.first.person is not None and decision.question  # what a slot comes with
         words = self.first.person.reply(decision.slot)
         question = f"{NOTED} {decision.question}" if self.slots else decision.question
         self.said += [schema.Message("assistant", question), schema.Message("user", words)]

@@ -78,7 +78,7 @@ def remembering(decider: proactive.Proactive) -> proactive.Proactive:
 
     other = copy.copy(decider)
     other.needs = copy.copy(decider.needs)
-    other.needs.scores = scores
+    other.needs.scores = scores  # type: ignore[method-assign]  # of this copy alone
     return other
 
 

@@ -96,8 +96,7 @@ class ChatModel:
         """Who writes snippets: this model, under its adapters where it has some."""
         if self.infers is self.model:
             return self
-        how = {"lengths": self.lengths, "mesh": self.mesh, "adapters": True}
-        return ChatModel(self.infers, self.cfg, **how)
+        return ChatModel(self.infers, self.cfg, lengths=self.lengths, mesh=self.mesh, adapters=True)
 
     @property
     def prefilled(self) -> int:

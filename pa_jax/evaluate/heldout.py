@@ -138,10 +138,10 @@ def run(
         Record(
             id=episode.id,
             user=episode.user,
-            gold=episode.gold,
+            gold=episode.wanted,
             text=done.texts[i][0],
             finished=bool(done.finished[i, 0]),
-            f1=words.token_f1(done.texts[i][0], episode.gold),
+            f1=words.token_f1(done.texts[i][0], episode.wanted),
             scores=scores(episode, done.texts[i][0]),
             copies=len(faults.copies(episode, done.texts[i][0])),
             wrong_stances=len(faults.wrong_stances(episode, done.texts[i][0])),

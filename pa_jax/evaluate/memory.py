@@ -96,7 +96,8 @@ class MemoryBank:
     """
 
     def __init__(self) -> None:
-        self.index, self.memories = BM25(), []
+        self.index = BM25()
+        self.memories: list[_Memory] = []
 
     def add(self, text: str, now: float) -> None:
         self.index.add(text)

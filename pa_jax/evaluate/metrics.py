@@ -2,10 +2,12 @@
 
 import dataclasses
 from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 DRAWS = 2000
+Item = TypeVar("Item", bound=Hashable)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,10 +86,10 @@ def slope(
 
 
 def paired(
-    ours: Mapping[Hashable, float],
-    theirs: Mapping[Hashable, float],
+    ours: Mapping[Item, float],
+    theirs: Mapping[Item, float],
     *,
-    clusters: Mapping[Hashable, Hashable] | None = None,
+    clusters: Mapping[Item, Hashable] | None = None,
     seed: int = 0,
 ) -> Interval | None:
     """Interval of ours - theirs over the items both have; None where they share none.

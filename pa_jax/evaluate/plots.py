@@ -3,7 +3,7 @@
 import io
 import itertools
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -152,7 +152,7 @@ def grid(found: Sequence[tables.TableLine], rewards: Mapping[str, Points]) -> fi
     Behind a benchmark in which some system asks back, one of its questions; at the end the
     `rewards` of training, (step, mean reward) by model, where there are any.
     """
-    panels = []
+    panels: list[tuple[str, Callable[[axes.Axes, Any], None], Any]] = []
     for name in dict.fromkeys(entry.benchmark for entry in found):
         of = [entry for entry in found if entry.benchmark == name and entry.measures]
         if any(entry.curve for entry in of):
@@ -167,9 +167,9 @@ def grid(found: Sequence[tables.TableLine], rewards: Mapping[str, Points]) -> fi
     if rewards:
         panels.append(("training", _rewards, rewards))
     fig = figure.Figure(figsize=(10, 3.6 * max(len(panels), 1)), layout="constrained")
-    for number, (title, draw, what) in enumerate(panels):
+    for number, (title, drawn, what) in enumerate(panels):
         axis = fig.add_subplot(len(panels), 1, number + 1)
-        draw(axis, what)
+        drawn(axis, what)
         axis.set_title(title, fontsize=9)
         axis.tick_params(labelsize=8)
         axis.grid(alpha=0.3)
@@ -206,16 +206,20 @@ def _curves(axis: axes.Axes, found: Sequence[tables.TableLine]) -> None:
 
 
 def _against_level(axis: axes.Axes, found: Sequence[tables.TableLine]) -> None:
-    levels = sorted({tables.level_of(entry.part) for entry in found} - {None})
+    levels = sorted({x for x in (tables.level_of(e.part) for e in found) if x is not None})
+    place: dict[int | None, int] = {level: i for i, level in enumerate(levels)}
     kinds = list(dict.fromkeys(tables.kind_of(entry.part) for entry in found))
     colours = _colours(dict.fromkeys(_label(entry) for entry in found))
     for label, kind in dict.fromkeys((_label(e), tables.kind_of(e.part)) for e in found):
         of = [e for e in found if (_label(e), tables.kind_of(e.part)) == (label, kind)]
         values = [entry.measures[tables.main_measure(list(entry.measures))] for entry in of]
-        at = [levels.index(tables.level_of(entry.part)) for entry in of]
+        at = [place[tables.level_of(entry.part)] for entry in of]
         mean = [x.mean for x in values]
         shown = f"{label} {kind}" if len(kinds) > 1 else label
-        style = {"color": colours[label], "linestyle": ("-", "--", ":")[kinds.index(kind) % 3]}
+        style: dict[str, Any] = {
+            "color": colours[label],
+            "linestyle": ("-", "--", ":")[kinds.index(kind) % 3],
+        }
         axis.errorbar(at, mean, yerr=_error(values), capsize=2, marker="o", label=shown, **style)
     axis.set_xticks(range(len(levels)), [str(level) for level in levels])
     noise = "N=" in found[0].part
@@ -231,7 +235,7 @@ def _questions(axis: axes.Axes, found: Sequence[tables.TableLine]) -> None:
         values = [entry.measures[tables.main_measure(list(entry.measures))] for entry in of]
         asked = [e.measures["questions"].mean if "questions" in e.measures else 0.0 for e in of]
         mean = [x.mean for x in values]
-        style = {"color": colour, "fmt": "o", "capsize": 2, "label": label}
+        style: dict[str, Any] = {"color": colour, "fmt": "o", "capsize": 2, "label": label}
         axis.errorbar(asked, mean, yerr=_error(values), **style)
         for x, y, entry in zip(asked, mean, of, strict=True):
             axis.annotate(entry.part, (x, y), fontsize=6, xytext=(3, 3), textcoords="offset points")

@@ -86,7 +86,7 @@ def collapse(
                 f"{steps[best + count - 1][0]}) to {stretches[-1]:.3f} in the last {count} steps"
             )
     judged = [row for row in evaluations if figure and row.get(figure) is not None]
-    if len(judged) > 1:
+    if figure and len(judged) > 1:
         best_row = max(judged, key=lambda row: row[figure])
         top, last = best_row[figure], judged[-1][figure]
         if top - last > COLLAPSE * abs(top):

@@ -127,7 +127,7 @@ def answers(
     said, count = model.reply(chats), len(requests)
     found = {name: said[k * count : (k + 1) * count] for k, name in enumerate(asked)}
     return {
-        name: found[name] if name in found else system.reply(requests, model, cfg)
+        name: system.reply(requests, model, cfg) if system.reply else found[name]
         for name, system in chosen.items()
     }
 
@@ -268,7 +268,7 @@ def inferred(
 
 def _noted(
     requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
-) -> list[list[str]]:
+) -> list[tuple[str, ...]]:
     """The statements of `inferred`, in the order in which they were written."""
     turns = [turns_of(request.history) for request in requests]
     known: list[list[str]] = [[] for _ in requests]
@@ -286,9 +286,9 @@ def _noted(
                 gold=None,
             )
             asked.append(prompts.infer(episode, cfg.prompt))
-        for i, said in zip(at, model.reply(asked), strict=True):
-            parsed = snippet.parse(said.text)
-            if said.finished and isinstance(parsed, snippet.Snippet):
+        for i, written in zip(at, model.reply(asked), strict=True):
+            parsed = snippet.parse(written.text)
+            if written.finished and isinstance(parsed, snippet.Snippet):
                 known[i] += [line for line in parsed.statements if line not in known[i]]
     return [tuple(of_one) for of_one in known]
 

@@ -195,9 +195,9 @@ def tabled(
             lines.append(tuple(cells))
         out.append(Table(benchmark, tuple(head), tuple(lines)))
     if changes:
-        head = ("benchmark", "part", "model", "system", "measure", "change a turn")
-        lines = [(*(c[k] for k in head[:5]), signed(c["slope"], 5)) for c in changes]
-        out.append(Table("change with noise or turns", head, tuple(lines)))
+        of_changes = ("benchmark", "part", "model", "system", "measure", "change a turn")
+        lines = [(*(c[k] for k in of_changes[:5]), signed(c["slope"], 5)) for c in changes]
+        out.append(Table("change with noise or turns", of_changes, tuple(lines)))
     return out
 
 

@@ -29,7 +29,7 @@ class Talk:
         turn = self.turns[number]
         before = self.turns[number - 1] if number else None
         answers = before is not None and before.session == turn.session
-        context = before.assistant if answers else ""
+        context = before.assistant if before and answers else ""
         return draft.Observed(self.user, turn.session, number, context, turn.user, profile)
 
     def gold(self, number: int) -> str:

@@ -8,7 +8,7 @@ the third.
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -68,10 +68,10 @@ class BranchContext:
     """
 
     own: KV | list[KV]
-    length: Int[Array, " n"]
-    start: Int[Array, " n"]
+    length: Int[Array | np.ndarray, " n"]
+    start: Int[Array | np.ndarray, " n"]
     root: KV | list[KV] | None = None
-    shared: Int[Array, " x"] | None = None
+    shared: Int[Array | np.ndarray, " x"] | None = None
 
 
 def prefill(
@@ -95,7 +95,8 @@ def prefill(
         )
 
     length = prompts.length.reshape(-1)
-    start, shared, kept = prompts.root.reshape(-1) + length, None, None
+    start, kept = prompts.root.reshape(-1) + length, None
+    shared: Array | np.ndarray | None = None
     if before is not None:
         start, kept = start + before.length, attention.cached(*before.kv)
         shared = jnp.full(before.kv[0].shape[1], before.length)
@@ -128,25 +129,28 @@ def decode_step(
     (of `Decoder.apart`) both caches are lists, an entry a layer, and `step` is one number.
     """
     step_ng = step[:, None] if step.ndim else step[None, None]
-    slots = (branch_kv if blocks is None else branch_kv[0])[0].shape[-1]
+    slots = jax.tree.leaves(branch_kv)[0].shape[-1]  # of keys
     own_real = jnp.arange(slots) <= step_ng[..., None]
-    grow = _grown if blocks is None else _grown_apart
+    grow: Callable[..., tuple[KV | list[KV], KV]] = _grown if blocks is None else _grown_apart
 
     def attend(
         q: Array, k: Array, v: Array, this: tuple[Any, Any, Any], grown: KV | list[KV]
     ) -> tuple[Array, None, KV | list[KV]]:
         own, root, layer = this
         grown, branch = grow(grown, (k, v), layer, step)
-        pieces = [(own, context.length), (root, context.shared)]
-        o = attention.decode_attention(q, pieces[: 1 + (root is not None)], branch, own_real)
+        pieces = [(own, context.length)]
+        if root is not None and context.shared is not None:
+            pieces.append((root, context.shared))
+        o = attention.decode_attention(q, pieces, branch, own_real)
         return o, None, grown
 
     layers = model.cfg.layers
+    per_layer: Any
     if blocks is None:
         per_layer = context.own, context.root, jnp.arange(layers)
     else:
-        root = context.root or [None] * layers
-        per_layer = list(zip(context.own, root, range(layers), strict=True))
+        roots = [None] * layers if context.root is None else context.root
+        per_layer = list(zip(context.own, roots, range(layers), strict=True))
     position_ng = jnp.broadcast_to(context.start[:, None] + step_ng, token_ng.shape)
     passed = model.hidden(
         token_ng, position_ng, attend, per_layer=per_layer, carry=branch_kv, blocks=blocks
@@ -164,8 +168,8 @@ def _grown(stacked: KV, new: tuple[Array, Array], layer: Array, slot: Array) -> 
     else:
         k = jax.lax.dynamic_update_slice(k, k_ngkz[None, ..., None], (layer, 0, 0, 0, 0, slot))
         v = jax.lax.dynamic_update_slice(v, v_ngkz[None, ..., None, :], (layer, 0, 0, 0, slot, 0))
-    own = tuple(jax.lax.dynamic_index_in_dim(x, layer, keepdims=False) for x in (k, v))
-    return (k, v), own
+    own_k, own_v = (jax.lax.dynamic_index_in_dim(x, layer, keepdims=False) for x in (k, v))
+    return (k, v), (own_k, own_v)
 
 
 def _grown_apart(
@@ -182,7 +186,8 @@ def _grown_apart(
 
 def _apart(stacked: KV) -> list[KV]:
     """A list of the layers' keys and values."""
-    return [tuple(x[layer] for x in stacked) for layer in range(stacked[0].shape[0])]
+    k, v = stacked
+    return [(k[layer], v[layer]) for layer in range(k.shape[0])]
 
 
 def _written(
@@ -246,21 +251,22 @@ def completed(
         jnp.zeros((n, g, slots), jnp.float32),
         absent_ng,
     )
-    branch_kv, blocks = branch_cache(cfg, (n, g, slots), context.own[0].dtype), None
+    dtype = jax.tree.leaves(context.own)[0].dtype
     axes = (None, "rows", None, "kv_heads", None, None)
-    branch_kv = tuple(sharding.constrain(x, *axes) for x in branch_kv)
+    k, v = (sharding.constrain(x, *axes) for x in branch_cache(cfg, (n, g, slots), dtype))
+    branch_kv: KV | list[KV] = (k, v)
+    blocks: list[nnx.State] | None = None
 
-    def laid_out(kv: KV | None) -> KV | list[KV] | None:
-        if kv is None:
-            return None
-        kv = tuple(sharding.constrain(x, None, "rows", "kv_heads", None, None) for x in kv)
-        return _apart(kv) if apart else kv
+    def laid_out(x: Array) -> Array:
+        return sharding.constrain(x, None, "rows", "kv_heads", None, None)
 
-    context = dataclasses.replace(context, own=laid_out(context.own), root=laid_out(context.root))
+    own, root = jax.tree.map(laid_out, (context.own, context.root))
     if apart:
-        branch_kv, blocks = _apart(branch_kv), model.apart()
+        own, root = _apart(own), None if root is None else _apart(root)
+        branch_kv, blocks = _apart((k, v)), model.apart()
+    context = dataclasses.replace(context, own=own, root=root)
     token, logp = pick(logits_ngv, 0)
-    first = (jnp.int32(0), token, branch_kv, _written(out, token, logp, 0, limits))
+    first: _Carry = (jnp.int32(0), token, branch_kv, _written(out, token, logp, 0, limits))
     return jax.lax.while_loop(more, body, first)[-1]
 
 

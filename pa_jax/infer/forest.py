@@ -111,7 +111,7 @@ class Packed:
     @property
     def size(self) -> flops.Size:
         """What a pass over the rows costs."""
-        pairs = flops.visible_pairs([row.end for row in self.rows], self.tokens)
+        pairs = flops.visible_pairs([np.asarray(row.end) for row in self.rows], self.tokens)
         return flops.Size(self.tokens, pairs, sum(int(row.wanted) for row in self.rows))
 
 
@@ -145,7 +145,7 @@ def shared(a: np.ndarray, b: np.ndarray) -> int:
 
 def common(sequences: Sequence[Sequence[int]]) -> int:
     """Length of the beginning that all sequences share: that of the first and last, sorted."""
-    first, last = (np.asarray(x) for x in (min(sequences), max(sequences)))
+    first, last = (np.asarray(of(sequences, key=list)) for of in (min, max))
     return shared(first, last)
 
 

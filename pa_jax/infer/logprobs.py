@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from pa_jax.core import sharding
 from pa_jax.core.typing import Array, Float, Int
@@ -35,8 +36,8 @@ class _Form(NamedTuple):
 def token_logprobs(
     model: decoder.Decoder,
     hidden_nwd: Float[Array, "n w d"],
-    token_nw: Int[Array, "n w"],
-    wanted_n: Int[Array, " n"],
+    token_nw: Int[Array | np.ndarray, "n w"],
+    wanted_n: Int[Array | np.ndarray, " n"],
     temperature: Float[Array, ""],
 ) -> tuple[Float[Array, "n w"], Float[Array, "n w"]]:
     """Log-prob of each token and entropy of its distribution, float32; 0 from `wanted` on.
@@ -68,7 +69,7 @@ def label_logprobs(
     model: decoder.Decoder,
     hidden_nwd: Float[Array, "n w d"],
     label: Int[Array, " k"],
-    wanted_n: Int[Array, " n"],
+    wanted_n: Int[Array | np.ndarray, " n"],
 ) -> Float[Array, "n w k"]:
     """Log-probs of each label token at each state; 0 from the chunk after `wanted` on."""
     n, w, _ = hidden_nwd.shape

@@ -50,7 +50,7 @@ def _chosen(key_ng: Key[Array, "n g"], at_x: Int[Array, " x"]) -> Key[Array, "x 
     return key_ng[at_x]
 
 
-def relayout(dtypes: Any, where: Any) -> Callable[[Any], Any]:
+def relayout(dtypes: Any, where: Any) -> jax.stages.Wrapped:
     """Jitted copy of parameters as `dtypes`, laid out by the shardings `where` (None: as it is)."""
 
     def copy(state: Any) -> Any:

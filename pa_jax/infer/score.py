@@ -111,7 +111,7 @@ class Scorer:
 
     def __init__(
         self,
-        module: nnx.Module,
+        module: decoder.Decoder,
         *,
         mesh: jax.sharding.Mesh | None = None,
         lengths: Sequence[int] = forest.LENGTHS,

@@ -44,22 +44,22 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
             rows.setdefault(name, []).append(figures)
             logging.info("%s", report.line(figures, wanted.get(name, {}).get(phase.name)))
             del phase
-    figures = report.machine() | {
+    told = report.machine() | {
         "sizes": {name: report.figures(x, wanted.get(name, {})) for name, x in rows.items()},
         "seconds": round(time.monotonic() - began, 1),
         "peak_rss_gb": loop.peak_rss_gb(),
         "model": config.model.source,
         "bench": config.bench.to_dict(),
     }
-    files.atomic_write(workdir / "report.json", json.dumps(figures, indent=2) + "\n")
+    files.atomic_write(workdir / "report.json", json.dumps(told, indent=2) + "\n")
     report.picture(rows, wanted, workdir / "bench.png")
     for name, of_name in rows.items():
         tqdm.tqdm.write(report.table(name, of_name, wanted.get(name, {})) + "\n")
     tqdm.tqdm.write(
         "f/f: forest and flat; tok/s: tokens of all paths (decode, rollout: new ones) a second; "
         "TFLOP are computed from lengths, of real tokens; fill: their share of all slots.\n"
-        f"Done in {figures['seconds'] / 60:.1f} min on {jax.device_count()} x "
-        f"{figures['device']}: {workdir}/report.json, bench.png. "
+        f"Done in {told['seconds'] / 60:.1f} min on {jax.device_count()} x "
+        f"{told['device']}: {workdir}/report.json, bench.png. "
         "Next: python -m pa_jax.main --config=grpo"
     )
 
@@ -102,7 +102,7 @@ def plan(config: ml_collections.ConfigDict) -> list[Callable[[subject.Subject], 
         compute=config.model.compute,
         remat=config.model.remat,
     )
-    made = {
+    made: dict[str, Callable[[subject.Subject], phases.Comparison]] = {
         "prefill": phases.prefill,
         "decode": phases.decode,
         "rollout": phases.rollout,

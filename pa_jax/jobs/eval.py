@@ -68,6 +68,7 @@ def fill_in(
     """The missing rows of one model: every benchmark under every system."""
     for benchmark in made.values():
         if benchmark.name == single_turn.SingleTurn.name:  # it compares models, not systems
+            assert isinstance(benchmark, single_turn.SingleTurn)
             one = dict.fromkeys(benchmark.cfg.views, systems.System(systems.zero_shot))
             grid.run(benchmark, name, one, tools, records)
         else:
@@ -207,8 +208,8 @@ def openers(
 ) -> dict[str, Callable[[], models.LoadedModel]]:
     """By name, what loads the untrained model, and each run at config.checkpoint."""
     folders = [pathlib.Path(run) for run in config.runs]
-    made = {
-        folder.name: functools.partial(policy.named, config, str(folder), mesh, key="runs")
+    made: dict[str, Callable[[], models.LoadedModel]] = {
+        folder.name: functools.partial(policy.opened, config, str(folder), mesh, key="runs")
         for folder in folders
     }
     if len(made) < len(folders) or UNTRAINED in made:
@@ -222,7 +223,7 @@ def openers(
                 f"runs names {str(folder)!r}, which is no folder; give the work directories of "
                 "training runs."
             )
-    made = {UNTRAINED: functools.partial(policy.named, config, config.model.source, mesh)} | made
+    made = {UNTRAINED: functools.partial(policy.opened, config, config.model.source, mesh)} | made
     if config.against not in made:
         raise ValueError(f"config.against={config.against!r}: choose one of {list(made)}.")
     return made
@@ -298,6 +299,7 @@ def open_tools(
     """What the benchmarks work with while `loaded` is the model under test."""
     model = open_chat_model(config, loaded, mesh)
     judge = rest.judge or model
+    decides: jury.ByText | jury.ByLabels
     if rest.remote is not None:
         decides = rest.remote
     elif config.judge.kind == "text":

@@ -16,7 +16,7 @@ from pa_jax import judge, models
 from pa_jax.core import files, sharding, timing
 from pa_jax.data import pipeline
 from pa_jax.jobs import setup, training, warm
-from pa_jax.judge import own
+from pa_jax.judge import own, remote
 from pa_jax.models import quant
 from pa_jax.rl import advantage, learner, loss
 from pa_jax.train import loop, step
@@ -33,7 +33,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
 
     def parts(opened: training.Opened, timer: timing.PhaseTimer) -> list[training.Part]:
         train = functools.cache(lambda: setup.open_episodes(config, workdir, "train"))
-        batches = training.open_batches(config, workdir, opened.start.tokenizer, plan, train)
+        batches = training.open_batches(config, workdir, opened.start.words, plan, train)
         made = hooks(config, opened, timer, workdir, warmed=warmed)
         main = training.Part("grpo", config.train.steps, batches, training.chained(made, batches))
         return [warm.part(config, opened, timer, train), main] if warmed else [main]
@@ -91,15 +91,15 @@ def open_judge(
     if config.reward.function:
         return own.Reward(config.reward.function, config.reward.names)
     cfg = config.judge
-    model = start
+    model: models.LoadedModel | remote.Endpoint = start
     if cfg.kind == "remote":
         model = setup.endpoint(cfg.remote, workdir)
     elif cfg.source and judge.reads_a_model(cfg.kind):
         rules = sharding.INFER_RULES
         with setup.source_of("judge.source"):
-            model = models.load(cfg.source, mesh=mesh, dtype=cfg.dtype, rules=rules)
+            model = loaded = models.load(cfg.source, mesh=mesh, dtype=cfg.dtype, rules=rules)
         if cfg.int8:
-            model = dataclasses.replace(model, module=quant.quantise(model.module))
+            model = dataclasses.replace(loaded, module=quant.quantise(loaded.module))
     return judge.Judge(cfg.kind, model=model, lengths=config.lengths, mesh=mesh)
 
 

@@ -92,7 +92,7 @@ def read(
         parts = source.open_dialogues(cfg, config.split, quarantine)
         if cfg.source == "synthetic" and config.size.sessions:
             size = (config.size.sessions, config.size.turns)
-            parts = [part.sized(size) for part in parts]
+            parts = [p.sized(size) for p in parts if isinstance(p, source.SyntheticDialogues)]
         people = talks.by_user(itertools.chain.from_iterable(parts))
         kept = []
         for talk in people:

@@ -64,7 +64,7 @@ def measured(
 ) -> tuple[rubric.Scores, dict[str, Any]]:
     """One judge's scores of all cases' texts, and its figures."""
     began = time.monotonic()
-    words = model.tokenizer if judge.reads_a_model(kind) else None
+    words = model.tokenizer if model and judge.reads_a_model(kind) else None
     behind = setup.endpoint(config.remote, workdir) if kind == "remote" else model
     with contextlib.closing(judge.Judge(kind, model=behind, lengths=config.lengths)) as one:
         scores = agreement.judged(one, made, words)
@@ -76,7 +76,7 @@ def measured(
                 "length": bias.length(one, few, words, seed=config.seed),
                 "position": bias.position(one, few, words),
             }
-            if words is not None:
+            if words is not None and own is not None:
                 report["bias"]["self"] = bias.self_preference(one, few, own, words)
         if kind == "remote":
             report["remote"] = one.figures()
@@ -87,7 +87,7 @@ def written(
     config: ml_collections.ConfigDict, model: models.LoadedModel, made: Sequence[agreement.Case]
 ) -> list[str]:
     """What the judges' own model writes for the cases, greedily."""
-    encode = setup.encoder(config, model.tokenizer)
+    encode = setup.encoder(config, model.words)
     sampler = infer.Sampler(model, rows=config.eval.rows, lengths=config.lengths)
     done = sampler.generate(
         [encode(case.episode) for case in made],

@@ -118,7 +118,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested dicts as one, names joined by dots."""
-    made = {}
+    made: dict[str, Any] = {}
     for key, value in tree.items():
         name = f"{prefix}{key}"
         made |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}

@@ -63,12 +63,13 @@ def agreement(episode: schema.Episode, text: str) -> tuple[float, float, float, 
     scores = (complete, grounded, words.token_f1(right, episode.gold), agrees)
     if person.first_person(episode.gold):  # PrefEval's gold speaks as the user
         return scores
-    return tuple((1 - 0.5 * person.first_person(text)) * x for x in scores)
+    left = 1 - 0.5 * person.first_person(text)
+    return left * complete, left * grounded, left * scores[2], left * agrees
 
 
 def carries(line: str, episode: schema.Episode) -> float:
     """Share of a line's content words that gold has, or the user said of themselves with it."""
-    own, known = statements.content(line), statements.content(episode.gold)
+    own, known = statements.content(line), statements.content(episode.wanted)
     if not not_own(line, episode.user):
         known = known | said(episode.user)
     return len(own & known) / max(len(own), 1)

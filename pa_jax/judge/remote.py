@@ -314,11 +314,13 @@ def _content(body: str) -> tuple[str | None, tuple[int, int] | None]:
         return None, None
     usage = value.get("usage")
     usage = usage if isinstance(usage, dict) else {}
-    used = tuple(usage.get(name) for name in ("prompt_tokens", "completion_tokens"))
-    known = all(type(count) is int and count >= 0 for count in used)
+    read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    used = None
+    if type(read) is int and type(written) is int and min(read, written) >= 0:
+        used = read, written
     text = text if isinstance(text, str) else ""
     # Half a surrogate pair, which JSON can write, is kept as it was written.
-    return text.encode(errors="backslashreplace").decode(), used if known else None
+    return text.encode(errors="backslashreplace").decode(), used
 
 
 def _blamed(error: Any, sent: dict[str, Any]) -> tuple[str, str] | None:

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 import jax
 import jax.ad_checkpoint
 import jax.numpy as jnp
+import numpy as np
 
 from pa_jax.core.typing import Array, Bool, DTypeLike, Float, Int
 from pa_jax.models import forest_blocks
@@ -29,7 +30,7 @@ def forest_attention(
     q_nthz: Float[Array, "n t h z"],
     k_nskz: Float[Array, "n s k z"],
     v_nskz: Float[Array, "n s k z"],
-    end_ns: Int[Array, "n s"],
+    end_ns: Int[Array | np.ndarray, "n s"],
     *,
     impl: str,
 ) -> Float[Array, "n t h z"]:
@@ -71,13 +72,13 @@ class _Schedule(NamedTuple):
     keys    [i, j] key blocks of query block i, those it sees first
     blocks  [i] query blocks by class
     start   first of each class among `blocks`
-    count   how many each class has
+    counts  how many each class has
     """
 
     keys: Int[Array, "i j"]
     blocks: Int[Array, " i"]
     start: Int[Array, " w"]
-    count: Int[Array, " w"]
+    counts: Int[Array, " w"]
 
 
 def _widths(key_blocks: int) -> list[int]:
@@ -160,7 +161,7 @@ class _Blocks:
                 i = plan.blocks[plan.start[c] + x]
                 return work(i, plan.keys[i, :width], carry)
 
-            carry = jax.lax.fori_loop(0, plan.count[c], one, carry)
+            carry = jax.lax.fori_loop(0, plan.counts[c], one, carry)
         return carry
 
 
@@ -220,8 +221,8 @@ def _backward(kept: tuple[Array, ...], d_out: Array) -> tuple[Array, Array, Arra
         dv = add(dv, summed("nkms,nkmz->nksz", weight.astype(v.dtype), d_out_i[i]))
         return dq, dk, dv
 
-    start = tuple(jnp.zeros(x.shape, jnp.float32) for x in (of.q, of.k, of.v))
-    dq, dk, dv = of.each(work, start)
+    dq, dk, dv = (jnp.zeros(x.shape, jnp.float32) for x in (of.q, of.k, of.v))
+    dq, dk, dv = of.each(work, (dq, dk, dv))
     s = k_nskz.shape[1]
     return (
         of.unqueried(dq).astype(q_ntkrz.dtype),
@@ -247,7 +248,11 @@ def _pallas(q_nthz: Array, k_nskz: Array, v_nskz: Array, end_ns: Array) -> Array
     return forest_kernel.attend(q_nthz, k_nskz, v_nskz, end_ns)
 
 
-IMPLEMENTATIONS = {"dense": _dense, "blocks": _blocks, "pallas": _pallas}
+IMPLEMENTATIONS: dict[str, Callable[..., Array]] = {
+    "dense": _dense,
+    "blocks": _blocks,
+    "pallas": _pallas,
+}
 
 
 class PartialSoftmax(NamedTuple):
@@ -316,7 +321,7 @@ def cached(k_nskz: Array, v_nskz: Array) -> tuple[Array, Array]:
 
 def decode_attention(
     q_nghz: Float[Array, "n g h z"],
-    context: Sequence[tuple[tuple[Array, Array], Int[Array, " _"]]],
+    context: Sequence[tuple[tuple[Array, Array], Int[Array | np.ndarray, " _"]]],
     branch_kv: tuple[Float[Array, "n g k z c"], Float[Array, "n g k c z"]],
     own_real: Bool[Array, "#n #g c"],
 ) -> Float[Array, "n g h z"]:

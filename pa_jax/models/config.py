@@ -153,7 +153,7 @@ def to_hf(cfg: DecoderConfig, *, dtype: str) -> dict[str, Any]:
 def _qwen3(
     width: int, layers: int, heads: int, kv_heads: int, mlp: int, **other: Any
 ) -> DecoderConfig:
-    values = {
+    values: dict[str, Any] = {
         "family": "qwen3",
         "vocab": 151_936,
         "head_dim": 128,

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from pa_jax.core import sharding
@@ -79,9 +80,9 @@ class _Maker:
 
     def __init__(self, key: Key[Array, ""], dtype: DTypeLike) -> None:
         self.key, self.count = key, 0
-        self.of_matrices, self.of_small = (
-            precision.DTYPES if dtype == precision.MIXED else (dtype, dtype)
-        )
+        mixed = dtype == precision.MIXED
+        self.of_matrices: DTypeLike = precision.DTYPES[0] if mixed else dtype
+        self.of_small: DTypeLike = precision.DTYPES[1] if mixed else dtype
 
     def normal(
         self,
@@ -138,8 +139,10 @@ class Block(nnx.Module):
             self.w_gate = make.normal((n, d, f), d, ("layers", "embed", "mlp"))
             self.w_up = make.normal((n, d, f), d, ("layers", "embed", "mlp"))
             self.w_down = make.normal((n, f, d), f, ("layers", "mlp", "embed"))
-        self.scales, self.lora, self.lora_alpha = nnx.Dict(), nnx.Dict(), 0.0
-        self.lora_rows = nnx.Dict()
+        self.scales: nnx.Dict[Any] = nnx.Dict()
+        self.lora: nnx.Dict[Any] = nnx.Dict()
+        self.lora_rows: nnx.Dict[Any] = nnx.Dict()
+        self.lora_alpha = 0.0
 
     def __call__(
         self,
@@ -223,12 +226,12 @@ class Decoder(nnx.Module):
         self.final_norm = make.constant((cfg.width,), 1.0, ("norm",))
         if not cfg.tied:
             self.head = make.normal((cfg.width, cfg.vocab), cfg.width, ("embed", "vocab"))
-        self.scales = nnx.Dict()  # as in Block, of embed and head
+        self.scales: nnx.Dict[Any] = nnx.Dict()  # as in Block, of embed and head
 
     def hidden(
         self,
-        ids_nt: Int[Array, "n t"],
-        position_nt: Int[Array, "n t"],
+        ids_nt: Int[Array | np.ndarray, "n t"],
+        position_nt: Int[Array | np.ndarray, "n t"],
         attend: Attend,
         *,
         per_layer: Any = None,
@@ -284,9 +287,9 @@ class Decoder(nnx.Module):
 
     def on_rows(
         self,
-        ids_nt: Int[Array, "n t"],
-        end_nt: Int[Array, "n t"],
-        position_nt: Int[Array, "n t"],
+        ids_nt: Int[Array | np.ndarray, "n t"],
+        end_nt: Int[Array | np.ndarray, "n t"],
+        position_nt: Int[Array | np.ndarray, "n t"],
         *,
         context: Context | None = None,
         remat: str = "none",
@@ -317,7 +320,7 @@ class Decoder(nnx.Module):
 
         return self.hidden(ids_nt, position_nt, attend, per_layer=per_layer, remat=remat)
 
-    def _embedded(self, ids_nt: Int[Array, "n t"]) -> Float[Array, "n t d"]:
+    def _embedded(self, ids_nt: Int[Array | np.ndarray, "n t"]) -> Float[Array, "n t d"]:
         x = self.embed[...][ids_nt]
         if "embed" in self.scales:
             x = x * self.scales["embed"][...][ids_nt][..., None]

@@ -128,7 +128,8 @@ def _attend_backward(
     run = functools.partial(_backward, saved, dout_nkrtz, size, interpret)
     chunks = k.shape[2] // size.chunk
     if chunks == 1:
-        return *run(jnp.zeros(1, jnp.int32), q.dtype), None, None
+        whole, dk, dv = run(jnp.zeros(1, jnp.int32), q.dtype)
+        return whole, dk, dv, None, None
 
     def add(dq: Array, c: Array) -> tuple[Array, tuple[Array, Array]]:
         more, dk, dv = run(c[None], jnp.float32)
@@ -276,11 +277,11 @@ def _forward_kernel(
     begin = (c == 0) & (part[at] > 0)
 
     @pl.when(begin)
-    def _() -> None:
+    def start() -> None:
         visit(0, masked=True, first=True)
 
     @pl.when((c == 0) & ~begin)
-    def _() -> None:
+    def empty() -> None:
         top_ref[...] = jnp.full_like(top_ref, MASKED / 2)
         total_ref[...] = jnp.zeros_like(total_ref)
         acc_ref[...] = jnp.zeros_like(acc_ref)
@@ -288,7 +289,7 @@ def _forward_kernel(
     _visit(visit, begin.astype(jnp.int32), part[at], live[at])
 
     @pl.when(c == pl.num_programs(3) - 1)
-    def _() -> None:
+    def end() -> None:
         total = total_ref[...].sum(axis=1, keepdims=True)
         out = acc_ref[...] * pl.reciprocal(jnp.maximum(total, 1e-30))
         o_ref[...] = out.reshape(r, bq, z).astype(o_ref.dtype)
@@ -351,7 +352,7 @@ def _visit(visit: Any, begin: Any, part: Array, live: Array) -> None:
     jax.lax.fori_loop(part, live, lambda x, _: visit(x, masked=False), None)
 
 
-def _keys(block: Ref, at: Array, step: Array | int, size: Sizes) -> tuple[Array, pl.Slice]:
+def _keys(block: Ref, at: Array, step: Array | int, size: Sizes) -> tuple[Array, slice | pl.Slice]:
     """The step's key block, and its rows in the chunk."""
     per = size.chunk // size.key
     b = block[at * per + step]

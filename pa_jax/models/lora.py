@@ -82,7 +82,7 @@ def base(module: decoder.Decoder) -> decoder.Decoder:
     return made
 
 
-def on_rows(module: decoder.Decoder, on: Bool[Array, " n"]) -> decoder.Decoder:
+def on_rows(module: decoder.Decoder, on: Bool[Array | np.ndarray, " n"]) -> decoder.Decoder:
     """The decoder for n rows at a time, whose adapters count in those alone that are `on`.
 
     It is the one given, changed; without adapters it stays as it was.
@@ -95,7 +95,8 @@ def on_rows(module: decoder.Decoder, on: Bool[Array, " n"]) -> decoder.Decoder:
 
 def split(module: decoder.Decoder) -> tuple[nnx.GraphDef, nnx.State, nnx.State]:
     """(graph, adapters, everything else); nnx.merge of the three gives the module back."""
-    return nnx.split(module, nnx.LoRAParam, ...)
+    graph, adapters, *rest = nnx.split(module, nnx.LoRAParam, ...)
+    return graph, adapters, rest[0]
 
 
 def adapted(module: decoder.Decoder) -> list[str]:
@@ -169,10 +170,10 @@ def export_peft(module: decoder.Decoder, folder: str | pathlib.Path, base_name: 
     }
     if jax.process_index() > 0:  # all must come as far as this; the first writes
         return
-    part = folder / f"{WEIGHTS}.part"
-    safetensors.numpy.save_file(tensors, part, metadata={"format": "pt"})
-    files.share(part)
-    os.replace(part, folder / WEIGHTS)
+    half = folder / f"{WEIGHTS}.part"
+    safetensors.numpy.save_file(tensors, half, metadata={"format": "pt"})
+    files.share(half)
+    os.replace(half, folder / WEIGHTS)
     files.atomic_write(folder / CONFIG, json.dumps(config, indent=2) + "\n")
 
 

@@ -68,7 +68,9 @@ def copy(module: decoder.Decoder) -> decoder.Decoder:
     return nnx.merge(graph, jax.tree.map(lambda x: x, state))
 
 
-def _matrices(module: decoder.Decoder) -> Iterator[tuple[nnx.Module, str, tuple[int, ...]]]:
+def _matrices(
+    module: decoder.Decoder,
+) -> Iterator[tuple[decoder.Decoder | decoder.Block, str, tuple[int, ...]]]:
     """(owner, name, axes that a product sums over) of every weight that becomes int8."""
     yield module, "embed", (1,)
     if not module.cfg.tied:

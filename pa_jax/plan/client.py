@@ -66,6 +66,7 @@ def ask(
             env=kept | {"PYTHONPATH": path} | dict(environment),
         ) as process,
     ):
+        assert process.stdin and process.stdout  # both are pipes
         process.stdin.write(json.dumps(dataclasses.asdict(asked)))
         process.stdin.close()
         try:

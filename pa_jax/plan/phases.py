@@ -88,17 +88,16 @@ class Step:
         if of.adapters is None:
             self.graph, params = nnx.split(self._model(of.policy, of.stored))
             sampled = nnx.state(self._model(of.policy, of.compute))
-            start = self.graph, sampled
+            self.reference_graph, start = self.graph, sampled
         else:
             self.graph, params, frozen = lora.split(self._adapted())
             sampled = nnx.state(self._adapted())
-            start = nnx.split(lora.base(self._adapted()))
+            self.reference_graph, start = nnx.split(lora.base(self._adapted()))
             self.frozen = placed(frozen, mesh, sharding.TRAIN_RULES)
         state = jax.eval_shape(lambda p: step.TrainState(p, self.tx.init(p), jnp.int32(0)), params)
         self.where = step.layout(state, mesh)
         self.state = carrying(state, self.where)
         self.sampler = placed(sampled, mesh, sharding.INFER_RULES)
-        self.reference_graph, start = start
         self.reference = placed(start, mesh, REFERENCE)
         self.judge_graph, self.judge = self.reference_graph, self.reference
         if of.judge is not None:
@@ -110,9 +109,10 @@ class Step:
         return _abstract(cfg, dtype, self.attention, int8)
 
     def _adapted(self) -> decoder.Decoder:
-        of = self.work
+        of, adapters = self.work, self.work.adapters
+        assert adapters is not None
         base = self._model(of.policy, of.stored, int8=of.int8)
-        return nnx.eval_shape(lambda m: lora.add(m, of.adapters, jax.random.key(0)), base)
+        return nnx.eval_shape(lambda m: lora.add(m, adapters, jax.random.key(0)), base)
 
     def resident(self) -> dict[str, float]:
         """Bytes a chip of what stays from phase to phase; the KV lives during the rollout.
@@ -260,7 +260,8 @@ class Step:
     ) -> Phase:
         """Of rows of one length; figures of a call are the mean of all."""
         calls = -(-len(packed.rows) // self.shards)
-        total, pairs = packed.size, kernels.visited_pairs(cfg, [row.end for row in packed.rows])
+        pairs = kernels.visited_pairs(cfg, [np.asarray(row.end) for row in packed.rows])
+        total = packed.size
         kernel = kernels.forward(cfg, pairs) / calls
         return Phase(
             name,
@@ -301,7 +302,7 @@ class Step:
 
         size, frozen = packed.size, of.adapters is not None
         ahead = flops.forward(of.policy, size)
-        pairs = kernels.visited_pairs(of.policy, [row.end for row in packed.rows])
+        pairs = kernels.visited_pairs(of.policy, [np.asarray(row.end) for row in packed.rows])
         kernel = kernels.train(of.policy, pairs, remat=of.remat)
         chunks = (_chunks(packed),)
         return Phase(
@@ -318,10 +319,11 @@ class Step:
     def _groups(self, row: forest.Forest, calls: int) -> loss.GroupBatch:
         rows = self._rows(row, calls, self.shards)
 
-        def like(dtype: Any) -> jax.ShapeDtypeStruct:
+        def like(dtype: Any) -> Any:  # a shape in an array's place
             return shaped(self.mesh, dtype, rows.ids.shape, None, "rows")
 
         token = like(jnp.float32)
+        tokens: Any = shaped(self.mesh, jnp.float32, rows.wanted.shape, None, "rows")
         return loss.GroupBatch(
             rows=rows,
             place=like(jnp.int32),
@@ -331,7 +333,7 @@ class Step:
             old_logp=token,
             advantage=token,
             reference_logp=token if self.work.loss.beta else None,
-            tokens=shaped(self.mesh, jnp.float32, rows.wanted.shape, None, "rows"),
+            tokens=tokens,
         )
 
     def _on_mesh(self, lower: Callable[[], jax.stages.Lowered]) -> Callable[[], Any]:

@@ -82,7 +82,9 @@ def _under(work: StepWork, length: int) -> tuple[int, ...]:
 
 def spread(found: Sequence[MeshGuess]) -> list[MeshGuess]:
     """The best first, but each mesh's best before any mesh's second."""
-    firsts, rest, seen = [], [], set()
+    firsts: list[MeshGuess] = []
+    rest: list[MeshGuess] = []
+    seen = set()
     for one in found:
         (rest if one.mesh in seen else firsts).append(one)
         seen.add(one.mesh)

@@ -94,7 +94,7 @@ def parse(url: str) -> sa.URL:
 
 
 def _level(url: sa.URL) -> str:
-    return url.query.get("synchronous", "full")
+    return str(url.query.get("synchronous", "full"))
 
 
 @contextlib.contextmanager
@@ -162,9 +162,10 @@ def snapshot(made: sa.Engine) -> Iterator[sa.Connection]:
 
 def sqlite_file(url: sa.URL) -> pathlib.Path | None:
     """The file of a SQLite database, None for a server or for a file: URI."""
-    if url.drivername != "sqlite" or url.database.startswith("file:"):
+    name = url.database or ""
+    if url.drivername != "sqlite" or name.startswith("file:"):
         return None
-    return pathlib.Path(url.database)
+    return pathlib.Path(name)
 
 
 def bring_up_to_date(made: sa.Engine) -> None:

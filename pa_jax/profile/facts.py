@@ -104,6 +104,18 @@ class FactOp:
     authority: str
     confidence: float
 
+    @property
+    def said(self) -> str:
+        """The statement of what does not retract."""
+        assert self.statement is not None  # see __post_init__
+        return self.statement
+
+    @property
+    def old(self) -> str:
+        """The statement that stops being true, of what does not add."""
+        assert self.replaces is not None  # see __post_init__
+        return self.replaces
+
     def __post_init__(self) -> None:
         _require_choice("FactOp.kind", self.kind, KINDS)
         _require_presence(self.kind, "statement", self.statement, wanted=self.kind != RETRACT)

@@ -13,6 +13,7 @@ anything is stored.
 
 import dataclasses
 import datetime
+import functools
 import json
 import math
 from typing import Any
@@ -55,6 +56,9 @@ class AppliedTurn:
     receipts: tuple[update.Outcome, ...]
 
 
+_Turn = turns.Turn  # Profile has a field of the module's name
+
+
 @dataclasses.dataclass(frozen=True)
 class Profile:
     """All that a store holds about one user."""
@@ -63,7 +67,7 @@ class Profile:
     records: tuple[Record, ...]
     turns: tuple[AppliedTurn, ...]
     labels: tuple[promote.Label, ...]
-    journal: tuple[turns.Turn, ...]
+    journal: tuple[_Turn, ...]
 
 
 def order(record: Record) -> tuple[Any, ...]:
@@ -285,7 +289,7 @@ def _journal_turn(entry: entries.Entry, user: str) -> turns.Turn:
     fields = {name: None if t is None else turns.clean(t) for name, t in fields.items()}
     for name, allowed in (("declined", (None, turns.ANY)), ("asked", (None,))):
         if fields[name] not in allowed:
-            entry.build(lambda name=name: facts.require_slot(name, fields[name]))
+            entry.build(functools.partial(facts.require_slot, name, fields[name] or ""))
     reached = len(entry.take("times", list))
     inferred, decided = reached > 1, reached > turns.STAGES.index(turns.DECIDED)
     return entry.build(

@@ -7,6 +7,7 @@ turn that was cut off anywhere goes on from the last stage that was kept.
 import dataclasses
 import datetime
 import unicodedata
+from typing import Any
 
 from pa_jax.english import words
 from pa_jax.profile import facts
@@ -109,7 +110,9 @@ class Turn:
         times = tuple(moment for moment in self.times if moment <= time)
         if not times:
             return None
-        later = {n: None for n, stage in _MADE_AT.items() if STAGES.index(stage) >= len(times)}
+        later: dict[str, Any] = {
+            n: None for n, stage in _MADE_AT.items() if STAGES.index(stage) >= len(times)
+        }
         return dataclasses.replace(self, times=times, **later)
 
 

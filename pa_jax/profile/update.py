@@ -168,12 +168,12 @@ class _Taking:
     def take(self, index: int, op: facts.FactOp) -> Outcome:
         if op.kind == facts.RETRACT:
             return self._retract(index, op)
-        if len(op.statement) > MAX_STATEMENT_CHARS:
+        if len(op.said) > MAX_STATEMENT_CHARS:
             return _refusal(index, f"over {MAX_STATEMENT_CHARS} characters")
-        if not flat(op.statement):
+        if not flat(op.said):
             return _refusal(index, "no words")
-        op = dataclasses.replace(op, statement=flat(op.statement))
-        past = statements.ended(op.statement)
+        op = dataclasses.replace(op, statement=flat(op.said))
+        past = statements.ended(op.said)
         if past is not None:
             return self._end(index, op, past)
         return self._put(index, op)
@@ -203,7 +203,7 @@ class _Taking:
 
     def _put(self, index: int, op: facts.FactOp) -> Outcome:
         inferred = op.authority == "inferred"
-        if inferred and statements.topic(op.statement) in self.forgotten:
+        if inferred and statements.topic(op.said) in self.forgotten:
             return _refusal(index, "the user had this forgotten")
         related = self._related(op)
         twin = next((fact for fact, found in related if found.kind == relation.SAME), None)
@@ -239,7 +239,7 @@ class _Taking:
         held = tuple(self.held.values())
         revises = op.kind == facts.REVISE
         source = dataclasses.replace(self.source, quote="") if revises else self.source
-        claim = relation.Claim(op.statement, "/".join(place(op)), op.polarity, source)
+        claim = relation.Claim(op.said, "/".join(place(op)), op.polarity, source)
         decisions = self.decide(claim, held)
         replaced = self._same_words(op) if revises else None
         found = []
@@ -266,7 +266,7 @@ class _Taking:
         return op.confidence >= decay.confidence_at(old, now=self.now)
 
     def _same_words(self, op: facts.FactOp) -> facts.Fact | None:
-        named = flat(op.replaces)
+        named = flat(op.old)
         exact = self._find(lambda fact: fact.statement == named)
         key = statements.key(named)
         return exact or self._find(lambda fact: statements.key(fact.statement) == key)
@@ -283,7 +283,7 @@ class _Taking:
             user=self.user,
             category=category,
             subcategory=name,
-            statement=op.statement,
+            statement=op.said,
             polarity=op.polarity,
             authority=op.authority,
             confidence=op.confidence,

@@ -39,7 +39,7 @@ class RewardConfig:
     def __post_init__(self) -> None:
         if self.aggregate not in AGGREGATES:
             raise ValueError(f"reward.aggregate={self.aggregate!r}: choose one of {AGGREGATES}.")
-        number = type(self.truncated) in (int, float) and math.isfinite(self.truncated)
+        number = type(self.truncated) in (int, float) and math.isfinite(float(self.truncated))
         if not number and self.truncated not in ("mask", "keep"):
             raise ValueError(f"reward.truncated={self.truncated!r}: 'mask', 'keep' or a number.")
         if bool(self.function) != bool(self.names):

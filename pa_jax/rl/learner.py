@@ -140,7 +140,9 @@ class Learner:
         with self.timer.phase("judge"):
             groups = self.groups(batch.episodes, done)
             scores = self.judge.score(groups)
-        got = advantage.advantages(scores.values, scores.failed, done.finished, self.reward)
+        got = advantage.advantages(
+            scores.values, scores.failed, np.asarray(done.finished), self.reward
+        )
         with self.timer.phase("logprobs"):
             parts = [self.minibatch(part, done, got) for part in packed]
             jax.block_until_ready([part.batch.reference_logp for part in parts])
@@ -153,7 +155,14 @@ class Learner:
         )
         metrics |= shares_of_faults(groups) | self.needed(batch, done, parts)
         samples = [
-            Sample(e, g.texts, scores.values[i], got.values[i], done.finished[i], scores.failed[i])
+            Sample(
+                e,
+                g.texts,
+                scores.values[i],
+                got.values[i],
+                np.asarray(done.finished[i]),
+                scores.failed[i],
+            )
             for i, (e, g) in enumerate(zip(batch.episodes, groups, strict=True))
         ]
         return state, metrics, samples
@@ -175,7 +184,7 @@ class Learner:
     ) -> list[rubric.Group]:
         """The judge's view: ids without the end token, and texts."""
         ends = set(self.sampler.tokenizer.eos_ids)
-        texts = self.sampler.texts(done.ids, done.lengths)
+        texts = self.sampler.texts(np.asarray(done.ids), np.asarray(done.lengths))
         groups = []
         for i, episode in enumerate(episodes):
             ids = tuple(
@@ -193,7 +202,7 @@ class Learner:
         shards = self.sampler.shards
         made = pack(
             batch.prompts[at],
-            completions_of(done.ids[at], done.lengths[at]),
+            completions_of(np.asarray(done.ids[at]), np.asarray(done.lengths[at])),
             lengths=self.lengths,
             shards=shards,
             calls=-(-(at.stop - at.start) // shards),
@@ -209,7 +218,7 @@ class Learner:
         at, packed = part.at, part.groups
         used_ng = got.used[at] & ~got.spread_zero[at, None]
         weight_ng = loss.token_weights(
-            done.lengths[at],
+            np.asarray(done.lengths[at]),
             used_ng,
             normalise=self.loss.normalise,
             longest=self.rollout.max_new_tokens,
@@ -226,7 +235,7 @@ class Learner:
             completion=put(packed.number),
             used=put(used),
             weight=put(packed.of_completions(weight_ng)),
-            old_logp=put(packed.of_tokens(done.logprobs[at])),
+            old_logp=put(packed.of_tokens(np.asarray(done.logprobs[at]))),
             advantage=put(packed.of_completions(got.values[at])),
             reference_logp=part.reference_logp,
             tokens=put(tokens),
@@ -236,6 +245,7 @@ class Learner:
     def reference_logp(self, rows: forest.Forest, count: int) -> Array:
         """The frozen reference's log-probs [calls, m, w]; 0 in calls that hold no rows."""
         with meshes.using(self.sampler.mesh):
+            assert self.reference is not None  # asked for where loss.beta is not 0
             return score.scored_calls(*self.reference, rows, jnp.int32(count), self.temperature)
 
     def needed(
@@ -250,7 +260,7 @@ class Learner:
             del made["flops/logprobs"]
         chips = 1 if mesh is None else mesh.size
         return made | needed.decoding(
-            cfg, self.sampler.state, batch.prompts, done.lengths, chips=chips
+            cfg, self.sampler.state, batch.prompts, np.asarray(done.lengths), chips=chips
         )
 
     def describe(
@@ -278,13 +288,13 @@ class Learner:
         }
 
 
-def combined(rows: Sequence[dict[str, Array]]) -> dict[str, Array]:
+def combined(rows: Sequence[dict[str, Array]]) -> dict[str, Array | float]:
     """Metrics of a rollout's updates: their means, but how many were skipped.
 
     Sampler and trainer are compared before the first: only there both have the same weights.
     """
     if len(rows) == 1:
-        return rows[0]
+        return {**rows[0]}
     made = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
     first = {name: x for name, x in rows[0].items() if name.startswith("logp_delta")}
     return made | first | {"skipped": sum(row["skipped"] for row in rows)}

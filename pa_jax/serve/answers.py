@@ -127,7 +127,8 @@ class SessionTurn:
 
     def prepare(self) -> None:
         """Finds its session; an ApiError where there is no such one."""
-        book, user, number, before = self._agent.profiles.journal, self._user, self._number, ()
+        book, user, number = self._agent.profiles.journal, self._user, self._number
+        before: Sequence[schema.Message] = ()
         if number is not None and not book.last(user, number, 1):
             raise errors.ApiError(
                 404,
@@ -147,9 +148,14 @@ class SessionTurn:
         talk = self._agent.session(user, number)
         self._stream = talk.stream(self._last.content, self._caller, replaces=self._replaces)
 
+    @property
+    def _begun(self) -> session.ReplyStream:
+        assert self._stream is not None  # `prepare` came first
+        return self._stream
+
     def __iter__(self) -> Iterator[Piece]:
         try:
-            for piece in self._stream:
+            for piece in self._begun:
                 yield Piece(0, piece)
         except session.NoSuchTurn:  # it was taken back while this waited
             raise _no_turn(self._number, self._replaces) from None
@@ -182,7 +188,7 @@ class SessionTurn:
 
     def made(self) -> dict[str, Any]:
         """What came of the turn besides its reply, once it is done."""
-        return profiles.turn_made(self._stream.reply, now=self._agent.clock())
+        return profiles.turn_made(self._begun.reply, now=self._agent.clock())
 
 
 def _no_turn(number: int | None, turn: int | None) -> errors.ApiError:

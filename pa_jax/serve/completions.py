@@ -4,7 +4,7 @@ import secrets
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import fastapi
 from fastapi import responses
@@ -46,7 +46,7 @@ class CompletionsRoute:
         """`name` is the model's, as callers know it; `user_header` of requests without a user."""
         self.agent, self.places, self.meters, self.name = agent, places, meters, name
         self.user_header = user_header
-        self.engine: scheduler.Scheduler = agent.parts.serves
+        self.engine = cast(scheduler.Scheduler, agent.parts.serves)
         self.cfg: limits.Limits = places.cfg
         self.router = fastapi.APIRouter(prefix="/v1", tags=["chat"])
 
@@ -112,14 +112,14 @@ class CompletionsRoute:
         """What answers a request, before it begins; an ApiError says what cannot be done."""
         messages = [schema.Message(_ROLES.get(m.role, m.role), m.text()) for m in body.messages]
         self._check(body, messages)
-        how = {
+        asked: dict[str, Any] = {
             "max_new_tokens": body.limit,
             "temperature": body.temperature,
             "top_p": body.top_p,
             "top_k": None if body.top_k is None else max(body.top_k, 0),  # -1 is off, too
             "penalty": body.repetition_penalty,
         }
-        how = {name: value for name, value in how.items() if value is not None}
+        how = {name: value for name, value in asked.items() if value is not None}
         how |= {"stop": body.stops, "deadline": self.cfg.reply_seconds}
         if body.seed is not None:
             how["seed"] = body.seed % wire.SEEDS
@@ -192,7 +192,7 @@ class CompletionsRoute:
             seat.ended(lambda: self._used(answer, share))
             raise
         usage = self._used(answer, share)
-        if first is not None:
+        if first is not None and last is not None:
             self.meters.first.labels(answer.kind).observe(first - began)
             if usage.reply > 1:
                 seconds = (last - first) / (usage.reply - 1)

@@ -1,6 +1,6 @@
 """What goes wrong, in OpenAI's shape: {"error": {"message", "type", "code", "param"}}."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import fastapi
@@ -86,8 +86,12 @@ def of(error: BaseException) -> ApiError:
 
 def install(app: fastapi.FastAPI) -> None:
     """Has an app answer every error in this shape."""
-    app.add_exception_handler(exceptions.RequestValidationError, _invalid)
-    app.add_exception_handler(starlette.exceptions.HTTPException, _http)
+    own: dict[type[Exception], Callable[..., Any]] = {
+        exceptions.RequestValidationError: _invalid,
+        starlette.exceptions.HTTPException: _http,
+    }
+    for kind, answer in own.items():
+        app.add_exception_handler(kind, answer)
     for kind in (
         ApiError,
         template.Refused,

@@ -24,8 +24,8 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -95,6 +95,14 @@ class Span:
     until: int
 
 
+class Endless(Protocol):
+    """Batches without end, which say where they stand."""
+
+    def __next__(self) -> Any: ...
+
+    def get_state(self) -> dict[str, Any]: ...
+
+
 class StopSignal:
     """Turns SIGTERM and SIGINT into a number that the loop reads between steps; 0 is none."""
 
@@ -131,7 +139,7 @@ class StopSignal:
 
 def run(
     state: TrainState,
-    batches: Iterator[Any],
+    batches: Endless,
     hooks: Hooks,
     cfg: LoopConfig,
     span: Span,
@@ -214,7 +222,7 @@ def run(
     return state, stopped
 
 
-def _meta(span: Span, batches: Iterator[Any], evaluated: evaluation.Evaluation) -> dict[str, Any]:
+def _meta(span: Span, batches: Endless, evaluated: evaluation.Evaluation) -> dict[str, Any]:
     """What a checkpoint holds beside the train state."""
     best = evaluated.standing
     return {
@@ -242,14 +250,19 @@ def _rates(row: dict[str, float], seconds: dict[str, float]) -> dict[str, float]
         if name != "seconds/data"
     }
     chip = chips.of(jax.devices()[0].device_kind)
+    flops, moved = (chip.flop_rate, chip.hbm_rate) if chip else (None, None)
     for name, taken in seconds.items():
         phase, s = name.removeprefix("seconds/"), max(taken, 1e-9)
         if f"flops/{phase}" in row:
             rate = row[f"flops/{phase}"] / s / jax.device_count()
-            rates |= _of_peak(phase, "tflops", rate / 1e12, "mfu", chip and rate / chip.flop_rate)
+            rates |= _of_peak(
+                phase, "tflops", rate / 1e12, "mfu", rate / chip.flop_rate if chip else None
+            )
         if f"hbm/{phase}" in row:
             rate = row[f"hbm/{phase}"] / s
-            rates |= _of_peak(phase, "hbm_gbs", rate / 1e9, "mbu", chip and rate / chip.hbm_rate)
+            rates |= _of_peak(
+                phase, "hbm_gbs", rate / 1e9, "mbu", rate / chip.hbm_rate if chip else None
+            )
     return rates | {"rate/tokens": tokens / max(total, 1e-9), "seconds/step": total}
 
 

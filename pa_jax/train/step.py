@@ -98,7 +98,7 @@ def make_update(
     *,
     compute: str,
     where: TrainState | None = None,
-) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
+) -> jax.stages.Wrapped:
     """Jitted (state, batch, count, frozen=(), steps=1) -> (state, metrics); the state is donated.
 
     The batch's leaves are [calls, rows, ...]: a forward and backward pass a call, the first `count`

@@ -112,8 +112,8 @@ class _User:
         self.offer = self.teller.offer() if asks == "choice" else None
         self.question = self.teller.question() if asks == "answer" else None
         reply = made.reply
-        if self.offer or self.question:
-            text = self.offer.text if self.offer else self.question.text
+        if asked := self.offer or self.question:
+            text = asked.text
             reply = f"{self._reply('brief acks')} {text}" if made.lines else text
         self.turns.append(
             schema.Turn(
@@ -199,7 +199,7 @@ class _User:
             text = self.writer.sentence(template, words | fill)
             return self._telling("several", words, text, told)
         wanted = 3 if self.rng.random() < _THREE else 2
-        told = [one for one in (self.teller.new() for _ in range(wanted)) if one]
+        told = tuple(one for one in (self.teller.new() for _ in range(wanted)) if one)
         if len(told) < 2:
             return self._telling("fact", words, self._said(told[0], words), told) if told else None
         templates = [self.teller.template(one) for one in told]

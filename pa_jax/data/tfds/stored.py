@@ -85,7 +85,7 @@ class Stored(Sequence[schema.Episode]):
     def __len__(self) -> int:
         return len(self._records)
 
-    def __getitem__(self, index: int) -> schema.Episode:
+    def __getitem__(self, index: int) -> schema.Episode:  # type: ignore[override]  # no slices
         return builders.episode(self._records[index])
 
 

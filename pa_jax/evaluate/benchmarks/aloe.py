@@ -19,8 +19,8 @@ from pa_jax.evaluate import chat_model, jury, parse, systems
 from pa_jax.evaluate.benchmarks import protocol
 
 NAMES = ("aloe", "aloe_rlpa", "aloe_unseen")
-_SHARED = ("aloe.cases", "aloe.turns", "aloe.temperature", "aloe.chunk", "user")
-_SHARED += (*protocol.JUDGED, *protocol.SYSTEMS)
+_OWN = ("aloe.cases", "aloe.turns", "aloe.temperature", "aloe.chunk", "user")
+_SHARED = (*_OWN, *protocol.JUDGED, *protocol.SYSTEMS)
 KEYS = {
     "aloe": ("aloe.path", *_SHARED),
     "aloe_rlpa": ("aloe.rlpa_path", *_SHARED),
@@ -161,8 +161,9 @@ class Aloe:
         for name, system in chosen.items():
             histories: list[list[schema.Message]] = [[] for _ in chunk.items]
             for turn in range(self.cfg.turns):
-                rows = [known.get((name, self._id(case, turn))) for case in chunk.items]
-                missing = [i for i, row in enumerate(rows) if row is None]
+                found = [known.get((name, self._id(case, turn))) for case in chunk.items]
+                rows = {i: row for i, row in enumerate(found) if row is not None}
+                missing = [i for i, row in enumerate(found) if row is None]
                 if missing:
                     made = self._turn(chunk, histories, system, tools, turn)
                     new = self._judged(
@@ -175,7 +176,8 @@ class Aloe:
                             "turn": turn,
                         }
                     yield [rows[i] for i in missing]
-                for history, row in zip(histories, rows, strict=True):
+                for i, history in enumerate(histories):
+                    row = rows[i]
                     history.append(schema.Message("user", row["user"]))
                     history.append(schema.Message("assistant", row["text"]))
 

@@ -11,7 +11,7 @@ from pa_jax.dialogue import schema
 from pa_jax.evaluate import chat_model, metrics, parse, systems
 from pa_jax.evaluate.benchmarks import choice, prefeval_data, protocol
 
-KEYS = dict.fromkeys(
+KEYS: dict[str, tuple[str, ...]] = dict.fromkeys(
     ("prefeval_mcq", "prefeval_mcq_text", "prefeval_mcq_rotated"), ("prefeval", *protocol.SYSTEMS)
 )
 KEYS["prefeval_generation"] = ("prefeval", *protocol.JUDGED, *protocol.SYSTEMS)

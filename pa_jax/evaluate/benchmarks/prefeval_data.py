@@ -166,7 +166,7 @@ def _with_choice(item: dict, choices: list[object], number: int, form: str) -> d
 def _item(value: dict, form: str, topic: str, number: int) -> Item:
     preference = items.text_of(value, "preference")
     if form == "explicit":
-        before = (schema.Message("user", preference),)
+        before: tuple[schema.Message, ...] = (schema.Message("user", preference),)
     else:
         turns = prefeval.turns(value, form, topic)
         before = tuple(

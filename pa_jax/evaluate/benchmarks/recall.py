@@ -212,7 +212,7 @@ class Recall:
             measures["stale"] = float(said == question.old)
         part = ("untold " if question.age < 1 else "") + f"T={moment.turns}"
         return {
-            "measures": measures | figures,
+            "measures": {**measures, **figures},
             "benchmark": self.name,
             "system": system,
             "id": question.id,

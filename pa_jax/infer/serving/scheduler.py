@@ -147,7 +147,7 @@ class Ticket:
         if isinstance(self._outcome, Closed):
             return Closed(*self._outcome.args)
         failure = RuntimeError(f"the reply was lost: decoding stopped with {self._outcome!r}.")
-        failure.__cause__ = self._outcome
+        failure.__cause__ = self._outcome if isinstance(self._outcome, BaseException) else None
         return failure
 
 
@@ -259,7 +259,11 @@ class Scheduler:
         wait_seconds: float,
     ) -> list[Finished]:
         """A reply a prompt, side by side and beside those of others; each waits for room."""
-        how = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
+        how: dict[str, Any] = {
+            "max_new_tokens": max_new_tokens,
+            "temperature": temperature,
+            "seed": seed,
+        }
         tickets = [self.submit(prompt, **how, wait_seconds=wait_seconds) for prompt in prompts]
         return [ticket.result() for ticket in tickets]
 
@@ -336,6 +340,7 @@ class Scheduler:
             left = [*self._running.values(), *self._waiting]
             self._running, self._waiting = {}, collections.deque()
             self._changed.notify_all()
+        assert self._closed is not None  # the thread ends in no other way
         for ticket in left:
             ticket.end(self._closed)
 

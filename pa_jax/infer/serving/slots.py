@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -133,14 +133,14 @@ def empty(graph: nnx.GraphDef, state: Any, *, count: int, trunk: int, slots: int
     """`count` rows without a request."""
     model = nnx.merge(graph, state)
     cfg, dtype = model.cfg, model.final_norm[...].dtype
-    trunk_kv = tuple(x[:, :, 0] for x in decode.branch_cache(cfg, (count, 1, trunk), dtype))
+    k, v = (x[:, :, 0] for x in decode.branch_cache(cfg, (count, 1, trunk), dtype))
     own_kv = decode.branch_cache(cfg, (count, 1, slots), dtype)
     zero, real = jnp.zeros(count, jnp.int32), jnp.zeros(count, jnp.float32)
     how = sampling.Sampling(real, zero, real + 1)
     done, key = jnp.ones(count, bool), jnp.zeros((count, 2), jnp.uint32)
     drawn = jnp.zeros((count, cfg.vocab), bool)
     return _laid_out(
-        Rows(trunk_kv, own_kv, zero, zero, zero, zero, done, key, drawn, real + 1, done, how)
+        Rows((k, v), own_kv, zero, zero, zero, zero, done, key, drawn, real + 1, done, how)
     )
 
 
@@ -172,16 +172,17 @@ def admit(
     model, width = lora.on_rows(nnx.merge(graph, state), joining.adapters), joining.prompt.shape[1]
     logits, context = decode.prefill(model, _alone(joining), root=0, before=before)
     zero = jnp.zeros_like(joining.row)
-    key = jax.vmap(_branch_key)(joining.seed)
+    key = jax.vmap(_branch_key)(jnp.asarray(joining.seed))
     token, logp = sampling.sample(logits, _step_keys(key, zero), joining.how)
     done = (joining.allowed <= 1) | (token[:, None] == end).any(axis=-1)
 
-    def entered(old: Array, new: Array) -> Array:
+    def entered(old: Array, new: Array | np.ndarray) -> Array:
         return old.at[joining.row].set(new, mode="drop")
 
     k, v = rows.trunk_kv
     if before is not None:
-        root_k, root_v = context.root[0][..., :root], context.root[1][..., :root, :]
+        root_k, root_v = cast(decode.KV, context.root)  # as all here, not taken apart by layers
+        root_k, root_v = root_k[..., :root], root_v[..., :root, :]
         k = k.at[:, joining.row, :, :, :root].set(root_k, mode="drop")
         v = v.at[:, joining.row, :, :root].set(root_v, mode="drop")
     k = k.at[:, joining.row, :, :, root : root + width].set(context.own[0], mode="drop")
@@ -240,8 +241,8 @@ def advance(
         token, step = jnp.where(alive, new, token), step + alive
         ended = (token[:, None] == end).any(axis=-1) | (step + 1 >= rows.allowed)
         out = Drawn(
-            out.ids.at[:, i].set(jnp.where(alive, token, 0)),
-            out.logprobs.at[:, i].set(jnp.where(alive, logp, 0.0)),
+            jnp.asarray(out.ids).at[:, i].set(jnp.where(alive, token, 0)),
+            jnp.asarray(out.logprobs).at[:, i].set(jnp.where(alive, logp, 0.0)),
             out.count + alive,
             out.done | ended,
         )
@@ -249,10 +250,15 @@ def advance(
 
     ids = jnp.zeros((n, chunk), jnp.int32)
     out = Drawn(ids, ids.astype(jnp.float32), jnp.zeros(n, jnp.int32), idle)
-    first = (jnp.int32(0), rows.token, rows.step, rows.own_kv, rows.drawn, out)
+    first: _Carry = (jnp.int32(0), rows.token, rows.step, rows.own_kv, rows.drawn, out)
     _, token, step, own_kv, seen, out = jax.lax.while_loop(more, body, first)
     rows = dataclasses.replace(
-        rows, token=token, step=step, own_kv=own_kv, drawn=seen, done=out.done
+        rows,
+        token=token,
+        step=step,
+        own_kv=cast(decode.KV, own_kv),
+        drawn=seen,
+        done=jnp.asarray(out.done),
     )
     return _laid_out(rows), out
 

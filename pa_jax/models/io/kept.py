@@ -108,7 +108,7 @@ def _write_weights(tensors: names.Tensors, part: pathlib.Path) -> None:
             size = 0
         shards[-1].append(name)
         size += count
-    where = {}
+    where: dict[str, str] = {}
     for number, shard in enumerate(shards):
         path = part / f"model-{number + 1:05d}-of-{len(shards):05d}.safetensors"
         values = {name: _whole(tensors, name) for name in shard}

@@ -81,15 +81,16 @@ def _read(
 ) -> Array:
     """A parameter, or its layers from `first` on as many as `leaf` has, on its devices."""
     everything = tuple(range(n) for n in leaf.shape)
-    devices = {}  # by what they hold
+    devices: dict[names.Index, list[Any]] = {}  # by what they hold
     if sharding is None:
         devices[everything] = [None]
     else:
         for device, cut in sharding.addressable_devices_indices_map(leaf.shape).items():
-            devices.setdefault(_ranges(cut, everything), []).append(device)
+            held = everything if cut is None else _ranges(cut, everything)
+            devices.setdefault(held, []).append(device)
     # Layers come tensor by tensor, to read each once; a large single tensor shard by shard.
     groups = [list(devices)] if row.rank else [[index] for index in devices]
-    shards = {}
+    shards: dict[Any, Array] = {}
     for group in groups:
         parts = _parts(tensors, row, leaf, first, group)
         for index in group:  # never as a view of host memory, which could not be donated later
@@ -131,7 +132,7 @@ def _check(
     found: Mapping[str, tuple[int, ...]],
 ) -> None:
     """Raise ValueError unless the checkpoint holds exactly the tensors of this decoder."""
-    wanted = {}
+    wanted: dict[str, tuple[int, ...]] = {}
     for path, row in rows.items():
         part = shapes[path][row.rank :]
         wanted |= {name: row.hf_shape(part) for _, name in row.names(cfg)}
