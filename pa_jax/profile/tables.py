@@ -237,9 +237,8 @@ def label_row(user: str, label: promote.Label) -> dict[str, Any]:
 
 
 _PLAIN_OF_TURN = "session turn words declined failures snippet asked question why answer".split()
-_LISTS_OF_TURN: dict[
-    str, tuple[Callable[[Any], Any], Callable[[Any], Any]]
-] = {  # how they are written as JSON, and read
+# How they are written as JSON, and read.
+_LISTS_OF_TURN: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "ops": (portable.ops_data, lambda data: tuple(map(facts.FactOp.unchecked, data))),
     "dropped": (list, tuple),
     "needs": (portable.needs_data, lambda data: tuple((n["slot"], n["weight"]) for n in data)),
