@@ -25,7 +25,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -95,6 +95,7 @@ class Span:
     until: int
 
 
+@runtime_checkable
 class Endless(Protocol):
     """Batches without end, which say where they stand."""
 
