@@ -5,14 +5,13 @@ NAME is a file (configs/grpo.py, my/own.py) or one of the built-in configs, a jo
 
 import datetime
 import difflib
-import functools
 import logging as std_logging
-import operator
 import os
 import pathlib
 import re
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import ml_collections
 from absl import app, flags, logging
@@ -32,6 +31,7 @@ _WORKDIR = flags.DEFINE_string(
     "Folder for everything a job writes (default runs/NAME-DATE). An existing one is resumed.",
 )
 
+CACHE = "jax_compilation_cache_dir"
 HOST_ONLY = ("plan", "report")  # jobs that start no accelerator
 
 
@@ -51,8 +51,9 @@ def main(argv: list[str]) -> None:
     from pa_jax.profile import connect
     from pa_jax.train import loop
 
-    if not jax.config.jax_compilation_cache_dir:  # a second start finds the programs compiled
-        jax.config.update("jax_compilation_cache_dir", str(source.cache_dir() / "xla"))
+    # A second start finds the programs compiled.
+    if not getattr(jax.config, CACHE):
+        jax.config.update(CACHE, str(source.cache_dir() / "xla"))
 
     if config.job not in table.JOBS:
         raise app.UsageError(f"config.job={config.job!r}: choose one of {sorted(table.JOBS)}.")
@@ -111,9 +112,10 @@ def _require_elements(config: ml_collections.ConfigDict) -> None:
     flag = flags.FLAGS["config"]
     before = flag.parser.parse(config_flags.get_config_filename(flag))
     for key in config_flags.get_override_values(flag):
-        now, was = (
-            functools.reduce(operator.getitem, key.split("."), of) for of in (config, before)
-        )
+        now: Any = config
+        was: Any = before
+        for name in key.split("."):
+            now, was = now[name], was[name]
         if not isinstance(now, tuple) or not was:
             continue
         kinds = {type(one) for one in was}
@@ -147,9 +149,9 @@ def _misspelt(argv: Sequence[str], flag: str = "") -> str:
     for argument in argv:
         match = re.match(r"--?(?:no)?config\.([^=]+)", argument)
         if match and match[1] not in known:
-            inside = [key for key in known if key.startswith(f"{match[1]}.")]
-            if inside:
-                return f"config key {match[1]!r} is a section; set a key of it, as {inside[0]!r}."
+            keys = [key for key in known if key.startswith(f"{match[1]}.")]
+            if keys:
+                return f"config key {match[1]!r} is a section; set a key of it, as {keys[0]!r}."
             nearest = _nearest(match[1], known)
             return f"unknown config key {match[1]!r}; the nearest is {nearest!r}."
     return ""
@@ -165,7 +167,7 @@ def _nearest(given: str, known: Sequence[str]) -> str:
         ends = [text.rpartition(".")[2] for text in (given, key)]
         initials = "".join(word[0] for word in ends[1].split("_") if word)
         short = ends[0] == initials or ends[1].startswith(ends[0])
-        end = 1.0 if short else difflib.SequenceMatcher(None, *ends).ratio()
+        end = 1.0 if short else difflib.SequenceMatcher(None, ends[0], ends[1]).ratio()
         return end + difflib.SequenceMatcher(None, given, key).ratio()
 
     return max(known, key=likeness)

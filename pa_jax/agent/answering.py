@@ -51,7 +51,7 @@ class Decides(Protocol):
 
 
 @runtime_checkable
-class Prompts(Protocol):
+class Prompting(Protocol):
     """What responder.Responder does."""
 
     def prompt(
@@ -70,7 +70,8 @@ class Prompts(Protocol):
 class Serves(Protocol):
     """What a Scheduler does: a ticket is iterated for pieces of text, and may be cancelled."""
 
-    def submit(self, prompt_ids: Sequence[int], **how: Any) -> Any: ...
+    @property
+    def submit(self) -> Callable[..., Any]: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Parts:
 
     infers: Infers
     decides: Decides
-    prompts: Prompts
+    prompts: Prompting
     serves: Serves
 
 
@@ -121,7 +122,7 @@ class Answering:
         self._parts = parts
         self._profiles, self._journal = profiles, profiles.journal
         self._clock, self._cfg = clock, cfg
-        together = {"most": cfg.together, "wait_seconds": cfg.gather_seconds}
+        together: dict[str, Any] = {"most": cfg.together, "wait_seconds": cfg.gather_seconds}
         self._infer = gather.Gather(
             lambda observed: parts.infers.infer(observed, now=clock(), seed=cfg.seed), **together
         )
@@ -237,7 +238,7 @@ class Answering:
             turn = self._inferred(turn, past, before)
         if not turn.reached(turns.APPLIED):
             now = max(self._clock(), turn.times[0] + _TICK)  # not known when it was received
-            self._profiles.apply(turn.user, turn.ops, turn.source, now=now)
+            self._profiles.apply(turn.user, turn.ops or (), turn.source, now=now)
             turn = self._journal.applied(turn, now=self._clock())
         if not turn.reached(turns.DECIDED):
             turn = self._decided(turn, past, scores)

@@ -82,7 +82,7 @@ class Inferred:
 class Draft:
     """A turn's snippet on its way to operations: `statements` are still in, `dropped` are out."""
 
-    def __init__(self, turn: Observed, text: str, finished: bool):
+    def __init__(self, turn: Observed, text: str, finished: bool) -> None:
         self.turn, self.text = turn, text
         self.heard = words.clean(turn.words, MAX_HEARD)
         self.content = statements.content(self.heard)
@@ -134,7 +134,7 @@ class Draft:
             return COPIED
         if statements.content(statement) <= self.to_forget:
             return FORGOTTEN
-        if any(forget.comes_back(statement, op.replaces, self.besides) for op in self.forgets):
+        if any(forget.comes_back(statement, op.old, self.besides) for op in self.forgets):
             return FORGOTTEN
         if any(statements.key(statement) == statements.key(other) for other in self.statements):
             return REPEATED

@@ -18,7 +18,7 @@ SCALE = 1.0  # nats a token at which confidence reaches 1 - 1/e, as the judge's 
 class Grounder:
     """Gains under one frozen model."""
 
-    def __init__(self, words: tokenizer.Tokenizer, scorer: score.Scorer):
+    def __init__(self, words: tokenizer.Tokenizer, scorer: score.Scorer) -> None:
         self.reader, self.scorer = contexts.Reader(words), scorer
         self._head = words.encode(contexts.NOTES)
 

@@ -13,6 +13,7 @@ import datetime
 import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 
@@ -85,7 +86,7 @@ class Inferencer:
         lengths: Sequence[int] = forest.LENGTHS,
         serves: scheduler.Scheduler | None = None,
         wait_seconds: float = 0.0,
-    ):
+    ) -> None:
         """Snippets are decoded by a scheduler that serves others meanwhile, or by a sampler.
 
         The former is waited for so long where its queue is full. All that is scored goes in as
@@ -137,10 +138,15 @@ class Inferencer:
 
     def _written(self, asked: Sequence[Sequence[int]], seed: int) -> tuple[list[str], list[bool]]:
         """A snippet a prompt, and whether the policy came to its end."""
-        how = {"max_new_tokens": self.cfg.max_new_tokens, "temperature": 0.0, "seed": seed}
+        how: dict[str, Any] = {
+            "max_new_tokens": self.cfg.max_new_tokens,
+            "temperature": 0.0,
+            "seed": seed,
+        }
         if self._serves is not None:
             replies = self._serves.generate(asked, **how, wait_seconds=self._wait_seconds)
             return [reply.text for reply in replies], [reply.finished for reply in replies]
+        assert self._sampler is not None  # made where no engine serves
         done = self._sampler.generate(asked, n=1, stream=keys.Stream.GENERATE, **how)
         return [text for [text] in done.texts], done.finished[:, 0].tolist()
 

@@ -61,7 +61,7 @@ class Placer:
         scorer: score.Scorer,
         cfg: PlaceConfig,
         content: taxonomy.Taxonomy | None = None,
-    ):
+    ) -> None:
         self.words, self.scorer, self.cfg = words, scorer, cfg
         content = content or taxonomy.Taxonomy.load()
         self.slots = content.subcategories
@@ -94,7 +94,7 @@ class Placer:
         first = np.sort(shares, axis=1)[:, -2:]
         doubt = np.flatnonzero(first[:, 1] - first[:, 0] < self.cfg.sure)
         if len(doubt):
-            asked[doubt] = self._asked([said[i] for i in doubt], lexical[doubt])
+            asked[doubt] = self._asked([said[int(i)] for i in doubt], lexical[doubt])
         return lexical, asked
 
     def _placed(self, text: str, row: np.ndarray, held: Sequence[facts.Fact]) -> Placed:
@@ -126,7 +126,7 @@ class Placer:
 class Labels:
     """Labels, each with its log-prob after an empty statement."""
 
-    def __init__(self, placer: Placer, names: Sequence[str]):
+    def __init__(self, placer: Placer, names: Sequence[str]) -> None:
         self._placer = placer
         self._trunk = placer.words.encode(TRUNK)
         self._labels = [placer.words.encode(f" {name}\n") for name in names]

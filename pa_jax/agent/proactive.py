@@ -23,6 +23,7 @@ import dataclasses
 import datetime
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -74,6 +75,8 @@ class AskConfig(needing.NeedsConfig):
 class Request:
     """One user's turn that is to be answered.
 
+    A `requests.Request` is one of the data, a `systems.Request` a benchmark's to a system.
+
     words      what the user says
     profile    facts held now, this turn's included
     asked      slots that this user was ever asked about
@@ -102,6 +105,8 @@ class Request:
 @dataclasses.dataclass(frozen=True)
 class Decision:
     """What the answer needs, and the question to put behind it, if any.
+
+    A `relation.Decision` is about a claim and one held fact.
 
     needs     slots and the probability that each matters, the most likely first
     coverage  share of the gain that what is known has brought; 1 where nothing is needed
@@ -134,7 +139,7 @@ class Proactive:
         self.cfg = cfg
         self.needs = needing.Needs(model, cfg, mesh=mesh, lengths=lengths)
 
-    def but(self, **changes: float | int) -> "Proactive":
+    def but(self, **changes: Any) -> "Proactive":
         """The same decider with other numbers of AskConfig; weights are shared."""
         other = copy.copy(self)
         other.cfg = dataclasses.replace(self.cfg, **changes)

@@ -74,7 +74,7 @@ class Agent:
         profiles: store.ProfileStore,
         infers: answering.Infers,
         decides: answering.Decides,
-        prompts: answering.Prompts,
+        prompts: answering.Prompting,
         serves: answering.Serves,
         *,
         clock: Callable[[], datetime.datetime],
@@ -106,6 +106,8 @@ class Agent:
 class Session:
     """One conversation of one user.
 
+    `wire.Session` is how HTTP shows it.
+
     `number` is None until its first turn. A turn that was cut off is finished before the next one;
     when `respond` returns, all it tells has been kept.
     """
@@ -122,7 +124,7 @@ class Session:
 
     def stream(
         self, text: str, asked_by: caller.Caller | None = None, *, replaces: int | None = None
-    ) -> "Stream":
+    ) -> "ReplyStream":
         """The reply in pieces, as they come, the way its caller wants it.
 
         With `replaces`, a turn's number, that turn is answered anew where it is the last one and
@@ -131,7 +133,7 @@ class Session:
         """
         if not turns.clean(text).strip():
             raise ValueError("the message has no words; say something.")
-        return Stream(self._turn(text, asked_by, replaces))
+        return ReplyStream(self._turn(text, asked_by, replaces))
 
     def resume(self) -> tuple[Reply, ...]:
         """Finishes the user's turns that were cut off, of any session; their replies."""
@@ -268,7 +270,7 @@ class Session:
             yield self._finish(turn, who.behind())
 
     def _finish(self, turn: turns.Turn, who: caller.Caller | None = None) -> Reply:
-        stream = Stream(self._carried_on(turn, who))
+        stream = ReplyStream(self._carried_on(turn, who))
         for _ in stream:
             pass
         return stream.reply
@@ -282,13 +284,13 @@ class Session:
     def _reply(self, turn: turns.Turn) -> Reply:
         applied = self.agent.profiles.applied(self.user, turn.source)
         return Reply(
-            text=turn.reply,
+            text=turn.reply or "",
             asked=turn.asked,
             question=turn.question,
-            why=turn.why,
+            why=turn.why or "",
             updates=applied.changes,
             refused=tuple(receipt.reason for receipt in applied.receipts if receipt.reason),
-            dropped=turn.dropped,
+            dropped=turn.dropped or (),
             words=turn.words,
             session=turn.session,
             turn=turn.turn,
@@ -305,7 +307,7 @@ def _declined(text: str, before: Sequence[turns.Turn]) -> str | None:
     return asked if asked and refusals.declined(text) else None
 
 
-class Stream:
+class ReplyStream:
     """Pieces of a reply; `reply` is there after the last one.
 
     close() ends it early: what was said until then is the reply.

@@ -33,7 +33,7 @@ class Trained:
     ) -> None:
         """Of `cfg`, the batch and the limits of the prompt count; prompts are rows of `lengths`."""
         self.bounds = rule.but(cost=0.0)  # what it may ask, without the weighing
-        self.words, self.cfg = model.tokenizer, cfg
+        self.words, self.cfg = model.words, cfg
         self._limits = dataclasses.replace(cfg.trained(model).limits(), examples=())
         two = prompt_roots.strangers(options=("Tea",), others=("Coffee",))
         self._sampler = sampler.Sampler(
@@ -112,11 +112,11 @@ class Trained:
 def chosen(
     ruled: proactive.Decision,
     request: proactive.Request,
-    action: asking.Action | asking.ParseFailure,
+    action: asking.Action | asking.ActionFailure,
 ) -> proactive.Decision:
     """The decision with the policy's choice in place of the rule's."""
     silent = dataclasses.replace(ruled, value=float("nan"), slot=None, question=None)
-    if isinstance(action, asking.ParseFailure):
+    if isinstance(action, asking.ActionFailure):
         return dataclasses.replace(silent, why=f"the policy wrote {action.reason}")
     if action.topic is None:
         return dataclasses.replace(silent, why="the policy answers without a question")

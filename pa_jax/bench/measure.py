@@ -44,7 +44,7 @@ class Figures:
     tolerance: dict[str, float]
 
 
-def measure(phase: phases.Phase, tolerance: Mapping[str, float], *, reps: int) -> Figures:
+def measure(phase: phases.Comparison, tolerance: Mapping[str, float], *, reps: int) -> Figures:
     """Warm both sides up, then run them in turns; raises ValueError where outputs differ."""
     sides = {"forest": phase.forest, "flat": phase.flat}
     first = {name: _warm(side) for name, side in sides.items()}

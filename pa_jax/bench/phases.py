@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +11,13 @@ import numpy as np
 import optax
 from flax import nnx
 
-from pa_jax.bench import work as works
+from pa_jax.bench.subject import PromptRows, Subject, apart, together
+from pa_jax.bench.work import Apart, Work
 from pa_jax.core import keys
 from pa_jax.core.typing import Array, Float, Int
 from pa_jax.infer import decode as decoding
-from pa_jax.infer import forest, prompt_rows, sampler, sampling, score
+from pa_jax.infer import forest, sampler, sampling, score
 from pa_jax.models import flops
-from pa_jax.models.config import DecoderConfig
 from pa_jax.rl import groups, loss
 from pa_jax.train import step
 
@@ -44,7 +44,7 @@ class Side:
 
 
 @dataclasses.dataclass(frozen=True)
-class Phase:
+class Comparison:
     """The same work as a forest and flat; `difference(forest's, flat's output)` by kind of number.
 
     `tokens` are those of all paths, or in decoding the new ones: what either side gets done.
@@ -57,114 +57,44 @@ class Phase:
     tokens: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Subject:
-    """The model under measurement and its work."""
-
-    graph: nnx.GraphDef
-    state: nnx.State
-    model: DecoderConfig
-    cfg: works.BenchConfig
-    work: works.Work
-    seed: int
-
-    def pair(self, trees: Sequence[Sequence[forest.Path]]) -> tuple[forest.Packed, forest.Packed]:
-        """The paths as a forest, and each alone."""
-        return (
-            forest.pack(trees, self.cfg.lengths, key="bench.lengths"),
-            works.flat(trees, self.cfg.lengths, self.model.vocab),
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class Prompts:
-    """All prompts as rows to be prefilled at once, with the branches of each.
-
-    branches  completions of a prompt; flat, each prompt stands there once for each of them
-    order     where each path's branch stands among all, prompt by prompt
-    """
-
-    rows: decoding.Prompts
-    root: int
-    branches: int
-    order: Int[np.ndarray, " b"]
-
-    def of_paths(self, values: Array | np.ndarray) -> np.ndarray:
-        """What every branch has, [paths, ...] prompt by prompt."""
-        return np.asarray(values).reshape(self.rows.length.size * self.branches, -1)[self.order]
-
-    @property
-    def paths(self) -> Int[np.ndarray, "x g"]:
-        """Which path each branch of each place is; the first where there is no prompt."""
-        paths = np.zeros(self.rows.length.size * self.branches, int)
-        paths[self.order] = np.arange(len(self.order))
-        return paths.reshape(-1, self.branches)
-
-    def size(self) -> flops.Size:
-        """Of the prefill: in every row the first slots hold tokens."""
-        used = self.rows.own.reshape(len(self.rows.own), -1).max(axis=1) + 1
-        tokens = int(np.maximum(used, self.rows.root.max(axis=1)).sum())
-        pairs = flops.visible_pairs(list(self.rows.end), tokens)
-        return flops.Size(tokens, pairs, int((self.rows.length > 0).sum()))
-
-
-def together(subject: Subject) -> Prompts:
-    """The prompts in one row, common beginnings once."""
-    g = subject.cfg.group
-    rows, root, places = prompt_rows.packed(subject.work.prompts, key="bench.prompts")
-    order = _where(places)[:, None] * g + np.arange(g)
-    return Prompts(rows, root, g, order.reshape(-1))
-
-
-def apart(subject: Subject) -> Prompts:
-    """Each prompt once for each of its completions, as many rows; nothing shared."""
-    n, g = subject.cfg.prompts, subject.cfg.group
-    unlike = works.Apart(subject.model.vocab)
-    copies = [unlike.ids(prompt) for _ in range(g) for prompt in subject.work.prompts]
-    rows, root, places = prompt_rows.packed(copies, shards=g, key="bench.prompts")
-    rows = dataclasses.replace(rows, ids=rows.ids % subject.model.vocab)
-    return Prompts(rows, root, 1, _where(places).reshape(g, n).T.reshape(-1))
-
-
-def _where(places: Int[np.ndarray, " x"]) -> Int[np.ndarray, " n"]:
-    """The place of each prompt; -1 among the places says that there is none."""
-    return np.argsort(places)[(places < 0).sum() :]
-
-
 @functools.partial(jax.jit, static_argnames=("graph", "root"))
 def prefilled(
     graph: nnx.GraphDef, state: nnx.State, prompts: decoding.Prompts, *, root: int
-) -> tuple[Float[Array, "n v"], decoding.Context]:
+) -> tuple[Float[Array, "n v"], decoding.BranchContext]:
     """Logits after every prompt, and the prompts' keys and values."""
     return decoding.prefill(nnx.merge(graph, state), prompts, root=root)
 
 
 @functools.partial(jax.jit, static_argnames="graph")
 def decoded(
-    graph: nnx.GraphDef, state: nnx.State, ids_ngc: Int[Array, "n g c"], context: decoding.Context
+    graph: nnx.GraphDef,
+    state: nnx.State,
+    ids_ngc: Int[Array, "n g c"],
+    context: decoding.BranchContext,
 ) -> Float[Array, "n g c"]:
     """Each branch fed token by token: log-prob of the next one (after the last: of the first)."""
     model = nnx.merge(graph, state)
 
-    def one(branch_kv, this):
+    def one(branch_kv: decoding.KV, this: tuple[Array, Array, Array]) -> tuple[decoding.KV, Array]:
         index, token, following = this
-        logits, branch_kv = decoding.decode_step(model, token, context, branch_kv, index)
+        logits, grown = decoding.decode_step(model, token, context, branch_kv, index)
         chosen = jnp.take_along_axis(logits, following[..., None], axis=-1)[..., 0]
-        return branch_kv, chosen - jax.nn.logsumexp(logits, axis=-1)
+        return cast(decoding.KV, grown), chosen - jax.nn.logsumexp(logits, axis=-1)
 
     token_cng = jnp.moveaxis(ids_ngc, 2, 0)
     steps = jnp.arange(ids_ngc.shape[2]), token_cng, jnp.roll(token_cng, -1, axis=0)
-    empty = decoding.branch_cache(model.cfg, ids_ngc.shape, context.own[0].dtype)
+    (n, g, c), dtype = ids_ngc.shape, jax.tree.leaves(context.own)[0].dtype
+    empty = decoding.branch_cache(model.cfg, (n, g, c), dtype)
     return jnp.moveaxis(jax.lax.scan(one, empty, steps)[1], 0, 2)
 
 
-def prefill(subject: Subject) -> Phase:
+def prefill(subject: Subject) -> Comparison:
     """Prompts to their last token's logits and their keys and values."""
 
-    def side(prompts: Prompts) -> Side:
+    def side(prompts: PromptRows) -> Side:
         rows = jax.device_put(prompts.rows)
 
-        def run(_):
+        def run(_: None) -> Array:
             return prefilled(subject.graph, subject.state, rows, root=prompts.root)[0]
 
         return _side(subject, run, len(rows.ids), rows.ids.size, prompts.size())
@@ -177,10 +107,10 @@ def prefill(subject: Subject) -> Phase:
         }
 
     tokens = subject.cfg.group * sum(map(len, subject.work.prompts))
-    return Phase("prefill", side(one), side(two), difference, tokens)
+    return Comparison("prefill", side(one), side(two), difference, tokens)
 
 
-def decode(subject: Subject) -> Phase:
+def decode(subject: Subject) -> Comparison:
     """Given completions token by token, all at once, behind prompts that are in the cache.
 
     As in a rollout all branches go on until the longest has ended.
@@ -188,14 +118,14 @@ def decode(subject: Subject) -> Phase:
     work = subject.work
     ids = _padded(work.completions, work.longest)
 
-    def side(prompts: Prompts) -> Side:
+    def side(prompts: PromptRows) -> Side:
         rows = jax.device_put(prompts.rows)
         batch = jnp.asarray(ids[prompts.paths])
 
-        def prepare():
+        def prepare() -> decoding.BranchContext:
             return prefilled(subject.graph, subject.state, rows, root=prompts.root)[1]
 
-        def run(context):
+        def run(context: decoding.BranchContext) -> Array:
             return decoded(subject.graph, subject.state, batch, context)
 
         return dataclasses.replace(
@@ -208,10 +138,10 @@ def decode(subject: Subject) -> Phase:
     def difference(forests: Array, flat: Array) -> Mapping[str, float]:
         return {"logprob": _apart(one.of_paths(forests), two.of_paths(flat))}
 
-    return Phase("decode", side(one), side(two), difference, work.paths * work.longest)
+    return Comparison("decode", side(one), side(two), difference, work.paths * work.longest)
 
 
-def rollout(subject: Subject) -> Phase:
+def rollout(subject: Subject) -> Comparison:
     """Prompts to completions as the sampler makes them, all as long as the longest that is given.
 
     Greedy (each step draws all the same): where thousands of tokens are near equally likely, as
@@ -223,11 +153,11 @@ def rollout(subject: Subject) -> Phase:
     never_ends = (jnp.int32(work.longest), jnp.zeros((0,), jnp.int32))
     width = forest.fit(work.longest, sampler.WIDTHS, what="completion")
 
-    def side(prompts: Prompts) -> Side:
+    def side(prompts: PromptRows) -> Side:
         rows = jax.device_put(prompts.rows)
         key = key_ng.reshape(-1)[prompts.paths]
 
-        def run(_):
+        def run(_: None) -> decoding.Decoded:
             return decoding.rollout(
                 subject.graph,
                 subject.state,
@@ -257,10 +187,10 @@ def rollout(subject: Subject) -> Phase:
             return {"logprob": float("inf")}
         return {"logprob": float(np.abs(logp - logp_flat)[until].max())}
 
-    return Phase("rollout", side(one), side(two), difference, work.paths * work.longest)
+    return Comparison("rollout", side(one), side(two), difference, work.paths * work.longest)
 
 
-def judge(subject: Subject) -> Phase:
+def judge(subject: Subject) -> Comparison:
     """Label log-probs behind every question about every completion."""
     label = jnp.arange(LABELS)
 
@@ -270,7 +200,7 @@ def judge(subject: Subject) -> Phase:
     return _forward("judge", subject, subject.work.judged(), call)
 
 
-def logprobs(subject: Subject) -> Phase:
+def logprobs(subject: Subject) -> Comparison:
     """The reference's log-probs of completion tokens."""
 
     def call(rows: forest.Forest) -> Array:
@@ -286,7 +216,7 @@ def update(
     *,
     compute: str,
     remat: str,
-) -> Phase:
+) -> Comparison:
     """One optimiser step of the whole batch, from fresh optimiser state in every run.
 
     `tx` is adam-like: its first moment after one step shows the gradient. `loss_fn` is a
@@ -297,7 +227,7 @@ def update(
     def side(packed: groups.Groups, batch: loss.GroupBatch) -> Side:
         count = jnp.int32(packed.count)
 
-        def run(start):
+        def run(start: step.TrainState) -> tuple[Array, list[Array]]:
             made, metrics = jax.block_until_ready(one_step(start, batch, count))
             moment = optax.tree_utils.tree_get(made.opt, "mu")
             return metrics["loss"], jax.tree.leaves(moment)
@@ -314,15 +244,15 @@ def update(
             flops=flops.train(made.flops, remat=remat),
         )
 
-    sides = [side(*made) for made in batches(subject)]
-    return Phase("update", *sides, updates_apart, _tokens(subject.work.scored()))
+    one, two = (side(*made) for made in batches(subject))
+    return Comparison("update", one, two, updates_apart, _tokens(subject.work.scored()))
 
 
 def batches(subject: Subject) -> list[tuple[groups.Groups, loss.GroupBatch]]:
     """The update's batch as a forest and flat; sampler and reference near the model's log-probs."""
     work = subject.work
     pack = functools.partial(groups.pack, lengths=subject.cfg.update_lengths)
-    unlike = works.Apart(work.vocab)
+    unlike = Apart(work.vocab)
     alone = [
         (ids[: len(prompt)], [ids[len(prompt) :]])
         for prompt, row in zip(work.prompts, work.completions, strict=True)
@@ -369,12 +299,12 @@ def _forward(
     subject: Subject,
     trees: Sequence[Sequence[forest.Path]],
     call: Callable[[forest.Forest], Array],
-) -> Phase:
+) -> Comparison:
     def side(packed: forest.Packed) -> Side:
         calls = [jax.device_put(forest.stacked([row], 1)) for row in packed.rows]
         lengths = {rows.ids.shape[-1]: rows for rows in calls}
 
-        def run(_):
+        def run(_: None) -> list[Array]:
             return [call(rows) for rows in calls]
 
         made = _side(subject, run, len(calls), packed.slots, packed.size)
@@ -385,7 +315,7 @@ def _forward(
     def difference(forests: Sequence[Array], flat: Sequence[Array]) -> Mapping[str, float]:
         return {"logprob": _apart(_of_paths(one, forests), _of_paths(two, flat))}
 
-    return Phase(name, side(one), side(two), difference, _tokens(trees))
+    return Comparison(name, side(one), side(two), difference, _tokens(trees))
 
 
 def _side(
@@ -394,7 +324,7 @@ def _side(
     return Side(lambda: None, run, run, rows, slots, size, flops.forward(subject.model, size))
 
 
-def _new(work: works.Work, tokens: int) -> flops.Size:
+def _new(work: Work, tokens: int) -> flops.Size:
     """So many new tokens of every path, each one's next wanted."""
     total = flops.Size(0, 0, 0)
     for prompt, row in zip(work.prompts, work.completions, strict=True):

@@ -107,7 +107,8 @@ class Checkpointer:
             self._give_up(step, size, e)
             raise
         self._pending = self._finisher.submit(self._finish, step, size, record)
-        if any(d.platform == "cpu" for x in item.values() for d in x.sharding.device_set):
+        devices: set[Any] = {d for x in item.values() for d in x.sharding.device_set}
+        if any(d.platform == "cpu" for d in devices):
             self.wait()
 
     def restore(

@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import threading
+from typing import Any
 
 import jax
 import numpy as np
@@ -36,7 +37,9 @@ def start(seconds: float = START_SECONDS) -> None:
     if not given and not on_tpu_slice():
         return
     address, count, number = (os.environ.get(name) for name in ENVIRONMENT)
-    known = {"num_processes": int(count), "process_id": int(number)} if given else {}
+    known: dict[str, Any] = {}
+    if count and number:
+        known = {"num_processes": int(count), "process_id": int(number)}
     who = f"process {number} of {count}" if given else "this worker"
     alone = threading.Timer(seconds, _leave, (who, seconds))
     alone.daemon = True
@@ -112,4 +115,6 @@ class Watchdog:
 
     def beat(self) -> None:
         """All is well; start counting anew."""
-        faulthandler.dump_traceback_later(self.seconds, repeat=True, file=sys.__stderr__)
+        faulthandler.dump_traceback_later(
+            self.seconds, repeat=True, file=sys.__stderr__ or sys.stderr
+        )

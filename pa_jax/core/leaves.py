@@ -52,7 +52,7 @@ def typed(got: jax.Array, asked: Any) -> jax.Array:
     """What was stored as what was asked for: a key again where that is one."""
     if not _is_key(asked):
         return got
-    kinds: list[str] = []
+    kinds: list[Any] = []  # a name, or JAX's own description
     abstract = jax.ShapeDtypeStruct(asked.shape, asked.dtype)
     jax.eval_shape(lambda key: kinds.append(jax.random.key_impl(key)), abstract)
     return jax.random.wrap_key_data(got, impl=kinds[0])

@@ -65,7 +65,7 @@ def spec(
             f"{name}: axes {tuple(axes)} name {len(axes)} dimensions, its shape {tuple(shape)} has "
             f"{len(shape)}; name every dimension, None where it is never cut."
         )
-    parts, used = [], set()
+    parts, used = [], set[str]()
     for axis, size in zip(axes, shape, strict=True):
         part = _part(axis, size, mesh, rules, name, used)
         if used & {*part}:
@@ -123,7 +123,7 @@ def gathered(state: Any) -> Any:
 
     def together(leaf: nnx.Variable) -> nnx.Variable:
         value = leaf.get_value()
-        part = spec(_axes(leaf)[1:], value.shape, mesh, INFER_RULES)
+        part = spec((_axes(leaf) or ())[1:], value.shape, mesh, INFER_RULES)
         return leaf.replace(jax.lax.with_sharding_constraint(value, part))
 
     return jax.tree.map(together, state, is_leaf=lambda x: isinstance(x, nnx.Variable))

@@ -43,7 +43,7 @@ def _of_blocks(x: jax.Array) -> jax.Array:
     """The same, a block at a time: a program that is not optimised holds no copy of the array."""
     flat, size = x.reshape(-1), x.size
 
-    def add(number, total):
+    def add(number: jax.Array, total: jax.Array) -> jax.Array:
         start = jnp.minimum(number * _BLOCK, size - _BLOCK)  # the last one overlaps
         words = _words(jax.lax.dynamic_slice_in_dim(flat, start, _BLOCK))
         place = start.astype(jnp.uint32) + jax.lax.iota(jnp.uint32, _BLOCK)

@@ -23,7 +23,7 @@ class PhaseTimer:
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
-        self._seconds: collections.Counter[str] = collections.Counter()
+        self._seconds: collections.defaultdict[str, float] = collections.defaultdict(float)
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -66,13 +66,13 @@ class CompileCounter:
     def __exit__(self, *_: object) -> None:
         jax.monitoring.unregister_event_duration_listener(self._heard)
 
-    def _heard(self, event: str, duration: float, **details: str | int) -> None:
+    def _heard(self, event: str, duration_secs: float, **details: str | int) -> None:
         if event != _COMPILED:
             return
         name = str(details.get("fun_name", "?"))
-        self.compiled.append((name, duration))
-        level = logging.INFO if duration >= _LONG else logging.DEBUG
-        logging.log(level, "compiled %s in %.2f s (program %d)", name, duration, self.count)
+        self.compiled.append((name, duration_secs))
+        level = logging.INFO if duration_secs >= _LONG else logging.DEBUG
+        logging.log(level, "compiled %s in %.2f s (program %d)", name, duration_secs, self.count)
 
 
 class Trace:

@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import Any
 
 import jax
+import jax._src.distributed  # no public name for the store of its service
 from absl import logging
-from jax._src import distributed as coordination  # no public name for the store of its service
 
 LOOK_SECONDS = 1.0
 LAST_SECONDS = 10.0  # that process 0, which holds the store, waits for the others to have read it
@@ -99,8 +99,9 @@ class Together:
 
         Not through JAX's own exit, which waits for those that will not come.
         """
-        store, number = coordination.global_state.client, jax.process_index()
+        store, number = jax._src.distributed.global_state.client, jax.process_index()
         with contextlib.suppress(jax.errors.JaxRuntimeError):  # no store any more: no one to tell
+            assert store is not None  # of several processes
             store.key_value_set(f"{_ROOM}{number}", f"{status}\n{text}", allow_overwrite=True)
             until = time.monotonic() + LAST_SECONDS
             while number == 0 and time.monotonic() < until and len(_said()) < jax.process_count():
@@ -120,8 +121,9 @@ def deaf() -> None:
 
 def _said() -> dict[int, str]:
     """What processes that left have said, by their number."""
-    store = coordination.global_state.client
+    store = jax._src.distributed.global_state.client
     with contextlib.suppress(jax.errors.JaxRuntimeError):
+        assert store is not None  # of several processes
         return {int(k.removeprefix(_ROOM)): v for k, v in store.key_value_dir_get(_ROOM)}
     return {}
 

@@ -11,6 +11,7 @@ s  key time                           v  vocabulary
 b  any leading rows                   l  layers
 """
 
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int, Key, Shaped, UInt32
 
-__all__ = ["Array", "Bool", "Float", "Int", "Key", "Shaped", "UInt32"]
+__all__ = ["Array", "Bool", "DTypeLike", "Float", "Int", "Key", "Shaped", "UInt32"]

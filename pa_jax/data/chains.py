@@ -13,18 +13,20 @@ from typing import Any, Protocol, runtime_checkable
 
 import grain
 
-from pa_jax.data import episodes as episodes_lib
 from pa_jax.data import pipeline
+from pa_jax.data.episodes import Steps
 from pa_jax.dialogue import schema, snippet
 
 
 @runtime_checkable
-class Memory(Protocol):
+class HeldProfile(Protocol):
     """A user's profile between two turns; `after` makes a new one and leaves this as it is."""
 
     def statements(self) -> tuple[str, ...]: ...
 
-    def after(self, dialogue: schema.Dialogue, turn: int, text: str, finished: bool) -> "Memory":
+    def after(
+        self, dialogue: schema.Dialogue, turn: int, text: str, finished: bool
+    ) -> "HeldProfile":
         """What holds once `text` was written about a turn; not finished where it was cut."""
         ...
 
@@ -63,7 +65,7 @@ class _Lane:
     position: int  # in the endless order: epoch * dialogues + place in the epoch's order
     dialogue: schema.Dialogue
     episodes: Sequence[schema.Episode]
-    memory: Memory | None  # None: gold
+    memory: HeldProfile | None  # None: gold
     turn: int = 0
     written: list[tuple[int, Written]] = dataclasses.field(default_factory=list)
 
@@ -83,9 +85,9 @@ class Chains(Iterator[pipeline.Batch]):
         self,
         dialogues: Sequence[Sequence[schema.Dialogue]],
         encode: Callable[[schema.Episode], list[int]],
-        memory: Memory,
+        memory: HeldProfile,
         cfg: ChainConfig,
-    ):
+    ) -> None:
         """`dialogues` are parts that follow each other; `memory` is that of a stranger."""
         self._places = [(p, n) for p, part in enumerate(dialogues) for n in range(len(part))]
         if not self._places:
@@ -169,9 +171,7 @@ class Chains(Iterator[pipeline.Batch]):
         part, number = self._places[self._order[position]]
         dialogue = self._parts[part][number]
         own = _drawn(self._cfg.plan.seed, position) < self._cfg.share
-        return _Lane(
-            position, dialogue, episodes_lib.Steps(dialogue), self._memory if own else None
-        )
+        return _Lane(position, dialogue, Steps(dialogue), self._memory if own else None)
 
     def _advance(self, k: int) -> tuple[schema.Episode, list[int]]:
         """The next turn of lane k and its prompt; begins further dialogues until there is one."""

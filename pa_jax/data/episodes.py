@@ -40,7 +40,7 @@ class Steps(Sequence[schema.Episode]):
     def __len__(self) -> int:
         return len(self._dialogue.turns)
 
-    def __getitem__(self, index: int) -> schema.Episode:
+    def __getitem__(self, index: int) -> schema.Episode:  # type: ignore[override]  # no slices
         number = range(len(self))[operator.index(index)]
         turn = self._dialogue.turns[number]
         before = self._dialogue.turns[number - 1] if number else None
@@ -49,7 +49,7 @@ class Steps(Sequence[schema.Episode]):
             id=f"{self._dialogue.id}/{number}",
             user_id=self._dialogue.user_id,
             profile=tuple(text for text, begin, end in self._known if begin <= number < end),
-            context=before.assistant if answers else "",
+            context=before.assistant if before and answers else "",
             user=turn.user,
             gold=turn.gold,
             slot=turn.slot,
@@ -70,7 +70,7 @@ class Strangers(Sequence[schema.Episode]):
     def __len__(self) -> int:
         return len(self._of)
 
-    def __getitem__(self, index: int) -> schema.Episode:
+    def __getitem__(self, index: int) -> schema.Episode:  # type: ignore[override]  # no slices
         episode = self._of[index]
         stranger = zlib.crc32(episode.id.encode()) < self._least
         return dataclasses.replace(episode, profile=()) if stranger else episode

@@ -13,14 +13,14 @@ class Joined(Sequence[schema.Episode]):
 
     def __init__(
         self, parts: Sequence[Sequence[schema.Episode]], counts: Sequence[int] | None = None
-    ):
+    ) -> None:
         self._parts = parts
         self._starts = [0, *itertools.accumulate(counts or map(len, parts))]
 
     def __len__(self) -> int:
         return self._starts[-1]
 
-    def __getitem__(self, index: int) -> schema.Episode:
+    def __getitem__(self, index: int) -> schema.Episode:  # type: ignore[override]  # no slices
         index = operator.index(index)
         at = index + len(self) if index < 0 else index
         if not 0 <= at < len(self):

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pa_jax.core import named
-from pa_jax.data import episodes as episodes_lib
 from pa_jax.data import quarantine as quarantine_lib
+from pa_jax.data.episodes import Steps
 from pa_jax.dialogue import schema, snippet
 
 Item = schema.Dialogue | schema.Episode
@@ -64,7 +64,7 @@ def _wrong(item: Any, found: list[Item], names: set[str]) -> str:
         return f"id {item.id!r} came before"
     if isinstance(item, schema.Dialogue):
         try:
-            episodes_lib.Steps(item)
+            Steps(item)
         except ValueError as error:
             return str(error)
         return ""

@@ -28,7 +28,7 @@ class PipelineConfig:
     prompt_tokens: int
     seed: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.rows < 1 or self.prompt_tokens < 1:
             raise ValueError(
                 f"data rows={self.rows}, prompt_tokens={self.prompt_tokens}: each must be at "
@@ -85,7 +85,7 @@ class BatchIterator(Iterator[Batch]):
         epoch: int,
         part: slice,
         labelled: bool,
-    ):
+    ) -> None:
         """`ordered` has the episode of every position of the endless stream, by random access."""
         self._ordered, self._encode, self._labelled = ordered, encode, labelled
         self._cfg, self._epoch, self._part = cfg, epoch, part

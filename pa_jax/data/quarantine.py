@@ -26,7 +26,7 @@ class Quarantine:
     With `path=None` (a process that is not the first) bad items are counted only.
     """
 
-    def __init__(self, path: str | os.PathLike | None):
+    def __init__(self, path: str | os.PathLike | None) -> None:
         self.path = path
         self.seen = 0
         self.bad = 0

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pa_jax.data import episodes as episodes_lib
 from pa_jax.data import joined, own
 from pa_jax.data import quarantine as quarantine_lib
+from pa_jax.data.episodes import Steps, Strangers
 from pa_jax.data.readers import aloe, messages, prefeval
 from pa_jax.data.synth import asking
 from pa_jax.data.synth import users as synth_users
@@ -70,7 +70,9 @@ class SyntheticDialogues(Sequence[schema.Dialogue]):
     `size` is sessions and turns a session; None draws both.
     """
 
-    def __init__(self, seed: int, users: int, split: str, size: tuple[int, int] | None = None):
+    def __init__(
+        self, seed: int, users: int, split: str, size: tuple[int, int] | None = None
+    ) -> None:
         self._seed, self._users, self._split, self._size = seed, users, split, size
 
     def sized(self, size: tuple[int, int]) -> "SyntheticDialogues":
@@ -80,7 +82,7 @@ class SyntheticDialogues(Sequence[schema.Dialogue]):
     def __len__(self) -> int:
         return self._users
 
-    def __getitem__(self, index: int) -> schema.Dialogue:
+    def __getitem__(self, index: int) -> schema.Dialogue:  # type: ignore[override]  # no slices
         number = range(self._users)[index]
         return synth_users.dialogue(self._seed, number, split=self._split, size=self._size)
 
@@ -91,10 +93,10 @@ class Episodes(Sequence[schema.Episode]):
     What was read of a dialogue that is held anyway is kept, so that a long one is read once.
     """
 
-    def __init__(self, dialogues: Sequence[Sequence[schema.Dialogue]], *, keep_empty: bool):
+    def __init__(self, dialogues: Sequence[Sequence[schema.Dialogue]], *, keep_empty: bool) -> None:
         """`dialogues` are parts that follow each other."""
         self._parts = dialogues
-        self._steps: dict[tuple[int, int], episodes_lib.Steps] = {}
+        self._steps: dict[tuple[int, int], Steps] = {}
         places = (
             (part, number, turn)
             for part, of_part in enumerate(dialogues)
@@ -107,11 +109,11 @@ class Episodes(Sequence[schema.Episode]):
     def __len__(self) -> int:
         return len(self._places)
 
-    def __getitem__(self, index: int) -> schema.Episode:
+    def __getitem__(self, index: int) -> schema.Episode:  # type: ignore[override]  # no slices
         part, number, turn = self._places[operator.index(index)].tolist()
         if (part, number) in self._steps:
             return self._steps[part, number][turn]
-        steps = episodes_lib.Steps(self._parts[part][number])
+        steps = Steps(self._parts[part][number])
         if isinstance(self._parts[part], list):
             self._steps[part, number] = steps
         return steps[turn]
@@ -132,7 +134,7 @@ def open_episodes(
         raise ValueError(f"split={split!r}: choose one of {list(SPLITS)}.")
     found = _joined(cfg, split, quarantine_path)
     train = split == "train" and cfg.strangers
-    return episodes_lib.Strangers(found, cfg.strangers) if train else found
+    return Strangers(found, cfg.strangers) if train else found
 
 
 def _joined(
@@ -218,7 +220,13 @@ def open_dialogues(
                 f"data.source={cfg.source!r} yields episodes; whole dialogues are needed here. "
                 "Yield schema.Dialogue, or set data.state_source='gold'."
             )
-        return [[d for d in found if _wanted(split, held_out(d.user_id))]]
+        return [
+            [
+                d
+                for d in found
+                if isinstance(d, schema.Dialogue) and _wanted(split, held_out(d.user_id))
+            ]
+        ]
     return SOURCES[cfg.source](cfg, split, quarantine)
 
 
@@ -229,9 +237,11 @@ def _own_episodes(
     with quarantine_lib.Quarantine(quarantine_path) as quarantine:
         found = own.read(cfg.source, cfg.path, quarantine)
     found = [item for item in found if _wanted(split, held_out(item.user_id))]
-    if found and isinstance(found[0], schema.Dialogue):
-        return Episodes([found], keep_empty=cfg.keep_empty)
-    return [item for item in found if cfg.keep_empty or item.gold != snippet.NOTHING]
+    dialogues = [item for item in found if isinstance(item, schema.Dialogue)]
+    if dialogues:
+        return Episodes([dialogues], keep_empty=cfg.keep_empty)
+    episodes = [item for item in found if isinstance(item, schema.Episode)]
+    return [item for item in episodes if cfg.keep_empty or item.gold != snippet.NOTHING]
 
 
 def _synthetic(

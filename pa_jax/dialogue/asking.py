@@ -22,7 +22,7 @@ class Action:
 
 
 @dataclasses.dataclass(frozen=True)
-class ParseFailure:
+class ActionFailure:
     """Why a text is no action."""
 
     reason: str
@@ -33,15 +33,15 @@ def render(action: Action) -> str:
     return ANSWER if action.topic is None else f"{_ASK}{action.topic}."
 
 
-def parse(text: str, topics: Sequence[str]) -> Action | ParseFailure:
+def parse(text: str, topics: Sequence[str]) -> Action | ActionFailure:
     """The action that a reply writes; capitals and the last full stop do not matter."""
     line = " ".join(text.split())
     if line.casefold().rstrip(".") == ANSWER.casefold().rstrip("."):
         return Action(None)
     if not line.casefold().startswith(_ASK.casefold()):
-        return ParseFailure(f"neither {_ASK!r} nor {ANSWER!r}")
+        return ActionFailure(f"neither {_ASK!r} nor {ANSWER!r}")
     asked = line[len(_ASK) :].rstrip(".").casefold()
     for topic in topics:
         if topic.casefold() == asked:
             return Action(topic)
-    return ParseFailure("a topic that was not shown")
+    return ActionFailure("a topic that was not shown")

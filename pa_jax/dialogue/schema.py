@@ -5,7 +5,10 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Message:
-    """One chat message; `role` is system, user or assistant."""
+    """One chat message; `role` is system, user or assistant.
+
+    `wire.Message` is how HTTP says it.
+    """
 
     role: str
     content: str
@@ -63,3 +66,10 @@ class Episode:
     kind: str = ""
     options: tuple[str, ...] = ()
     worth: tuple[float, ...] = ()
+
+    @property
+    def wanted(self) -> str:
+        """Gold, where there must be one."""
+        if self.gold is None:
+            raise ValueError(f"episode {self.id!r} has no gold; give one that has.")
+        return self.gold

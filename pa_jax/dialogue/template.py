@@ -4,9 +4,10 @@ import dataclasses
 import functools
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from pa_jax.dialogue import schema, thought
-from pa_jax.dialogue import tokenizer as tokenizer_lib
+from pa_jax.dialogue.tokenizer import TEMPLATE_FAULTS, Tokenizer
 
 ROLES = ("system", "user", "assistant")
 MARK = re.compile("\ue000([0-9]+)\ue001")  # private-use characters: no template writes them
@@ -17,7 +18,7 @@ class Refused(ValueError):
 
 
 def encode_chat(
-    tokenizer: tokenizer_lib.Tokenizer,
+    tokenizer: Tokenizer,
     messages: Sequence[schema.Message],
     *,
     add_generation_prompt: bool,
@@ -39,7 +40,7 @@ def encode_chat(
 
 
 def encode_chats(
-    tokenizer: tokenizer_lib.Tokenizer,
+    tokenizer: Tokenizer,
     chats: Sequence[Sequence[schema.Message]],
     *,
     add_generation_prompt: bool,
@@ -92,7 +93,7 @@ class _Run:
 
 @functools.lru_cache(maxsize=32)  # a run renders its one or two kinds of chat again and again
 def _runs(
-    tokenizer: tokenizer_lib.Tokenizer, template: str, roles: tuple[str, ...], generation: bool
+    tokenizer: Tokenizer, template: str, roles: tuple[str, ...], generation: bool
 ) -> tuple[_Run, ...]:
     """The rendered chat cut at added tokens, which count in the template only.
 
@@ -103,18 +104,18 @@ def _runs(
         if role not in ROLES:
             raise ValueError(f"message role {role!r}: choose one of {ROLES}.")
     marked = [{"role": role, "content": f"\ue000{i}\ue001"} for i, role in enumerate(roles)]
-    extra = {"enable_thinking": False} if "enable_thinking" in template else {}
+    extra: dict[str, Any] = {"enable_thinking": False} if "enable_thinking" in template else {}
     try:
         text = tokenizer.hf.apply_chat_template(
             marked, tokenize=False, add_generation_prompt=generation, **extra
         )
-    except tokenizer_lib.TEMPLATE_FAULTS as error:
+    except TEMPLATE_FAULTS as error:
         raise Refused(
             f"the model's chat template refuses these messages ({', '.join(roles)}): {error}. Send "
             "roles that it takes, set model.merge_roles=True (system into the user's message, "
             "neighbours of one role into one), or use another model."
         ) from error
-    pieces = MARK.split(text)  # template text, message number, template text, ...
+    pieces = MARK.split(str(text))  # template text, message number, template text, ...
     if generation:
         pieces[-1] = thought.closed(pieces[-1])
     order = [int(number) for number in pieces[1::2]]
@@ -140,14 +141,14 @@ def _runs(
     return _settled(tokenizer, [*runs, _Run(tuple(parts), ())])
 
 
-def _settled(tokenizer: tokenizer_lib.Tokenizer, runs: list[_Run]) -> tuple[_Run, ...]:
+def _settled(tokenizer: Tokenizer, runs: list[_Run]) -> tuple[_Run, ...]:
     """The same runs, those without a message turned into ids of the run before."""
     made = [_Run((), ())]
     for run in runs:
         if any(isinstance(part, int) for part in run.parts):
             made.append(run)
         else:
-            text = "".join(run.parts)
+            text = "".join(map(str, run.parts))
             known = (*tokenizer.encode(text), *run.then)
             made[-1] = _Run(made[-1].parts, made[-1].then + known)
     return tuple(made)

@@ -52,7 +52,7 @@ class Tokenizer:
         mark = "\ue000"
         chat = [{"role": "user", "content": "x"}, {"role": "assistant", "content": mark}]
         try:
-            text = self.hf.apply_chat_template(chat, tokenize=False)
+            text = str(self.hf.apply_chat_template(chat, tokenize=False))
         except TEMPLATE_FAULTS:  # said where a chat is written
             return ()
         rest = text.rpartition(mark)[2]
@@ -92,7 +92,7 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids; special tokens are left out."""
-        return self.hf.decode(list(ids), skip_special_tokens=True)
+        return str(self.hf.decode(list(ids), skip_special_tokens=True))
 
     @property
     def vocab_size(self) -> int:
@@ -114,7 +114,7 @@ def tiny() -> Tokenizer:
     """A byte-level tokenizer of exactly TINY_VOCAB tokens with a ChatML template, for tests."""
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    pairs = list(itertools.product(FREQUENT_LETTERS, repeat=2))
+    pairs = [(a, b) for a, b in itertools.product(FREQUENT_LETTERS, repeat=2)]
     pairs = pairs[: TINY_VOCAB - len(special) - len(letters)]
     tokens = special + letters + [a + b for a, b in pairs]
     backend = tokenizers.Tokenizer(models.BPE({t: i for i, t in enumerate(tokens)}, pairs))

@@ -30,11 +30,11 @@ def remembered(most: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
         def one(*args: P.args, **kwargs: P.kwargs) -> T:
             memory = _APART.get()
             if memory is None:
-                return together(*args, **kwargs)
+                return together(*args, **kwargs)  # type: ignore[arg-type]  # texts, all of them
             own = memory.get(function)
             if own is None:
                 own = memory[function] = keep(function)
-            return own(*args, **kwargs)
+            return own(*args, **kwargs)  # type: ignore[arg-type]  # texts, all of them
 
         return one
 

@@ -100,7 +100,8 @@ def told(statement: str, quote: str = "") -> str:
             for pattern, other in _THEIR:
                 text = pattern.sub(other, text)
         elif quote == statement:
-            text = _WHEN.sub(lambda hit, told=text: _theirs(hit, told), text)
+            said = text
+            text = _WHEN.sub(lambda hit: _theirs(hit, said), text)
             at = _OTHERS.search(text)
             if at and at[0] == "their" and not _SEVERAL.search(text, 0, at.start()):
                 text = re.sub(r"\btheir\b", "your", text)

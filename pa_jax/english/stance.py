@@ -172,8 +172,9 @@ def find(text: str) -> Found:
     """
     hit = _STANCE.search(text)
     if hit is None:
-        head = _HEAD.match(text)[0]
-        return Found(len(_NOT.findall(head)) % 2 == 1, text, "", "")
+        head = _HEAD.match(text)
+        denied = len(_NOT.findall(head[0])) % 2 == 1 if head else False
+        return Found(denied, text, "", "")
     denials = len(_NOT.findall(text[: hit.start()]))
     denials += (hit["against"] is not None) + (_NO.match(text, hit.end()) is not None)
     return Found(denials % 2 == 1, text[: hit.start()], hit[0], text[hit.end() :])
@@ -220,4 +221,4 @@ def _turned(line: str, kind: int) -> str:
     if not _FOUND.search(line):
         start = line[:1] if line[:2] in ("I ", "I'") else line[:1].lower()
         return denied + start + line[1:]
-    return _FOUND.sub(lambda hit: _TABLE[int(hit.lastgroup[1:])][kind + 2], line)
+    return _FOUND.sub(lambda hit: _TABLE[int((hit.lastgroup or "")[1:])][kind + 2], line)

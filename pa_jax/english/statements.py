@@ -130,6 +130,8 @@ _ILL = frozenset("allerg intoler anaphylactic anaphylaxi tolerat reaction sever 
 class Statement:
     """What a statement says.
 
+    A `wire.Statement` is a fact as it comes over HTTP.
+
     whose       of whom it tells, "" for the user
     kind        LIKE, ALLERGY, ... ; `verb` is the habit's or the stance's words
     against     whether it denies or rejects its core
@@ -256,8 +258,8 @@ def _kind(found: stance.Found, parts: list[str], ill: bool) -> tuple[str, str, l
         return ALLERGY, "", parts
     if found.words:
         return LIKE, found.words.lower(), parts
-    head = words.tokens(found.before)
-    head = [word for word in head if word not in _DENIALS | _DEGREES | _AUXILIARIES]
+    known = _DENIALS | _DEGREES | _AUXILIARIES
+    head = [word for word in words.tokens(found.before) if word not in known]
     first = head[0] if head else ""
     if first in _HAVING and len(head) > 1:
         return HAVE, "have", [part for part in parts if part != "own"]

@@ -128,8 +128,9 @@ def _latin(word: str, *, mixed: bool) -> str:
     if word.isascii() or mixed and min(word) >= _BEYOND_LATIN:
         return word
     known = _FROM_OTHERS if mixed else _LOOK_ALIKE
-    letters = [known.get(c.lower(), c if c < _BEYOND_LATIN else None) for c in word]
-    if None in letters:
+    found = [known.get(c.lower(), c if c < _BEYOND_LATIN else None) for c in word]
+    letters = [letter for letter in found if letter is not None]
+    if len(letters) < len(found):
         return word
     pairs = zip(word, letters, strict=True)
     return "".join(new.upper() if c.isupper() else new for c, new in pairs)

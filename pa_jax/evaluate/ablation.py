@@ -20,7 +20,7 @@ BySeed = Mapping[int, Sequence[heldout.Record]]  # one arm's held-out records
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class Arm:
     """One arm.
 
     n            held-out episodes
@@ -33,10 +33,10 @@ class Row:
     n: int
     measures: dict[str, metrics.Interval]
     seeds: dict[int, dict[str, float]]
-    differences: dict[str, metrics.Interval]
+    differences: dict[str, metrics.Interval | None]
 
 
-def rows(before: Sequence[heldout.Record], found: Mapping[str, BySeed], *, base: str) -> list[Row]:
+def rows(before: Sequence[heldout.Record], found: Mapping[str, BySeed], *, base: str) -> list[Arm]:
     """The untrained model, then each arm in order; no differences where the base is not there."""
     of_base = found.get(base, {})
     made = []
@@ -51,7 +51,7 @@ def rows(before: Sequence[heldout.Record], found: Mapping[str, BySeed], *, base:
             for seed, of in by_seed.items()
         }
         measures = heldout.summary(records)
-        made.append(Row(name, len({r.id for r in records}), measures, seeds, apart))
+        made.append(Arm(name, len({r.id for r in records}), measures, seeds, apart))
     return made
 
 
@@ -70,7 +70,7 @@ class Effect:
     measures: dict[str, metrics.Interval]
 
 
-def effects(made: Sequence[Row], subsets: Mapping[str, frozenset[str]]) -> list[Effect]:
+def effects(made: Sequence[Arm], subsets: Mapping[str, frozenset[str]]) -> list[Effect]:
     """An effect for each criterion with two pairs or more; `subsets`: criteria summed in an arm."""
     arms = {subsets[row.name]: row.seeds for row in made if row.name in subsets}
     out = []
@@ -103,7 +103,7 @@ def _value(record: heldout.Record, key: str) -> float:
     return record.f1 if key == "token_f1" else float(np.mean(record.scores))
 
 
-def tabled(made: Sequence[Row], added: Sequence[Effect], *, base: str) -> Iterator[tables.Table]:
+def tabled(made: Sequence[Arm], added: Sequence[Effect], *, base: str) -> Iterator[tables.Table]:
     """A line an arm: n, every measure, the seeds and the differences; then a line a criterion."""
     names = ["token_f1", "criteria_mean", *(f"criteria/{c}" for c in rubric.CRITERIA), "finished"]
     head = ["run", "n", *(name.removeprefix("criteria/") for name in names)]
@@ -120,9 +120,9 @@ def tabled(made: Sequence[Row], added: Sequence[Effect], *, base: str) -> Iterat
     ]
     yield tables.Table("Subsets of the criteria as reward", tuple(head), tuple(lines))
     if added:
-        head = ("criterion", "pairs", "higher with it", *DIFFERENCES)
-        lines = [
+        of_effects = ("criterion", "pairs", "higher with it", *DIFFERENCES)
+        effects = [
             (e.criterion, str(e.pairs), str(e.higher), *map(tables.signed, e.measures.values()))
             for e in added
         ]
-        yield tables.Table("What a criterion adds to a sum of others", head, tuple(lines))
+        yield tables.Table("What a criterion adds to a sum of others", of_effects, tuple(effects))

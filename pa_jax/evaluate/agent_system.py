@@ -30,7 +30,7 @@ NOTHING: tuple[Profile, Counts] = ((), collections.Counter())
 class PersonalAgent:
     """Infers with the model under test; a dialogue's beginning is never inferred twice."""
 
-    def __init__(self, cfg: inferencer.InferConfig, ask: proactive.AskConfig):
+    def __init__(self, cfg: inferencer.InferConfig, ask: proactive.AskConfig) -> None:
         self.cfg, self.ask = cfg, ask
         self._made: (
             tuple[chat_model.ChatModel, inferencer.Inferencer, proactive.Proactive] | None
@@ -179,7 +179,7 @@ class PersonalAgent:
 class _Asking:
     """A request while the agent asks back: `request` is what stands now, with all that was said."""
 
-    def __init__(self, request: systems.Request):
+    def __init__(self, request: systems.Request) -> None:
         self.first = self.request = request
         self.slots: list[str] = []
         self.declined: set[str] = set()
@@ -201,6 +201,7 @@ class _Asking:
         """Whether a question was asked: then the answer is in, and the request stands behind it."""
         if decision.slot is None:
             return False
+        assert self.first.person is not None and decision.question  # what a slot comes with
         words = self.first.person.reply(decision.slot)
         question = f"{NOTED} {decision.question}" if self.slots else decision.question
         self.said += [schema.Message("assistant", question), schema.Message("user", words)]

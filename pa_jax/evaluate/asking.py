@@ -22,7 +22,7 @@ from pa_jax.core.typing import Float
 from pa_jax.data import requests
 from pa_jax.english import refusals, statements
 from pa_jax.evaluate import asking_users, metrics
-from pa_jax.infer import sampler as samplers
+from pa_jax.infer.sampler import Sampler
 from pa_jax.profile import facts, taxonomy, update
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -44,7 +44,7 @@ class Answered:
 
 
 @dataclasses.dataclass(frozen=True)
-class Session:
+class AskingSession:
     """One user's session under one budget."""
 
     person: asking_users.Person
@@ -78,7 +78,7 @@ def remembering(decider: proactive.Proactive) -> proactive.Proactive:
 
     other = copy.copy(decider)
     other.needs = copy.copy(decider.needs)
-    other.needs.scores = scores
+    other.needs.scores = scores  # type: ignore[method-assign]  # of this copy alone
     return other
 
 
@@ -155,8 +155,8 @@ class _State:
         )
         self.profile = done.facts
 
-    def done(self) -> Session:
-        return Session(self.person, tuple(self.asked), self.profile, tuple(self.answers))
+    def done(self) -> AskingSession:
+        return AskingSession(self.person, tuple(self.asked), self.profile, tuple(self.answers))
 
 
 def sessions(
@@ -166,7 +166,7 @@ def sessions(
     *,
     budget: int,
     turns: int,
-) -> list[Session]:
+) -> list[AskingSession]:
     """Every user's session with `turns` turns a request and at most `budget` questions."""
     decider = decider.but(budget=budget)
     states = [_State(person) for person in people]
@@ -244,9 +244,7 @@ def second_questions(
     return found
 
 
-def agreement(
-    sampler: samplers.Sampler, answers: Sequence[Answered], *, max_new_tokens: int
-) -> list[float]:
+def agreement(sampler: Sampler, answers: Sequence[Answered], *, max_new_tokens: int) -> list[float]:
     """Of greedy replies, the reference judge's completeness: gold's content words that they say."""
     answers = [answer for answer in answers if answer.gold]
     done = sampler.generate(
@@ -275,7 +273,7 @@ class Report:
     second    what is asked next after each answer to the first question
     """
 
-    sessions: Mapping[int, Sequence[Session]]
+    sessions: Mapping[int, Sequence[AskingSession]]
     known: metrics.Interval
     unknown: metrics.Interval
     nothing: metrics.Interval
@@ -320,7 +318,7 @@ def measure(
     )
 
 
-def table(by_budget: Mapping[int, Sequence[Session]]) -> str:
+def table(by_budget: Mapping[int, Sequence[AskingSession]]) -> str:
     """A line a budget: questions, alignment and completeness with 95 % intervals over users."""
     lines = ["budget  questions a user      alignment              completeness"]
     for budget, done in by_budget.items():
@@ -333,7 +331,9 @@ def table(by_budget: Mapping[int, Sequence[Session]]) -> str:
     return "\n".join(lines)
 
 
-def _heard(want: requests.Request, profile, asked=frozenset()) -> proactive.Request:
+def _heard(
+    want: requests.Request, profile: tuple[facts.Fact, ...], asked: frozenset[str] = frozenset()
+) -> proactive.Request:
     return proactive.Request(want.words, profile, asked, frozenset(), 0, 0)
 
 

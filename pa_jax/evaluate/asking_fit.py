@@ -8,6 +8,7 @@ the requests of "dev"; those of "test" are for the report alone.
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -84,7 +85,7 @@ def sweep(
     none = [want for want in wants if not want.slots]
     found = []
     for values in itertools.product(*grid.values()):
-        setting = dict(zip(grid, values, strict=True))
+        setting: dict[str, Any] = dict(zip(grid, values, strict=True))
         decider.cfg = dataclasses.replace(decider.cfg, **setting)
         first = asking.firsts(decider, some)
         right = [slot in want.slots for want, slot in zip(some, first, strict=True) if slot]

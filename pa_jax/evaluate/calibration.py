@@ -79,12 +79,12 @@ def _statements(
     episode: schema.Episode, telling: Sequence[schema.Episode], rng: random.Random
 ) -> dict[str, str]:
     """One right statement in two wordings, and the wrong ones that can be made."""
-    gold = rewording.statements(episode.gold)[0]
+    gold = rewording.statements(episode.wanted)[0]
     other = rng.choice([e for e in telling if e.user_id != episode.user_id] or telling)
     made = {
         "gold": gold,
         "reworded": rewording.right(gold, rng),
-        "other user's": rewording.statements(rewording.right(other.gold, rng))[0],
+        "other user's": rewording.statements(rewording.right(other.wanted, rng))[0],
     }
     if episode.slot:
         slot = taxonomy.Taxonomy.load().get(episode.slot)

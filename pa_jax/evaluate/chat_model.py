@@ -35,7 +35,7 @@ class ChatConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class Reply:
+class ChatReply:
     """A reply; `cut` counts the messages that were left out because the prompt was too long."""
 
     text: str
@@ -69,7 +69,7 @@ class ChatModel:
         lengths: Sequence[int],
         mesh: jax.sharding.Mesh | None = None,
         adapters: bool = False,
-    ):
+    ) -> None:
         """`lengths` are those of the rows that chats are packed into; `adapters`: they reply."""
         if model.tokenizer is None:
             raise ValueError("the model has no tokenizer; evaluation needs a checkpoint with one.")
@@ -88,7 +88,7 @@ class ChatModel:
         self._scorer = score.Scorer(self.model.module, mesh=mesh, lengths=self.lengths)
         self._made_sampler: sampler.Sampler | None = None
         self._token_counts: dict[str, int] = {}
-        self._replies: dict[bytes, Reply] = {}  # greedy ones by prompt: systems ask alike
+        self._replies: dict[bytes, ChatReply] = {}  # greedy ones by prompt: systems ask alike
         self._vectors: dict[str, np.ndarray] = {}  # of texts: a dialogue's come again and again
 
     @functools.cached_property
@@ -96,8 +96,7 @@ class ChatModel:
         """Who writes snippets: this model, under its adapters where it has some."""
         if self.infers is self.model:
             return self
-        how = {"lengths": self.lengths, "mesh": self.mesh, "adapters": True}
-        return ChatModel(self.infers, self.cfg, **how)
+        return ChatModel(self.infers, self.cfg, lengths=self.lengths, mesh=self.mesh, adapters=True)
 
     @property
     def prefilled(self) -> int:
@@ -113,7 +112,7 @@ class ChatModel:
         temperature: float = 0.0,
         seed: int = 0,
         step: int = 0,
-    ) -> list[Reply]:
+    ) -> list[ChatReply]:
         """One reply a chat, in order; draws of a temperature follow from (seed, step, place).
 
         Greedy replies are kept: a prompt that comes again costs nothing.
@@ -145,7 +144,7 @@ class ChatModel:
         limit: int,
         temperature: float,
         draw: tuple[int, int],
-    ) -> list[Reply]:
+    ) -> list[ChatReply]:
         """`draw` is the seed and the step."""
         if not prompts:
             return []
@@ -163,7 +162,7 @@ class ChatModel:
             step=draw[1],
         )
         return [
-            Reply(text.strip(), bool(finished), 0)
+            ChatReply(text.strip(), bool(finished), 0)
             for (text,), (finished,) in zip(done.texts, done.finished, strict=True)
         ]
 

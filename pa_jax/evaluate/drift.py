@@ -53,7 +53,7 @@ def measure(
     }
 
 
-def _shares(steps: Sequence[talks.Step], ended: Sequence[set[str]]) -> dict[str, Any]:
+def _shares(steps: Sequence[talks.TurnDone], ended: Sequence[set[str]]) -> dict[str, Any]:
     wanted = [set(step.turn.retires) for step in steps]
     pairs = list(zip(ended, wanted, strict=True))
     return {

@@ -5,6 +5,7 @@ be. What one prompt cannot hold of the dialogue is left out, the oldest turns fi
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from pa_jax.agent import inferencer
 from pa_jax.dialogue import schema, template
@@ -32,7 +33,7 @@ class FullHistory:
         *,
         prompt_tokens: int,
         max_new_tokens: int,
-    ):
+    ) -> None:
         """`agent` places, and its limits cut the messages; `writes` decodes."""
         self.agent, self.writes = agent, writes
         self.prompt_tokens, self.max_new_tokens = prompt_tokens, max_new_tokens
@@ -40,7 +41,12 @@ class FullHistory:
     def texts(self, people: Sequence[talks.Talk]) -> list[str]:
         """What the model writes about each user."""
         prompts = [self.prompt(talk) for talk in people]
-        how = {"n": 1, "max_new_tokens": self.max_new_tokens, "temperature": 0.0, "seed": 0}
+        how: dict[str, Any] = {
+            "n": 1,
+            "max_new_tokens": self.max_new_tokens,
+            "temperature": 0.0,
+            "seed": 0,
+        }
         return [text for [text] in self.writes.generate(prompts, **how).texts]
 
     def profiles(self, people: Sequence[talks.Talk], texts: Sequence[str]) -> list[talks.Profile]:

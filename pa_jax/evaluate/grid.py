@@ -14,7 +14,7 @@ from pa_jax.evaluate.benchmarks import protocol
 class Records:
     """The rows of a work directory; a half-written last one is dropped and made again."""
 
-    def __init__(self, path: pathlib.Path, *, retry_failed: bool):
+    def __init__(self, path: pathlib.Path, *, retry_failed: bool) -> None:
         self.path = path
         files.truncate_rows(path, lambda row: not (retry_failed and row["failed"]))
         self._rows: dict[tuple[str, str], dict[tuple[str, str], protocol.Row]] = {}

@@ -14,7 +14,7 @@ from pa_jax.core import keys
 from pa_jax.dialogue import faults, schema
 from pa_jax.english import words
 from pa_jax.evaluate import metrics
-from pa_jax.infer import sampler as samplers
+from pa_jax.infer.sampler import Sampler
 from pa_jax.judge import asking, reference, rubric
 
 RISING = (  # figures of `summary` of which more is better
@@ -86,7 +86,7 @@ class Heldout:
 
     def __init__(
         self,
-        sampler: samplers.Sampler,
+        sampler: Sampler,
         episodes: Sequence[schema.Episode],
         prompts: Sequence[Sequence[int]],
         cfg: EvalConfig,
@@ -119,7 +119,7 @@ class Heldout:
 
 
 def run(
-    sampler: samplers.Sampler,
+    sampler: Sampler,
     episodes: Sequence[schema.Episode],
     prompts: Sequence[Sequence[int]],
     *,
@@ -138,10 +138,10 @@ def run(
         Record(
             id=episode.id,
             user=episode.user,
-            gold=episode.gold,
+            gold=episode.wanted,
             text=done.texts[i][0],
             finished=bool(done.finished[i, 0]),
-            f1=words.token_f1(done.texts[i][0], episode.gold),
+            f1=words.token_f1(done.texts[i][0], episode.wanted),
             scores=scores(episode, done.texts[i][0]),
             copies=len(faults.copies(episode, done.texts[i][0])),
             wrong_stances=len(faults.wrong_stances(episode, done.texts[i][0])),

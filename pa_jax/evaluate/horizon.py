@@ -10,7 +10,7 @@ from pa_jax.evaluate import profile_match, talks
 from pa_jax.profile import facts
 
 LONG_QUESTION = "What would you suggest for me, all that you know considered?"
-Walk = Callable[[inferencer.Inferencer, Sequence[talks.Talk], int], Iterator[talks.Step]]
+Walk = Callable[[inferencer.Inferencer, Sequence[talks.Talk], int], Iterator[talks.TurnDone]]
 
 
 def measure(
@@ -40,7 +40,7 @@ def measure(
 
 
 def _figures(
-    agent: inferencer.Inferencer, reply: responder.Responder, step: talks.Step
+    agent: inferencer.Inferencer, reply: responder.Responder, step: talks.TurnDone
 ) -> dict[str, int]:
     turns, held = step.talk.turns[: step.number + 1], step.after
     gold = _held(turns)

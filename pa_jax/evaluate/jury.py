@@ -26,7 +26,7 @@ class ByLabels:
     The questions about one reply share their beginning and go in as one tree.
     """
 
-    def __init__(self, model: chat_model.ChatModel):
+    def __init__(self, model: chat_model.ChatModel) -> None:
         self.model = model
 
     def ask(
@@ -45,7 +45,7 @@ class ByLabels:
 class ByText:
     """Any function from chats to texts (None where no answer came): a remote judge, say."""
 
-    def __init__(self, chat: Callable[[Sequence[Chat]], Sequence[str | None]]):
+    def __init__(self, chat: Callable[[Sequence[Chat]], Sequence[str | None]]) -> None:
         self.chat = chat
 
     def ask(

@@ -18,7 +18,7 @@ def stems(text: str) -> list[str]:
     return [words.stem(word) for word in words.tokens(text) if word not in words.STOP]
 
 
-class Index:
+class BM25:
     """BM25 over texts that come one by one; scores of what is there now."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Index:
 
 def nearest(messages: Sequence[schema.Message], query: str, top: int) -> list[schema.Message]:
     """The messages most relevant to the query, best first, of equals the newer."""
-    index = Index()
+    index = BM25()
     for message in messages:
         index.add(message.content)
     scores = index.scores(query)
@@ -96,7 +96,8 @@ class MemoryBank:
     """
 
     def __init__(self) -> None:
-        self.index, self.memories = Index(), []
+        self.index = BM25()
+        self.memories: list[_Memory] = []
 
     def add(self, text: str, now: float) -> None:
         self.index.add(text)

@@ -2,10 +2,12 @@
 
 import dataclasses
 from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 DRAWS = 2000
+Item = TypeVar("Item", bound=Hashable)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +77,7 @@ def slope(
     rng = np.random.default_rng(seed)
     drawn = sums[rng.integers(0, len(sums), (draws, len(sums)))].sum(axis=1)
 
-    def fitted(n, sx, sy, sxy, sxx):
+    def fitted(n: float, sx: float, sy: float, sxy: float, sxx: float) -> float:
         return (n * sxy - sx * sy) / (n * sxx - sx * sx)
 
     found = [fitted(*of) for of in drawn if of[0] * of[4] > of[1] ** 2]
@@ -84,10 +86,10 @@ def slope(
 
 
 def paired(
-    ours: Mapping[Hashable, float],
-    theirs: Mapping[Hashable, float],
+    ours: Mapping[Item, float],
+    theirs: Mapping[Item, float],
     *,
-    clusters: Mapping[Hashable, Hashable] | None = None,
+    clusters: Mapping[Item, Hashable] | None = None,
     seed: int = 0,
 ) -> Interval | None:
     """Interval of ours - theirs over the items both have; None where they share none.

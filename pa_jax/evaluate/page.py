@@ -51,7 +51,7 @@ def document(title: str, parts: Sequence[str], *, style: str = "") -> str:
 def render(
     about: Mapping[str, object],
     made: Sequence[tables.Table],
-    found: Sequence[tables.Sample],
+    found: Sequence[tables.ReplySample],
     picture: bytes,
 ) -> str:
     """An evaluation: facts of the run, the chart (SVG), the tables and the samples."""
@@ -94,7 +94,7 @@ def text(value: object) -> str:
     return html.escape(str(value))
 
 
-def _sample(sample: tables.Sample) -> str:
+def _sample(sample: tables.ReplySample) -> str:
     said = f"<p>User: {text(sample.user)}</p>" if sample.user else ""
     return (
         f"<p><code>{text(sample.id)}</code> {text(sample.measures)}</p>"

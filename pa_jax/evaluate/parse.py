@@ -22,9 +22,10 @@ QUESTIONS = ("acknowledges", "violates", "hallucinates", "helpful")
 class _First(html.parser.HTMLParser):
     """The first element of one name: its texts, and whether tags or texts stand side by side."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str) -> None:
         super().__init__(convert_charrefs=True)
-        self.name, self.texts = name, []
+        self.name = name
+        self.texts: list[str] = []
         self.open: list[str] = []
         self.children: list[int] = []  # of each open element
         self.mixed, self.closed = False, False
@@ -92,9 +93,8 @@ def strict_answers(texts: dict[str, str | None]) -> metrics.Answers | None:
     said = {name: yes(texts.get(name)) for name in QUESTIONS}
     if said["acknowledges"] is False:
         said["hallucinates"] = False
-    if None in said.values():
-        return None
-    return metrics.Answers(**said)
+    plain = {name: answer for name, answer in said.items() if answer is not None}
+    return metrics.Answers(**plain) if len(plain) == len(said) else None
 
 
 def lenient_answers(texts: dict[str, str | None]) -> metrics.Answers:

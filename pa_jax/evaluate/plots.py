@@ -3,14 +3,14 @@
 import io
 import itertools
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
-from matplotlib import figure
+from matplotlib import axes, figure
 
-from pa_jax.evaluate import ablation as runs
 from pa_jax.evaluate import metrics, tables
+from pa_jax.evaluate.ablation import DIFFERENCES, Arm
 from pa_jax.judge import rubric
 
 matplotlib.use("Agg")
@@ -126,11 +126,11 @@ def before_after(
     return fig
 
 
-def ablation(rows: Sequence[runs.Row]) -> figure.Figure:
+def ablation(rows: Sequence[Arm]) -> figure.Figure:
     """A panel a measure that differences are taken of: every arm's mean and interval, its seeds."""
     fig = figure.Figure(figsize=(10, 0.3 * len(rows) + 1.4), layout="constrained")
-    for number, key in enumerate(runs.DIFFERENCES):
-        axis = fig.add_subplot(1, len(runs.DIFFERENCES), number + 1)
+    for number, key in enumerate(DIFFERENCES):
+        axis = fig.add_subplot(1, len(DIFFERENCES), number + 1)
         values = [row.measures[key] for row in rows]
         names = [row.name for row in rows]
         axis.errorbar([x.mean for x in values], names, xerr=_error(values), fmt="o", capsize=2)
@@ -146,13 +146,13 @@ def ablation(rows: Sequence[runs.Row]) -> figure.Figure:
 Points = Sequence[tuple[int, float]]
 
 
-def grid(found: Sequence[tables.Entry], rewards: Mapping[str, Points]) -> figure.Figure:
+def grid(found: Sequence[tables.TableLine], rewards: Mapping[str, Points]) -> figure.Figure:
     """A panel a benchmark: against noise where its parts name it, AL(k) for ALOE, else bars.
 
     Behind a benchmark in which some system asks back, one of its questions; at the end the
     `rewards` of training, (step, mean reward) by model, where there are any.
     """
-    panels = []
+    panels: list[tuple[str, Callable[[axes.Axes, Any], None], Any]] = []
     for name in dict.fromkeys(entry.benchmark for entry in found):
         of = [entry for entry in found if entry.benchmark == name and entry.measures]
         if any(entry.curve for entry in of):
@@ -167,20 +167,20 @@ def grid(found: Sequence[tables.Entry], rewards: Mapping[str, Points]) -> figure
     if rewards:
         panels.append(("training", _rewards, rewards))
     fig = figure.Figure(figsize=(10, 3.6 * max(len(panels), 1)), layout="constrained")
-    for number, (title, draw, what) in enumerate(panels):
+    for number, (title, drawn, what) in enumerate(panels):
         axis = fig.add_subplot(len(panels), 1, number + 1)
-        draw(axis, what)
+        drawn(axis, what)
         axis.set_title(title, fontsize=9)
         axis.tick_params(labelsize=8)
         axis.grid(alpha=0.3)
     return fig
 
 
-def _label(entry: tables.Entry) -> str:
+def _label(entry: tables.TableLine) -> str:
     return f"{entry.model} {entry.system}"
 
 
-def _legend(axis) -> None:
+def _legend(axis: axes.Axes) -> None:
     """Beside the panel: over it, many systems would hide what it shows."""
     axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
@@ -194,7 +194,7 @@ def _error(values: Sequence[metrics.Interval]) -> list[list[float]]:
     return [[x.mean - x.low for x in values], [x.high - x.mean for x in values]]
 
 
-def _curves(axis, found: Sequence[tables.Entry]) -> None:
+def _curves(axis: axes.Axes, found: Sequence[tables.TableLine]) -> None:
     for entry in found:
         if entry.curve:
             values = entry.curve.turns
@@ -205,17 +205,21 @@ def _curves(axis, found: Sequence[tables.Entry]) -> None:
     _legend(axis)
 
 
-def _against_level(axis, found: Sequence[tables.Entry]) -> None:
-    levels = sorted({tables.level_of(entry.part) for entry in found} - {None})
+def _against_level(axis: axes.Axes, found: Sequence[tables.TableLine]) -> None:
+    levels = sorted({x for x in (tables.level_of(e.part) for e in found) if x is not None})
+    place: dict[int | None, int] = {level: i for i, level in enumerate(levels)}
     kinds = list(dict.fromkeys(tables.kind_of(entry.part) for entry in found))
     colours = _colours(dict.fromkeys(_label(entry) for entry in found))
     for label, kind in dict.fromkeys((_label(e), tables.kind_of(e.part)) for e in found):
         of = [e for e in found if (_label(e), tables.kind_of(e.part)) == (label, kind)]
         values = [entry.measures[tables.main_measure(list(entry.measures))] for entry in of]
-        at = [levels.index(tables.level_of(entry.part)) for entry in of]
+        at = [place[tables.level_of(entry.part)] for entry in of]
         mean = [x.mean for x in values]
         shown = f"{label} {kind}" if len(kinds) > 1 else label
-        style = {"color": colours[label], "linestyle": ("-", "--", ":")[kinds.index(kind) % 3]}
+        style: dict[str, Any] = {
+            "color": colours[label],
+            "linestyle": ("-", "--", ":")[kinds.index(kind) % 3],
+        }
         axis.errorbar(at, mean, yerr=_error(values), capsize=2, marker="o", label=shown, **style)
     axis.set_xticks(range(len(levels)), [str(level) for level in levels])
     noise = "N=" in found[0].part
@@ -224,14 +228,14 @@ def _against_level(axis, found: Sequence[tables.Entry]) -> None:
     _legend(axis)
 
 
-def _questions(axis, found: Sequence[tables.Entry]) -> None:
+def _questions(axis: axes.Axes, found: Sequence[tables.TableLine]) -> None:
     """Every part of every system: questions a request, and the main measure."""
     for label, colour in _colours(dict.fromkeys(_label(entry) for entry in found)).items():
         of = [entry for entry in found if _label(entry) == label]
         values = [entry.measures[tables.main_measure(list(entry.measures))] for entry in of]
         asked = [e.measures["questions"].mean if "questions" in e.measures else 0.0 for e in of]
         mean = [x.mean for x in values]
-        style = {"color": colour, "fmt": "o", "capsize": 2, "label": label}
+        style: dict[str, Any] = {"color": colour, "fmt": "o", "capsize": 2, "label": label}
         axis.errorbar(asked, mean, yerr=_error(values), **style)
         for x, y, entry in zip(asked, mean, of, strict=True):
             axis.annotate(entry.part, (x, y), fontsize=6, xytext=(3, 3), textcoords="offset points")
@@ -240,7 +244,7 @@ def _questions(axis, found: Sequence[tables.Entry]) -> None:
     _legend(axis)
 
 
-def _rewards(axis, rewards: Mapping[str, Points]) -> None:
+def _rewards(axis: axes.Axes, rewards: Mapping[str, Points]) -> None:
     for name, points in rewards.items():
         axis.plot(*zip(*points, strict=True), label=name)
     axis.set_xlabel("step", fontsize=8)
@@ -248,7 +252,7 @@ def _rewards(axis, rewards: Mapping[str, Points]) -> None:
     _legend(axis)
 
 
-def _bars(axis, found: Sequence[tables.Entry]) -> None:
+def _bars(axis: axes.Axes, found: Sequence[tables.TableLine]) -> None:
     names = [f"{_label(entry)} {entry.part}".strip() for entry in found]
     values = [entry.measures[tables.main_measure(list(entry.measures))] for entry in found]
     axis.barh(names, [x.mean for x in values], xerr=_error(values), capsize=2)

@@ -73,7 +73,7 @@ class Run:
 
     title: str
     about: Mapping[str, object]
-    config: Mapping[str, object]
+    config: Mapping[str, Any]
     rows: Sequence[Mapping[str, Any]]
     evaluations: Sequence[Mapping[str, Any]]
     before: Sequence[heldout.Record]
@@ -123,7 +123,7 @@ def spread(items: Sequence[Any], count: int) -> list[Any]:
     return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
 
 
-def counts(rows: Sequence[Mapping[str, Any]], group_rows: int) -> dict[str, object]:
+def counts(rows: Sequence[Mapping[str, Any]], group_rows: int) -> dict[str, int]:
     """Failures that metrics.jsonl counts; `group_rows` groups a step (0: no groups)."""
     made = {
         "updates skipped (loss or gradient not finite)": _total(rows, "skipped"),
@@ -181,7 +181,7 @@ def _verdict(run: Run) -> list[str]:
     return [*parts, page.facts(run.about)] if parts else []
 
 
-def _moved(change: run_verdict.Change) -> str:
+def _moved(change: run_verdict.MeasureChange) -> str:
     noise = " (within noise)" if "noise" in change.word else ""
     return f"{change.name} {change.before.mean:.3f} \u2192 {change.after.mean:.3f}{noise}"
 
@@ -243,7 +243,7 @@ def _cut(text: str) -> str:
 
 def _evaluations(run: Run) -> list[str]:
     """A line an evaluation; the best by the run's figure is named."""
-    rows, figure = run.evaluations, run.config.get("eval.best")
+    rows, figure = run.evaluations, run.config.get("eval.best", "")
     if not rows:
         return []
     best = max(rows, key=lambda row: row[figure])  # the first of equal ones
@@ -274,8 +274,8 @@ def _curves(run: Run) -> list[str]:
 def _rewards(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = []
     for name in ("mean", *plots.rewards(rows)):
-        values = [row.get(f"reward/{name}") for row in rows]
-        values = [v for v in values if v is not None]  # steps with a verdict
+        found = [row.get(f"reward/{name}") for row in rows]
+        values = [v for v in found if v is not None]  # steps with a verdict
         if values:
             part = max(1, len(values) // 4)
             shown = values[0], values[-1], np.mean(values[:part]), np.mean(values[-part:])

@@ -14,7 +14,7 @@ COLLAPSE = 0.2  # share of the best stretch that is lost at the end
 
 
 @dataclasses.dataclass(frozen=True)
-class Change:
+class MeasureChange:
     """How a measure of the same episodes changed: the mean difference with its 95 % interval."""
 
     name: str
@@ -38,7 +38,9 @@ class Change:
         return (self.by.mean > 0) != (self.name in LESS_IS_BETTER)
 
 
-def changes(before: Sequence[heldout.Record], after: Sequence[heldout.Record]) -> dict[str, Change]:
+def changes(
+    before: Sequence[heldout.Record], after: Sequence[heldout.Record]
+) -> dict[str, MeasureChange]:
     """Every measure of heldout.summary, before and after, each episode against itself."""
     one, two = heldout.summary(before), heldout.summary(after)
     first, second = heldout.values(before), heldout.values(after)
@@ -47,7 +49,7 @@ def changes(before: Sequence[heldout.Record], after: Sequence[heldout.Record]) -
     for name in one:
         moved = [b - a for a, b in zip(first[name], second[name], strict=True)]
         by = metrics.interval(moved, clusters=ids)
-        made[name] = Change(name, one[name], two[name], by)
+        made[name] = MeasureChange(name, one[name], two[name], by)
     return made
 
 
@@ -84,7 +86,7 @@ def collapse(
                 f"{steps[best + count - 1][0]}) to {stretches[-1]:.3f} in the last {count} steps"
             )
     judged = [row for row in evaluations if figure and row.get(figure) is not None]
-    if len(judged) > 1:
+    if figure and len(judged) > 1:
         best_row = max(judged, key=lambda row: row[figure])
         top, last = best_row[figure], judged[-1][figure]
         if top - last > COLLAPSE * abs(top):

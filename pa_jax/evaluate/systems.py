@@ -82,7 +82,9 @@ Figures = Callable[[Request, chat_model.ChatModel, SystemConfig], dict[str, floa
 Statements = Callable[
     [Sequence[Request], chat_model.ChatModel, SystemConfig], list[tuple[str, ...]]
 ]
-Reply = Callable[[Sequence[Request], chat_model.ChatModel, SystemConfig], list[chat_model.Reply]]
+Reply = Callable[
+    [Sequence[Request], chat_model.ChatModel, SystemConfig], list[chat_model.ChatReply]
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +105,7 @@ class System:
 
 def answer(
     system: System, requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
-) -> list[chat_model.Reply]:
+) -> list[chat_model.ChatReply]:
     """The system's replies, in order."""
     if system.reply is not None:
         return system.reply(requests, model, cfg)
@@ -115,7 +117,7 @@ def answers(
     requests: Sequence[Request],
     model: chat_model.ChatModel,
     cfg: SystemConfig,
-) -> dict[str, list[chat_model.Reply]]:
+) -> dict[str, list[chat_model.ChatReply]]:
     """Every system's replies, in order.
 
     The chats go to the model together: what systems show alike of a dialogue is computed once.
@@ -125,7 +127,7 @@ def answers(
     said, count = model.reply(chats), len(requests)
     found = {name: said[k * count : (k + 1) * count] for k, name in enumerate(asked)}
     return {
-        name: found[name] if name in found else system.reply(requests, model, cfg)
+        name: system.reply(requests, model, cfg) if system.reply else found[name]
         for name, system in chosen.items()
     }
 
@@ -141,32 +143,42 @@ def _chat(
     )
 
 
-def no_history(requests, model, cfg):
+def no_history(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[Chat]:
     """The question alone: what any user would be told."""
     return [_chat(r, ()) for r in requests]
 
 
-def zero_shot(requests, model, cfg):
+def zero_shot(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[Chat]:
     """The present session as it was said, and the question."""
     return [_chat(r, r.history[r.session :]) for r in requests]
 
 
-def full_history(requests, model, cfg):
+def full_history(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[Chat]:
     """All sessions as they were said, and the question."""
     return [_chat(r, r.history) for r in requests]
 
 
-def reminder(requests, model, cfg):
+def reminder(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[Chat]:
     """The present session, and a reminder after the question."""
     return [_chat(r, r.history[r.session :], after=REMINDER) for r in requests]
 
 
-def cot(requests, model, cfg):
+def cot(requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig) -> list[Chat]:
     """The present session, and an example of thinking about preferences before the question."""
     return [_chat(r, r.history[r.session :], before=REASONING) for r in requests]
 
 
-def self_critic(requests, model, cfg):
+def self_critic(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[Chat]:
     """The model's first answer, its own critique of it, and the request to answer again."""
     chats = zero_shot(requests, model, cfg)
     drafts = model.reply(chats)
@@ -185,17 +197,21 @@ def self_critic(requests, model, cfg):
     ]
 
 
-def retrieval(requests, model, cfg):
+def retrieval(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[Chat]:
     """The few messages that share most words with the question."""
     return [_chat(r, _recent(r, cfg), before=_found(r, cfg)) for r in requests]
 
 
-def rag(requests, model, cfg):
+def rag(requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig) -> list[Chat]:
     """The dialogue, and the few messages that share most words with the question before it."""
     return [_chat(r, r.history, before=_found(r, cfg)) for r in requests]
 
 
-def rag_embedding(requests, model, cfg):
+def rag_embedding(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[Chat]:
     """The dialogue, and before the question the few messages that the model itself finds near it.
 
     Near by the mean of its last hidden states: no model is loaded for it.
@@ -209,7 +225,9 @@ def rag_embedding(requests, model, cfg):
     return out
 
 
-def memory_bank(requests, model, cfg):
+def memory_bank(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[Chat]:
     """What a forgetting memory recalls: each user message recalls, then each exchange is kept."""
     out = []
     for request in requests:
@@ -223,16 +241,22 @@ def memory_bank(requests, model, cfg):
     return out
 
 
-def oracle(requests, model, cfg):
+def oracle(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[Chat]:
     """What is true of the user, in the system message."""
     return [with_profile(r, r.gold, cfg) for r in requests]
 
 
-def _true(requests, model, cfg):
+def _true(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[tuple[str, ...]]:
     return [request.gold for request in requests]
 
 
-def inferred(requests, model, cfg):
+def inferred(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[Chat]:
     """A profile that the model infers turn by turn with the inferencer's prompt.
 
     The turn-level decomposition alone: no update rules, grounding or questions, which the agent
@@ -242,7 +266,9 @@ def inferred(requests, model, cfg):
     return [with_profile(r, of_one, cfg) for r, of_one in zip(requests, noted, strict=True)]
 
 
-def _noted(requests, model, cfg):
+def _noted(
+    requests: Sequence[Request], model: chat_model.ChatModel, cfg: SystemConfig
+) -> list[tuple[str, ...]]:
     """The statements of `inferred`, in the order in which they were written."""
     turns = [turns_of(request.history) for request in requests]
     known: list[list[str]] = [[] for _ in requests]
@@ -260,9 +286,9 @@ def _noted(requests, model, cfg):
                 gold=None,
             )
             asked.append(prompts.infer(episode, cfg.prompt))
-        for i, said in zip(at, model.reply(asked), strict=True):
-            parsed = snippet.parse(said.text)
-            if said.finished and isinstance(parsed, snippet.Snippet):
+        for i, written in zip(at, model.reply(asked), strict=True):
+            parsed = snippet.parse(written.text)
+            if written.finished and isinstance(parsed, snippet.Snippet):
                 known[i] += [line for line in parsed.statements if line not in known[i]]
     return [tuple(of_one) for of_one in known]
 

@@ -16,7 +16,7 @@ SHOWN = 3  # samples a system
 
 
 @dataclasses.dataclass(frozen=True)
-class Entry:
+class TableLine:
     """One line of a table: a system of a model on one part of a benchmark.
 
     n           rows with a verdict; `failed` are the ones without
@@ -50,7 +50,7 @@ def main_measure(names: Sequence[str]) -> str:
     return names[0]
 
 
-def entries(rows: Sequence[protocol.Row], *, baseline: str, against: str) -> list[Entry]:
+def entries(rows: Sequence[protocol.Row], *, baseline: str, against: str) -> list[TableLine]:
     """An entry a benchmark, part, model and system, compared with a system and with a model."""
     groups: dict[tuple, list[protocol.Row]] = collections.defaultdict(list)
     for row in rows:
@@ -58,7 +58,7 @@ def entries(rows: Sequence[protocol.Row], *, baseline: str, against: str) -> lis
     made = []
     for (benchmark, part, model, system), found in groups.items():
         made.append(
-            Entry(
+            TableLine(
                 benchmark,
                 part,
                 model,
@@ -155,7 +155,7 @@ def slopes(rows: Sequence[protocol.Row]) -> list[dict[str, Any]]:
     return out
 
 
-def as_json(found: Sequence[Entry]) -> list[dict[str, Any]]:
+def as_json(found: Sequence[TableLine]) -> list[dict[str, Any]]:
     """The entries as plain values."""
     return [dataclasses.asdict(entry) for entry in found]
 
@@ -170,7 +170,7 @@ class Table:
 
 
 def tabled(
-    found: Sequence[Entry], changes: Sequence[dict[str, Any]], baseline: str, against: str
+    found: Sequence[TableLine], changes: Sequence[dict[str, Any]], baseline: str, against: str
 ) -> list[Table]:
     """A table a benchmark with n, failures and every measure, and one of the slopes."""
     out = []
@@ -195,9 +195,9 @@ def tabled(
             lines.append(tuple(cells))
         out.append(Table(benchmark, tuple(head), tuple(lines)))
     if changes:
-        head = ("benchmark", "part", "model", "system", "measure", "change a turn")
-        lines = [(*(c[k] for k in head[:5]), signed(c["slope"], 5)) for c in changes]
-        out.append(Table("change with noise or turns", head, tuple(lines)))
+        of_changes = ("benchmark", "part", "model", "system", "measure", "change a turn")
+        lines = [(*(c[k] for k in of_changes[:5]), signed(c["slope"], 5)) for c in changes]
+        out.append(Table("change with noise or turns", of_changes, tuple(lines)))
     return out
 
 
@@ -211,7 +211,7 @@ def markdown(made: Sequence[Table]) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Sample:
+class ReplySample:
     """One reply to read."""
 
     title: str
@@ -221,14 +221,14 @@ class Sample:
     measures: str
 
 
-def samples(rows: Sequence[protocol.Row]) -> list[Sample]:
+def samples(rows: Sequence[protocol.Row]) -> list[ReplySample]:
     """SHOWN replies of every benchmark, model and system that writes any, evenly spread."""
     groups: dict[tuple, list[protocol.Row]] = collections.defaultdict(list)
     for row in rows:
         if "text" in row:
             groups[row["benchmark"], row["model"], row["system"]].append(row)
     return [
-        Sample(
+        ReplySample(
             title=", ".join(key),
             id=row["id"],
             user=_short(row.get("user", "")),
@@ -240,7 +240,7 @@ def samples(rows: Sequence[protocol.Row]) -> list[Sample]:
     ]
 
 
-def samples_markdown(found: Sequence[Sample]) -> str:
+def samples_markdown(found: Sequence[ReplySample]) -> str:
     """The samples as lists under their titles."""
     lines = []
     for title in dict.fromkeys(sample.title for sample in found):

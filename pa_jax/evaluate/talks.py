@@ -29,7 +29,7 @@ class Talk:
         turn = self.turns[number]
         before = self.turns[number - 1] if number else None
         answers = before is not None and before.session == turn.session
-        context = before.assistant if answers else ""
+        context = before.assistant if before and answers else ""
         return draft.Observed(self.user, turn.session, number, context, turn.user, profile)
 
     def gold(self, number: int) -> str:
@@ -44,7 +44,7 @@ class Talk:
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
+class TurnDone:
     """One turn done: what was known before it, what was inferred, and what is known after it."""
 
     talk: Talk
@@ -97,16 +97,18 @@ def waves(
         active = going + [(talk, done[talk.user]) for talk in more]
 
 
-def by_gold(agent: inferencer.Inferencer, talks: Sequence[Talk], users: int) -> Iterator[Step]:
+def by_gold(agent: inferencer.Inferencer, talks: Sequence[Talk], users: int) -> Iterator[TurnDone]:
     """Every turn with its gold snippet, in memory."""
 
-    def made(wave, turns):
+    def made(wave: list[tuple[Talk, int]], turns: list[draft.Observed]) -> list[draft.Inferred]:
         return agent.read(turns, [talk.gold(k) for talk, k in wave], trusted=True)
 
     return _walk(talks, made, users)
 
 
-def by_policy(agent: inferencer.Inferencer, talks: Sequence[Talk], users: int) -> Iterator[Step]:
+def by_policy(
+    agent: inferencer.Inferencer, talks: Sequence[Talk], users: int
+) -> Iterator[TurnDone]:
     """Every turn with what the policy infers, in memory."""
     return _walk(talks, lambda _, turns: agent.infer(turns, now=NOW, seed=0), users)
 
@@ -122,12 +124,12 @@ def _walk(
     talks: Sequence[Talk],
     make: Callable[[list[tuple[Talk, int]], list[draft.Observed]], list[draft.Inferred]],
     users: int,
-) -> Iterator[Step]:
+) -> Iterator[TurnDone]:
     held: dict[str, Profile] = {talk.user: () for talk in talks}
     with tqdm.tqdm(total=sum(len(talk.turns) for talk in talks), unit="turn") as bar:
         for wave in waves(talks, collections.Counter(), users):
             turns = [talk.observed(k, held[talk.user]) for talk, k in wave]
             for (talk, k), seen, inferred in zip(wave, turns, make(wave, turns), strict=True):
                 held[talk.user] = applied(seen, inferred, now=NOW + k * TURN)
-                yield Step(talk, k, seen, inferred, held[talk.user])
+                yield TurnDone(talk, k, seen, inferred, held[talk.user])
             bar.update(len(wave))

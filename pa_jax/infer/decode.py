@@ -8,7 +8,7 @@ the third.
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -17,7 +17,7 @@ import numpy as np
 from flax import nnx
 
 from pa_jax.core import sharding
-from pa_jax.core.typing import Array, Bool, Float, Int, Key
+from pa_jax.core.typing import Array, Bool, DTypeLike, Float, Int, Key
 from pa_jax.infer import sampling
 from pa_jax.models import attention, decoder
 from pa_jax.models.config import DecoderConfig
@@ -57,7 +57,7 @@ class Prompts:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class Context:
+class BranchContext:
     """What branches are decoded behind, all prompts' rows one after the other (n = r * m).
 
     own     keys and values of each prompt, stacked over layers; or a list, a pair a layer
@@ -68,15 +68,15 @@ class Context:
     """
 
     own: KV | list[KV]
-    length: Int[Array, " n"]
-    start: Int[Array, " n"]
+    length: Int[Array | np.ndarray, " n"]
+    start: Int[Array | np.ndarray, " n"]
     root: KV | list[KV] | None = None
-    shared: Int[Array, " x"] | None = None
+    shared: Int[Array | np.ndarray, " x"] | None = None
 
 
 def prefill(
     model: decoder.Decoder, prompts: Prompts, *, root: int, before: decoder.Context | None = None
-) -> tuple[Float[Array, "n v"], Context]:
+) -> tuple[Float[Array, "n v"], BranchContext]:
     """Logits after each prompt's last token, and the keys and values of all.
 
     `root` first slots of each row hold what its prompts begin with; 0: it is not kept apart. All
@@ -88,14 +88,15 @@ def prefill(
     last = jnp.take_along_axis(prompts.own, jnp.maximum(prompts.length - 1, 0)[..., None], axis=2)
     hidden = jnp.take_along_axis(passed.hidden, last, axis=1).reshape(r * m, -1)
 
-    def own(x_lrtkz):
+    def own(x_lrtkz: Array) -> Array:
         at = prompts.own.reshape(1, r, m * p, 1, 1)
         return jnp.take_along_axis(x_lrtkz, at, axis=2).reshape(
             layers, r * m, p, *x_lrtkz.shape[3:]
         )
 
     length = prompts.length.reshape(-1)
-    start, shared, kept = prompts.root.reshape(-1) + length, None, None
+    start, kept = prompts.root.reshape(-1) + length, None
+    shared: Array | np.ndarray | None = None
     if before is not None:
         start, kept = start + before.length, attention.cached(*before.kv)
         shared = jnp.full(before.kv[0].shape[1], before.length)
@@ -103,10 +104,12 @@ def prefill(
         shared = prompts.root.reshape(-1)
         kept = attention.cached(*(x[:, :, :root] for x in passed.kept))
     own_kv = attention.cached(*map(own, passed.kept))
-    return model.logits(hidden), Context(own_kv, length, start, kept, shared)
+    return model.logits(hidden), BranchContext(own_kv, length, start, kept, shared)
 
 
-def branch_cache(cfg: DecoderConfig, shape: tuple[int, int, int], dtype) -> tuple[Array, Array]:
+def branch_cache(
+    cfg: DecoderConfig, shape: tuple[int, int, int], dtype: DTypeLike
+) -> tuple[Array, Array]:
     """Zeroed keys and values of branches [n, g, c], stacked over layers as those of prompts."""
     empty = jnp.zeros((cfg.layers, *shape, cfg.kv_heads, cfg.head_dim), dtype)
     return attention.cached(empty, empty)
@@ -115,7 +118,7 @@ def branch_cache(cfg: DecoderConfig, shape: tuple[int, int, int], dtype) -> tupl
 def decode_step(
     model: decoder.Decoder,
     token_ng: Int[Array, "n g"],
-    context: Context,
+    context: BranchContext,
     branch_kv: KV | list[KV],
     step: Int[Array, ""] | Int[Array, " n"],
     blocks: Sequence[nnx.State] | None = None,
@@ -126,23 +129,28 @@ def decode_step(
     (of `Decoder.apart`) both caches are lists, an entry a layer, and `step` is one number.
     """
     step_ng = step[:, None] if step.ndim else step[None, None]
-    slots = (branch_kv if blocks is None else branch_kv[0])[0].shape[-1]
+    slots = jax.tree.leaves(branch_kv)[0].shape[-1]  # of keys
     own_real = jnp.arange(slots) <= step_ng[..., None]
-    grow = _grown if blocks is None else _grown_apart
+    grow: Callable[..., tuple[KV | list[KV], KV]] = _grown if blocks is None else _grown_apart
 
-    def attend(q, k, v, this, grown):
+    def attend(
+        q: Array, k: Array, v: Array, this: tuple[Any, Any, Any], grown: KV | list[KV]
+    ) -> tuple[Array, None, KV | list[KV]]:
         own, root, layer = this
         grown, branch = grow(grown, (k, v), layer, step)
-        pieces = [(own, context.length), (root, context.shared)]
-        o = attention.decode_attention(q, pieces[: 1 + (root is not None)], branch, own_real)
+        pieces = [(own, context.length)]
+        if root is not None and context.shared is not None:
+            pieces.append((root, context.shared))
+        o = attention.decode_attention(q, pieces, branch, own_real)
         return o, None, grown
 
     layers = model.cfg.layers
+    per_layer: Any
     if blocks is None:
         per_layer = context.own, context.root, jnp.arange(layers)
     else:
-        root = context.root or [None] * layers
-        per_layer = list(zip(context.own, root, range(layers), strict=True))
+        roots = [None] * layers if context.root is None else context.root
+        per_layer = list(zip(context.own, roots, range(layers), strict=True))
     position_ng = jnp.broadcast_to(context.start[:, None] + step_ng, token_ng.shape)
     passed = model.hidden(
         token_ng, position_ng, attend, per_layer=per_layer, carry=branch_kv, blocks=blocks
@@ -150,7 +158,7 @@ def decode_step(
     return model.logits(passed.hidden), passed.carry
 
 
-def _grown(stacked, new, layer, slot):
+def _grown(stacked: KV, new: tuple[Array, Array], layer: Array, slot: Array) -> tuple[KV, KV]:
     """Stacked branches' keys and values with those of one token in its slot, and the layer's."""
     (k, v), (k_ngkz, v_ngkz) = stacked, new
     if slot.ndim:
@@ -160,11 +168,13 @@ def _grown(stacked, new, layer, slot):
     else:
         k = jax.lax.dynamic_update_slice(k, k_ngkz[None, ..., None], (layer, 0, 0, 0, 0, slot))
         v = jax.lax.dynamic_update_slice(v, v_ngkz[None, ..., None, :], (layer, 0, 0, 0, slot, 0))
-    own = tuple(jax.lax.dynamic_index_in_dim(x, layer, keepdims=False) for x in (k, v))
-    return (k, v), own
+    own_k, own_v = (jax.lax.dynamic_index_in_dim(x, layer, keepdims=False) for x in (k, v))
+    return (k, v), (own_k, own_v)
 
 
-def _grown_apart(caches, new, layer: int, slot):
+def _grown_apart(
+    caches: list[KV], new: tuple[Array, Array], layer: int, slot: Array
+) -> tuple[list[KV], KV]:
     """As _grown, of a list of the layers' caches."""
     (k, v), (k_ngkz, v_ngkz) = caches[layer], new
     own = (
@@ -174,15 +184,35 @@ def _grown_apart(caches, new, layer: int, slot):
     return [*caches[:layer], own, *caches[layer + 1 :]], own
 
 
-def _apart(stacked):
+def _apart(stacked: KV) -> list[KV]:
     """A list of the layers' keys and values."""
-    return [tuple(x[layer] for x in stacked) for layer in range(stacked[0].shape[0])]
+    k, v = stacked
+    return [(k[layer], v[layer]) for layer in range(k.shape[0])]
+
+
+def _written(
+    out: Decoded, token: Array, logp: Array, step: Array | int, limits: tuple[Array, Array]
+) -> Decoded:
+    """With a step's tokens in the branches that are not finished."""
+    allowed, end = limits
+    alive = ~out.finished & (step < allowed)
+    at = (0, 0, step)
+    ended = (token[..., None] == end).any(axis=-1)
+    return Decoded(
+        jax.lax.dynamic_update_slice(out.ids, jnp.where(alive, token, 0)[..., None], at),
+        out.lengths + alive,
+        jax.lax.dynamic_update_slice(out.logprobs, jnp.where(alive, logp, 0.0)[..., None], at),
+        out.finished | (alive & ended),
+    )
+
+
+_Carry = tuple[Array, Array, KV | list[KV], Decoded]  # step, tokens, branches' caches, output
 
 
 def completed(
     model: decoder.Decoder,
     logits_ngv: Float[Array, "n g v"],
-    context: Context,
+    context: BranchContext,
     absent_ng: Bool[Array, "n g"],
     draws: tuple[Key[Array, "n g"], sampling.Sampling, tuple[Array, Array]],
     *,
@@ -195,36 +225,25 @@ def completed(
     layer by layer before the first step, so that no step copies them out of their stacks: for
     CPUs, which do.
     """
-    key_ng, how, (allowed, end) = draws
+    key_ng, how, limits = draws
     (n, g), cfg = key_ng.shape, model.cfg
 
-    def pick(logits_ngv, step):
+    def pick(logits_ngv: Array, step: Array | int) -> tuple[Array, Array]:
         step_keys = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, step)))(key_ng)
         token, logp = sampling.sample(
             logits_ngv.reshape(n * g, cfg.vocab), step_keys.reshape(n * g), how
         )
         return token.reshape(n, g), logp.reshape(n, g)
 
-    def write(out: Decoded, token, logp, step):
-        alive = ~out.finished & (step < allowed)
-        at = (0, 0, step)
-        ended = (token[..., None] == end).any(axis=-1)
-        return Decoded(
-            jax.lax.dynamic_update_slice(out.ids, jnp.where(alive, token, 0)[..., None], at),
-            out.lengths + alive,
-            jax.lax.dynamic_update_slice(out.logprobs, jnp.where(alive, logp, 0.0)[..., None], at),
-            out.finished | (alive & ended),
-        )
-
-    def body(carry):
+    def body(carry: _Carry) -> _Carry:
         step, token, branch_kv, out = carry
         logits, branch_kv = decode_step(model, token, context, branch_kv, step, blocks)
         token, logp = pick(logits, step + 1)
-        return step + 1, token, branch_kv, write(out, token, logp, step + 1)
+        return step + 1, token, branch_kv, _written(out, token, logp, step + 1, limits)
 
-    def more(carry):
+    def more(carry: _Carry) -> Array:
         step, _, _, out = carry
-        return (step + 1 < jnp.minimum(allowed, slots)) & ~out.finished.all()
+        return (step + 1 < jnp.minimum(limits[0], slots)) & ~out.finished.all()
 
     out = Decoded(
         jnp.zeros((n, g, slots), jnp.int32),
@@ -232,21 +251,22 @@ def completed(
         jnp.zeros((n, g, slots), jnp.float32),
         absent_ng,
     )
-    branch_kv, blocks = branch_cache(cfg, (n, g, slots), context.own[0].dtype), None
+    dtype = jax.tree.leaves(context.own)[0].dtype
     axes = (None, "rows", None, "kv_heads", None, None)
-    branch_kv = tuple(sharding.constrain(x, *axes) for x in branch_kv)
+    k, v = (sharding.constrain(x, *axes) for x in branch_cache(cfg, (n, g, slots), dtype))
+    branch_kv: KV | list[KV] = (k, v)
+    blocks: list[nnx.State] | None = None
 
-    def laid_out(kv):
-        if kv is None:
-            return None
-        kv = tuple(sharding.constrain(x, None, "rows", "kv_heads", None, None) for x in kv)
-        return _apart(kv) if apart else kv
+    def laid_out(x: Array) -> Array:
+        return sharding.constrain(x, None, "rows", "kv_heads", None, None)
 
-    context = dataclasses.replace(context, own=laid_out(context.own), root=laid_out(context.root))
+    own, root = jax.tree.map(laid_out, (context.own, context.root))
     if apart:
-        branch_kv, blocks = _apart(branch_kv), model.apart()
+        own, root = _apart(own), None if root is None else _apart(root)
+        branch_kv, blocks = _apart((k, v)), model.apart()
+    context = dataclasses.replace(context, own=own, root=root)
     token, logp = pick(logits_ngv, 0)
-    first = (jnp.int32(0), token, branch_kv, write(out, token, logp, 0))
+    first: _Carry = (jnp.int32(0), token, branch_kv, _written(out, token, logp, 0, limits))
     return jax.lax.while_loop(more, body, first)[-1]
 
 

@@ -111,7 +111,7 @@ class Packed:
     @property
     def size(self) -> flops.Size:
         """What a pass over the rows costs."""
-        pairs = flops.visible_pairs([row.end for row in self.rows], self.tokens)
+        pairs = flops.visible_pairs([np.asarray(row.end) for row in self.rows], self.tokens)
         return flops.Size(self.tokens, pairs, sum(int(row.wanted) for row in self.rows))
 
 
@@ -145,7 +145,7 @@ def shared(a: np.ndarray, b: np.ndarray) -> int:
 
 def common(sequences: Sequence[Sequence[int]]) -> int:
     """Length of the beginning that all sequences share: that of the first and last, sorted."""
-    first, last = (np.asarray(x) for x in (min(sequences), max(sequences)))
+    first, last = (np.asarray(of(sequences, key=list)) for of in (min, max))
     return shared(first, last)
 
 
@@ -309,7 +309,7 @@ def _filled(units: list[_Unit], room: int) -> list[_Row]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class LaidOut:
     """Sequences laid out in one row; `slots` are those of each sequence's tokens, by depth."""
 
     ids: np.ndarray
@@ -319,7 +319,7 @@ class Row:
     used: int
 
 
-def laid_out(sequences: Sequence[np.ndarray], length: int) -> Row:
+def laid_out(sequences: Sequence[np.ndarray], length: int) -> LaidOut:
     """Sorted sequences depth first, what one shares with the one before it stored once."""
     ids, position = np.zeros(length, np.int32), np.zeros(length, np.int32)
     end = np.arange(1, length + 1, dtype=np.int32)
@@ -335,7 +335,7 @@ def laid_out(sequences: Sequence[np.ndarray], length: int) -> Row:
         slots, before, used = np.concatenate([slots[:depth], new]), sequence, used + len(new)
         of_all.append(slots)
     end[slots] = used
-    return Row(ids, end, position, of_all, used)
+    return LaidOut(ids, end, position, of_all, used)
 
 
 def _emitted(

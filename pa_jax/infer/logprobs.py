@@ -11,10 +11,11 @@ pass computes nothing again; where it trains, p is computed again, chunk by chun
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from pa_jax.core import sharding
 from pa_jax.core.typing import Array, Float, Int
@@ -35,8 +36,8 @@ class _Form(NamedTuple):
 def token_logprobs(
     model: decoder.Decoder,
     hidden_nwd: Float[Array, "n w d"],
-    token_nw: Int[Array, "n w"],
-    wanted_n: Int[Array, " n"],
+    token_nw: Int[Array | np.ndarray, "n w"],
+    wanted_n: Int[Array | np.ndarray, " n"],
     temperature: Float[Array, ""],
 ) -> tuple[Float[Array, "n w"], Float[Array, "n w"]]:
     """Log-prob of each token and entropy of its distribution, float32; 0 from `wanted` on.
@@ -68,14 +69,14 @@ def label_logprobs(
     model: decoder.Decoder,
     hidden_nwd: Float[Array, "n w d"],
     label: Int[Array, " k"],
-    wanted_n: Int[Array, " n"],
+    wanted_n: Int[Array | np.ndarray, " n"],
 ) -> Float[Array, "n w k"]:
     """Log-probs of each label token at each state; 0 from the chunk after `wanted` on."""
     n, w, _ = hidden_nwd.shape
     chunk = chunk_of(n, w)
     hidden, output = jnp.pad(hidden_nwd, ((0, 0), (0, -w % chunk), (0, 0))), model.output()
 
-    def one(c, made):
+    def one(c: Array, made: Array) -> Array:
         logits = decoder.project(_cut(hidden, c * chunk, chunk), output, tied=model.cfg.tied)
         return _put(made, jax.nn.log_softmax(logits, axis=-1)[..., label], c * chunk)
 
@@ -124,14 +125,30 @@ def _weighted(form: _Form, share_bv: Array, output: tuple[Array, Array | None]) 
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _chunked(form, hidden_nwd, output, token_nw, count, temperature):
+def _chunked(
+    form: _Form,
+    hidden_nwd: Array,
+    output: tuple[Array, Array | None],
+    token_nw: Array,
+    count: Array,
+    temperature: Array,
+) -> tuple[Array, Array]:
     return _forward(form, hidden_nwd, output, token_nw, count, temperature, keep=False)[0]
 
 
-def _forward(form, hidden_nwd, output, token_nw, count, temperature, *, keep=True):
+def _forward(
+    form: _Form,
+    hidden_nwd: Array,
+    output: tuple[Array, Array | None],
+    token_nw: Array,
+    count: Array,
+    temperature: Array,
+    *,
+    keep: bool = True,
+) -> tuple[tuple[Array, Array], tuple[Any, ...]]:
     keep = keep and form.frozen
 
-    def one(c, made):
+    def one(c: Array, made: tuple[Array, ...]) -> tuple[Array, ...]:
         at = c * form.chunk
         hidden, token = _cut(hidden_nwd, at, form.chunk), _cut(token_nw, at, form.chunk)
         logits, total, share = _read(form, hidden, output, temperature)
@@ -149,7 +166,7 @@ def _forward(form, hidden_nwd, output, token_nw, count, temperature, *, keep=Tru
     return made[:2], (hidden_nwd, output, token_nw, count, temperature, *made[2:])
 
 
-def _backward(form, kept, d_out):
+def _backward(form: _Form, kept: tuple[Any, ...], d_out: tuple[Array, Array]) -> tuple[Any, ...]:
     (hidden_nwd, output, token_nw, count, temperature, *slope), (d_logp, _) = kept, d_out
     weight, scale = output
     # A gradient for each argument of _chunked behind `form`: scales, integers (None) and the
@@ -160,7 +177,7 @@ def _backward(form, kept, d_out):
         d_weight = jnp.zeros_like(weight) if jnp.issubdtype(weight.dtype, jnp.floating) else None
         return d_hidden, (d_weight, nothing[0]), *nothing[1:]
 
-    def one(c, made):
+    def one(c: Array, made: tuple[Array, Array]) -> tuple[Array, Array]:
         at = c * form.chunk
         hidden, token = _cut(hidden_nwd, at, form.chunk), _cut(token_nw, at, form.chunk)
         _, _, share = _read(form, hidden, output, temperature)

@@ -16,7 +16,7 @@ APART = 16  # tokens in common from which a row's prompts keep them as a piece o
 CALL = 1024  # slots that one more row is worth: the weights are read for each at every token
 
 
-class Row(NamedTuple):
+class PromptRow(NamedTuple):
     """Prompts of one row in the order in which it holds them.
 
     chosen  their numbers, the longest first, then those that leave it last
@@ -60,7 +60,7 @@ def packed(
 
 def in_rows(
     prompts: Sequence[np.ndarray], count: int, shards: int, longest: int, *, apart: bool
-) -> tuple[list[Row], int]:
+) -> tuple[list[PromptRow], int]:
     """Prompts in their order, as many a row, and how many: few rows a shard that hold them all.
 
     There is room for `count` of them.
@@ -75,7 +75,7 @@ def in_rows(
         each = -(-each // 2)
 
 
-def places(rows: Sequence[Row], each: int, shards: int) -> Int[np.ndarray, " x"]:
+def places(rows: Sequence[PromptRow], each: int, shards: int) -> Int[np.ndarray, " x"]:
     """Numbers of a call's prompts, `each` a row and -1 where there is none; a row a shard."""
     places = np.full((-(-len(rows) // shards) * shards, each), -1, np.int32)
     for row, of in zip(rows, places, strict=False):
@@ -85,7 +85,7 @@ def places(rows: Sequence[Row], each: int, shards: int) -> Int[np.ndarray, " x"]
 
 def laid_out(
     prompts: Sequence[np.ndarray],
-    rows: Sequence[Row],
+    rows: Sequence[PromptRow],
     each: int,
     *,
     width: int = 1,
@@ -129,10 +129,10 @@ def empty(rows: tuple[int, int], length: int, width: int) -> decode.Prompts:
     )
 
 
-def row(prompts: Sequence[np.ndarray], chosen: Sequence[int], *, apart: bool) -> Row:
+def row(prompts: Sequence[np.ndarray], chosen: Sequence[int], *, apart: bool) -> PromptRow:
     """The row of these prompts; `apart`: what they begin with is kept apart, where it is long."""
     if not len(chosen):
-        return Row([], [], 1, 1)
+        return PromptRow([], [], 1, 1)
     first = max(chosen, key=lambda i: len(prompts[i]))
     common = {i: forest.shared(prompts[first], prompts[i]) for i in chosen}
     order = sorted(chosen, key=lambda i: (i != first, -common[i], sort_key(prompts[i])))
@@ -145,7 +145,7 @@ def row(prompts: Sequence[np.ndarray], chosen: Sequence[int], *, apart: bool) ->
         own = max(adds[1:])
         root[0] = max(most, len(prompts[first]) - own)
         own = max(own, len(prompts[first]) - root[0])
-    return Row(order, root, own, _distinct([prompts[i] for i in order]))
+    return PromptRow(order, root, own, _distinct([prompts[i] for i in order]))
 
 
 def sort_key(ids: np.ndarray) -> bytes:

@@ -30,7 +30,8 @@ def computed(
     rows = (jnp.broadcast_to(x, ids_rt.shape) for x in (end, slot))
     kept = nnx.merge(graph, state).on_rows(ids_rt, *rows, keep=True).kept
     axes = (None, "rows", None, "kv_heads", None)
-    return decoder.Context(tuple(sharding.constrain(x, *axes) for x in kept), length)
+    k, v = (sharding.constrain(x, *axes) for x in kept)
+    return decoder.Context((k, v), length)
 
 
 class Root:

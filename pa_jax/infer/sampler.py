@@ -16,7 +16,7 @@ from pa_jax.core import mesh as meshes
 from pa_jax.core.typing import Array, Int, Key
 from pa_jax.dialogue import thought
 from pa_jax.infer import decode, forest, prompt_rows, sampling
-from pa_jax.infer import root as roots
+from pa_jax.infer.root import Root
 from pa_jax.models import decoder
 
 # Widths of a completion's cache.
@@ -50,7 +50,7 @@ def _chosen(key_ng: Key[Array, "n g"], at_x: Int[Array, " x"]) -> Key[Array, "x 
     return key_ng[at_x]
 
 
-def relayout(dtypes: Any, where: Any) -> Callable[[Any], Any]:
+def relayout(dtypes: Any, where: Any) -> jax.stages.Wrapped:
     """Jitted copy of parameters as `dtypes`, laid out by the shardings `where` (None: as it is)."""
 
     def copy(state: Any) -> Any:
@@ -86,7 +86,7 @@ class Sampler:
         self.mesh, self.rows = mesh, rows
         self.lengths, self.key, self.prefilled = forest.row_lengths(lengths, key), key, 0
         self.graph, state = nnx.split(model.module)
-        self.root = roots.Root(root, self.graph, mesh)
+        self.root = Root(root, self.graph, mesh)
         self._where = None
         if mesh is not None:
             where = sharding.shardings(state, mesh, sharding.INFER_RULES)
@@ -252,7 +252,7 @@ class Sampler:
     def _sampled(
         self,
         prompts: Sequence[np.ndarray],
-        rows: Sequence[prompt_rows.Row],
+        rows: Sequence[prompt_rows.PromptRow],
         each: int,
         key_xg: Key[Array, "x g"],
         how: sampling.Sampling,
@@ -281,7 +281,9 @@ class Sampler:
             out.finished[real],
         )
 
-    def _calls(self, prompts: Sequence[np.ndarray], *, apart: bool) -> list[list[prompt_rows.Row]]:
+    def _calls(
+        self, prompts: Sequence[np.ndarray], *, apart: bool
+    ) -> list[list[prompt_rows.PromptRow]]:
         """Rows that go in at once: one a shard; on one device more, of a shape and while short.
 
         `apart`: what a row's prompts begin with is kept apart; else they follow one root.
@@ -291,11 +293,11 @@ class Sampler:
         )
         if self.shards > 1 or not apart:
             return [rows[k : k + self.shards] for k in range(0, len(rows), self.shards)]
-        alike: dict[tuple[int, ...], list[prompt_rows.Row]] = {}
+        alike: dict[tuple[int, ...], list[prompt_rows.PromptRow]] = {}
         for row in rows:
             shape = tuple(forest.fit(n, self.lengths, what="row") for n in (row.tokens, row.own))
             alike.setdefault(shape, []).append(row)
-        calls: list[list[prompt_rows.Row]] = []
+        calls: list[list[prompt_rows.PromptRow]] = []
         for (length, _), of in alike.items():
             widest = max(len(row.chosen) for row in of)
             most = max(min(self.rows // widest, max(self.lengths) // length), 1)
@@ -303,9 +305,9 @@ class Sampler:
             calls += [of[k : k + size] for k in range(0, len(of), size)]
         return calls
 
-    def _rows(self, prompts: Sequence[np.ndarray], *, apart: bool) -> list[prompt_rows.Row]:
+    def _rows(self, prompts: Sequence[np.ndarray], *, apart: bool) -> list[prompt_rows.PromptRow]:
         """Prompts that share most in one row, unless that costs more than a row of its own."""
-        rows: list[prompt_rows.Row] = []
+        rows: list[prompt_rows.PromptRow] = []
         for i in sorted(range(len(prompts)), key=lambda i: prompt_rows.sort_key(prompts[i])):
             alone = prompt_rows.row(prompts, [i], apart=apart)
             if rows and len(rows[-1].chosen) < -(-self.rows // self.shards):

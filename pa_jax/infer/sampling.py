@@ -69,7 +69,7 @@ def discouraged(
     CTRL (arXiv 1909.05858), section 4.1; rows of penalty 1 stay as they are.
     """
 
-    def less(logits_bv):
+    def less(logits_bv: Array) -> Array:
         by = jnp.where(drawn_bv, penalty_b[:, None], 1.0).astype(logits_bv.dtype)
         return jnp.where(logits_bv > 0, logits_bv / by, logits_bv * by)
 
@@ -136,7 +136,7 @@ def _cut(scaled_bv: Array, how: Sampling) -> Array:
     weight_bv = jax.nn.softmax(scaled_bv, axis=-1)
     by_count, by_mass = how.top_k > 0, how.top_p < 1
 
-    def halve(_, bounds):
+    def halve(_: Array, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         low_b, high_b = bounds
         middle_b = (low_b >> 1) + (high_b >> 1) + ((low_b | high_b) & 1)  # rounded up, no overflow
         kept_bv = place_bv >= middle_b[:, None]

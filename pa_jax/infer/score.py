@@ -13,8 +13,8 @@ from pa_jax.core import mesh as meshes
 from pa_jax.core import sharding
 from pa_jax.core.typing import Array, Float, Int
 from pa_jax.infer import forest
-from pa_jax.infer import logprobs as chunked
-from pa_jax.infer import root as roots
+from pa_jax.infer.logprobs import label_logprobs, token_logprobs
+from pa_jax.infer.root import Root
 from pa_jax.models import decoder, flops
 
 Trees = Sequence[Sequence[forest.Path]]
@@ -35,7 +35,7 @@ def row_logprobs(
     """
     passed = model.on_rows(rows.ids, rows.end, rows.position, context=before, remat=remat)
     hidden = jnp.take_along_axis(passed.hidden, rows.at[..., None], axis=1)
-    logp, entropy = chunked.token_logprobs(model, hidden, rows.token, rows.wanted, temperature)
+    logp, entropy = token_logprobs(model, hidden, rows.token, rows.wanted, temperature)
     return logp, entropy, passed.load
 
 
@@ -66,7 +66,7 @@ def scored_calls(
     """
     model = nnx.merge(graph, state)
 
-    def one(call, made):
+    def one(call: Array | int, made: Array) -> Array:
         some = jax.tree.map(lambda x: x[call], rows)
         return made.at[call].set(row_logprobs(model, some, temperature)[0])
 
@@ -86,7 +86,7 @@ def labelled(
     model = nnx.merge(graph, state)
     passed = model.on_rows(rows.ids, rows.end, rows.position, context=before)
     hidden = jnp.take_along_axis(passed.hidden, rows.at[..., None], axis=1)
-    return chunked.label_logprobs(model, hidden, label, rows.wanted), passed.load
+    return label_logprobs(model, hidden, label, rows.wanted), passed.load
 
 
 @functools.partial(jax.jit, static_argnames="graph")
@@ -111,7 +111,7 @@ class Scorer:
 
     def __init__(
         self,
-        module: nnx.Module,
+        module: decoder.Decoder,
         *,
         mesh: jax.sharding.Mesh | None = None,
         lengths: Sequence[int] = forest.LENGTHS,
@@ -125,7 +125,7 @@ class Scorer:
         """
         self.graph, self.state = nnx.split(module)
         self.mesh, self.lengths, self.key = mesh, forest.row_lengths(lengths, key), key
-        self.root = roots.Root(root, self.graph, mesh)
+        self.root = Root(root, self.graph, mesh)
         self.shards = sharding.data_shards(mesh)
         self.tokens = self.slots = 0
         self.flops, self._cfg = 0.0, module.cfg

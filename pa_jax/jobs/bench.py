@@ -14,7 +14,7 @@ from absl import logging
 from flax import nnx
 
 from pa_jax import models
-from pa_jax.bench import measure, phases, report, work
+from pa_jax.bench import measure, phases, report, subject, work
 from pa_jax.core import files
 from pa_jax.jobs import setup
 from pa_jax.rl import loss
@@ -36,30 +36,30 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     model = load(config)
     rows: dict[str, list[measure.Figures]] = {}
     for name in chosen("measure", config.measure, list(config.sizes)):
-        subject = subject_of(model, cfg, config, name)
+        measured = subject_of(model, cfg, config, name)
         for make in plan(config):
-            phase = make(subject)
+            phase = make(measured)
             logging.info("measuring %s, %s", name, phase.name)
             figures = measure.measure(phase, tolerance, reps=cfg.reps)
             rows.setdefault(name, []).append(figures)
             logging.info("%s", report.line(figures, wanted.get(name, {}).get(phase.name)))
             del phase
-    figures = report.machine() | {
+    told = report.machine() | {
         "sizes": {name: report.figures(x, wanted.get(name, {})) for name, x in rows.items()},
         "seconds": round(time.monotonic() - began, 1),
         "peak_rss_gb": loop.peak_rss_gb(),
         "model": config.model.source,
         "bench": config.bench.to_dict(),
     }
-    files.atomic_write(workdir / "report.json", json.dumps(figures, indent=2) + "\n")
+    files.atomic_write(workdir / "report.json", json.dumps(told, indent=2) + "\n")
     report.picture(rows, wanted, workdir / "bench.png")
     for name, of_name in rows.items():
         tqdm.tqdm.write(report.table(name, of_name, wanted.get(name, {})) + "\n")
     tqdm.tqdm.write(
         "f/f: forest and flat; tok/s: tokens of all paths (decode, rollout: new ones) a second; "
         "TFLOP are computed from lengths, of real tokens; fill: their share of all slots.\n"
-        f"Done in {figures['seconds'] / 60:.1f} min on {jax.device_count()} x "
-        f"{figures['device']}: {workdir}/report.json, bench.png. "
+        f"Done in {told['seconds'] / 60:.1f} min on {jax.device_count()} x "
+        f"{told['device']}: {workdir}/report.json, bench.png. "
         "Next: python -m pa_jax.main --config=grpo"
     )
 
@@ -79,15 +79,15 @@ def load(config: ml_collections.ConfigDict) -> models.LoadedModel:
 
 def subject_of(
     model: models.LoadedModel, cfg: work.BenchConfig, config: ml_collections.ConfigDict, name: str
-) -> phases.Subject:
+) -> subject.Subject:
     """The model with random work of config.sizes' `name`."""
     graph, state = nnx.split(model.module)
     sizes = setup.section(work.Sizes, config.sizes[name])
     made = work.make(cfg, sizes, model.config.vocab, config.seed)
-    return phases.Subject(graph, state, model.config, cfg, made, config.seed)
+    return subject.Subject(graph, state, model.config, cfg, made, config.seed)
 
 
-def plan(config: ml_collections.ConfigDict) -> list[Callable[[phases.Subject], phases.Phase]]:
+def plan(config: ml_collections.ConfigDict) -> list[Callable[[subject.Subject], phases.Comparison]]:
     """Functions from a subject to a phase, in the order of a step."""
     loss_fn = functools.partial(
         loss.grpo,
@@ -102,7 +102,7 @@ def plan(config: ml_collections.ConfigDict) -> list[Callable[[phases.Subject], p
         compute=config.model.compute,
         remat=config.model.remat,
     )
-    made = {
+    made: dict[str, Callable[[subject.Subject], phases.Comparison]] = {
         "prefill": phases.prefill,
         "decode": phases.decode,
         "rollout": phases.rollout,

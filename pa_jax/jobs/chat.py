@@ -80,17 +80,19 @@ def open_parts(
         other = policy.named(config, config.replier, mesh, key="replier")
         replies = other or model
         limits = cfg.trained(model).limits()
-        root = prompt_roots.of_turns(model.tokenizer, limits) if other is None else []
+        root = prompt_roots.of_turns(model.words, limits) if other is None else []
         engine = open_scheduler(config, cfg, replies, live_rows, mesh, root)
-        how = {"mesh": mesh, "lengths": tuple(config.lengths)}
+        how: dict[str, Any] = {"mesh": mesh, "lengths": tuple(config.lengths)}
         # Snippets are decoded beside the replies, where both are one model's.
-        beside = {} if other else {"serves": engine, "wait_seconds": config.agent.wait_seconds}
+        beside: dict[str, Any] = (
+            {} if other else {"serves": engine, "wait_seconds": config.agent.wait_seconds}
+        )
         infer = inferencer.Inferencer(model, cfg, **how, **beside)
         rule = proactive.Proactive(model, setup.section(proactive.AskConfig, config.ask), **how)
         asking = policy.named(config, config.asker, mesh, key="asker")
         ask = asker(config, rule, asking, mesh)
         reply = setup.section(responder.ReplyConfig, config.reply)
-        respond = responder.Responder(replies.tokenizer, reply)
+        respond = responder.Responder(replies.words, reply)
         logging.info("compiling programs; the next start finds them compiled")
         with timing.CompileCounter():  # which says what it hears, a line a program
             engine.warm_up()

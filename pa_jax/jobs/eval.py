@@ -9,6 +9,7 @@ import json
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import jax
 import ml_collections
@@ -37,6 +38,7 @@ from pa_jax.train import loop
 
 UNTRAINED = "untrained"
 SELF = "the model under test"
+T = TypeVar("T")
 NOT_TRAINED = 1_000_003  # added to the seed of users whose split training draws from too
 
 
@@ -66,6 +68,7 @@ def fill_in(
     """The missing rows of one model: every benchmark under every system."""
     for benchmark in made.values():
         if benchmark.name == single_turn.SingleTurn.name:  # it compares models, not systems
+            assert isinstance(benchmark, single_turn.SingleTurn)
             one = dict.fromkeys(benchmark.cfg.views, systems.System(systems.zero_shot))
             grid.run(benchmark, name, one, tools, records)
         else:
@@ -100,81 +103,85 @@ def open_benchmark(
     if name not in BENCHMARKS:
         raise ValueError(f"benchmarks has {name!r}: choose among {sorted(BENCHMARKS)}.")
     with quarantine_lib.Quarantine(workdir / f"quarantine-{name}.jsonl") as quarantine:
-        return BENCHMARKS[name](config, workdir, quarantine)
+        return BENCHMARKS[name](Opening(config, workdir, quarantine))
 
 
-Opener = Callable[
-    [ml_collections.ConfigDict, pathlib.Path, quarantine_lib.Quarantine], protocol.Benchmark
-]
+@dataclasses.dataclass(frozen=True)
+class Opening:
+    """What a benchmark is opened from; what cannot be read goes into quarantine."""
+
+    config: ml_collections.ConfigDict
+    workdir: pathlib.Path
+    quarantine: quarantine_lib.Quarantine
 
 
-def _dialogues(config, quarantine, *, mcq: bool) -> prefeval_data.Dialogues:
-    cfg = _seeded(prefeval_data.PrefEvalConfig, config, config.prefeval)
-    return prefeval_data.Dialogues(cfg, quarantine, mcq=mcq)
+def _dialogues(of: Opening, *, mcq: bool) -> prefeval_data.Dialogues:
+    cfg = _seeded(prefeval_data.PrefEvalConfig, of.config, of.config.prefeval)
+    return prefeval_data.Dialogues(cfg, of.quarantine, mcq=mcq)
 
 
-def _mcq(config, workdir, quarantine):
-    return prefeval.Mcq(_dialogues(config, quarantine, mcq=True), as_text=False)
+def _mcq(of: Opening) -> prefeval.Mcq:
+    return prefeval.Mcq(_dialogues(of, mcq=True), as_text=False)
 
 
-def _mcq_text(config, workdir, quarantine):
-    return prefeval.Mcq(_dialogues(config, quarantine, mcq=True), as_text=True)
+def _mcq_text(of: Opening) -> prefeval.Mcq:
+    return prefeval.Mcq(_dialogues(of, mcq=True), as_text=True)
 
 
-def _mcq_rotated(config, workdir, quarantine):
-    return prefeval.RotatedMcq(_dialogues(config, quarantine, mcq=True))
+def _mcq_rotated(of: Opening) -> prefeval.RotatedMcq:
+    return prefeval.RotatedMcq(_dialogues(of, mcq=True))
 
 
-def _generation(config, workdir, quarantine):
-    return prefeval.Generation(_dialogues(config, quarantine, mcq=False))
+def _generation(of: Opening) -> prefeval.Generation:
+    return prefeval.Generation(_dialogues(of, mcq=False))
 
 
-def _aloe(config, workdir, quarantine):
-    cfg = _seeded(aloe.AloeConfig, config, config.aloe)
-    return aloe.Aloe(cfg, aloe.read(cfg, quarantine), name="aloe")
+def _aloe(of: Opening) -> aloe.Aloe:
+    cfg = _seeded(aloe.AloeConfig, of.config, of.config.aloe)
+    return aloe.Aloe(cfg, aloe.read(cfg, of.quarantine), name="aloe")
 
 
-def _rlpa(config, workdir, quarantine):
-    cfg = _seeded(aloe.AloeConfig, config, config.aloe)
-    return aloe.Aloe(cfg, aloe.read_cases(cfg, "rlpa_path", quarantine), name="aloe_rlpa")
+def _rlpa(of: Opening) -> aloe.Aloe:
+    cfg = _seeded(aloe.AloeConfig, of.config, of.config.aloe)
+    return aloe.Aloe(cfg, aloe.read_cases(cfg, "rlpa_path", of.quarantine), name="aloe_rlpa")
 
 
-def _aloe_unseen(config, workdir, quarantine):
-    cfg = _seeded(aloe.AloeConfig, config, config.aloe)
-    return aloe.Aloe(cfg, aloe.read_cases(cfg, "unseen_path", quarantine), name="aloe_unseen")
+def _aloe_unseen(of: Opening) -> aloe.Aloe:
+    cfg = _seeded(aloe.AloeConfig, of.config, of.config.aloe)
+    return aloe.Aloe(cfg, aloe.read_cases(cfg, "unseen_path", of.quarantine), name="aloe_unseen")
 
 
-def _conversations(config, workdir, quarantine):
-    cfg = setup.section(conversations.ConversationsConfig, config.conversations)
-    return conversations.Conversations(cfg, conversations.read(cfg.path, quarantine))
+def _conversations(of: Opening) -> conversations.Conversations:
+    cfg = setup.section(conversations.ConversationsConfig, of.config.conversations)
+    return conversations.Conversations(cfg, conversations.read(cfg.path, of.quarantine))
 
 
-def _single_turn(config, workdir, quarantine):
-    cfg = setup.section(single_turn.SingleTurnConfig, config.single_turn)
-    episodes = setup.labelled(setup.open_episodes(config, workdir, cfg.split))
+def _single_turn(of: Opening) -> single_turn.SingleTurn:
+    cfg = setup.section(single_turn.SingleTurnConfig, of.config.single_turn)
+    episodes = setup.labelled(setup.open_episodes(of.config, of.workdir, cfg.split))
     chosen = setup.spread(episodes, cfg.episodes)
-    return single_turn.SingleTurn(cfg, chosen, config.data.source)
+    return single_turn.SingleTurn(cfg, chosen, of.config.data.source)
 
 
-def _unseen(config, workdir, quarantine):
-    cfg = _seeded(recall.RecallConfig, config, config.unseen)
+def _unseen(of: Opening) -> recall.Recall:
+    cfg = _seeded(recall.RecallConfig, of.config, of.config.unseen)
     return recall.Recall(cfg, name="unseen", split="unseen")
 
 
-def _long_horizon(config, workdir, quarantine):
-    cfg = _seeded(recall.RecallConfig, config, config.long_horizon)
+def _long_horizon(of: Opening) -> recall.Recall:
+    cfg = _seeded(recall.RecallConfig, of.config, of.config.long_horizon)
     cfg = dataclasses.replace(cfg, seed=cfg.seed + NOT_TRAINED)
     return recall.Recall(cfg, name="long_horizon", split="train")
 
 
-def _noise(config, workdir, quarantine):
-    cfg = _seeded(recall.RecallConfig, config, config.noise)
+def _noise(of: Opening) -> recall.Recall:
+    cfg = _seeded(recall.RecallConfig, of.config, of.config.noise)
     cfg = dataclasses.replace(cfg, seed=cfg.seed + NOT_TRAINED)
-    said = prefeval_data.read_noise(config.prefeval.path, cfg.noise)
+    said = prefeval_data.read_noise(of.config.prefeval.path, cfg.noise)
     return recall.Recall(cfg, name="noise", split="train", noise=said)
 
 
-BENCHMARKS: dict[str, Opener] = {
+BENCHMARKS: dict[str, Callable[[Opening], protocol.Benchmark]] = {
     "prefeval_mcq": _mcq,
     "prefeval_mcq_text": _mcq_text,
     "prefeval_mcq_rotated": _mcq_rotated,
@@ -190,7 +197,9 @@ BENCHMARKS: dict[str, Opener] = {
 }
 
 
-def _seeded(kind: type, config: ml_collections.ConfigDict, values: ml_collections.ConfigDict):
+def _seeded(
+    kind: type[T], config: ml_collections.ConfigDict, values: ml_collections.ConfigDict
+) -> T:
     return setup.section(kind, ml_collections.ConfigDict({**values, "seed": config.seed}))
 
 
@@ -199,8 +208,8 @@ def openers(
 ) -> dict[str, Callable[[], models.LoadedModel]]:
     """By name, what loads the untrained model, and each run at config.checkpoint."""
     folders = [pathlib.Path(run) for run in config.runs]
-    made = {
-        folder.name: functools.partial(policy.named, config, str(folder), mesh, key="runs")
+    made: dict[str, Callable[[], models.LoadedModel]] = {
+        folder.name: functools.partial(policy.opened, config, str(folder), mesh, key="runs")
         for folder in folders
     }
     if len(made) < len(folders) or UNTRAINED in made:
@@ -214,7 +223,7 @@ def openers(
                 f"runs names {str(folder)!r}, which is no folder; give the work directories of "
                 "training runs."
             )
-    made = {UNTRAINED: functools.partial(policy.named, config, config.model.source, mesh)} | made
+    made = {UNTRAINED: functools.partial(policy.opened, config, config.model.source, mesh)} | made
     if config.against not in made:
         raise ValueError(f"config.against={config.against!r}: choose one of {list(made)}.")
     return made
@@ -290,6 +299,7 @@ def open_tools(
     """What the benchmarks work with while `loaded` is the model under test."""
     model = open_chat_model(config, loaded, mesh)
     judge = rest.judge or model
+    decides: jury.ByText | jury.ByLabels
     if rest.remote is not None:
         decides = rest.remote
     elif config.judge.kind == "text":

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import pathlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +12,11 @@ import ml_collections
 from absl import logging
 from flax import nnx
 
-from pa_jax import judge as judges
-from pa_jax import models
+from pa_jax import judge, models
 from pa_jax.core import files, sharding, timing
 from pa_jax.data import pipeline
 from pa_jax.jobs import setup, training, warm
-from pa_jax.judge import own
+from pa_jax.judge import own, remote
 from pa_jax.models import quant
 from pa_jax.rl import advantage, learner, loss
 from pa_jax.train import loop, step
@@ -33,7 +33,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
 
     def parts(opened: training.Opened, timer: timing.PhaseTimer) -> list[training.Part]:
         train = functools.cache(lambda: setup.open_episodes(config, workdir, "train"))
-        batches = training.open_batches(config, workdir, opened.start.tokenizer, plan, train)
+        batches = training.open_batches(config, workdir, opened.start.words, plan, train)
         made = hooks(config, opened, timer, workdir, warmed=warmed)
         main = training.Part("grpo", config.train.steps, batches, training.chained(made, batches))
         return [warm.part(config, opened, timer, train), main] if warmed else [main]
@@ -59,7 +59,9 @@ def hooks(
         kept = warm.reference(config, opened, state, workdir)
         made = dataclasses.replace(made, reference=kept)
 
-    def one(state, batch, number):
+    def one(
+        state: step.TrainState, batch: pipeline.Batch, number: int
+    ) -> tuple[step.TrainState, dict[str, Any], list[learner.Sample]]:
         return made.step(state, batch, number)
 
     return loop.Hooks(one, show, functools.partial(write_samples, workdir), begin)
@@ -81,7 +83,7 @@ def open_judge(
     start: models.LoadedModel,
     mesh: jax.sharding.Mesh | None,
     workdir: pathlib.Path,
-) -> judges.Judge | own.Reward:
+) -> judge.Judge | own.Reward:
     """What scores: reward.function, or the judge that config.judge names.
 
     A judge's empty source is the policy's own starting weights.
@@ -89,16 +91,16 @@ def open_judge(
     if config.reward.function:
         return own.Reward(config.reward.function, config.reward.names)
     cfg = config.judge
-    model = start
+    model: models.LoadedModel | remote.Endpoint = start
     if cfg.kind == "remote":
         model = setup.endpoint(cfg.remote, workdir)
-    elif cfg.source and judges.reads_a_model(cfg.kind):
+    elif cfg.source and judge.reads_a_model(cfg.kind):
         rules = sharding.INFER_RULES
         with setup.source_of("judge.source"):
-            model = models.load(cfg.source, mesh=mesh, dtype=cfg.dtype, rules=rules)
+            model = loaded = models.load(cfg.source, mesh=mesh, dtype=cfg.dtype, rules=rules)
         if cfg.int8:
-            model = dataclasses.replace(model, module=quant.quantise(model.module))
-    return judges.Judge(cfg.kind, model=model, lengths=config.lengths, mesh=mesh)
+            model = dataclasses.replace(loaded, module=quant.quantise(loaded.module))
+    return judge.Judge(cfg.kind, model=model, lengths=config.lengths, mesh=mesh)
 
 
 def make_learner(

@@ -46,7 +46,7 @@ def infer(
     people, seen, bad = read(config, workdir)
     profiles = store.ProfileStore(config.store or f"sqlite:///{workdir}/profiles.db")
     try:
-        run_ = Run(profiles, workdir / "snippets.jsonl")
+        run_ = InferRun(profiles, workdir / "snippets.jsonl")
         done = run_.replay({talk.user: talk for talk in people})
         fresh = 0
         with tqdm.tqdm(
@@ -92,7 +92,7 @@ def read(
         parts = source.open_dialogues(cfg, config.split, quarantine)
         if cfg.source == "synthetic" and config.size.sessions:
             size = (config.size.sessions, config.size.turns)
-            parts = [part.sized(size) for part in parts]
+            parts = [p.sized(size) for p in parts if isinstance(p, source.SyntheticDialogues)]
         people = talks.by_user(itertools.chain.from_iterable(parts))
         kept = []
         for talk in people:
@@ -113,10 +113,10 @@ def read(
 _REMEDY = {split: "Set --config.split=all to read every one. " for split in ("train", "heldout")}
 
 
-class Run:
+class InferRun:
     """The file of snippets and the store, kept in step."""
 
-    def __init__(self, profiles: store.ProfileStore, path: pathlib.Path):
+    def __init__(self, profiles: store.ProfileStore, path: pathlib.Path) -> None:
         self.profiles, self.path = profiles, path
         self.outcomes: collections.Counter[str] = collections.Counter()
         self.repeated = 0

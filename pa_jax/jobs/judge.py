@@ -10,8 +10,7 @@ from typing import Any
 import ml_collections
 import tqdm
 
-from pa_jax import infer, models
-from pa_jax import judge as judges
+from pa_jax import infer, judge, models
 from pa_jax.core import files
 from pa_jax.jobs import setup
 from pa_jax.judge import agreement, bias, rubric, sheet
@@ -20,7 +19,7 @@ from pa_jax.judge import agreement, bias, rubric, sheet
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The `judge` job: one table, and report.json with the same figures; or a sheet to label."""
     for kind in config.kinds:
-        judges.require_kind(kind, key="kinds")
+        judge.require_kind(kind, key="kinds")
     labels = {path: sheet.read(pathlib.Path(path)) for path in config.labels.split(",") if path}
     setup.open_workdir(config, workdir)
     made = open_cases(config, workdir)
@@ -28,7 +27,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         count = sheet.write(pathlib.Path(config.sheet), made, seed=config.seed)
         tqdm.tqdm.write(f"{config.sheet} holds {count} notes to rate from 1 to 5.")
         return
-    needs_model = any(map(judges.reads_a_model, config.kinds))
+    needs_model = any(map(judge.reads_a_model, config.kinds))
     model = setup.load_model(config) if needs_model else None
     own = written(config, model, made[: config.bias]) if model and config.bias else None
     report: dict[str, Any] = {}
@@ -65,9 +64,9 @@ def measured(
 ) -> tuple[rubric.Scores, dict[str, Any]]:
     """One judge's scores of all cases' texts, and its figures."""
     began = time.monotonic()
-    words = model.tokenizer if judges.reads_a_model(kind) else None
+    words = model.tokenizer if model and judge.reads_a_model(kind) else None
     behind = setup.endpoint(config.remote, workdir) if kind == "remote" else model
-    with contextlib.closing(judges.Judge(kind, model=behind, lengths=config.lengths)) as one:
+    with contextlib.closing(judge.Judge(kind, model=behind, lengths=config.lengths)) as one:
         scores = agreement.judged(one, made, words)
         report = agreement.figures(made, scores)
         report["canaries_lose"] |= agreement.trapped(one, made, words)
@@ -77,7 +76,7 @@ def measured(
                 "length": bias.length(one, few, words, seed=config.seed),
                 "position": bias.position(one, few, words),
             }
-            if words is not None:
+            if words is not None and own is not None:
                 report["bias"]["self"] = bias.self_preference(one, few, own, words)
         if kind == "remote":
             report["remote"] = one.figures()
@@ -88,7 +87,7 @@ def written(
     config: ml_collections.ConfigDict, model: models.LoadedModel, made: Sequence[agreement.Case]
 ) -> list[str]:
     """What the judges' own model writes for the cases, greedily."""
-    encode = setup.encoder(config, model.tokenizer)
+    encode = setup.encoder(config, model.words)
     sampler = infer.Sampler(model, rows=config.eval.rows, lengths=config.lengths)
     done = sampler.generate(
         [encode(case.episode) for case in made],

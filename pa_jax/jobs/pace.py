@@ -112,7 +112,8 @@ def together(
         agent.warm_up()
         for few in (seen[: config.users], seen[:1]):
             agent.infer(few, now=talks.NOW, seed=0)
-        seconds, made = {}, {}
+        seconds: dict[str, float] = {}
+        made: dict[str, list[draft.Inferred]] = {}
         for name, users in (("together", config.users), ("alone", 1)):
             began, made[name] = time.monotonic(), []
             for wave in tqdm.tqdm(_waves(seen, users), unit="wave", desc=name):
@@ -140,8 +141,9 @@ def _said(made: draft.Inferred) -> list[tuple[str, str | None, str]]:
 class _Kept:
     """A responder that remembers its last prompt."""
 
-    def __init__(self, door: responder.Responder):
-        self.door, self.last = door, []
+    def __init__(self, door: responder.Responder) -> None:
+        self.door = door
+        self.last: list[int] = []
 
     def prompt(self, *what: Any, **how: Any) -> list[int]:
         self.last = self.door.prompt(*what, **how)
@@ -151,8 +153,9 @@ class _Kept:
 class _Again:
     """An engine that remembers how its last reply was asked for; snippets are greedy."""
 
-    def __init__(self, door: answering.Serves):
-        self.door, self.how = door, {}
+    def __init__(self, door: answering.Serves) -> None:
+        self.door = door
+        self.how: dict[str, Any] = {}
 
     def submit(self, prompt_ids: Sequence[int], **how: Any) -> Any:
         self.how = how

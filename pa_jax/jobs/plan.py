@@ -115,14 +115,14 @@ def priced(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     tqdm.tqdm.write(f"Wrote {workdir}/costs.md, report.json.")
 
 
-def make_work(config: ml_collections.ConfigDict) -> work.Work:
+def make_work(config: ml_collections.ConfigDict) -> work.StepWork:
     """The shapes of a step of this GRPO config."""
     rollout = setup.section(learner.RolloutConfig, config.rollout)
     if config.judge.kind not in ("likelihood", "verbal"):
         raise ValueError(
             f"judge.kind={config.judge.kind!r} runs no model; plan for 'likelihood' or 'verbal'."
         )
-    return work.Work(
+    return work.StepWork(
         policy=shapes.of(config.model.source),
         adapters=setup.section(lora.LoraConfig, config.model.lora)
         if config.model.lora.rank
@@ -143,13 +143,13 @@ def make_work(config: ml_collections.ConfigDict) -> work.Work:
     )
 
 
-def make_request(config: ml_collections.ConfigDict, slice_: topology.Slice) -> request.Request:
+def make_request(config: ml_collections.ConfigDict, slice_: topology.Slice) -> request.PlanRequest:
     """What to compile; ValueError where the mesh does not divide or the model cannot fit."""
     mesh = setup.section(meshes.MeshConfig, config.mesh)
     sizes = meshes.sizes(mesh, slice_.chips)
     rows = {"prompts": config.rollout.prompts}
     setup.check_rows(dict(zip(meshes.AXES, sizes, strict=True)), rows)
-    return request.Request(
+    return request.PlanRequest(
         slice=slice_.name,
         mesh=meshes.MeshConfig(*sizes),
         work=make_work(config),
@@ -160,8 +160,11 @@ def make_request(config: ml_collections.ConfigDict, slice_: topology.Slice) -> r
 
 
 def searched(
-    config: ml_collections.ConfigDict, slice_: topology.Slice, asked: request.Request, budget: float
-) -> list[request.Request]:
+    config: ml_collections.ConfigDict,
+    slice_: topology.Slice,
+    asked: request.PlanRequest,
+    budget: float,
+) -> list[request.PlanRequest]:
     """What to compile, the most promising first; ValueError where nothing should fit.
 
     The config as it stands is the second: whatever is proposed is no slower than that.
@@ -183,7 +186,7 @@ def searched(
     return [*best[:1], *([asked] if fits and asked not in best[:1] else []), *best[1:]]
 
 
-def proposal(plan: report.Plan, asked: request.Request) -> str:
+def proposal(plan: report.Plan, asked: request.PlanRequest) -> str:
     """Flags of the fastest candidate that fits, by the phases that were compiled."""
     if not plan.fits:
         return f"None of the compiled candidates fits {plan.slice.name}."
@@ -196,7 +199,7 @@ def proposal(plan: report.Plan, asked: request.Request) -> str:
     )
 
 
-def make_step(asked: request.Request, slice_: topology.Slice) -> phases.Step:
+def make_step(asked: request.PlanRequest, slice_: topology.Slice) -> phases.Step:
     """The step's shapes on the slice's mesh, without its devices."""
     mesh = AbstractMesh(meshes.sizes(asked.mesh, slice_.chips), meshes.AXES)
     return phases.Step(asked.work, mesh, attention=phases.KERNEL, steps=asked.steps)
@@ -205,7 +208,7 @@ def make_step(asked: request.Request, slice_: topology.Slice) -> phases.Step:
 def planned(
     config: ml_collections.ConfigDict,
     slice_: topology.Slice,
-    asked: request.Request,
+    asked: request.PlanRequest,
     step: phases.Step,
     workdir: pathlib.Path,
 ) -> report.Plan:
@@ -264,7 +267,7 @@ def check_resident(
     )
 
 
-def advised(memory: figures.Memory, budget: float, asked: request.Request) -> list[str]:
+def advised(memory: figures.Memory, budget: float, asked: request.PlanRequest) -> list[str]:
     """Knobs to turn, none where it fits."""
     over = memory.peak - budget
     if over <= 0:
@@ -275,5 +278,5 @@ def advised(memory: figures.Memory, budget: float, asked: request.Request) -> li
     return advice.knobs(sizes, over, asked.mesh, _numbers(asked.work))
 
 
-def _numbers(of: work.Work) -> dict[str, int]:
+def _numbers(of: work.StepWork) -> dict[str, int]:
     return {"prompts": of.prompts}

@@ -46,8 +46,17 @@ def named(
 
     `key` is the config's that gave the name: what is wrong is said of it.
     """
-    if not name:
-        return None
+    return opened(config, name, mesh, key=key) if name else None
+
+
+def opened(
+    config: ml_collections.ConfigDict,
+    name: str,
+    mesh: jax.sharding.Mesh | None = None,
+    *,
+    key: str = "model.source",
+) -> models.LoadedModel:
+    """As `named`, of a name that is there."""
     other = config.copy_and_resolve_references()
     other.model.source = name
     with setup.source_of(key):
@@ -91,7 +100,8 @@ def trained(
             model = setup.with_adapters(model, config)
         graph, params, frozen = lora.split(model.module)
     else:
-        (graph, params), frozen = nnx.split(model.module), ()
+        graph, params = nnx.split(model.module)
+        frozen = None
     restored = _restored(run_folder, which, params)
     module = nnx.merge(graph, restored.state["params"], *((frozen,) if frozen else ()))
     prompt = config.prompt.to_dict() if "prompt" in config else None

@@ -77,7 +77,7 @@ def compare(
     report: dict[str, Any] = {}
     for number, source in enumerate((config.model.source, *config.runs)):
         name = f"{number}-{pathlib.Path(source).name.replace(':', '-')}"
-        model = policy.named(config, source, mesh, key="runs" if number else "model.source")
+        model = policy.opened(config, source, mesh, key="runs" if number else "model.source")
         agent = infer.opened(config, model, mesh)
         for way in config.ways:
             folder = workdir / f"{name}-{way}"

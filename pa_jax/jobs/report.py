@@ -131,7 +131,7 @@ def _best(best: Best | None) -> dict[str, Any] | None:
     if best is None:
         return None
     whole = None if best.records is None else heldout.summary(best.records)
-    held = whole and {k: dataclasses.asdict(v) for k, v in whole.items()}
+    held = None if whole is None else {k: dataclasses.asdict(v) for k, v in whole.items()}
     return {"figure": best.figure, "step": best.step, "part": best.value, "heldout": held}
 
 
@@ -209,7 +209,7 @@ def _tree(row: dict[str, Any], config: dict[str, Any]) -> run_page.Tree:
     """A row of samples.jsonl, with its reward and its prompt made again as training made them."""
     lists = ("profile", "options", "worth")
     values = {k: tuple(v) if k in lists else v for k, v in row["episode"].items()}
-    episode = schema.Episode(**values)
+    episode = schema.Episode(**dict[str, Any](values))
     cfg = setup.section(advantage.RewardConfig, ml_collections.ConfigDict(config["reward"]))
     limits = setup.section(prompts.PromptConfig, ml_collections.ConfigDict(config["prompt"]))
     scores, finished = np.array(row["scores"]), np.array(row["finished"])

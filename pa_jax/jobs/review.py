@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from typing import Any
 
 import ml_collections
 import tqdm
@@ -33,7 +34,12 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
 def _line(user: str, one: review.Lost) -> str:
     fact = one.fact
     told = {"session": fact.source.session, "turn": fact.source.turn}
-    line = {"user": user, "fact": fact.id, "slot": fact.slot, "statement": fact.statement}
-    times = {"from": fact.valid_from.isoformat(), "to": fact.valid_to.isoformat()}
+    line: dict[str, Any] = {
+        "user": user,
+        "fact": fact.id,
+        "slot": fact.slot,
+        "statement": fact.statement,
+    }
+    times = {"from": fact.valid_from.isoformat(), "to": fact.valid_to and fact.valid_to.isoformat()}
     line |= {"told": told, **times, "by": one.by, "why": one.why}
     return json.dumps(line, ensure_ascii=False)

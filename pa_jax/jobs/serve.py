@@ -38,8 +38,9 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         with contextlib.ExitStack() as failed, timing.CompileCounter():  # which says what it hears
             for close in reversed(closing):
                 failed.callback(close)
-            agent.parts.infers.warm_up()
-            agent.parts.decides.warm_up()
+            parts: Any = agent.parts  # the chat job's own, which can
+            parts.infers.warm_up()
+            parts.decides.warm_up()
             failed.pop_all()
     try:
         with timing.CompileCounter() as compiles:
@@ -58,7 +59,7 @@ def listen(host: str, port: int, *, keyless: bool) -> socket.socket:
         raise ValueError(f"port={port}: a number from 0 (any free port) to 65535 is allowed.")
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, address = found[0]
-    if keyless and not ipaddress.ip_address(address[0].partition("%")[0]).is_loopback:
+    if keyless and not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
         raise ValueError(
             f"host={host!r} without keys: anybody could read and change every profile. Allowed is "
             "127.0.0.1; or name a file of keys, --config.key_file=keys.toml (pa_jax/serve/keys.py)."

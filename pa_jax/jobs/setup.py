@@ -7,7 +7,7 @@ import json
 import math
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import ml_collections
@@ -18,8 +18,8 @@ from jax.experimental import multihost_utils
 from pa_jax import models
 from pa_jax.core import exclusive, files, keys, named, sharding
 from pa_jax.core import mesh as meshes
-from pa_jax.data import own as own_data
 from pa_jax.data import quarantine, source
+from pa_jax.data.own import is_own
 from pa_jax.dialogue import prompts, schema, template, tokenizer
 from pa_jax.judge import own, remote
 from pa_jax.models import lora, precision, quant
@@ -102,7 +102,7 @@ def check_named(config: ml_collections.ConfigDict) -> None:
     if "data.source" in known:
         cfg = section(source.DataConfig, config.data)
         for _, one in source.mixed(cfg):
-            if own_data.is_own(one.source):
+            if is_own(one.source):
                 named.resolve(one.source, "data.source")
 
 
@@ -118,14 +118,17 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested dicts as one, names joined by dots."""
-    made = {}
+    made: dict[str, Any] = {}
     for key, value in tree.items():
         name = f"{prefix}{key}"
         made |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
     return made
 
 
-def section(kind: Callable[..., Any], values: ml_collections.ConfigDict) -> Any:
+T = TypeVar("T")
+
+
+def section(kind: Callable[..., T], values: ml_collections.ConfigDict) -> T:
     """A component's dataclass from a config section; tuples where it holds lists, and dicts where
     it holds sections."""
     made = {k: _tuples(v) for k, v in values.to_dict().items()}
@@ -164,7 +167,7 @@ def open_dialogues(
     first = jax.process_index() == 0
     path = workdir / f"quarantine-{split}.jsonl" if first else None
     cfg = section(source.DataConfig, config.data)
-    if cfg.source not in source.SOURCES and not own_data.is_own(cfg.source):
+    if cfg.source not in source.SOURCES and not is_own(cfg.source):
         raise ValueError(
             f"data.source={cfg.source!r} with data.state_source={cfg.state_source!r}: whole "
             f"dialogues are needed; choose one of {sorted(source.SOURCES)}, or state_source='gold'."

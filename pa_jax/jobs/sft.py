@@ -2,10 +2,12 @@
 
 import functools
 import pathlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 import optax
 
 from pa_jax.core import mesh as meshes
@@ -23,7 +25,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         batches = training.open_batches(
             config,
             workdir,
-            opened.start.tokenizer,
+            opened.start.words,
             plan,
             lambda: setup.open_episodes(config, workdir, "train"),
         )
@@ -52,15 +54,17 @@ def hooks(
 
     shards = opened.sampler.shards
 
-    def one(state, batch, number):
+    def one(
+        state: step.TrainState, batch: pipeline.Batch, number: int
+    ) -> tuple[step.TrainState, dict[str, Any], None]:
         made, count, fill = sft.batch_of(
             batch,
-            opened.start.tokenizer,
+            opened.start.words,
             lengths=tuple(config.lengths),
             shards=shards,
             calls=-(-rows // shards),
         )
-        figures = {"tokens": float(made.tokens.flat[0]), "update/fill": fill}
+        figures = {"tokens": float(np.asarray(made.tokens).flat[0]), "update/fill": fill}
         made = jax.tree.map(lambda x: sharding.put(x, opened.mesh, None, "rows"), made)
         with timer.phase("update"), meshes.using(opened.mesh):
             state, metrics = update(state, made, jnp.int32(count), opened.frozen)

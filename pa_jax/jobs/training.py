@@ -101,7 +101,7 @@ def run(
         opened, state = open_model(config, mesh, loop_cfg.steps)
         timer = timing.PhaseTimer()
         todo = list(parts(opened, timer))
-        encode = setup.encoder(config, opened.start.tokenizer)
+        encode = setup.encoder(config, opened.start.words)
         test = setup.open_episodes(config, workdir, "heldout")
         chosen = setup.heldout(test, encode, cfg.episodes, plan.prompt_tokens)
         watch = Watch(opened.frozen, heldout.Heldout(opened.sampler, *chosen, cfg))
@@ -111,7 +111,7 @@ def run(
         state, saver, writer, meta = resume(workdir, state, loop_cfg.keep, stack)
         before = report.kept(workdir, "before", lambda: watch.before(state))
         evaluated = evaluation.Evaluation(
-            evaluation.Plan(
+            evaluation.EvaluationPlan(
                 cfg.every, cfg.best, cfg.patience, tuple(ends), ends[-1] - todo[-1].steps
             ),
             watch.figures,
@@ -164,7 +164,8 @@ class Watch:
 
     def __init__(self, frozen: nnx.State | tuple[()], held: heldout.Heldout) -> None:
         self._frozen, self._held = frozen, held
-        self._step, self._part = -1, []
+        self._step = -1
+        self._part: list[heldout.Record] = []
 
     def part(self, state: step.TrainState) -> list[heldout.Record]:
         """Records of the part."""
@@ -264,7 +265,8 @@ def open_model(
     loaded = setup.load_model(config, mesh)
     if config.model.lora.rank:
         trained = setup.with_adapters(loaded, config)
-        graph, params, frozen = lora.split(trained.module)
+        graph, params, rest = lora.split(trained.module)
+        frozen: nnx.State | tuple[()] = rest
         start, sampled = dataclasses.replace(loaded, module=lora.base(trained.module)), trained
     else:
         graph, params = nnx.split(loaded.module)

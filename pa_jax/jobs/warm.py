@@ -63,7 +63,7 @@ def part(
     order = pipeline.order_seed(config.seed)  # not that of GRPO
     batches = pipeline.batches(
         train(),
-        setup.batch_encoder(config, opened.start.tokenizer),
+        setup.batch_encoder(config, opened.start.words),
         pipeline.PipelineConfig(cfg.batch, config.rollout.prompt_tokens, order),
         process_index=0,
         process_count=1,

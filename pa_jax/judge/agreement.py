@@ -67,11 +67,11 @@ def cases(
             )
         other, *added = rng.sample(strangers, 1 + ADDED_PROFILE)
         if not episode.profile:
-            lines = tuple(rewording.right(o.gold, rng).splitlines()[0] for o in added)
+            lines = tuple(rewording.right(o.wanted, rng).splitlines()[0] for o in added)
             episode = dataclasses.replace(episode, profile=lines)
-        right = rewording.right(episode.gold, rng)
+        right = rewording.right(episode.wanted, rng)
         texts = {"right": right}
-        texts |= canaries.spoilt(right, rewording.right(other.gold, rng), episode, rng)
+        texts |= canaries.spoilt(right, rewording.right(other.wanted, rng), episode, rng)
         texts |= {name: make(episode) for name, make in canaries.CANARIES.items()}
         made.append(Case(episode, texts))
     if not made:
@@ -83,7 +83,7 @@ def _apart(one: schema.Episode, other: schema.Episode) -> bool:
     """Whether two preferences are of different slots, or of no known one and share no word."""
     if one.slot or other.slot:
         return one.slot != other.slot
-    return not statements.content(one.gold) & statements.content(other.gold)
+    return not statements.content(one.wanted) & statements.content(other.wanted)
 
 
 def judged(
@@ -235,7 +235,7 @@ def _agreement(made: Sequence[Case], scores: rubric.Scores) -> float:
     """Mean over episodes of the correlation of a snippet's mean score and its F1 with gold."""
     found = []
     for i, case in enumerate(made):
-        f1 = np.array([english.token_f1(t, case.episode.gold) for t in case.texts.values()])
+        f1 = np.array([english.token_f1(t, case.episode.wanted) for t in case.texts.values()])
         value, ok = scores.values[i].mean(axis=-1), ~scores.failed[i]
         if ok.sum() > 2 and np.std(f1[ok]) > 0 and np.std(value[ok]) > 0:
             found.append(np.corrcoef(f1[ok], value[ok])[0, 1])

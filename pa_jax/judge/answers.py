@@ -37,14 +37,14 @@ def key(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-class Answers:
+class AnswerFile:
     """Answers by key, and requests and money spent on them, in one SQLite file.
 
     Each is written when it comes in, so a killed run asks only what was under way again. Several
     threads and processes may share the file.
     """
 
-    def __init__(self, path: pathlib.Path):
+    def __init__(self, path: pathlib.Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._lock = threading.Lock()
@@ -96,7 +96,7 @@ class Budget:
     Near the limit questions wait for those under way, which mostly take less than was held.
     """
 
-    def __init__(self, answers: Answers, requests: int, cost: float):
+    def __init__(self, answers: AnswerFile, requests: int, cost: float) -> None:
         """`requests` and `cost` limit the file's life; cost=0 sets no limit of money."""
         self._answers, self._requests, self._cost = answers, requests, cost
         self._change = threading.Condition()

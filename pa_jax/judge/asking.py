@@ -32,7 +32,7 @@ def gain(episode: schema.Episode, text: str) -> float:
     if not episode.options:
         return float("nan")
     action = asking.parse(text, episode.options)
-    if isinstance(action, asking.ParseFailure):
+    if isinstance(action, asking.ActionFailure):
         return LOWEST
     if action.topic is None:
         return 0.0

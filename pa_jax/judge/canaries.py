@@ -58,12 +58,12 @@ def unchanged(episode: schema.Episode) -> str:
 
 def honest(episode: schema.Episode) -> str:
     """Gold in the third person."""
-    return "\n".join(map(person.third_person, episode.gold.splitlines()))
+    return "\n".join(map(person.third_person, episode.wanted.splitlines()))
 
 
 def known(episode: schema.Episode) -> str:
     """The newest statement of the profile that gold does not repeat; NOTHING where it is empty."""
-    new = [one for one in episode.profile if one not in episode.gold.splitlines()]
+    new = [one for one in episode.profile if one not in episode.wanted.splitlines()]
     return (new or episode.profile or (snippet.NOTHING,))[-1]
 
 

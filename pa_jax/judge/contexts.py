@@ -28,7 +28,7 @@ class Candidate:
 class Reader:
     """Episodes and snippets as token ids of one tokenizer."""
 
-    def __init__(self, words: tokenizer.Tokenizer):
+    def __init__(self, words: tokenizer.Tokenizer) -> None:
         self.words = words
         self.newline = words.encode("\n")
         self.then = self.newline + self.newline + words.encode(NOTES)

@@ -1,15 +1,18 @@
 """One door to every judge, here or remote."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 
 from pa_jax.infer import forest, score
-from pa_jax.judge import asking, likelihood, own, reference, remote, rubric, verbal
+from pa_jax.judge import asking, likelihood, own, protocol, reference, remote, rubric, verbal
 
-WEIGHTS = {"likelihood": likelihood.Likelihood, "verbal": verbal.Verbal}
-TEXTS = {
+WEIGHTS: dict[str, Callable[..., protocol.Judging]] = {
+    "likelihood": likelihood.Likelihood,
+    "verbal": verbal.Verbal,
+}
+TEXTS: dict[str, Callable[[Any], protocol.Judging]] = {
     "reference": lambda model: reference.Reference(),
     "remote": remote.Remote,
     "asking": lambda model: asking.Asking(),
@@ -47,7 +50,9 @@ class Judge:
         `model` is a LoadedModel, for `remote` a remote.Endpoint, for all others without weights
         None.
         """
-        self.kind, self._scorer, self._seen = kind, None, (0, 0, 0.0)
+        self.kind, self._seen = kind, (0, 0, 0.0)
+        self._scorer: score.Scorer | None = None
+        self._judge: protocol.Judging
         require_kind(kind)
         if ":" in kind:
             self._judge = own.Own(kind)
@@ -73,7 +78,7 @@ class Judge:
 
     def close(self) -> None:
         """Closes a remote judge's connections and file; the others hold none."""
-        if self.kind == "remote":
+        if isinstance(self._judge, remote.Remote):
             self._judge.close()
 
     def figures(self) -> dict[str, float]:
@@ -83,7 +88,7 @@ class Judge:
         used, and the FLOPs that it needed; a remote judge's counts, and the failures of one of the
         user's own.
         """
-        if self.kind == "remote" or ":" in self.kind:
+        if isinstance(self._judge, remote.Remote | own.Own):
             return self._judge.figures()
         if self._scorer is None:
             return {}

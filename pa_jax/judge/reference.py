@@ -7,7 +7,7 @@ import numpy as np
 
 from pa_jax.dialogue import schema
 from pa_jax.english import changes, person, stance, statements, words
-from pa_jax.english import own as own_words
+from pa_jax.english.own import not_own
 from pa_jax.judge import contexts, rubric
 
 SAME = 0.5  # share of the shorter line's content words from which two lines are about the same
@@ -63,13 +63,14 @@ def agreement(episode: schema.Episode, text: str) -> tuple[float, float, float, 
     scores = (complete, grounded, words.token_f1(right, episode.gold), agrees)
     if person.first_person(episode.gold):  # PrefEval's gold speaks as the user
         return scores
-    return tuple((1 - 0.5 * person.first_person(text)) * x for x in scores)
+    left = 1 - 0.5 * person.first_person(text)
+    return left * complete, left * grounded, left * scores[2], left * agrees
 
 
 def carries(line: str, episode: schema.Episode) -> float:
     """Share of a line's content words that gold has, or the user said of themselves with it."""
-    own, known = statements.content(line), statements.content(episode.gold)
-    if not own_words.not_own(line, episode.user):
+    own, known = statements.content(line), statements.content(episode.wanted)
+    if not not_own(line, episode.user):
         known = known | said(episode.user)
     return len(own & known) / max(len(own), 1)
 

@@ -21,8 +21,7 @@ import numpy as np
 from absl import logging
 
 from pa_jax.dialogue import thought
-from pa_jax.judge import answers, contexts, first, rubric
-from pa_jax.judge import ratings as ratings_lib
+from pa_jax.judge import answers, contexts, first, ratings, rubric
 
 GIVE_UP = 20  # failures in a row after which the endpoint, not the snippets, is at fault
 FORMATS = ("json_schema", "json_object", "none")
@@ -79,7 +78,7 @@ class Endpoint:
     price_out: float
     cache: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not re.match(r"https?://\S+$", self.url):
             raise ValueError(
                 f"judge.remote.url={self.url!r}: must start with http:// or https:// and be the "
@@ -109,7 +108,7 @@ class Endpoint:
 class Remote:
     """Scores groups by the ratings of a remote model; settled snippets are never sent."""
 
-    def __init__(self, endpoint: Endpoint):
+    def __init__(self, endpoint: Endpoint) -> None:
         if not isinstance(endpoint, Endpoint):
             raise ValueError(
                 f"judge.kind='remote' got a {type(endpoint).__name__}; give a remote.Endpoint."
@@ -122,7 +121,7 @@ class Remote:
         self._counts: collections.Counter[str] = collections.Counter()
         if jax.process_index() == 0:  # the one that asks
             self._client, self._openai = _client(endpoint, self._count)
-            self.answers = answers.Answers(pathlib.Path(endpoint.cache).expanduser())
+            self.answers = answers.AnswerFile(pathlib.Path(endpoint.cache).expanduser())
             self._budget = answers.Budget(self.answers, endpoint.requests, endpoint.cost)
 
     def score(self, groups: Sequence[rubric.Group]) -> rubric.Scores:
@@ -154,7 +153,7 @@ class Remote:
         places = []
         for i, group in enumerate(groups):
             for k in np.flatnonzero(np.isnan(rows[i]).any(axis=-1)):
-                messages = ratings_lib.question(group.episode, group.texts[k])
+                messages = ratings.question(group.episode, group.texts[k])
                 name = self._name(messages)
                 asked[name] = messages
                 places.append((i, k, name))
@@ -201,13 +200,13 @@ class Remote:
     def _one(self, name: str, messages: list[dict[str, str]]) -> np.ndarray:
         """Ratings in [0, 1], nan for a failure."""
         text, how, problem = self._come_by(name, messages)
-        ratings = None if text is None else ratings_lib.parse(text)
-        if ratings is None:
+        given = None if text is None else ratings.parse(text)
+        if given is None:
             if how == "answered":
                 self._failed(problem if text is None else f"no four ratings: {text[:200]!r}")
             how = "unanswered" if text is None else "unparsable"
         self._counted(how)
-        return np.full(len(rubric.CRITERIA), np.nan) if ratings is None else ratings
+        return np.full(len(rubric.CRITERIA), np.nan) if given is None else given
 
     def _come_by(self, name: str, messages: list[dict[str, str]]) -> tuple[str | None, str, str]:
         """The text, whether it was cached or answered just now, and why there is none."""
@@ -277,7 +276,7 @@ class Remote:
             made["reasoning_effort"] = end.reasoning
         made = {k: v for k, v in made.items() if k == limit or (k, str(v)) not in refused}
         for kind in FORMATS[FORMATS.index(end.format) :]:
-            wanted = ratings_lib.asked(kind)
+            wanted = ratings.asked(kind)
             if all((k, str(v)) not in refused for k, v in wanted.items()):
                 return made | wanted
         return made
@@ -315,11 +314,13 @@ def _content(body: str) -> tuple[str | None, tuple[int, int] | None]:
         return None, None
     usage = value.get("usage")
     usage = usage if isinstance(usage, dict) else {}
-    used = tuple(usage.get(name) for name in ("prompt_tokens", "completion_tokens"))
-    known = all(type(count) is int and count >= 0 for count in used)
+    read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    used = None
+    if type(read) is int and type(written) is int and min(read, written) >= 0:
+        used = read, written
     text = text if isinstance(text, str) else ""
     # Half a surrogate pair, which JSON can write, is kept as it was written.
-    return text.encode(errors="backslashreplace").decode(), used if known else None
+    return text.encode(errors="backslashreplace").decode(), used
 
 
 def _blamed(error: Any, sent: dict[str, Any]) -> tuple[str, str] | None:

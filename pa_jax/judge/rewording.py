@@ -16,7 +16,7 @@ from pa_jax.profile import taxonomy
 @functools.cache
 def _synthetic() -> dict[str, tuple[str, ...]]:
     """Every wording of a synthetic preference, by its gold wording."""
-    found = {}
+    found: dict[str, tuple[str, ...]] = {}
     for slot in taxonomy.Taxonomy.load().subcategories:
         for value in slot.values:
             for polarity in (truth.LIKE, truth.DISLIKE):

@@ -71,7 +71,7 @@ class Group:
     completions: tuple[tuple[int, ...], ...]
     texts: tuple[str, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if len(self.completions) != len(self.texts):
             raise ValueError(
                 f"Group {self.episode.id}: {len(self.completions)} completions and "
@@ -80,8 +80,11 @@ class Group:
 
     def only(self, places: Sequence[int]) -> "Group":
         """The group with the snippets at these places."""
-        ids, texts = (tuple(of[k] for k in places) for of in (self.completions, self.texts))
-        return Group(self.episode, ids, texts)
+        return Group(
+            self.episode,
+            tuple(self.completions[k] for k in places),
+            tuple(self.texts[k] for k in places),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,5 +105,5 @@ def gathered(rows: Sequence[np.ndarray], count: int = len(CRITERIA)) -> Scores:
     values = np.full((n, g, count), np.nan, np.float32)
     for i, row in enumerate(rows):
         values[i, : len(row)] = row
-    failed = ~np.isfinite(values).all(axis=-1)
+    failed = np.asarray(~np.isfinite(values).all(axis=-1))
     return Scores(np.where(failed[..., None], np.float32(0), values), failed)

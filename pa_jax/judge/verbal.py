@@ -51,8 +51,8 @@ class Verbal:
             trunk, cues = self._framed(group.episode, max(map(len, notes)))
             trees.append([forest.state_of((*trunk, *ids, *cue)) for ids in notes for cue in cues])
         rows = []
-        for logp in self.scorer.labels(trees, self.labels):
-            logp = np.array(logp, np.float64)
+        for read in self.scorer.labels(trees, self.labels):
+            logp = np.array(read, np.float64)
             share = np.exp(logp - logp.max(axis=-1, keepdims=True))
             share /= share.sum(axis=-1, keepdims=True)
             value = share @ np.linspace(0, 1, len(LABELS))

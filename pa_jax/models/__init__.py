@@ -22,6 +22,8 @@ STORED = (*DTYPES, precision.MIXED)  # of weights in memory
 PROMPT = "prompt.json"  # beside the weights of an export
 SAME = 0.1  # share of its norm by which two roundings of a matrix may differ (4 to 8 bits)
 
+_Tokenizer = tokenizer.Tokenizer  # LoadedModel has a field of the module's name
+
 
 @dataclasses.dataclass(frozen=True)
 class LoadedModel:
@@ -36,6 +38,13 @@ class LoadedModel:
     tokenizer: tokenizer.Tokenizer | None
     generation: Mapping[str, Any]
     prompt: Mapping[str, Any] | None = None
+
+    @property
+    def words(self) -> _Tokenizer:
+        """The tokenizer, where there must be one."""
+        if self.tokenizer is None:
+            raise ValueError("the model has no tokenizer; use a checkpoint with one.")
+        return self.tokenizer
 
 
 @dataclasses.dataclass(frozen=True)

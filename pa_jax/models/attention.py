@@ -9,26 +9,28 @@ share, what its prompt adds, its own). Softmax over each piece is joined by its 
 """
 
 import functools
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.ad_checkpoint
 import jax.numpy as jnp
+import numpy as np
 
-from pa_jax.core.typing import Array, Bool, Float, Int
+from pa_jax.core.typing import Array, Bool, DTypeLike, Float, Int
 from pa_jax.models import forest_blocks
 
 BLOCK = 128  # queries, and keys, a block
 SAVED = "attention"  # name of what the backward pass needs of the forward's, for remat policies
 MASKED = -1e30
+Carry = TypeVar("Carry")
 
 
 def forest_attention(
     q_nthz: Float[Array, "n t h z"],
     k_nskz: Float[Array, "n s k z"],
     v_nskz: Float[Array, "n s k z"],
-    end_ns: Int[Array, "n s"],
+    end_ns: Int[Array | np.ndarray, "n s"],
     *,
     impl: str,
 ) -> Float[Array, "n t h z"]:
@@ -42,7 +44,7 @@ def forest_attention(
     return IMPLEMENTATIONS[impl](q_nthz, k_nskz, v_nskz, end_ns)
 
 
-def _dense(q_nthz, k_nskz, v_nskz, end_ns):
+def _dense(q_nthz: Array, k_nskz: Array, v_nskz: Array, end_ns: Array) -> Array:
     n, t, h, z = q_nthz.shape
     s, kv = k_nskz.shape[1:3]
     query, key = jnp.arange(s - t, s)[:, None], jnp.arange(s)[None, :]
@@ -70,13 +72,13 @@ class _Schedule(NamedTuple):
     keys    [i, j] key blocks of query block i, those it sees first
     blocks  [i] query blocks by class
     start   first of each class among `blocks`
-    count   how many each class has
+    counts  how many each class has
     """
 
     keys: Int[Array, "i j"]
     blocks: Int[Array, " i"]
     start: Int[Array, " w"]
-    count: Int[Array, " w"]
+    counts: Int[Array, " w"]
 
 
 def _widths(key_blocks: int) -> list[int]:
@@ -150,28 +152,30 @@ class _Blocks:
         wide = score.reshape(self.n, self.kv, self.r, BLOCK, -1) * self.z**-0.5
         return jnp.where(seen[:, None, None], wide, MASKED).reshape(score.shape)
 
-    def each(self, work, carry):
+    def each(self, work: Callable[[Array, Array, Carry], Carry], carry: Carry) -> Carry:
         """`work(i, j, carry)` on every query block i and the key blocks j that it sees."""
         plan = self.plan
         for c, width in enumerate(_widths(self.k.shape[0])):
 
-            def one(x, carry, c=c, width=width):
+            def one(x: Array, carry: Carry, c: int = c, width: int = width) -> Carry:
                 i = plan.blocks[plan.start[c] + x]
                 return work(i, plan.keys[i, :width], carry)
 
-            carry = jax.lax.fori_loop(0, plan.count[c], one, carry)
+            carry = jax.lax.fori_loop(0, plan.counts[c], one, carry)
         return carry
 
 
 @jax.custom_vjp
-def _grouped(q_ntkrz, k_nskz, v_nskz, end_ns):
+def _grouped(q_ntkrz: Array, k_nskz: Array, v_nskz: Array, end_ns: Array) -> Array:
     return _forward(q_ntkrz, k_nskz, v_nskz, end_ns)[0]
 
 
-def _forward(q_ntkrz, k_nskz, v_nskz, end_ns):
+def _forward(
+    q_ntkrz: Array, k_nskz: Array, v_nskz: Array, end_ns: Array
+) -> tuple[Array, tuple[Array, ...]]:
     of = _Blocks(q_ntkrz, k_nskz, v_nskz, end_ns)
 
-    def work(i, j, carry):
+    def work(i: Array, j: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         out, logsum = carry
         score = of.scores(i, j, of.gathered(of.k, j))
         top = jnp.maximum(score.max(axis=-1), MASKED / 2)  # a query that sees nothing gets zeros
@@ -192,21 +196,21 @@ def _forward(q_ntkrz, k_nskz, v_nskz, end_ns):
     return out, (q_ntkrz, k_nskz, v_nskz, end_ns, out, logsum)
 
 
-def _backward(kept, d_out):
+def _backward(kept: tuple[Array, ...], d_out: Array) -> tuple[Array, Array, Array, None]:
     """With P the weights and D = sum(out * d_out): dS = P (d_out V' - D); dq = dS k; dk = dS' q."""
     q_ntkrz, k_nskz, v_nskz, end_ns, out, logsum = kept
     of = _Blocks(q_ntkrz, k_nskz, v_nskz, end_ns)
     d_out_i = of.queries(d_out)
     same = jnp.sum(of.queries(out).astype(jnp.float32) * d_out_i, axis=-1)
 
-    def work(i, j, carry):
+    def work(i: Array, j: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         dq, dk, dv = carry
         k, v = of.gathered(of.k, j), of.gathered(of.v, j)
         weight = jnp.exp(of.scores(i, j, k) - logsum[i][..., None])
         d_weight = jnp.einsum("nkmz,nksz->nkms", d_out_i[i], v, preferred_element_type=jnp.float32)
         d_score = (weight * (d_weight - same[i][..., None]) * of.z**-0.5).astype(k.dtype)
 
-        def add(total, parts):
+        def add(total: Array, parts: Array) -> Array:
             """[n, k, width * BLOCK, z] to the blocks j, among which none is twice."""
             parts = parts.reshape(*parts.shape[:2], len(j), BLOCK, of.z)
             return total.at[j].add(jnp.moveaxis(parts, 2, 0), unique_indices=True)
@@ -217,8 +221,8 @@ def _backward(kept, d_out):
         dv = add(dv, summed("nkms,nkmz->nksz", weight.astype(v.dtype), d_out_i[i]))
         return dq, dk, dv
 
-    start = tuple(jnp.zeros(x.shape, jnp.float32) for x in (of.q, of.k, of.v))
-    dq, dk, dv = of.each(work, start)
+    dq, dk, dv = (jnp.zeros(x.shape, jnp.float32) for x in (of.q, of.k, of.v))
+    dq, dk, dv = of.each(work, (dq, dk, dv))
     s = k_nskz.shape[1]
     return (
         of.unqueried(dq).astype(q_ntkrz.dtype),
@@ -231,23 +235,27 @@ def _backward(kept, d_out):
 _grouped.defvjp(_forward, _backward)
 
 
-def _blocks(q_nthz, k_nskz, v_nskz, end_ns):
+def _blocks(q_nthz: Array, k_nskz: Array, v_nskz: Array, end_ns: Array) -> Array:
     n, t, h, z = q_nthz.shape
     kv = k_nskz.shape[2]
     q_ntkrz = q_nthz.reshape(n, t, kv, h // kv, z)
     return _grouped(q_ntkrz, k_nskz, v_nskz, end_ns).reshape(n, t, h, z)
 
 
-def _pallas(q_nthz, k_nskz, v_nskz, end_ns):
+def _pallas(q_nthz: Array, k_nskz: Array, v_nskz: Array, end_ns: Array) -> Array:
     from pa_jax.models import forest_kernel  # Pallas' TPU modules load only where they are used
 
     return forest_kernel.attend(q_nthz, k_nskz, v_nskz, end_ns)
 
 
-IMPLEMENTATIONS = {"dense": _dense, "blocks": _blocks, "pallas": _pallas}
+IMPLEMENTATIONS: dict[str, Callable[..., Array]] = {
+    "dense": _dense,
+    "blocks": _blocks,
+    "pallas": _pallas,
+}
 
 
-class Piece(NamedTuple):
+class PartialSoftmax(NamedTuple):
     """Softmax of queries over some of the keys they see, to be joined with that over others.
 
     top    largest score; a constant to gradients, which do not depend on it
@@ -260,7 +268,9 @@ class Piece(NamedTuple):
     value: Float[Array, "n x k r z"]
 
 
-def piece(q_nxkrz, k_nkzs, v_nksz, mask_nxs=None) -> Piece:
+def piece(
+    q_nxkrz: Array, k_nkzs: Array, v_nksz: Array, mask_nxs: Array | None = None
+) -> PartialSoftmax:
     """Queries on keys that all x share; the mask broadcasts, none means that all are seen.
 
     Keys come as [k, z, s] and values as [k, s, z]: the products read them as they lie.
@@ -279,23 +289,23 @@ def piece(q_nxkrz, k_nkzs, v_nksz, mask_nxs=None) -> Piece:
         v_nksz,
         preferred_element_type=jnp.float32,
     ).reshape(n, kv, r, x, z)
-    return Piece(
+    return PartialSoftmax(
         *(jnp.moveaxis(each, 3, 1) for each in (top * z**-0.5, weight.sum(axis=-1), value))
     )
 
 
-def own_piece(q_ngxkrz, k_ngkzs, v_ngksz, mask_ngxs) -> Piece:
+def own_piece(q_ngxkrz: Array, k_ngkzs: Array, v_ngksz: Array, mask_ngxs: Array) -> PartialSoftmax:
     """As `piece`, on keys that only the queries of the same g see; x of the result is g * x."""
     n, g = k_ngkzs.shape[:2]
 
-    def merged(each):
+    def merged(each: Array) -> Array:
         return jnp.broadcast_to(each, (n, g, *each.shape[2:])).reshape(n * g, *each.shape[2:])
 
     made = piece(*(merged(each) for each in (q_ngxkrz, k_ngkzs, v_ngksz, mask_ngxs)))
-    return Piece(*(each.reshape(n, -1, *each.shape[2:]) for each in made))
+    return PartialSoftmax(*(each.reshape(n, -1, *each.shape[2:]) for each in made))
 
 
-def join_pieces(pieces: Sequence[Piece], dtype) -> Float[Array, "n x k r z"]:
+def join_pieces(pieces: Sequence[PartialSoftmax], dtype: DTypeLike) -> Float[Array, "n x k r z"]:
     """Softmax over the union of all pieces' keys; queries that see no key get zeros."""
     top = functools.reduce(jnp.maximum, [each.top for each in pieces])
     shares = [jnp.exp(each.top - top) for each in pieces]
@@ -311,7 +321,7 @@ def cached(k_nskz: Array, v_nskz: Array) -> tuple[Array, Array]:
 
 def decode_attention(
     q_nghz: Float[Array, "n g h z"],
-    context: Sequence[tuple[tuple[Array, Array], Int[Array, " _"]]],
+    context: Sequence[tuple[tuple[Array, Array], Int[Array | np.ndarray, " _"]]],
     branch_kv: tuple[Float[Array, "n g k z c"], Float[Array, "n g k c z"]],
     own_real: Bool[Array, "#n #g c"],
 ) -> Float[Array, "n g h z"]:
@@ -331,5 +341,5 @@ def decode_attention(
         if len(length) > rows:
             seen_rxs = jnp.repeat(seen_rxs, g, axis=1)
         of_rows = piece(q_ngkrz.reshape(rows, -1, *q_ngkrz.shape[2:]), *keys_values, seen_rxs)
-        pieces.append(Piece(*(x.reshape(n, g, *x.shape[2:]) for x in of_rows)))
+        pieces.append(PartialSoftmax(*(x.reshape(n, g, *x.shape[2:]) for x in of_rows)))
     return join_pieces(pieces, branch_kv[1].dtype).reshape(n, g, h, z)

@@ -150,8 +150,10 @@ def to_hf(cfg: DecoderConfig, *, dtype: str) -> dict[str, Any]:
     return hf
 
 
-def _qwen3(width: int, layers: int, heads: int, kv_heads: int, mlp: int, **other: Any):
-    values = {
+def _qwen3(
+    width: int, layers: int, heads: int, kv_heads: int, mlp: int, **other: Any
+) -> DecoderConfig:
+    values: dict[str, Any] = {
         "family": "qwen3",
         "vocab": 151_936,
         "head_dim": 128,

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from pa_jax.core import sharding
-from pa_jax.core.typing import Array, Float, Int, Key
+from pa_jax.core.typing import Array, DTypeLike, Float, Int, Key
 from pa_jax.models import attention, layers, moe, precision
 from pa_jax.models.config import DecoderConfig
 
@@ -77,11 +78,11 @@ class _Maker:
     dtype  of all, or MIXED: of matrices bfloat16, of norms, biases and router float32
     """
 
-    def __init__(self, key: Key[Array, ""], dtype) -> None:
+    def __init__(self, key: Key[Array, ""], dtype: DTypeLike) -> None:
         self.key, self.count = key, 0
-        self.of_matrices, self.of_small = (
-            precision.DTYPES if dtype == precision.MIXED else (dtype, dtype)
-        )
+        mixed = dtype == precision.MIXED
+        self.of_matrices: DTypeLike = precision.DTYPES[0] if mixed else dtype
+        self.of_small: DTypeLike = precision.DTYPES[1] if mixed else dtype
 
     def normal(
         self,
@@ -90,13 +91,15 @@ class _Maker:
         axes: tuple[str | None, ...],
         *,
         small: bool = False,
-    ):
+    ) -> nnx.Param[Array]:
         self.count += 1
         key = jax.random.fold_in(self.key, self.count)
         value = jax.random.normal(key, shape, jnp.float32) * fan_in**-0.5
         return nnx.Param(value.astype(self.of_small if small else self.of_matrices), axes=axes)
 
-    def constant(self, shape: tuple[int, ...], value: float, axes: tuple[str | None, ...]):
+    def constant(
+        self, shape: tuple[int, ...], value: float, axes: tuple[str | None, ...]
+    ) -> nnx.Param[Array]:
         return nnx.Param(jnp.full(shape, value, self.of_small), axes=axes)
 
 
@@ -136,10 +139,17 @@ class Block(nnx.Module):
             self.w_gate = make.normal((n, d, f), d, ("layers", "embed", "mlp"))
             self.w_up = make.normal((n, d, f), d, ("layers", "embed", "mlp"))
             self.w_down = make.normal((n, f, d), f, ("layers", "mlp", "embed"))
-        self.scales, self.lora, self.lora_alpha = nnx.Dict(), nnx.Dict(), 0.0
-        self.lora_rows = nnx.Dict()
+        self.scales: nnx.Dict[Any] = nnx.Dict()
+        self.lora: nnx.Dict[Any] = nnx.Dict()
+        self.lora_rows: nnx.Dict[Any] = nnx.Dict()
+        self.lora_alpha = 0.0
 
-    def __call__(self, x_ntd: Array, rotary: tuple[Array, Array], attend: Callable):
+    def __call__(
+        self,
+        x_ntd: Array,
+        rotary: tuple[Array, Array],
+        attend: Callable[[Array, Array, Array], tuple[Array, Any, Any]],
+    ) -> tuple[Array, Array, Any, Any]:
         """Next residual stream, the experts' load, and what else `attend(q, k, v)` returned."""
         cfg = self.cfg
         y = layers.rms_norm(x_ntd, self.attention_norm[...], cfg.norm_eps)
@@ -150,11 +160,11 @@ class Block(nnx.Module):
             q = layers.rms_norm(q, self.q_norm[...], cfg.norm_eps)
             k = layers.rms_norm(k, self.k_norm[...], cfg.norm_eps)
         q, k = layers.rotate(q, *rotary), layers.rotate(k, *rotary)
-        o, *rest = attend(q, k, v)
+        o, kept, carry = attend(q, k, v)
         x_ntd = x_ntd + self._project(o, "wo")
         y = layers.rms_norm(x_ntd, self.mlp_norm[...], cfg.norm_eps)
         y, load = self._experts(y) if cfg.experts else (self._mlp(y), jnp.zeros((0,), jnp.int32))
-        return x_ntd + y, load, *rest
+        return x_ntd + y, load, kept, carry
 
     def _project(self, x: Array, name: str) -> Array:
         """x times the weight of that name, with its scale and its adapters where it has them.
@@ -166,7 +176,7 @@ class Block(nnx.Module):
         lead, outputs = x.shape[: x.ndim - inputs], weight.shape[inputs:]
         x = x.reshape(math.prod(lead), -1)
 
-        def times(x: Array, w: Array, dtype) -> Array:
+        def times(x: Array, w: Array, dtype: DTypeLike | None) -> Array:
             w = w.reshape(x.shape[-1], -1)
             if precision.is_narrower(w, x):
                 return precision.product(x, w)
@@ -192,10 +202,11 @@ class Block(nnx.Module):
 
     def _experts(self, y_ntd: Array) -> tuple[Array, Array]:
         cfg, names = self.cfg, ("w_gate", "w_up", "w_down")
+        gate, up, down = (precision.matrix(getattr(self, name)[...]) for name in names)
         return moe.mixture(
             y_ntd,
             self.router[...],
-            tuple(precision.matrix(getattr(self, name)[...]) for name in names),
+            (gate, up, down),
             tuple(self.scales[name][...] for name in names) if self.scales else None,
             top=cfg.experts_per_token,
             normalise=cfg.norm_topk,
@@ -205,7 +216,9 @@ class Block(nnx.Module):
 class Decoder(nnx.Module):
     """Token ids to hidden states; logits are a separate call, on as few positions as needed."""
 
-    def __init__(self, cfg: DecoderConfig, *, key: Key[Array, ""], dtype, attention: str) -> None:
+    def __init__(
+        self, cfg: DecoderConfig, *, key: Key[Array, ""], dtype: DTypeLike, attention: str
+    ) -> None:
         make = _Maker(key, dtype)
         self.cfg = cfg
         self.attention = attention
@@ -214,12 +227,12 @@ class Decoder(nnx.Module):
         self.final_norm = make.constant((cfg.width,), 1.0, ("norm",))
         if not cfg.tied:
             self.head = make.normal((cfg.width, cfg.vocab), cfg.width, ("embed", "vocab"))
-        self.scales = nnx.Dict()  # as in Block, of embed and head
+        self.scales: nnx.Dict[Any] = nnx.Dict()  # as in Block, of embed and head
 
     def hidden(
         self,
-        ids_nt: Int[Array, "n t"],
-        position_nt: Int[Array, "n t"],
+        ids_nt: Int[Array | np.ndarray, "n t"],
+        position_nt: Int[Array | np.ndarray, "n t"],
         attend: Attend,
         *,
         per_layer: Any = None,
@@ -239,7 +252,9 @@ class Decoder(nnx.Module):
         rotary = layers.rotary_tables(position_nt, cfg.head_dim, cfg.rope_theta, cfg.rope_scaling)
         graph, state = nnx.split(self.blocks)
 
-        def layer(x_and_carry, this):
+        def layer(
+            x_and_carry: tuple[Array, Any], this: tuple[nnx.State, Any]
+        ) -> tuple[tuple[Array, Any], tuple[Any, Array]]:
             (x_ntd, carry), (layer_state, layer_input) = x_and_carry, this
             block = nnx.merge(graph, sharding.gathered(layer_state))
             x_ntd = sharding.constrain(x_ntd, "rows", None, None)
@@ -273,9 +288,9 @@ class Decoder(nnx.Module):
 
     def on_rows(
         self,
-        ids_nt: Int[Array, "n t"],
-        end_nt: Int[Array, "n t"],
-        position_nt: Int[Array, "n t"],
+        ids_nt: Int[Array | np.ndarray, "n t"],
+        end_nt: Int[Array | np.ndarray, "n t"],
+        position_nt: Int[Array | np.ndarray, "n t"],
         *,
         context: Context | None = None,
         remat: str = "none",
@@ -294,7 +309,9 @@ class Decoder(nnx.Module):
             end_ns = jnp.concatenate([jnp.broadcast_to(first, (n, before)), before + end_nt], 1)
             per_layer, position_nt = context.kv, position_nt + context.length
 
-        def attend(q, k, v, before, carry):
+        def attend(
+            q: Array, k: Array, v: Array, before: tuple[Array, Array] | None, carry: None
+        ) -> tuple[Array, tuple[Array, Array] | None, None]:
             own = (k, v)
             if before is not None:
                 rows = (jnp.broadcast_to(x, (k.shape[0], *x.shape[1:])) for x in before)
@@ -304,7 +321,7 @@ class Decoder(nnx.Module):
 
         return self.hidden(ids_nt, position_nt, attend, per_layer=per_layer, remat=remat)
 
-    def _embedded(self, ids_nt: Int[Array, "n t"]) -> Float[Array, "n t d"]:
+    def _embedded(self, ids_nt: Int[Array | np.ndarray, "n t"]) -> Float[Array, "n t d"]:
         x = precision.matrix(self.embed[...][ids_nt])
         if "embed" in self.scales:
             x = x * self.scales["embed"][...][ids_nt][..., None]
@@ -354,7 +371,7 @@ def project(
     return logits
 
 
-def abstract(cfg: DecoderConfig, *, dtype, attention: str = "blocks") -> Decoder:
+def abstract(cfg: DecoderConfig, *, dtype: DTypeLike, attention: str = "blocks") -> Decoder:
     """The module with shapes in place of arrays: for loading, sharding and planning."""
     return nnx.eval_shape(
         lambda: Decoder(cfg, key=jax.random.key(0), dtype=dtype, attention=attention)

@@ -23,7 +23,10 @@ CHUNK_BYTES = 2**20  # of keys in VMEM; as many of values, both twice, and dk an
 
 
 class Sizes(NamedTuple):
-    """Queries and keys a block, keys a chunk (a number of blocks), index of the first query."""
+    """Queries and keys a block, keys a chunk (a number of blocks), index of the first query.
+
+    `work.Sizes` are of a benchmark's sequences.
+    """
 
     query: int
     key: int

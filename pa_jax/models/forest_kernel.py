@@ -17,17 +17,20 @@ Letters: M = r * bq, the rows of a step's query block, head by head; bk the keys
 
 import functools
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Ref
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 from jax.sharding import PartitionSpec
 
 from pa_jax.core import sharding
-from pa_jax.core.typing import Array, Float, Int
+from pa_jax.core.typing import Array, DTypeLike, Float, Int
 from pa_jax.models import forest_blocks
+from pa_jax.models.forest_blocks import Schedule, Sizes
 
 LANES = forest_blocks.LANES
 VMEM_BYTES = 48 * 2**20  # a limit; 4096 keys of 4 heads of 128 and their gradients need half of it
@@ -66,7 +69,7 @@ def attend(
     k, v = (_pad(jnp.moveaxis(x, 2, 1), 2, size.chunk) for x in (k_nskz, v_nskz))
     end = _pad(end_ns.astype(jnp.int32), 1, size.chunk)
 
-    def local(q_nkrtz, k_nksz, v_nksz, end_ns):
+    def local(q_nkrtz: Array, k_nksz: Array, v_nksz: Array, end_ns: Array) -> Array:
         steps = forest_blocks.schedule(end_ns, q_nkrtz.shape[3], size)
         return _attend(q_nkrtz, k_nksz, v_nksz, end_ns, steps, size, interpret)
 
@@ -92,24 +95,43 @@ def _pad(x: Array, axis: int, multiple: int) -> Array:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(5, 6))
-def _attend(q_nkrtz, k_nksz, v_nksz, end_ns, steps, size, interpret):
+def _attend(
+    q_nkrtz: Array,
+    k_nksz: Array,
+    v_nksz: Array,
+    end_ns: Array,
+    steps: Schedule,
+    size: Sizes,
+    interpret: bool,
+) -> Array:
     return _forward(q_nkrtz, k_nksz, v_nksz, end_ns, steps, size, interpret)[0]
 
 
-def _attend_forward(q_nkrtz, k_nksz, v_nksz, end_ns, steps, size, interpret):
+def _attend_forward(
+    q_nkrtz: Array,
+    k_nksz: Array,
+    v_nksz: Array,
+    end_ns: Array,
+    steps: Schedule,
+    size: Sizes,
+    interpret: bool,
+) -> tuple[Array, tuple[Any, ...]]:
     out, lse = _forward(q_nkrtz, k_nksz, v_nksz, end_ns, steps, size, interpret)
     return out, (q_nkrtz, k_nksz, v_nksz, end_ns, steps, out, lse)
 
 
-def _attend_backward(size, interpret, saved, dout_nkrtz):
+def _attend_backward(
+    size: Sizes, interpret: bool, saved: tuple[Any, ...], dout_nkrtz: Array
+) -> tuple[Array, Array, Array, None, None]:
     """dq, dk, dv; chunk after chunk of keys where there are several, dq summed in float32."""
     q, k = saved[:2]
     run = functools.partial(_backward, saved, dout_nkrtz, size, interpret)
     chunks = k.shape[2] // size.chunk
     if chunks == 1:
-        return *run(jnp.zeros(1, jnp.int32), q.dtype), None, None
+        whole, dk, dv = run(jnp.zeros(1, jnp.int32), q.dtype)
+        return whole, dk, dv, None, None
 
-    def add(dq, c):
+    def add(dq: Array, c: Array) -> tuple[Array, tuple[Array, Array]]:
         more, dk, dv = run(c[None], jnp.float32)
         return dq + more, (dk, dv)
 
@@ -121,7 +143,15 @@ def _attend_backward(size, interpret, saved, dout_nkrtz):
 _attend.defvjp(_attend_forward, _attend_backward)
 
 
-def _forward(q_nkrtz, k_nksz, v_nksz, end_ns, steps, size, interpret):
+def _forward(
+    q_nkrtz: Array,
+    k_nksz: Array,
+    v_nksz: Array,
+    end_ns: Array,
+    steps: Schedule,
+    size: Sizes,
+    interpret: bool,
+) -> Sequence[Array]:
     """The output and the base-2 logsumexp [n k i M/128 128] of scaled scores (0: nothing seen).
 
     In lanes, so that it takes M * 4 bytes a block: a column would be padded to 128 lanes.
@@ -130,7 +160,7 @@ def _forward(q_nkrtz, k_nksz, v_nksz, end_ns, steps, size, interpret):
     s, m = k_nksz.shape[2], r * size.query
     grid = (n, kv, t // size.query, s // size.chunk)
 
-    def chunk(n, k, i, c, *prefetched):
+    def chunk(n: Array, k: Array, i: Array, c: Array, *prefetched: Ref) -> Array:
         return prefetched[-1][(n * grid[2] + i) * grid[3] + c]
 
     queries, keys, ends, sums = _specs(m, r, z, size, chunk)
@@ -156,7 +186,9 @@ def _forward(q_nkrtz, k_nksz, v_nksz, end_ns, steps, size, interpret):
     )(*steps, q_nkrtz, k_nksz, v_nksz, _by_block(end_ns, size))
 
 
-def _backward(saved, dout_nkrtz, size, interpret, c, dtype):
+def _backward(
+    saved: tuple, dout_nkrtz: Array, size: Sizes, interpret: bool, c: Array, dtype: DTypeLike
+) -> Sequence[Array]:
     """dq (of `dtype`), dk and dv of chunk c [1] of the keys."""
     q_nkrtz, k, v, end_ns, steps, out, lse = saved
     n, kv, r, t, z = q_nkrtz.shape
@@ -187,7 +219,9 @@ def _backward(saved, dout_nkrtz, size, interpret, c, dtype):
     )(*steps[:3], c, q_nkrtz, k, v, _by_block(end_ns, size), out, dout_nkrtz, lse)
 
 
-def _specs(m, r, z, size, chunk):
+def _specs(
+    m: int, r: int, z: int, size: Sizes, chunk: Callable[..., Array]
+) -> tuple[pl.BlockSpec, ...]:
     """Blocks of queries [r bq z], keys [chunk z], ends [chunk/bk 1 bk] and sums [M/128 128].
 
     `chunk` takes the place in the grid and the prefetched arrays.
@@ -201,12 +235,14 @@ def _specs(m, r, z, size, chunk):
     )
 
 
-def _by_block(end_ns: Array, size: forest_blocks.Sizes) -> Array:
+def _by_block(end_ns: Array, size: Sizes) -> Array:
     """[n j 1 bk]: a block's ends are found by a leading index and lie in lanes."""
     return end_ns.reshape(end_ns.shape[0], -1, 1, size.key)
 
 
-def _forward_kernel(block, part, live, _, *refs, size, scale):
+def _forward_kernel(
+    block: Ref, part: Ref, live: Ref, _: Ref, *refs: Ref, size: Sizes, scale: float
+) -> None:
     """One block of queries on one chunk of keys: flash attention's running softmax.
 
     top [M 128] the largest score so far (unscaled), total [M 128] the sum of exponentials over
@@ -218,7 +254,7 @@ def _forward_kernel(block, part, live, _, *refs, size, scale):
     r, bq, z = q_ref.shape
     base_2 = scale * math.log2(math.e)  # exp(scale * x) = 2 ** (base_2 * x), one product in all
 
-    def visit(step, *, masked, first=False):
+    def visit(step: Array | int, *, masked: bool, first: bool = False) -> None:
         b, keys = _keys(block, at, step, size)
         score = _dot(q_ref[...].reshape(r * bq, z), k_ref[keys, :], NT)
         if masked:
@@ -241,11 +277,11 @@ def _forward_kernel(block, part, live, _, *refs, size, scale):
     begin = (c == 0) & (part[at] > 0)
 
     @pl.when(begin)
-    def _():
+    def start() -> None:
         visit(0, masked=True, first=True)
 
     @pl.when((c == 0) & ~begin)
-    def _():
+    def empty() -> None:
         top_ref[...] = jnp.full_like(top_ref, MASKED / 2)
         total_ref[...] = jnp.zeros_like(total_ref)
         acc_ref[...] = jnp.zeros_like(acc_ref)
@@ -253,7 +289,7 @@ def _forward_kernel(block, part, live, _, *refs, size, scale):
     _visit(visit, begin.astype(jnp.int32), part[at], live[at])
 
     @pl.when(c == pl.num_programs(3) - 1)
-    def _():
+    def end() -> None:
         total = total_ref[...].sum(axis=1, keepdims=True)
         out = acc_ref[...] * pl.reciprocal(jnp.maximum(total, 1e-30))
         o_ref[...] = out.reshape(r, bq, z).astype(o_ref.dtype)
@@ -262,7 +298,9 @@ def _forward_kernel(block, part, live, _, *refs, size, scale):
         lse_ref[...] = jnp.where(total > 0, lse, 0.0)
 
 
-def _backward_kernel(block, part, live, chunk, *refs, size, scale, chunks):
+def _backward_kernel(
+    block: Ref, part: Ref, live: Ref, chunk: Ref, *refs: Ref, size: Sizes, scale: float, chunks: int
+) -> None:
     """One block of queries on one chunk of keys; dk and dv [chunk z] are summed over the blocks.
 
     With p the softmax: dv = p' do, dp = do v', ds = p (dp - sum_z(do o)), dq = ds k, dk = ds' q.
@@ -275,7 +313,7 @@ def _backward_kernel(block, part, live, chunk, *refs, size, scale, chunks):
     base_2 = scale * math.log2(math.e)
 
     @pl.when(i == 0)
-    def _():
+    def _() -> None:
         dk_acc[...] = jnp.zeros_like(dk_acc)
         dv_acc[...] = jnp.zeros_like(dv_acc)
 
@@ -285,7 +323,7 @@ def _backward_kernel(block, part, live, chunk, *refs, size, scale, chunks):
     lse_col[...] = jnp.broadcast_to(_in_rows(lse_ref[...]), lse_col.shape)
     dq_acc[...] = jnp.zeros_like(dq_acc)
 
-    def visit(step, *, masked):
+    def visit(step: Array | int, *, masked: bool) -> None:
         b, keys = _keys(block, at, step, size)
         q, do = (x[...].reshape(r * bq, z) for x in (q_ref, do_ref))
         k = k_ref[keys, :]
@@ -303,7 +341,7 @@ def _backward_kernel(block, part, live, chunk, *refs, size, scale, chunks):
     dq_ref[...] = (dq_acc[...] * scale).reshape(r, bq, z).astype(dq_ref.dtype)
 
     @pl.when(i == pl.num_programs(2) - 1)
-    def _():
+    def _() -> None:
         dk_ref[...] = (dk_acc[...] * scale).astype(dk_ref.dtype)
         dv_ref[...] = dv_acc[...].astype(dv_ref.dtype)
 
@@ -314,14 +352,14 @@ def _visit(visit: Any, begin: Any, part: Array, live: Array) -> None:
     jax.lax.fori_loop(part, live, lambda x, _: visit(x, masked=False), None)
 
 
-def _keys(block, at, step, size: forest_blocks.Sizes):
+def _keys(block: Ref, at: Array, step: Array | int, size: Sizes) -> tuple[Array, slice | pl.Slice]:
     """The step's key block, and its rows in the chunk."""
     per = size.chunk // size.key
     b = block[at * per + step]
     return b, pl.ds(pl.multiple_of(b * size.key, size.key), size.key)
 
 
-def _mask(score_mb, end_1b, i, first_key, size: forest_blocks.Sizes):
+def _mask(score_mb: Array, end_1b: Array, i: Array, first_key: Array, size: Sizes) -> Array:
     """Scores [M bk] less a huge number where k <= q < end[k] fails; the same for all r heads."""
     shape = (size.query, size.key)
     query = size.offset + i * size.query + jax.lax.broadcasted_iota(jnp.int32, shape, 0)
@@ -330,30 +368,30 @@ def _mask(score_mb, end_1b, i, first_key, size: forest_blocks.Sizes):
     return (score_mb.reshape(-1, *shape) + less).reshape(score_mb.shape)
 
 
-def _in_lanes(x_m):
+def _in_lanes(x_m: Array) -> Array:
     """[M/128 128] of a column [M 1], or of equal columns [M 128]: by diagonals, not transposed."""
     x = jnp.broadcast_to(x_m, (x_m.shape[0], LANES)).reshape(-1, LANES, LANES)
     return jnp.where(_diagonal(x.shape), x, 0.0).sum(axis=1)
 
 
-def _in_rows(x):
+def _in_rows(x: Array) -> Array:
     """The column [M 1] of [M/128 128]."""
     x = jnp.broadcast_to(x[:, None, :], (x.shape[0], LANES, LANES))
     return jnp.where(_diagonal(x.shape), x, 0.0).sum(axis=2, keepdims=True).reshape(-1, 1)
 
 
-def _diagonal(shape):
+def _diagonal(shape: tuple[int, ...]) -> Array:
     row, lane = (jax.lax.broadcasted_iota(jnp.int32, shape, axis) for axis in (1, 2))
     return row == lane
 
 
-def _wide(x_ml, width: int):
+def _wide(x_ml: Array, width: int) -> Array:
     """[M width] of [M 128] with equal columns."""
     x = jnp.tile(x_ml, (1, pl.cdiv(width, LANES)))
     return x if x.shape[1] == width else x[:, :width]
 
 
-def _dot(x, y, dims=(((1,), (0,)), ((), ()))):
+def _dot(x: Array, y: Array, dims: jax.lax.DotDimensionNumbers = (((1,), (0,)), ((), ()))) -> Array:
     """float32 products; of float32 inputs, not rounded to bfloat16 on the way."""
     precise = jax.lax.Precision.HIGHEST if x.dtype == jnp.float32 else jax.lax.Precision.DEFAULT
     return jax.lax.dot_general(x, y, dims, precision=precise, preferred_element_type=jnp.float32)

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from pa_jax.core.typing import Array, Float, Int
 from pa_jax.models import rope
@@ -15,7 +16,7 @@ def rms_norm(x: Float[Array, "*b d"], scale: Float[Array, " d"], eps: float) -> 
 
 
 def rotary_tables(
-    position_nt: Int[Array, "n t"],
+    position_nt: Int[Array | np.ndarray, "n t"],
     head_dim: int,
     theta: float,
     scaling: rope.Scaling | None = None,

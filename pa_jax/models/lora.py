@@ -17,14 +17,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import safetensors
+import safetensors.numpy
 from flax import nnx
-from safetensors import numpy as safetensors_numpy
 
 from pa_jax.core import files, sharding
 from pa_jax.core.typing import Array, Bool, Float, Key
 from pa_jax.models import decoder, precision, quant
 from pa_jax.models.io import names
-from pa_jax.models.io import safetensors as folders
+from pa_jax.models.io.safetensors import read_json
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
@@ -82,7 +82,7 @@ def base(module: decoder.Decoder) -> decoder.Decoder:
     return made
 
 
-def on_rows(module: decoder.Decoder, on: Bool[Array, " n"]) -> decoder.Decoder:
+def on_rows(module: decoder.Decoder, on: Bool[Array | np.ndarray, " n"]) -> decoder.Decoder:
     """The decoder for n rows at a time, whose adapters count in those alone that are `on`.
 
     It is the one given, changed; without adapters it stays as it was.
@@ -95,7 +95,8 @@ def on_rows(module: decoder.Decoder, on: Bool[Array, " n"]) -> decoder.Decoder:
 
 def split(module: decoder.Decoder) -> tuple[nnx.GraphDef, nnx.State, nnx.State]:
     """(graph, adapters, everything else); nnx.merge of the three gives the module back."""
-    return nnx.split(module, nnx.LoRAParam, ...)
+    graph, adapters, *rest = nnx.split(module, nnx.LoRAParam, ...)
+    return graph, adapters, rest[0]
 
 
 def adapted(module: decoder.Decoder) -> list[str]:
@@ -131,7 +132,7 @@ def _with_pairs(
 def _summed(weight: Array, a: Array, b: Array, scaling: Float[Array, ""]) -> Array:
     """weight + scaling * a b, in float32 for one layer at a time."""
 
-    def layer(this):
+    def layer(this: tuple[Array, Array, Array]) -> Array:
         weight, a, b = this
         delta = scaling * jnp.tensordot(a, b, 1, precision=jax.lax.Precision.HIGHEST)
         return (weight.astype(jnp.float32) + delta).astype(weight.dtype)
@@ -169,20 +170,20 @@ def export_peft(module: decoder.Decoder, folder: str | pathlib.Path, base_name: 
     }
     if jax.process_index() > 0:  # all must come as far as this; the first writes
         return
-    part = folder / f"{WEIGHTS}.part"
-    safetensors_numpy.save_file(tensors, part, metadata={"format": "pt"})
-    files.share(part)
-    os.replace(part, folder / WEIGHTS)
+    half = folder / f"{WEIGHTS}.part"
+    safetensors.numpy.save_file(tensors, half, metadata={"format": "pt"})
+    files.share(half)
+    os.replace(half, folder / WEIGHTS)
     files.atomic_write(folder / CONFIG, json.dumps(config, indent=2) + "\n")
 
 
 def import_peft(module: decoder.Decoder, folder: str | pathlib.Path) -> decoder.Decoder:
     """The decoder with the adapters of a `peft` folder; weights that it leaves out get none."""
     folder = pathlib.Path(folder)
-    config = folders.read_json(folder / CONFIG)
+    config = read_json(folder / CONFIG)
     cfg = _checked(config, folder)
     try:
-        found = safetensors_numpy.load_file(folder / WEIGHTS)
+        found = safetensors.numpy.load_file(folder / WEIGHTS)
     except (OSError, safetensors.SafetensorError) as error:
         raise ValueError(
             f"{folder / WEIGHTS} cannot be read ({error}): missing or half written; only "
@@ -219,7 +220,7 @@ def import_peft(module: decoder.Decoder, folder: str | pathlib.Path) -> decoder.
 
 def _tensors(
     module: decoder.Decoder,
-) -> Iterator[tuple[str, str, tuple[int, ...], names.Row, str]]:
+) -> Iterator[tuple[str, str, tuple[int, ...], names.NamesLine, str]]:
     """(weight, "a" or "b", layer, transform, peft's name) of every adapter tensor there may be."""
     rows = {row.path[-1]: row for row in names.table(module.cfg)}
     for name in adapted(module):

@@ -112,23 +112,13 @@ def ragged(
     `scales` [e, f], [e, f], [e, d] belong to int8 experts. Expert numbers outside 0..e-1 are
     another chip's: they add nothing here. `parts`: how many chips share the experts.
     """
-    # A choice is one of a token's `top` experts, numbered token * top + place. Sorted by expert,
-    # the choices of each expert are neighbours, and a ragged product runs all experts at once,
-    # whatever their loads: no expert has a capacity, so no token is dropped.
     (tokens, top), count = expert_bm.shape, experts[0].shape[0]
     number = expert_bm.reshape(-1)
     # Another chip's choices get the number behind our last expert, and so sort behind all of ours.
     number = jnp.where((number >= 0) & (number < count), number, count)
     block = _block(number.size, parts)
     blocks = -(-number.size // block)
-    order = jnp.argsort(number, stable=True)  # ours first
-    # Expert i has sorted choices ends[i] - sizes[i] up to ends[i]; ends[-1] are ours in all.
-    sizes = jnp.bincount(number, length=count + 1)[:count].astype(jnp.int32)
-    ends = jnp.cumsum(sizes)
-    # Past the groups a kernel may leave anything, forward and backward: those rows stand for the
-    # choice behind the last, which is dropped where it is written.
-    choice = jnp.where(jnp.arange(number.size) < ends[-1], order, number.size)
-    choice = jnp.pad(choice, (0, blocks * block - number.size), constant_values=number.size)
+    sizes, ends, choice = _by_expert(number, count, blocks * block)
     weight_c = weight_bm.reshape(-1)
 
     def add(y_bd: Array, this: tuple[Array, Array]) -> Array:
@@ -138,7 +128,7 @@ def ragged(
         inside = jnp.clip(ends, start, start + block) - jnp.clip(ends - sizes, start, start + block)
         token = choice // top  # behind the last token where the choice is behind the last
 
-        def times(x, i):
+        def times(x: Array, i: int) -> Array:
             if scales is None:  # the sum is float32 inside all the same
                 return jax.lax.ragged_dot(
                     x, experts[i].astype(x.dtype), inside, preferred_element_type=x.dtype
@@ -164,10 +154,30 @@ def ragged(
     if blocks == 1:
         return y
 
-    def more(y, this):
+    def more(y: Array, this: tuple[Array, Array]) -> tuple[Array, None]:
         return jax.lax.cond(this[0] < ends[-1], add, lambda y, _: y, y, this), None
 
     return jax.lax.scan(more, y, (start[1:], choice[1:]))[0]
+
+
+def _by_expert(
+    number: Int[Array, " c"], count: int, slots: int
+) -> tuple[Int[Array, " e"], Int[Array, " e"], Int[Array, " s"]]:
+    """How many choices each expert has, where they end, and the choices sorted by expert.
+
+    A choice is one of a token's `top` experts, numbered token * top + place. Sorted by expert, the
+    choices of each expert are neighbours, and a ragged product runs all experts at once, whatever
+    their loads: no expert has a capacity, so no token is dropped.
+    """
+    order = jnp.argsort(number, stable=True)  # ours first
+    # Expert i has sorted choices ends[i] - sizes[i] up to ends[i]; ends[-1] are ours in all.
+    sizes = jnp.bincount(number, length=count + 1)[:count].astype(jnp.int32)
+    ends = jnp.cumsum(sizes)
+    # Past the groups a kernel may leave anything, forward and backward: those rows stand for the
+    # choice behind the last, which is dropped where it is written.
+    choice = jnp.where(jnp.arange(number.size) < ends[-1], order, number.size)
+    choice = jnp.pad(choice, (0, slots - number.size), constant_values=number.size)
+    return sizes, ends, choice
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -8,6 +8,7 @@ float32 on a CPU.
 """
 
 import functools
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,13 +22,15 @@ SAVED = "product"  # the name of products for checkpoint policies, which cannot 
 DTYPES = (jnp.bfloat16, jnp.float32)  # of matrices, and of all that is small
 BITS = jnp.uint16
 
+_Module = TypeVar("_Module", bound=nnx.Module)
+
 
 def is_narrower(weight: Array, x: Array) -> bool:
     """Whether their product is one of mixed precision."""
     return (weight.dtype, x.dtype) == DTYPES
 
 
-def held(module: nnx.Module) -> nnx.Module:
+def held(module: _Module) -> _Module:
     """The module with the bfloat16 matrices of which a pass takes parts as the integers of their
     bits; `matrix` reads them. The given one is used up.
 

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from pa_jax.core.typing import Array
+from pa_jax.core.typing import Array, DTypeLike
 from pa_jax.models import decoder, precision
 
 LARGEST = 127
@@ -68,7 +68,9 @@ def copy(module: decoder.Decoder) -> decoder.Decoder:
     return nnx.merge(graph, jax.tree.map(lambda x: x, state))
 
 
-def _matrices(module: decoder.Decoder) -> Iterator[tuple[nnx.Module, str, tuple[int, ...]]]:
+def _matrices(
+    module: decoder.Decoder,
+) -> Iterator[tuple[decoder.Decoder | decoder.Block, str, tuple[int, ...]]]:
     """(owner, name, axes that a product sums over) of every weight that becomes int8."""
     yield module, "embed", (1,)
     if not module.cfg.tied:
@@ -89,5 +91,5 @@ def _rounded(weight: Array, summed: tuple[int, ...]) -> tuple[Array, Array]:
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
-def _widened(values: Array, scale: Array, summed: tuple[int, ...], dtype) -> Array:
+def _widened(values: Array, scale: Array, summed: tuple[int, ...], dtype: DTypeLike) -> Array:
     return (values * jnp.expand_dims(scale, summed)).astype(dtype)

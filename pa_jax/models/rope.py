@@ -71,7 +71,7 @@ def from_hf(hf: dict[str, Any]) -> tuple[float, Scaling | None]:
     missing += [] if original or kind == "linear" else ["original_max_position_embeddings"]
     if missing:
         raise ValueError(f"rope type {kind!r} has no {missing}; use a complete config.json.")
-    made = Scaling(kind, float(rope["factor"]), 0 if kind == "linear" else int(original))
+    made = Scaling(kind, float(rope["factor"]), int(original or 0) if kind != "linear" else 0)
     if kind == "llama3":
         if not rope["low_freq_factor"] < rope["high_freq_factor"]:
             raise ValueError(

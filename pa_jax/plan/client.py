@@ -24,7 +24,7 @@ UNWANTED = ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS")  # they change what i
 
 
 @dataclasses.dataclass(frozen=True)
-class Answer:
+class PlanAnswer:
     """Compiled phases by name, and messages of those that no chip can hold."""
 
     compiled: Mapping[str, compiling.Compiled]
@@ -41,12 +41,12 @@ def check_libtpu() -> None:
 
 
 def ask(
-    asked: request.Request,
+    asked: request.PlanRequest,
     log: pathlib.Path,
     started: Callable[[str], None],
     *,
     environment: Mapping[str, str] = ENVIRONMENT,
-) -> Answer:
+) -> PlanAnswer:
     """The answer; `started(phase)` is called as each phase starts, stderr goes to `log`.
 
     ValueError carries the process's message where the request cannot be met.
@@ -66,6 +66,7 @@ def ask(
             env=kept | {"PYTHONPATH": path} | dict(environment),
         ) as process,
     ):
+        assert process.stdin and process.stdout  # both are pipes
         process.stdin.write(json.dumps(dataclasses.asdict(asked)))
         process.stdin.close()
         try:
@@ -88,4 +89,4 @@ def ask(
             f"the compiling process ended with status {process.returncode}: {last} (all of it: "
             f"{log})."
         )
-    return Answer(compiled, tuple(too_large))
+    return PlanAnswer(compiled, tuple(too_large))

@@ -63,7 +63,7 @@ def compiled(phase: phases.Phase, cache: pathlib.Path, target: str) -> Compiled:
             raise
         lines = [line for line in str(error).splitlines() if "memory" in line or "hbm" in line]
         raise TooLarge(f"{phase.name}: {' '.join(lines[:2]) or str(error)[:200]}") from error
-    memory = program.memory_analysis()
+    memory: Any = program.memory_analysis()  # XLA's, which has no type
     made = Compiled(
         name=phase.name,
         lower_seconds=lower_seconds,
@@ -75,7 +75,7 @@ def compiled(phase: phases.Phase, cache: pathlib.Path, target: str) -> Compiled:
         aliased=memory.alias_size_in_bytes,
         temporaries=memory.temp_size_in_bytes,
         code=memory.generated_code_size_in_bytes,
-        cost=cost.of_text(program.as_text(), dearer=phase.dearer),
+        cost=cost.of_text(program.as_text() or "", dearer=phase.dearer),
         kept=False,
     )
     cache.mkdir(parents=True, exist_ok=True)

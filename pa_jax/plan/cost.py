@@ -243,7 +243,7 @@ def convolution_flops(inside: hlo.Computation, conv: hlo.Instruction) -> float:
     XLA for TPU writes every product as a convolution, batched ones with a window over the batch.
     """
     left, right = (inside.by_name[name].shapes[0].dims for name in conv.operands[:2])
-    lhs, rhs, out = re.search(r"dim_labels=(\w+)_(\w+)->(\w+)", conv.rest).groups()
+    [(lhs, rhs, out)] = re.findall(r"dim_labels=(\w+)_(\w+)->(\w+)", conv.rest)[:1]
     groups = _number(conv.rest, "batch_group_count", 1)
     window = _window(conv.rest)
     total = 2.0 * conv.shapes[0].dims[out.index("b")] * conv.shapes[0].dims[out.index("f")]

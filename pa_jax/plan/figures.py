@@ -118,7 +118,7 @@ def memory(
 ) -> Memory:
     """Everything resident at once, and the temporaries of the phase that has most."""
     resident = step.resident()
-    padding, seen = 0.0, set()
+    padding, seen = 0.0, set[str]()
     for phase in step.phases():
         if phase.name in compiled and not seen & {*phase.takes} and phase.name != RESHARD:
             seen |= {*phase.takes}

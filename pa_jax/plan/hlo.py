@@ -59,10 +59,10 @@ class Instruction:
     rest: str
     root: bool
 
-    def called(self, key: str) -> str | None:
-        """The computation that attribute `key` (calls, body, to_apply) names."""
+    def called(self, key: str) -> str:
+        """The computation that attribute `key` (calls, body, to_apply) names, "" if none."""
         found = re.search(rf"\b{key}=%?([\w.\-]+)", self.rest)
-        return found.group(1) if found else None
+        return found.group(1) if found else ""
 
     @property
     def branches(self) -> list[str]:
@@ -121,7 +121,9 @@ class Program:
 def parse(text: str) -> Program:
     """The program of `compiled.as_text()`; ValueError if it has no entry."""
     computations: dict[str, Computation] = {}
-    entry, name, found = None, None, {}
+    entry: str | None = None
+    name: str | None = None
+    found: dict[str, Instruction] = {}
     for line in text.splitlines():
         head = _HEAD.match(line)
         if head:

@@ -19,7 +19,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from pa_jax.core import mesh as meshes
 from pa_jax.core import sharding
 from pa_jax.infer import decode, forest, logprobs, sampler, sampling, score
-from pa_jax.judge import verbal as verbals
+from pa_jax.judge import verbal
 from pa_jax.models import decoder, flops, lora, quant
 from pa_jax.models.config import DecoderConfig
 from pa_jax.plan import kernels, work
@@ -79,7 +79,7 @@ def shaped(
 class Step:
     """The states and programs of one step on a mesh."""
 
-    def __init__(self, of: work.Work, mesh: Any, *, attention: str, steps: int) -> None:
+    def __init__(self, of: work.StepWork, mesh: Any, *, attention: str, steps: int) -> None:
         """`mesh` may be abstract where nothing is lowered."""
         self.work, self.mesh, self.attention = of, mesh, attention
         self.shards = sharding.data_shards(mesh)
@@ -88,17 +88,16 @@ class Step:
         if of.adapters is None:
             self.graph, params = nnx.split(self._model(of.policy, of.stored))
             sampled = nnx.state(self._model(of.policy, of.compute))
-            start = self.graph, sampled
+            self.reference_graph, start = self.graph, sampled
         else:
             self.graph, params, frozen = lora.split(self._adapted())
             sampled = nnx.state(self._adapted())
-            start = nnx.split(lora.base(self._adapted()))
+            self.reference_graph, start = nnx.split(lora.base(self._adapted()))
             self.frozen = placed(frozen, mesh, sharding.TRAIN_RULES)
         state = jax.eval_shape(lambda p: step.TrainState(p, self.tx.init(p), jnp.int32(0)), params)
         self.where = step.layout(state, mesh)
         self.state = carrying(state, self.where)
         self.sampler = placed(sampled, mesh, sharding.INFER_RULES)
-        self.reference_graph, start = start
         self.reference = placed(start, mesh, REFERENCE)
         self.judge_graph, self.judge = self.reference_graph, self.reference
         if of.judge is not None:
@@ -110,9 +109,10 @@ class Step:
         return _abstract(cfg, dtype, self.attention, int8)
 
     def _adapted(self) -> decoder.Decoder:
-        of = self.work
+        of, adapters = self.work, self.work.adapters
+        assert adapters is not None
         base = self._model(of.policy, of.stored, int8=of.int8)
-        return nnx.eval_shape(lambda m: lora.add(m, of.adapters, jax.random.key(0)), base)
+        return nnx.eval_shape(lambda m: lora.add(m, adapters, jax.random.key(0)), base)
 
     def resident(self) -> dict[str, float]:
         """Bytes a chip of what stays from phase to phase; the KV lives during the rollout.
@@ -169,7 +169,7 @@ class Step:
         sampled = jax.tree.leaves(nnx.from_flat_state(flat))
         where, dtypes = [x.sharding for x in sampled], [x.dtype for x in sampled]
 
-        def lower():
+        def lower() -> jax.stages.Lowered:
             return sampler.relayout(dtypes, where).lower(jax.tree.leaves(self.state.params))
 
         nothing = flops.forward(self.work.policy, flops.Size(0, 0, 0))
@@ -185,7 +185,7 @@ class Step:
             key.shape, key.dtype, sharding=shaped(self.mesh, jnp.int32, shape, "rows").sharding
         )
 
-        def lower():
+        def lower() -> jax.stages.Lowered:
             like = jax.tree.map(lambda x: shaped(self.mesh, x.dtype, x.shape, "rows"), prompts)
             return decode.rollout.lower(
                 self._sampled_graph(),
@@ -227,11 +227,11 @@ class Step:
         cfg, likelihood = of.judge or of.policy, of.judge_kind == "likelihood"
         packed = of.judged(self.shards)
 
-        def lower(rows):
+        def lower(rows: forest.Forest) -> jax.stages.Lowered:
             if likelihood:
                 at = self._whole(jnp.float32)
                 return score.scored.lower(self.judge_graph, self.judge, rows, None, at)
-            label = self._whole(jnp.int32, len(verbals.LABELS))
+            label = self._whole(jnp.int32, len(verbal.LABELS))
             return score.labelled.lower(self.judge_graph, self.judge, rows, None, label)
 
         takes = ("reference",) if of.judge is None else ("judge",)
@@ -243,7 +243,7 @@ class Step:
     def scored(self) -> Phase:
         """The reference's log-probs of all completions."""
 
-        def lower(rows):
+        def lower(rows: forest.Forest) -> jax.stages.Lowered:
             at = self._whole(jnp.float32)
             return score.scored.lower(self.reference_graph, self.reference, rows, None, at)
 
@@ -260,7 +260,8 @@ class Step:
     ) -> Phase:
         """Of rows of one length; figures of a call are the mean of all."""
         calls = -(-len(packed.rows) // self.shards)
-        total, pairs = packed.size, kernels.visited_pairs(cfg, [row.end for row in packed.rows])
+        pairs = kernels.visited_pairs(cfg, [np.asarray(row.end) for row in packed.rows])
+        total = packed.size
         kernel = kernels.forward(cfg, pairs) / calls
         return Phase(
             name,
@@ -295,13 +296,13 @@ class Step:
         count = -(-len(packed.rows) // self.shards)
         room = groups.roomy(count, -(-of.prompts // self.shards))
 
-        def lower():
+        def lower() -> jax.stages.Lowered:
             batch = self._groups(packed.rows[0], room)
             return update.lower(self.state, batch, self._whole(jnp.int32), self.frozen)
 
         size, frozen = packed.size, of.adapters is not None
         ahead = flops.forward(of.policy, size)
-        pairs = kernels.visited_pairs(of.policy, [row.end for row in packed.rows])
+        pairs = kernels.visited_pairs(of.policy, [np.asarray(row.end) for row in packed.rows])
         kernel = kernels.train(of.policy, pairs, remat=of.remat)
         chunks = (_chunks(packed),)
         return Phase(
@@ -318,10 +319,11 @@ class Step:
     def _groups(self, row: forest.Forest, calls: int) -> loss.GroupBatch:
         rows = self._rows(row, calls, self.shards)
 
-        def like(dtype: Any) -> jax.ShapeDtypeStruct:
+        def like(dtype: Any) -> Any:  # a shape in an array's place
             return shaped(self.mesh, dtype, rows.ids.shape, None, "rows")
 
         token = like(jnp.float32)
+        tokens: Any = shaped(self.mesh, jnp.float32, rows.wanted.shape, None, "rows")
         return loss.GroupBatch(
             rows=rows,
             place=like(jnp.int32),
@@ -331,11 +333,11 @@ class Step:
             old_logp=token,
             advantage=token,
             reference_logp=token if self.work.loss.beta else None,
-            tokens=shaped(self.mesh, jnp.float32, rows.wanted.shape, None, "rows"),
+            tokens=tokens,
         )
 
     def _on_mesh(self, lower: Callable[[], jax.stages.Lowered]) -> Callable[[], Any]:
-        def on_mesh():
+        def on_mesh() -> jax.stages.Lowered:
             with meshes.using(self.mesh):
                 return lower()
 

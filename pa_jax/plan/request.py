@@ -16,7 +16,7 @@ from pa_jax.train import optimizer
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class PlanRequest:
     """Compile a step's phases for a slice; slice "" is the CPU devices here (tests).
 
     `only` names the phases (empty: all); `steps` is the length of the optimiser's schedule.
@@ -24,13 +24,13 @@ class Request:
 
     slice: str
     mesh: meshes.MeshConfig
-    work: work.Work
+    work: work.StepWork
     steps: int
     only: tuple[str, ...]
     cache: str
 
 
-def read(found: Mapping[str, Any]) -> Request:
+def read(found: Mapping[str, Any]) -> PlanRequest:
     """The request of `dataclasses.asdict`."""
     of = dict(found["work"])
     of["policy"] = _decoder(of["policy"])
@@ -40,10 +40,10 @@ def read(found: Mapping[str, Any]) -> Request:
     of["tokens"], of["lengths"] = work.Tokens(**of["tokens"]), tuple(of["lengths"])
     of["loss"] = loss.LossConfig(**of["loss"])
     of["optim"] = optimizer.OptimConfig(**of["optim"])
-    return Request(
+    return PlanRequest(
         slice=found["slice"],
         mesh=meshes.MeshConfig(**found["mesh"]),
-        work=work.Work(**of),
+        work=work.StepWork(**of),
         steps=found["steps"],
         only=tuple(found["only"]),
         cache=found["cache"],

@@ -10,7 +10,7 @@ from pa_jax.core import mesh as meshes
 from pa_jax.infer import logprobs
 from pa_jax.models import flops
 from pa_jax.plan import phases, topology
-from pa_jax.plan import work as works
+from pa_jax.plan.work import StepWork
 
 TRIES = 3
 
@@ -32,16 +32,16 @@ class SearchConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class Candidate:
+class MeshGuess:
     """A mesh and a step's shapes, with guesses of bytes a chip and of trained tokens a second."""
 
     mesh: meshes.MeshConfig
-    work: works.Work
+    work: StepWork
     bytes: float
     rate: float
 
 
-def shapes(chips: int, work: works.Work) -> list[meshes.MeshConfig]:
+def shapes(chips: int, work: StepWork) -> list[meshes.MeshConfig]:
     """Meshes of all chips that cut heads, experts and nothing else in vain."""
     experts = 0 if work.judge is None else work.judge.experts
     made = []
@@ -54,8 +54,8 @@ def shapes(chips: int, work: works.Work) -> list[meshes.MeshConfig]:
 
 
 def candidates(
-    work: works.Work, slice_: topology.Slice, cfg: SearchConfig, budget: float
-) -> list[Candidate]:
+    work: StepWork, slice_: topology.Slice, cfg: SearchConfig, budget: float
+) -> list[MeshGuess]:
     """Those that should fit, the most tokens a second first."""
     made = []
     for mesh in shapes(slice_.chips, work):
@@ -76,13 +76,15 @@ def candidates(
     return sorted(made, key=lambda one: (-one.rate, one.bytes))
 
 
-def _under(work: works.Work, length: int) -> tuple[int, ...]:
+def _under(work: StepWork, length: int) -> tuple[int, ...]:
     return tuple(n for n in work.lengths if n < length)
 
 
-def spread(found: Sequence[Candidate]) -> list[Candidate]:
+def spread(found: Sequence[MeshGuess]) -> list[MeshGuess]:
     """The best first, but each mesh's best before any mesh's second."""
-    firsts, rest, seen = [], [], set()
+    firsts: list[MeshGuess] = []
+    rest: list[MeshGuess] = []
+    seen = set()
     for one in found:
         (rest if one.mesh in seen else firsts).append(one)
         seen.add(one.mesh)
@@ -90,8 +92,8 @@ def spread(found: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _guess(
-    work: works.Work, mesh: meshes.MeshConfig, grid: AbstractMesh, slice_: topology.Slice
-) -> Candidate:
+    work: StepWork, mesh: meshes.MeshConfig, grid: AbstractMesh, slice_: topology.Slice
+) -> MeshGuess:
     step = phases.Step(work, grid, attention=phases.KERNEL, steps=1)
     chips, data = slice_.chips, mesh.fsdp * mesh.ep
     resident, cfg, packed = step.resident(), work.policy, work.scored(data)
@@ -118,4 +120,4 @@ def _guess(
     links = (gathered + summed) / slice_.ici_rate
     seconds = max(arithmetic, links) + reading
     size = sum(resident.values()) + temporaries
-    return Candidate(mesh, work, size, packed.tokens / seconds)
+    return MeshGuess(mesh, work, size, packed.tokens / seconds)

@@ -39,7 +39,7 @@ class Tokens:
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
+class StepWork:
     """A step's models and sequences; `judge` None: the reference judges.
 
     lengths               of packed rows; a chip of the data axes takes one a call

@@ -109,9 +109,10 @@ def over(new: str, slot: str, old: str, of_old: str, quote: str) -> str:
 def _home(statement: str) -> Home | None:
     text = words.expanded(statement)
     lives, owns = _LIVES.match(text), _OWNS.match(text)
-    if not (lives or owns) or _SECOND.search(text) or statements.parse(statement).against:
+    hit = lives or owns
+    if hit is None or _SECOND.search(text) or statements.parse(statement).against:
         return None
-    rest = text[(lives or owns).end() :]
+    rest = text[hit.end() :]
     place = frozenset(words.stem(name.lower()) for name in _PLACE.findall(rest))
     company = _COMPANY.search(text) is not None
     return Home(place, not lives, company)
@@ -128,14 +129,20 @@ def _moved(new: Home | None, old: Home | None, quote: str) -> bool:
     return moves and not old.company and not old.place and not new.company
 
 
+def _looks(statement: str) -> bool:
+    """Whether a statement of one's status says that one looks for a job."""
+    hit = _STATUS.match(statement)
+    return hit is not None and hit["looking"] is not None
+
+
 def _ends_job(new: str, slot: str, old: str, of_old: str) -> bool:
     now, before = _jobs(new, slot), _jobs(old, of_old)
     status = "status" in before
     if "status" in now:  # who looks for a job may still have one
-        looks = _STATUS.match(new)["looking"] is not None and not _NO_EMPLOYER.search(new)
+        looks = _looks(new) and not _NO_EMPLOYER.search(new)
         return bool(before) and not looks
     if not now and _EARNS.match(new):
-        return status and _STATUS.match(old)["looking"] is not None
+        return status and _looks(old)
     return bool(now) and (status or bool(now & before))
 
 

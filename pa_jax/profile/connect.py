@@ -9,9 +9,9 @@ import threading
 import time
 from collections.abc import Iterator
 
+import alembic.config
 import sqlalchemy as sa
 from alembic import command
-from alembic import config as alembic_config
 from alembic.runtime import migration
 from alembic.script import ScriptDirectory
 from sqlalchemy import event, exc
@@ -94,7 +94,7 @@ def parse(url: str) -> sa.URL:
 
 
 def _level(url: sa.URL) -> str:
-    return url.query.get("synchronous", "full")
+    return str(url.query.get("synchronous", "full"))
 
 
 @contextlib.contextmanager
@@ -162,9 +162,10 @@ def snapshot(made: sa.Engine) -> Iterator[sa.Connection]:
 
 def sqlite_file(url: sa.URL) -> pathlib.Path | None:
     """The file of a SQLite database, None for a server or for a file: URI."""
-    if url.drivername != "sqlite" or url.database.startswith("file:"):
+    name = url.database or ""
+    if url.drivername != "sqlite" or name.startswith("file:"):
         return None
-    return pathlib.Path(url.database)
+    return pathlib.Path(name)
 
 
 def bring_up_to_date(made: sa.Engine) -> None:
@@ -181,7 +182,7 @@ def bring_up_to_date(made: sa.Engine) -> None:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
         if _revision(connection, script) == script.get_current_head():
             return  # another opener was faster
-        config = alembic_config.Config(attributes={"connection": connection})
+        config = alembic.config.Config(attributes={"connection": connection})
         config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
         config.set_main_option("path_separator", "os")
         command.upgrade(config, "head")

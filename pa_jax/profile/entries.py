@@ -19,7 +19,7 @@ class Entry:
     def take(self, key: str, kind: type, *, optional: bool = False) -> Any:
         if key not in self._data:
             raise ValueError(f"{self.where} has no {key!r}; export the profile again.")
-        value = self._data[key]
+        value: Any = self._data[key]
         if optional and value is None:
             return None
         if kind is float and type(value) is int:
@@ -28,9 +28,9 @@ class Entry:
             raise ValueError(
                 f"{self.where}.{key} is a {type(value).__name__}; it must be of {kind.__name__}."
             )
-        if kind is str and not _stores(value):
+        if isinstance(value, str) and not _stores(value):
             raise ValueError(f"{self.where}.{key} has a character that no database stores.")
-        if kind is int and not 0 <= value <= MAX_INTEGER:
+        if type(value) is int and not 0 <= value <= MAX_INTEGER:
             raise ValueError(f"{self.where}.{key}={value}; it must be from 0 to {MAX_INTEGER}.")
         return value
 
@@ -56,8 +56,8 @@ class Entry:
             raise ValueError(f"{self.where}.{key} must be a list of texts that databases store.")
         return tuple(items)
 
-    def nothing(self, key: str) -> None:
-        self.take(key, type(None))
+    def nothing(self, key: str) -> Any:
+        return self.take(key, type(None))
 
     def choice(self, key: str, allowed: tuple[str, ...]) -> str:
         text = self.take(key, str)

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from pa_jax.profile import cleaning, tables
 
-_USER = sa.bindparam("user")  # a value in a statement would stay in SQLAlchemy's memory of it
+# A value in a statement would stay in SQLAlchemy's memory of it.
+_USER: sa.BindParameter[str] = sa.bindparam("user")
 _HELD = sa.select(tables.USERS).where(tables.USERS.c.user_id == _USER).with_for_update()
 _FACTS = sa.select(sa.func.count(sa.distinct(tables.FACTS.c.fact_id))).where(
     tables.FACTS.c.user_id == _USER
@@ -57,8 +58,11 @@ def erase(connection: sa.Connection, user: str) -> Receipt:
     whom = {"user": user}
     connection.execute(_HELD, whom)
     facts = connection.execute(_FACTS, whom).scalar_one()
-    counts = [connection.execute(delete, whom).rowcount for delete in _DELETED]
+    versions, turns, labels, journal = (
+        connection.execute(delete, whom).rowcount for delete in _DELETED
+    )
     connection.execute(_USER_DELETED, whom)
     left = sum(connection.execute(count, whom).scalar_one() for count in _LEFT)
     cleaning.want(connection)
-    return Receipt(user, facts, *counts, left == 0, _NOTES[connection.dialect.name])
+    note = _NOTES[connection.dialect.name]
+    return Receipt(user, facts, versions, turns, labels, journal, left == 0, note)

@@ -30,6 +30,8 @@ class Source:
 class Fact:
     """One statement about one user.
 
+    `wire.Fact` is how HTTP shows it.
+
     id             names the fact in `superseded_by`
     category       of the taxonomy, or OTHER, whose subcategories are proposed labels
     polarity       whether the user wants what the statement names (positive), rejects it
@@ -101,6 +103,18 @@ class FactOp:
     polarity: str
     authority: str
     confidence: float
+
+    @property
+    def said(self) -> str:
+        """The statement of what does not retract."""
+        assert self.statement is not None  # see __post_init__
+        return self.statement
+
+    @property
+    def old(self) -> str:
+        """The statement that stops being true, of what does not add."""
+        assert self.replaces is not None  # see __post_init__
+        return self.replaces
 
     def __post_init__(self) -> None:
         _require_choice("FactOp.kind", self.kind, KINDS)

@@ -54,9 +54,9 @@ def _times(profile: portable.Profile) -> Iterator[tuple[str, datetime.datetime]]
         for time in (label.first_seen, label.last_seen, label.promoted_at):
             if time is not None:
                 yield f"label {label.name!r:.40}", time
-    for turn in profile.journal:
-        for time in turn.times:
-            yield f"turn {turn.session}.{turn.turn} of the journal", time
+    for said in profile.journal:
+        for time in said.times:
+            yield f"turn {said.session}.{said.turn} of the journal", time
 
 
 def _require_times(profile: portable.Profile, latest: datetime.datetime) -> None:

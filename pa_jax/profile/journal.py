@@ -104,7 +104,10 @@ class Asked:
 
 @dataclasses.dataclass(frozen=True)
 class Conversation:
-    """A session in which something was said: its title, how many turns, and when the last."""
+    """A session in which something was said: its title, how many turns, and when the last.
+
+    `wire.Conversation` is how HTTP shows it.
+    """
 
     session: int
     title: str

@@ -44,7 +44,7 @@ def away(statement: str, held: Sequence[facts.Fact]) -> str:
 class Index:
     """Which slots' texts and cues hold which words."""
 
-    def __init__(self, slots: Sequence[taxonomy.Subcategory]):
+    def __init__(self, slots: Sequence[taxonomy.Subcategory]) -> None:
         self.slots = tuple(slots)
         texts = [
             (place, frozenset(statements.content(text)))

@@ -13,6 +13,7 @@ anything is stored.
 
 import dataclasses
 import datetime
+import functools
 import json
 import math
 from typing import Any
@@ -29,6 +30,8 @@ MAX_ID_CHARS = 100
 @dataclasses.dataclass(frozen=True)
 class Record:
     """A version of a fact: what the store said from `known_from` until `known_to`.
+
+    `wire.Record` is how HTTP shows it; a `heldout.Record` is what an evaluation keeps.
 
     version  counts from 0 for each fact
     event    what made this version (update.EVENTS)
@@ -50,7 +53,10 @@ class AppliedTurn:
     session: int
     turn: int
     applied_at: datetime.datetime
-    receipts: tuple[update.Receipt, ...]
+    receipts: tuple[update.Outcome, ...]
+
+
+_Turn = turns.Turn  # Profile has a field of the module's name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +67,7 @@ class Profile:
     records: tuple[Record, ...]
     turns: tuple[AppliedTurn, ...]
     labels: tuple[promote.Label, ...]
-    journal: tuple[turns.Turn, ...]
+    journal: tuple[_Turn, ...]
 
 
 def order(record: Record) -> tuple[Any, ...]:
@@ -102,7 +108,7 @@ def record_data(record: Record) -> dict[str, Any]:
     }
 
 
-def receipts_data(receipts: tuple[update.Receipt, ...]) -> list[dict[str, Any]]:
+def receipts_data(receipts: tuple[update.Outcome, ...]) -> list[dict[str, Any]]:
     """Receipts as data."""
     return [_plain(receipt) | {"closed": list(receipt.closed)} for receipt in receipts]
 
@@ -148,7 +154,7 @@ def load(data: Any) -> Profile:
     return profile
 
 
-def receipts(data: Any) -> tuple[update.Receipt, ...]:
+def receipts(data: Any) -> tuple[update.Outcome, ...]:
     """Receipts from data."""
     return tuple(_receipt(entries.Entry(entry, "receipt")) for entry in data)
 
@@ -242,9 +248,9 @@ def _turn(entry: entries.Entry) -> AppliedTurn:
     )
 
 
-def _receipt(entry: entries.Entry) -> update.Receipt:
+def _receipt(entry: entries.Entry) -> update.Outcome:
     closed = entry.texts("closed")
-    return update.Receipt(
+    return update.Outcome(
         entry.take("op", int),
         entry.choice("outcome", update.OUTCOMES),
         entry.take("fact_id", str, optional=True),
@@ -283,7 +289,7 @@ def _journal_turn(entry: entries.Entry, user: str) -> turns.Turn:
     fields = {name: None if t is None else turns.clean(t) for name, t in fields.items()}
     for name, allowed in (("declined", (None, turns.ANY)), ("asked", (None,))):
         if fields[name] not in allowed:
-            entry.build(lambda name=name: facts.require_slot(name, fields[name]))
+            entry.build(functools.partial(facts.require_slot, name, fields[name] or ""))
     reached = len(entry.take("times", list))
     inferred, decided = reached > 1, reached > turns.STAGES.index(turns.DECIDED)
     return entry.build(

@@ -13,10 +13,13 @@ from pa_jax.profile import facts, portable, promote, tables, update
 FACTS = tables.FACTS.c
 TURNS = tables.TURNS.c
 
-_USER = sa.bindparam("user")
+_USER: sa.BindParameter[str] = sa.bindparam("user")
 _OF_USER = FACTS.user_id == _USER
 _CURRENT = FACTS.known_to.is_(None)
-_BY_TURN = {"session": sa.bindparam("session"), "turn": sa.bindparam("turn")}
+_BY_TURN: dict[str, sa.BindParameter[int]] = {
+    "session": sa.bindparam("session"),
+    "turn": sa.bindparam("turn"),
+}
 
 _VALID = (FACTS.valid_from <= sa.bindparam("valid_at")) & (
     FACTS.valid_to.is_(None) | (FACTS.valid_to > sa.bindparam("valid_at"))

@@ -45,7 +45,7 @@ class UserExists(ValueError):
 class Applied:
     """What a turn changed; `repeated` when it had been applied before and nothing was done."""
 
-    receipts: tuple[update.Receipt, ...]
+    receipts: tuple[update.Outcome, ...]
     changes: tuple[update.Change, ...]
     repeated: bool
 

@@ -7,6 +7,7 @@ them exactly. `migrations` builds these tables; a test holds the two together.
 
 import datetime
 import json
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -236,7 +237,8 @@ def label_row(user: str, label: promote.Label) -> dict[str, Any]:
 
 
 _PLAIN_OF_TURN = "session turn words declined failures snippet asked question why answer".split()
-_LISTS_OF_TURN = {  # how they are written as JSON, and read
+# How they are written as JSON, and read.
+_LISTS_OF_TURN: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "ops": (portable.ops_data, lambda data: tuple(map(facts.FactOp.unchecked, data))),
     "dropped": (list, tuple),
     "needs": (portable.needs_data, lambda data: tuple((n["slot"], n["weight"]) for n in data)),
@@ -261,5 +263,7 @@ def journal_row(turn: turns.Turn) -> dict[str, Any]:
         made = getattr(turn, name)
         row[name] = None if made is None else json.dumps(write(made))
     stamps = [micros(time) for time in turn.times]
-    stamps += [None] * (len(turns.STAGES) - len(stamps))
-    return row | {f"{stage}_at": at for stage, at in zip(turns.STAGES, stamps, strict=True)}
+    later = [None] * (len(turns.STAGES) - len(stamps))
+    return row | {
+        f"{stage}_at": at for stage, at in zip(turns.STAGES, [*stamps, *later], strict=True)
+    }

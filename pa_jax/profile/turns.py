@@ -7,6 +7,7 @@ turn that was cut off anywhere goes on from the last stage that was kept.
 import dataclasses
 import datetime
 import unicodedata
+from typing import Any
 
 from pa_jax.english import words
 from pa_jax.profile import facts
@@ -39,6 +40,8 @@ _MAY_LACK = ("asked", "question")  # no question, or none yet
 @dataclasses.dataclass(frozen=True)
 class Turn:
     """One turn, up to the stage that it reached; what later stages make is None.
+
+    A `schema.Turn` is one of a dialogue, a `wire.Turn` one as HTTP shows it.
 
     words     what the user said, as text a database holds; "" for a command
     declined  slot of the last question, where these words decline to answer it; ANY where they
@@ -107,7 +110,9 @@ class Turn:
         times = tuple(moment for moment in self.times if moment <= time)
         if not times:
             return None
-        later = {n: None for n, stage in _MADE_AT.items() if STAGES.index(stage) >= len(times)}
+        later: dict[str, Any] = {
+            n: None for n, stage in _MADE_AT.items() if STAGES.index(stage) >= len(times)
+        }
         return dataclasses.replace(self, times=times, **later)
 
 

@@ -34,22 +34,22 @@ def changes(
     held = {
         name: chain[-1].fact for name, chain in chains.items() if chain[-1].fact.valid_to is None
     }
-    made = []
+    made: list[update.Change] = []
     for name, chain in chains.items():
         if all(record.by not in places for record in chain):
             continue
         change = _change(chain, places, now)
-        problem = (
+        problem: str | None = (
             "what this turn changed was changed again since; undo that first, or edit the fact."
-            if change is None
-            else _crowded(change.fact, held.values())
         )
-        if problem is None:
+        if change is not None:
+            problem = _crowded(change.fact, held.values())
+        if change is not None and problem is None:
             made.append(change)
             held.pop(name, None)
             if change.fact.valid_to is None:
                 held[name] = change.fact
-        elif not partly:
+        elif problem is not None and not partly:
             raise CannotUndo(problem)
     if not made and not partly:
         raise CannotUndo("this turn changed nothing in the profile; there is nothing to undo.")

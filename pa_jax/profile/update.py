@@ -76,7 +76,7 @@ class Change:
 
 
 @dataclasses.dataclass(frozen=True)
-class Receipt:
+class Outcome:
     """What became of one operation.
 
     op       its place among the operations of the turn
@@ -95,11 +95,14 @@ class Receipt:
 
 @dataclasses.dataclass(frozen=True)
 class Update:
-    """`facts` hold afterwards, oldest first; `changes` has each fact that is not as it was."""
+    """`facts` hold afterwards, oldest first; `changes` has each fact that is not as it was.
+
+    `wire.Update` is how HTTP shows it.
+    """
 
     facts: tuple[facts.Fact, ...]
     changes: tuple[Change, ...]
-    receipts: tuple[Receipt, ...]
+    receipts: tuple[Outcome, ...]
 
 
 def place(op: facts.FactOp) -> tuple[str, str]:
@@ -135,13 +138,13 @@ def apply(
     `forgotten` has the topics (statements.topic) that the user had retracted.
     """
     source = dataclasses.replace(source, quote=words.clean(source.quote, MAX_QUOTE_CHARS))
-    turn = _Turn(held, user, source, now, forgotten, decide)
+    turn = _Taking(held, user, source, now, forgotten, decide)
     receipts = tuple(turn.take(place, op) for place, op in enumerate(ops))
     after = sorted(turn.held.values(), key=order)
     return Update(tuple(after), tuple(turn.changes.values()), receipts)
 
 
-class _Turn:
+class _Taking:
     """The profile while the operations of one turn are taken in."""
 
     def __init__(
@@ -162,45 +165,45 @@ class _Turn:
         self.forgotten = forgotten
         self.fresh: set[str] = set()  # stated or confirmed in this turn
 
-    def take(self, index: int, op: facts.FactOp) -> Receipt:
+    def take(self, index: int, op: facts.FactOp) -> Outcome:
         if op.kind == facts.RETRACT:
             return self._retract(index, op)
-        if len(op.statement) > MAX_STATEMENT_CHARS:
+        if len(op.said) > MAX_STATEMENT_CHARS:
             return _refusal(index, f"over {MAX_STATEMENT_CHARS} characters")
-        if not flat(op.statement):
+        if not flat(op.said):
             return _refusal(index, "no words")
-        op = dataclasses.replace(op, statement=flat(op.statement))
-        past = statements.ended(op.statement)
+        op = dataclasses.replace(op, statement=flat(op.said))
+        past = statements.ended(op.said)
         if past is not None:
             return self._end(index, op, past)
         return self._put(index, op)
 
     # the kinds of operations
 
-    def _retract(self, index: int, op: facts.FactOp) -> Receipt:
+    def _retract(self, index: int, op: facts.FactOp) -> Outcome:
         target = self._same_words(op)
         if target is None:
-            return Receipt(index, UNKNOWN, None, (), "")
+            return Outcome(index, UNKNOWN, None, (), "")
         if not self._outranks(op, target):
             return _refusal(index, "a stated fact stands against an inference", target.id)
         self._close(target, RETRACTED, None)
-        return Receipt(index, RETRACTED, target.id, (), "")
+        return Outcome(index, RETRACTED, target.id, (), "")
 
-    def _end(self, index: int, op: facts.FactOp, past: str) -> Receipt:
+    def _end(self, index: int, op: facts.FactOp, past: str) -> Outcome:
         claim = dataclasses.replace(op, statement=past)
         over = [fact for fact, found in self._related(claim) if found.kind == relation.SAME]
         if not over:
             fact = dataclasses.replace(self._fact(index, op), valid_to=self.now)
             self.changes[fact.id] = Change(fact, ENDED)
-            return Receipt(index, ENDED, fact.id, (), "")
+            return Outcome(index, ENDED, fact.id, (), "")
         if not self._outranks(op, over[0]):
             return _refusal(index, "a stated fact stands against an inference", over[0].id)
         self._close(over[0], ENDED, None)
-        return Receipt(index, ENDED, over[0].id, (), "")
+        return Outcome(index, ENDED, over[0].id, (), "")
 
-    def _put(self, index: int, op: facts.FactOp) -> Receipt:
+    def _put(self, index: int, op: facts.FactOp) -> Outcome:
         inferred = op.authority == "inferred"
-        if inferred and statements.topic(op.statement) in self.forgotten:
+        if inferred and statements.topic(op.said) in self.forgotten:
             return _refusal(index, "the user had this forgotten")
         related = self._related(op)
         twin = next((fact for fact, found in related if found.kind == relation.SAME), None)
@@ -227,7 +230,7 @@ class _Turn:
         reasons += self._make_room(fact)
         outcome = REVISED if against else REINFORCED if twin else ADDED
         closed = tuple(old.id for old, _ in against)
-        return Receipt(index, outcome, fact.id, closed, "; ".join(dict.fromkeys(reasons)))
+        return Outcome(index, outcome, fact.id, closed, "; ".join(dict.fromkeys(reasons)))
 
     # what stands against what
 
@@ -236,7 +239,7 @@ class _Turn:
         held = tuple(self.held.values())
         revises = op.kind == facts.REVISE
         source = dataclasses.replace(self.source, quote="") if revises else self.source
-        claim = relation.Claim(op.statement, "/".join(place(op)), op.polarity, source)
+        claim = relation.Claim(op.said, "/".join(place(op)), op.polarity, source)
         decisions = self.decide(claim, held)
         replaced = self._same_words(op) if revises else None
         found = []
@@ -263,7 +266,7 @@ class _Turn:
         return op.confidence >= decay.confidence_at(old, now=self.now)
 
     def _same_words(self, op: facts.FactOp) -> facts.Fact | None:
-        named = flat(op.replaces)
+        named = flat(op.old)
         exact = self._find(lambda fact: fact.statement == named)
         key = statements.key(named)
         return exact or self._find(lambda fact: statements.key(fact.statement) == key)
@@ -280,7 +283,7 @@ class _Turn:
             user=self.user,
             category=category,
             subcategory=name,
-            statement=op.statement,
+            statement=op.said,
             polarity=op.polarity,
             authority=op.authority,
             confidence=op.confidence,
@@ -352,5 +355,5 @@ class _Turn:
         return may_go[: max(excess, 0)]
 
 
-def _refusal(index: int, reason: str, fact_id: str | None = None) -> Receipt:
-    return Receipt(index, REFUSED, fact_id, (), reason)
+def _refusal(index: int, reason: str, fact_id: str | None = None) -> Outcome:
+    return Outcome(index, REFUSED, fact_id, (), reason)

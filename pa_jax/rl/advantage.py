@@ -39,7 +39,7 @@ class RewardConfig:
     def __post_init__(self) -> None:
         if self.aggregate not in AGGREGATES:
             raise ValueError(f"reward.aggregate={self.aggregate!r}: choose one of {AGGREGATES}.")
-        number = type(self.truncated) in (int, float) and math.isfinite(self.truncated)
+        number = type(self.truncated) in (int, float) and math.isfinite(float(self.truncated))
         if not number and self.truncated not in ("mask", "keep"):
             raise ValueError(f"reward.truncated={self.truncated!r}: 'mask', 'keep' or a number.")
         if bool(self.function) != bool(self.names):
@@ -76,7 +76,9 @@ class Advantages:
     spread_zero: Bool[np.ndarray, " n"]
 
 
-def _normalise(x_ng: np.ndarray, used_ng: np.ndarray, cfg: RewardConfig):
+def _normalise(
+    x_ng: np.ndarray, used_ng: np.ndarray, cfg: RewardConfig
+) -> tuple[np.ndarray, np.ndarray]:
     """Centred (and scaled) in the group over used members, and which groups have no spread."""
     count = np.maximum(used_ng.sum(axis=1, keepdims=True), 1)
     x = np.where(used_ng, x_ng, 0.0)

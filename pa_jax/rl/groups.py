@@ -103,7 +103,7 @@ def pack(
     return Groups(
         forest.Forest(*map(cut, leaves)),
         cut(place),
-        tuple(map(cut, whose)),
+        (cut(whose[0]), cut(whose[1]), cut(whose[2])),
         cut(number),
         cut(real),
         count,

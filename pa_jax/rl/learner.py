@@ -15,11 +15,11 @@ from pa_jax.core.typing import Array
 from pa_jax.data import pipeline
 from pa_jax.dialogue import faults, schema
 from pa_jax.infer import decode, forest, sampler, sampling, score
-from pa_jax.judge import judge as judges
 from pa_jax.judge import own, rubric
+from pa_jax.judge.judge import Judge
 from pa_jax.models import flops
 from pa_jax.rl import advantage, loss, needed
-from pa_jax.rl import groups as groups_lib
+from pa_jax.rl.groups import Groups, completions_of, pack
 from pa_jax.train import step
 
 
@@ -64,11 +64,11 @@ class Sample:
 
 
 @dataclasses.dataclass(frozen=True)
-class Packed:
+class PackedPart:
     """The prompts `at` some places of the batch with their completions, before they are judged."""
 
     at: slice
-    groups: groups_lib.Groups
+    groups: Groups
     rows: forest.Forest  # on the devices
     reference_logp: Array | None
 
@@ -88,7 +88,7 @@ class Learner:
     """What a GRPO step needs besides the train state; `update` comes from train.step."""
 
     sampler: sampler.Sampler  # its mesh is the learner's
-    judge: judges.Judge | own.Reward
+    judge: Judge | own.Reward
     reference: tuple[nnx.GraphDef, nnx.State] | None  # None where loss.beta is 0
     update: Callable[..., tuple[step.TrainState, dict]]
     frozen: nnx.State | tuple[()]  # what of the policy is not trained
@@ -140,7 +140,9 @@ class Learner:
         with self.timer.phase("judge"):
             groups = self.groups(batch.episodes, done)
             scores = self.judge.score(groups)
-        got = advantage.advantages(scores.values, scores.failed, done.finished, self.reward)
+        got = advantage.advantages(
+            scores.values, scores.failed, np.asarray(done.finished), self.reward
+        )
         with self.timer.phase("logprobs"):
             parts = [self.minibatch(part, done, got) for part in packed]
             jax.block_until_ready([part.batch.reference_logp for part in parts])
@@ -153,7 +155,14 @@ class Learner:
         )
         metrics |= shares_of_faults(groups) | self.needed(batch, done, parts)
         samples = [
-            Sample(e, g.texts, scores.values[i], got.values[i], done.finished[i], scores.failed[i])
+            Sample(
+                e,
+                g.texts,
+                scores.values[i],
+                got.values[i],
+                np.asarray(done.finished[i]),
+                scores.failed[i],
+            )
             for i, (e, g) in enumerate(zip(batch.episodes, groups, strict=True))
         ]
         return state, metrics, samples
@@ -175,7 +184,7 @@ class Learner:
     ) -> list[rubric.Group]:
         """The judge's view: ids without the end token, and texts."""
         ends = set(self.sampler.tokenizer.eos_ids)
-        texts = self.sampler.texts(done.ids, done.lengths)
+        texts = self.sampler.texts(np.asarray(done.ids), np.asarray(done.lengths))
         groups = []
         for i, episode in enumerate(episodes):
             ids = tuple(
@@ -185,29 +194,31 @@ class Learner:
             groups.append(rubric.Group(episode, ids, tuple(texts[i])))
         return groups
 
-    def packed(self, batch: pipeline.Batch, done: decode.Decoded, at: slice) -> Packed:
+    def packed(self, batch: pipeline.Batch, done: decode.Decoded, at: slice) -> PackedPart:
         """The prompts `at` these places with their completions, in rows: a group behind its prompt.
 
         The reference's log-probs are computed before any update, and not waited for.
         """
         shards = self.sampler.shards
-        made = groups_lib.pack(
+        made = pack(
             batch.prompts[at],
-            groups_lib.completions_of(done.ids[at], done.lengths[at]),
+            completions_of(np.asarray(done.ids[at]), np.asarray(done.lengths[at])),
             lengths=self.lengths,
             shards=shards,
             calls=-(-(at.stop - at.start) // shards),
         )
         rows = made.rows.put(self.sampler.mesh, None, "rows")
         reference = self.reference_logp(rows, made.count) if self.reference else None
-        return Packed(at, made, rows, reference)
+        return PackedPart(at, made, rows, reference)
 
-    def minibatch(self, part: Packed, done: decode.Decoded, got: advantage.Advantages) -> Minibatch:
+    def minibatch(
+        self, part: PackedPart, done: decode.Decoded, got: advantage.Advantages
+    ) -> Minibatch:
         """The part with what its completions earned."""
         at, packed = part.at, part.groups
         used_ng = got.used[at] & ~got.spread_zero[at, None]
         weight_ng = loss.token_weights(
-            done.lengths[at],
+            np.asarray(done.lengths[at]),
             used_ng,
             normalise=self.loss.normalise,
             longest=self.rollout.max_new_tokens,
@@ -224,7 +235,7 @@ class Learner:
             completion=put(packed.number),
             used=put(used),
             weight=put(packed.of_completions(weight_ng)),
-            old_logp=put(packed.of_tokens(done.logprobs[at])),
+            old_logp=put(packed.of_tokens(np.asarray(done.logprobs[at]))),
             advantage=put(packed.of_completions(got.values[at])),
             reference_logp=part.reference_logp,
             tokens=put(tokens),
@@ -234,6 +245,7 @@ class Learner:
     def reference_logp(self, rows: forest.Forest, count: int) -> Array:
         """The frozen reference's log-probs [calls, m, w]; 0 in calls that hold no rows."""
         with meshes.using(self.sampler.mesh):
+            assert self.reference is not None  # asked for where loss.beta is not 0
             return score.scored_calls(*self.reference, rows, jnp.int32(count), self.temperature)
 
     def needed(
@@ -248,7 +260,7 @@ class Learner:
             del made["flops/logprobs"]
         chips = 1 if mesh is None else mesh.size
         return made | needed.decoding(
-            cfg, self.sampler.state, batch.prompts, done.lengths, chips=chips
+            cfg, self.sampler.state, batch.prompts, np.asarray(done.lengths), chips=chips
         )
 
     def describe(
@@ -276,13 +288,13 @@ class Learner:
         }
 
 
-def combined(rows: Sequence[dict[str, Array]]) -> dict[str, Array]:
+def combined(rows: Sequence[dict[str, Array]]) -> dict[str, Array | float]:
     """Metrics of a rollout's updates: their means, but how many were skipped.
 
     Sampler and trainer are compared before the first: only there both have the same weights.
     """
     if len(rows) == 1:
-        return rows[0]
+        return {**rows[0]}
     made = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
     first = {name: x for name, x in rows[0].items() if name.startswith("logp_delta")}
     return made | first | {"skipped": sum(row["skipped"] for row in rows)}

@@ -129,7 +129,9 @@ def token_weights(
 
 
 def completion_means(
-    x_bu: Float[Array, "b u"], used_bu: Bool[Array, "b u"], completion_bu: Int[Array, "b u"]
+    x_bu: Float[Array, "b u"],
+    used_bu: Bool[Array | np.ndarray, "b u"],
+    completion_bu: Int[Array | np.ndarray, "b u"],
 ) -> Float[Array, "b u"]:
     """At every token the mean over the used tokens of its completion."""
 
@@ -140,14 +142,14 @@ def completion_means(
         count = jnp.maximum(total(used_u.astype(x_u.dtype)), 1)
         return (total(jnp.where(used_u, x_u, 0)) / count)[completion_u]
 
-    return jax.vmap(of_row)(x_bu, used_bu, completion_bu)
+    return jax.vmap(of_row)(x_bu, jnp.asarray(used_bu), jnp.asarray(completion_bu))
 
 
 def token_losses(
     logp: Float[Array, "*b"],
     log_ratio: Float[Array, "*b"],
     reference_logp: Float[Array, "*b"] | None,
-    advantage: Float[Array, "*b"],
+    advantage: Float[Array | np.ndarray, "*b"],
     cfg: LossConfig,
 ) -> tuple[Float[Array, "*b"], dict[str, Float[Array, "*b"]]]:
     """Loss of every token, and its parts: -min(r A, clip(r) A) + beta (e^d - d - 1).
@@ -160,6 +162,7 @@ def token_losses(
     loss = -jnp.minimum(ratio * a, clipped * a)
     parts = {"clip_fraction": (ratio * a > clipped * a).astype(jnp.float32)}
     if cfg.beta:
+        assert reference_logp is not None
         d = reference_logp - logp
         parts["kl"] = jnp.exp(d) - d - 1
         loss = loss + cfg.beta * parts["kl"]
@@ -177,13 +180,14 @@ def grpo(
     """This batch's share of the weighted loss, and of the metrics' means over used tokens."""
     wanted, entropy, _ = score.row_logprobs(model, batch.rows, temperature, remat=remat)
 
-    def of_tokens(x_nw: Array) -> Array:
+    def of_tokens(x_nw: Array | np.ndarray) -> Array:
         return jnp.take_along_axis(x_nw, batch.place, axis=-1)
 
     # Entries that hold no token read place 0 against an old_logp of 0: a wrong number, but a finite
     # one, so that what the masks below leave out is no nan in the gradient (0 * inf would be one).
     logp = of_tokens(wanted)
-    reference = of_tokens(batch.reference_logp) if cfg.beta else None
+    read = batch.reference_logp if cfg.beta else None
+    reference = None if read is None else of_tokens(read)
     # old_logp is data: gradients reach the ratio through logp alone.
     moved = log_ratio = logp - batch.old_logp
     if cfg.ratio == "sequence":

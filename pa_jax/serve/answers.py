@@ -101,7 +101,7 @@ class Plain:
         """Nothing came of it besides its text."""
 
 
-class Turn:
+class SessionTurn:
     """A turn of a user's session."""
 
     kind = "turn"
@@ -123,11 +123,12 @@ class Turn:
         self._system = "\n".join(m.content for m in messages if m.role == "system")
         *self._earlier, self._last = [m for m in messages if m.role != "system"]
         self._caller = caller.Caller()
-        self._stream: session.Stream | None = None
+        self._stream: session.ReplyStream | None = None
 
     def prepare(self) -> None:
         """Finds its session; an ApiError where there is no such one."""
-        book, user, number, before = self._agent.profiles.journal, self._user, self._number, ()
+        book, user, number = self._agent.profiles.journal, self._user, self._number
+        before: Sequence[schema.Message] = ()
         if number is not None and not book.last(user, number, 1):
             raise errors.ApiError(
                 404,
@@ -147,9 +148,14 @@ class Turn:
         talk = self._agent.session(user, number)
         self._stream = talk.stream(self._last.content, self._caller, replaces=self._replaces)
 
+    @property
+    def _begun(self) -> session.ReplyStream:
+        assert self._stream is not None  # `prepare` came first
+        return self._stream
+
     def __iter__(self) -> Iterator[Piece]:
         try:
-            for piece in self._stream:
+            for piece in self._begun:
                 yield Piece(0, piece)
         except session.NoSuchTurn:  # it was taken back while this waited
             raise _no_turn(self._number, self._replaces) from None
@@ -182,7 +188,7 @@ class Turn:
 
     def made(self) -> dict[str, Any]:
         """What came of the turn besides its reply, once it is done."""
-        return profiles.turn_made(self._stream.reply, now=self._agent.clock())
+        return profiles.turn_made(self._begun.reply, now=self._agent.clock())
 
 
 def _no_turn(number: int | None, turn: int | None) -> errors.ApiError:

@@ -4,7 +4,7 @@ import contextlib
 import pathlib
 import time
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import fastapi
 from fastapi import responses, security, staticfiles
@@ -12,6 +12,7 @@ from starlette import types
 
 from pa_jax.agent import session
 from pa_jax.core import timing
+from pa_jax.infer.serving.scheduler import Scheduler
 from pa_jax.profile import taxonomy
 from pa_jax.serve import (
     completions,
@@ -50,7 +51,7 @@ def build(
     """
     places = seats.Seats(cfg)
     parts = shares.Shares(cfg, known)
-    meters = gauges.Gauges(agent.parts.serves, places, compiles, parts)
+    meters = gauges.Gauges(cast(Scheduler, agent.parts.serves), places, compiles, parts)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: fastapi.FastAPI) -> AsyncGenerator[None, None]:
@@ -64,7 +65,7 @@ def build(
         redoc_url=None,
         responses={"4XX": {"model": wire.Error}, "5XX": {"model": wire.Error}},
     )
-    chat = completions.Completions(
+    chat = completions.CompletionsRoute(
         agent, places, meters, _access, name=name, user_header=user_header
     )
     app.include_router(chat.router)
@@ -145,7 +146,7 @@ def _add_reference(app: fastapi.FastAPI, name: str) -> None:
 
 def _add_load_routes(app: fastapi.FastAPI, agent: session.Agent, meters: gauges.Gauges) -> None:
     """What tells of everybody's requests, for operators alone where there are keys."""
-    engine = agent.parts.serves
+    engine = cast(Scheduler, agent.parts.serves)
 
     @app.get("/health", tags=["server"])
     def health(request: fastapi.Request) -> dict[str, Any]:

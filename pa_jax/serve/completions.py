@@ -4,7 +4,7 @@ import secrets
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import fastapi
 from fastapi import responses
@@ -30,7 +30,7 @@ from pa_jax.serve import (
 _ROLES = {"developer": "system"} | dict.fromkeys(wire.RESULTS, "user")
 
 
-class Completions:
+class CompletionsRoute:
     """The route."""
 
     def __init__(
@@ -46,7 +46,7 @@ class Completions:
         """`name` is the model's, as callers know it; `user_header` of requests without a user."""
         self.agent, self.places, self.meters, self.name = agent, places, meters, name
         self.user_header = user_header
-        self.engine: scheduler.Scheduler = agent.parts.serves
+        self.engine = cast(scheduler.Scheduler, agent.parts.serves)
         self.cfg: limits.Limits = places.cfg
         self.router = fastapi.APIRouter(prefix="/v1", tags=["chat"])
 
@@ -108,24 +108,24 @@ class Completions:
                 answer.leave()
                 seat.free()
 
-    def answer(self, body: wire.ChatRequest) -> answers.Plain | answers.Turn:
+    def answer(self, body: wire.ChatRequest) -> answers.Plain | answers.SessionTurn:
         """What answers a request, before it begins; an ApiError says what cannot be done."""
         messages = [schema.Message(_ROLES.get(m.role, m.role), m.text()) for m in body.messages]
         self._check(body, messages)
-        how = {
+        asked: dict[str, Any] = {
             "max_new_tokens": body.limit,
             "temperature": body.temperature,
             "top_p": body.top_p,
             "top_k": None if body.top_k is None else max(body.top_k, 0),  # -1 is off, too
             "penalty": body.repetition_penalty,
         }
-        how = {name: value for name, value in how.items() if value is not None}
+        how = {name: value for name, value in asked.items() if value is not None}
         how |= {"stop": body.stops, "deadline": self.cfg.reply_seconds}
         if body.seed is not None:
             how["seed"] = body.seed % wire.SEEDS
         if body.user is not None:
             place = (body.session, body.replaces)
-            return answers.Turn(self.agent, body.user, place, messages, how)
+            return answers.SessionTurn(self.agent, body.user, place, messages, how)
         cfg = self.agent.cfg
         usual = {
             "max_new_tokens": cfg.max_new_tokens,
@@ -176,7 +176,7 @@ class Completions:
     async def _watched(
         self,
         seat: seats.Seat,
-        answer: answers.Plain | answers.Turn,
+        answer: answers.Plain | answers.SessionTurn,
         share: shares.Share,
         began: float,
     ) -> AsyncGenerator[answers.Piece | None, None]:
@@ -192,13 +192,15 @@ class Completions:
             seat.ended(lambda: self._used(answer, share))
             raise
         usage = self._used(answer, share)
-        if first is not None:
+        if first is not None and last is not None:
             self.meters.first.labels(answer.kind).observe(first - began)
             if usage.reply > 1:
                 seconds = (last - first) / (usage.reply - 1)
                 self.meters.per_token.labels(answer.kind).observe(seconds)
 
-    def _used(self, answer: answers.Plain | answers.Turn, share: shares.Share) -> answers.Usage:
+    def _used(
+        self, answer: answers.Plain | answers.SessionTurn, share: shares.Share
+    ) -> answers.Usage:
         usage = answer.usage()
         share.used(usage.prompt + usage.reply)
         self.meters.tokens.labels("prompt").inc(usage.prompt)
@@ -232,7 +234,7 @@ class _Shape:
     """One answer in OpenAI's shapes."""
 
     def __init__(
-        self, model: str, body: wire.ChatRequest, answer: answers.Plain | answers.Turn
+        self, model: str, body: wire.ChatRequest, answer: answers.Plain | answers.SessionTurn
     ) -> None:
         self.answer, self._n = answer, body.n or 1
         options = body.stream_options

@@ -1,12 +1,12 @@
 """What goes wrong, in OpenAI's shape: {"error": {"message", "type", "code", "param"}}."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import fastapi
+import starlette.exceptions
 from absl import logging
 from fastapi import exceptions, responses
-from starlette import exceptions as starlette_exceptions
 
 from pa_jax.agent import caller
 from pa_jax.dialogue import template
@@ -86,8 +86,12 @@ def of(error: BaseException) -> ApiError:
 
 def install(app: fastapi.FastAPI) -> None:
     """Has an app answer every error in this shape."""
-    app.add_exception_handler(exceptions.RequestValidationError, _invalid)
-    app.add_exception_handler(starlette_exceptions.HTTPException, _http)
+    own: dict[type[Exception], Callable[..., Any]] = {
+        exceptions.RequestValidationError: _invalid,
+        starlette.exceptions.HTTPException: _http,
+    }
+    for kind, answer in own.items():
+        app.add_exception_handler(kind, answer)
     for kind in (
         ApiError,
         template.Refused,
@@ -106,7 +110,7 @@ async def _any(_: fastapi.Request, error: Exception) -> responses.Response:
 
 
 async def _http(
-    _: fastapi.Request, error: starlette_exceptions.HTTPException
+    _: fastapi.Request, error: starlette.exceptions.HTTPException
 ) -> responses.Response:
     """What FastAPI itself refuses: unknown paths, wrong methods, bodies that are no JSON."""
     code = _CODES.get(error.status_code, "invalid_body")
@@ -114,7 +118,9 @@ async def _http(
     return made.response()
 
 
-async def _invalid(_: fastapi.Request, error: exceptions.RequestValidationError):
+async def _invalid(
+    _: fastapi.Request, error: exceptions.RequestValidationError
+) -> responses.Response:
     """The first thing that is wrong with a request; what was got is shown as plain ASCII."""
     # Of the branches of a union the one that got furthest; their names are our own.
     first = max(error.errors(), key=lambda one: len(_named(one["loc"])))

@@ -5,7 +5,7 @@ No name or word of any user is in it.
 
 import functools
 
-import prometheus_client as prometheus
+import prometheus_client
 
 from pa_jax.core import timing
 from pa_jax.infer.serving import scheduler
@@ -13,7 +13,7 @@ from pa_jax.serve import seats, shares
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _TOKEN_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
-CONTENT_TYPE = prometheus.CONTENT_TYPE_LATEST
+CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 
 
 class Gauges:
@@ -26,29 +26,29 @@ class Gauges:
         compiles: timing.CompileCounter,
         parts: shares.Shares,
     ) -> None:
-        self._registry = registry = prometheus.CollectorRegistry()
-        prometheus.ProcessCollector(registry=registry)
-        self.requests = prometheus.Counter(
+        self._registry = registry = prometheus_client.CollectorRegistry()
+        prometheus_client.ProcessCollector(registry=registry)
+        self.requests = prometheus_client.Counter(
             "pa_jax_requests",
             "Requests by route and status.",
             ("route", "status"),
             registry=registry,
         )
-        self.first = prometheus.Histogram(
+        self.first = prometheus_client.Histogram(
             "pa_jax_first_token_seconds",
             "From a request to its first piece of text.",
             ("kind",),
             buckets=_SECONDS,
             registry=registry,
         )
-        self.per_token = prometheus.Histogram(
+        self.per_token = prometheus_client.Histogram(
             "pa_jax_token_seconds",
             "Seconds a token after the first, by request.",
             ("kind",),
             buckets=_TOKEN_SECONDS,
             registry=registry,
         )
-        self.tokens = prometheus.Counter(
+        self.tokens = prometheus_client.Counter(
             "pa_jax_tokens", "Tokens of prompts and of replies.", ("kind",), registry=registry
         )
         for name, text, value in (
@@ -58,10 +58,10 @@ class Gauges:
             ("drawn_tokens", "Tokens drawn since the start.", lambda: engine.load().tokens),
             ("compiled_programs", "Compiled since warm-up; 0 is right.", lambda: compiles.count),
         ):
-            gauge = prometheus.Gauge(f"pa_jax_{name}", text, registry=registry)
+            gauge = prometheus_client.Gauge(f"pa_jax_{name}", text, registry=registry)
             gauge.set_function(value)
         of_keys = {
-            name: prometheus.Gauge(f"pa_jax_key_{name}", text, ("key",), registry=registry)
+            name: prometheus_client.Gauge(f"pa_jax_key_{name}", text, ("key",), registry=registry)
             for name, text in (
                 ("requests", "Requests of a key that are under way."),
                 ("bytes", "Bytes of their bodies."),
@@ -76,4 +76,4 @@ class Gauges:
 
     def text(self) -> bytes:
         """The present state, in Prometheus's text format."""
-        return prometheus.generate_latest(self._registry)
+        return prometheus_client.generate_latest(self._registry)

@@ -80,7 +80,7 @@ class Guard:
                 await self.app(scope, _Read(b"", receive), dressed)
                 return
             share = self.parts.of(access)
-            scope |= {ACCESS: access, SHARE: share}
+            scope.update({ACCESS: access, SHARE: share})
             # Threads and tasks of this request take over what it remembers, others do not.
             with memory.apart(), share.request(), share.body() as add:
                 body = await self._body(receive, self._most(scope), add)

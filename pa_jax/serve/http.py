@@ -42,7 +42,7 @@ class Protocol(h11_impl.H11Protocol):
         """Whether nothing is answered on it."""
         return self.cycle is None or self.cycle.response_complete
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """It was opened."""
         super().connection_made(transport)
         if hasattr(transport, "max_size"):  # of what is read at once, before anybody looks at it
@@ -84,7 +84,11 @@ class Protocol(h11_impl.H11Protocol):
             self.transport.close()
 
     def _make_room(self) -> None:
-        others = [one for one in self.server_state.connections if one is not self]
+        others = [
+            one
+            for one in self.server_state.connections
+            if isinstance(one, Protocol) and one is not self
+        ]
         strangers = [one for one in others if not one.known]
         idle = [one for one in others if one.idle]
         oldest = min(strangers or idle or [self], key=lambda one: one.number)
@@ -114,7 +118,7 @@ def server(app: Callable[..., Any], cfg: limits.Limits) -> Server:
     """A server of an application; requests under way get half of the time that it has to end."""
     config = uvicorn.Config(
         app,
-        http=functools.partial(Protocol, cfg),
+        http=functools.partial(Protocol, cfg),  # type: ignore[arg-type]  # it only calls it
         loop="asyncio",
         ws="none",
         lifespan="on",
@@ -122,7 +126,7 @@ def server(app: Callable[..., Any], cfg: limits.Limits) -> Server:
         access_log=False,
         server_header=False,
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=cfg.drain_seconds / 2,
+        timeout_graceful_shutdown=cfg.drain_seconds / 2,  # type: ignore[arg-type]  # for asyncio
     )
     return Server(config, cfg.drain_seconds)
 

@@ -56,10 +56,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value, least = (
-                getattr(self, field.name),
-                0 if field.name in ("queue", "key_queue") else 1,
-            )
+            value = getattr(self, field.name)
+            least: float = 0 if field.name in ("queue", "key_queue") else 1
             if field.type is float:
                 least = 0.001
             if value < least:

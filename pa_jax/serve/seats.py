@@ -175,6 +175,7 @@ class Seat:
 
     def ended(self, done: Callable[[], Any]) -> None:
         """Has `done` called, in the event loop, once this request's thread has ended."""
+        assert self._busy is not None  # its thread has begun
         self._busy.add_done_callback(lambda _: done())
 
     def free(self) -> None:

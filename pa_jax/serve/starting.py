@@ -9,6 +9,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 from pa_jax.serve import limits
 
@@ -45,7 +46,9 @@ async def _answering(listening: socket.socket, cfg: limits.Limits, ends: asyncio
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        writer.transport.max_size = _HEAD_BYTES  # at once; asyncio takes 256 KiB of each link
+        assert task is not None  # asyncio runs each link in one
+        link: Any = writer.transport
+        link.max_size = _HEAD_BYTES  # at once; asyncio takes 256 KiB of each link
         if len(links) >= cfg.connections:
             links.pop(next(iter(links))).transport.abort()  # the oldest makes room
         links[task] = writer

@@ -126,8 +126,8 @@ class Message(pydantic.BaseModel):
 
     def text(self) -> str:
         """Its words, parts joined, and the calls in it."""
-        parts = self.content if isinstance(self.content, list) else []
-        text = "".join(part.text for part in parts) if parts else self.content or ""
+        parts = self.content or ""
+        text = parts if isinstance(parts, str) else "".join(part.text for part in parts)
         if self.role in RESULTS:
             return f"<tool_response>\n{text}\n</tool_response>"
         called = [call.function for call in self.tool_calls or ()]

@@ -14,11 +14,11 @@ from typing import Any
 from absl import logging
 
 from pa_jax.core import checkpoint, metrics
-from pa_jax.train import step as train_step
+from pa_jax.train.step import TrainState
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """every       steps between evaluations; 0: none
     figure      higher is better
     patience    evaluations in a row without a better one that end the run; 0: it never ends so
@@ -48,8 +48,8 @@ class Evaluation:
 
     def __init__(
         self,
-        plan: Plan,
-        measure: Callable[[train_step.TrainState], Mapping[str, float]],
+        plan: EvaluationPlan,
+        measure: Callable[[TrainState], Mapping[str, float]],
         *,
         folder: pathlib.Path,
         writer: metrics.MetricWriter,
@@ -73,7 +73,7 @@ class Evaluation:
         """Whether the figure has not risen for `patience` evaluations."""
         return self.standing is not None and 0 < self.plan.patience <= self.standing.since
 
-    def run(self, state: train_step.TrainState, phase: str) -> None:
+    def run(self, state: TrainState, phase: str) -> None:
         """Evaluate, keep the parameters where they are the best so far, and write the row."""
         began, step, plan = time.perf_counter(), int(state.step), self.plan
         figures = dict(self._measure(state))

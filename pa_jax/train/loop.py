@@ -24,8 +24,8 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -34,7 +34,7 @@ from absl import logging
 
 from pa_jax.core import checkpoint, chips, distributed, metrics, timing, together
 from pa_jax.train import evaluation
-from pa_jax.train import step as train_step
+from pa_jax.train.step import TrainState
 
 
 class Diverged(RuntimeError):
@@ -83,7 +83,7 @@ class Hooks:
     step: Callable[[Any, Any, int], tuple[Any, dict[str, Any], Any]]
     show: Callable[[dict[str, float]], str]
     after: Callable[[int, Any, dict[str, float]], None]
-    begin: Callable[[train_step.TrainState], None] = lambda state: None
+    begin: Callable[[TrainState], None] = lambda state: None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +93,15 @@ class Span:
     name: str
     first: int
     until: int
+
+
+@runtime_checkable
+class Endless(Protocol):
+    """Batches without end, which say where they stand."""
+
+    def __next__(self) -> Any: ...
+
+    def get_state(self) -> dict[str, Any]: ...
 
 
 class StopSignal:
@@ -130,8 +139,8 @@ class StopSignal:
 
 
 def run(
-    state: train_step.TrainState,
-    batches: Iterator[Any],
+    state: TrainState,
+    batches: Endless,
     hooks: Hooks,
     cfg: LoopConfig,
     span: Span,
@@ -140,7 +149,7 @@ def run(
     saver: checkpoint.Checkpointer,
     writer: metrics.MetricWriter,
     timer: timing.PhaseTimer,
-) -> tuple[train_step.TrainState, int]:
+) -> tuple[TrainState, int]:
     """Train from `state.step` to the span's end; the state reached, and the signal that stopped it.
 
     Raises Diverged after cfg.max_skipped non-finite updates in a row, with nothing of them kept.
@@ -214,7 +223,7 @@ def run(
     return state, stopped
 
 
-def _meta(span: Span, batches: Iterator[Any], evaluated: evaluation.Evaluation) -> dict[str, Any]:
+def _meta(span: Span, batches: Endless, evaluated: evaluation.Evaluation) -> dict[str, Any]:
     """What a checkpoint holds beside the train state."""
     best = evaluated.standing
     return {
@@ -242,14 +251,19 @@ def _rates(row: dict[str, float], seconds: dict[str, float]) -> dict[str, float]
         if name != "seconds/data"
     }
     chip = chips.of(jax.devices()[0].device_kind)
+    flops, moved = (chip.flop_rate, chip.hbm_rate) if chip else (None, None)
     for name, taken in seconds.items():
         phase, s = name.removeprefix("seconds/"), max(taken, 1e-9)
         if f"flops/{phase}" in row:
             rate = row[f"flops/{phase}"] / s / jax.device_count()
-            rates |= _of_peak(phase, "tflops", rate / 1e12, "mfu", chip and rate / chip.flop_rate)
+            rates |= _of_peak(
+                phase, "tflops", rate / 1e12, "mfu", rate / chip.flop_rate if chip else None
+            )
         if f"hbm/{phase}" in row:
             rate = row[f"hbm/{phase}"] / s
-            rates |= _of_peak(phase, "hbm_gbs", rate / 1e9, "mbu", chip and rate / chip.hbm_rate)
+            rates |= _of_peak(
+                phase, "hbm_gbs", rate / 1e9, "mbu", rate / chip.hbm_rate if chip else None
+            )
     return rates | {"rate/tokens": tokens / max(total, 1e-9), "seconds/step": total}
 
 

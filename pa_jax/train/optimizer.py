@@ -65,7 +65,7 @@ def make(cfg: OptimConfig, steps: int, *, updates: int = 1) -> optax.GradientTra
     )
 
 
-def _decayed(params):
+def _decayed(params: nnx.State) -> nnx.State:
     """True where a parameter has a width axis to decay along: not for norms and biases."""
 
     def matrix(x: nnx.Variable) -> bool:

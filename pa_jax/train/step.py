@@ -58,6 +58,39 @@ def layout(state: TrainState, mesh: sharding.AnyMesh) -> TrainState:
     return sharding.shardings(state, mesh, sharding.TRAIN_RULES)
 
 
+Gradients = tuple[tuple[Array, dict[str, Array]], nnx.State]  # (loss, metrics), gradients
+
+
+def _accumulated(
+    grad_fn: Callable[..., Gradients], params: nnx.State, batch: Any, count: Array, frozen: Any
+) -> Gradients:
+    """The sum over the first `count` calls of a batch."""
+    # As leaves: a batch class with an extra leading axis would not be what its types say.
+    leaves, kind = jax.tree.flatten(batch)
+
+    def grads_of(call: Array | int) -> Gradients:
+        part = jax.tree.unflatten(kind, [x[call] for x in leaves])
+        return grad_fn(params, part, frozen)
+
+    if leaves[0].shape[0] == 1:
+        return grads_of(0)
+    shapes = jax.eval_shape(grads_of, 0)
+    zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+    def add(call: Array, total: Gradients) -> Gradients:
+        (loss, metrics), grads = grads_of(call)
+        (loss_t, metrics_t), grads_t = total
+        metrics = {
+            name: jnp.maximum(x, metrics_t[name])
+            if name.startswith("max/")
+            else x + metrics_t[name]
+            for name, x in metrics.items()
+        }
+        return (loss + loss_t, metrics), jax.tree.map(jnp.add, grads, grads_t)
+
+    return jax.lax.fori_loop(0, count, add, zero)
+
+
 def make_update(
     graph: nnx.GraphDef,
     loss_fn: LossFn,
@@ -65,7 +98,7 @@ def make_update(
     *,
     compute: str,
     where: TrainState | None = None,
-) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
+) -> jax.stages.Wrapped:
     """Jitted (state, batch, count, frozen=(), steps=1) -> (state, metrics); the state is donated.
 
     The batch's leaves are [calls, rows, ...]: a forward and backward pass a call, the first `count`
@@ -80,37 +113,11 @@ def make_update(
     runs on a copy of the parameters in dtype `compute`.
     """
 
-    def loss(params, batch, frozen):
+    def loss(params: nnx.State, batch: Any, frozen: Any) -> tuple[Array, dict[str, Array]]:
         parts = (cast(params, compute), *((frozen,) if frozen else ()))
         return loss_fn(nnx.merge(graph, *parts), batch)
 
     grad_fn = jax.value_and_grad(loss, has_aux=True)
-
-    def accumulate(params, batch, count, frozen):
-        # As leaves: a batch class with an extra leading axis would not be what its types say.
-        leaves, kind = jax.tree.flatten(batch)
-
-        def grads_of(call):
-            part = jax.tree.unflatten(kind, [x[call] for x in leaves])
-            return grad_fn(params, part, frozen)
-
-        if leaves[0].shape[0] == 1:
-            return grads_of(0)
-        shapes = jax.eval_shape(grads_of, 0)
-        zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-
-        def add(call, total):
-            (loss, metrics), grads = grads_of(call)
-            (loss_t, metrics_t), grads_t = total
-            metrics = {
-                name: jnp.maximum(x, metrics_t[name])
-                if name.startswith("max/")
-                else x + metrics_t[name]
-                for name, x in metrics.items()
-            }
-            return (loss + loss_t, metrics), jax.tree.map(jnp.add, grads, grads_t)
-
-        return jax.lax.fori_loop(0, count, add, zero)
 
     def update(
         state: TrainState,
@@ -119,11 +126,11 @@ def make_update(
         frozen: Any = (),
         steps: Int[Array, ""] | int = 1,
     ) -> tuple[TrainState, dict[str, Array]]:
-        (value, metrics), grads = accumulate(state.params, batch, count, frozen)
+        (value, metrics), grads = _accumulated(grad_fn, state.params, batch, count, frozen)
         norm = optax.tree.norm(grads)
         finite = jnp.isfinite(value) & jnp.isfinite(norm)
 
-        def apply(params, opt):
+        def apply(params: nnx.State, opt: Any) -> tuple[nnx.State, Any]:
             updates, opt = tx.update(grads, opt, params)
             return optax.apply_updates(params, updates), opt
 

@@ -48,7 +48,7 @@ def test_the_policys_topic_is_asked_about_with_the_taxonomys_question():
     "action, changes, why",
     [
         (asking.Action(None), {}, "answers without a question"),
-        (asking.ParseFailure("a topic that was not shown"), {}, "not shown"),
+        (asking.ActionFailure("a topic that was not shown"), {}, "not shown"),
         (asking.Action("Coffee"), {"asked": frozenset({"food/coffee"})}, "asked about or declined"),
         (asking.Action("Coffee"), {"declined": frozenset({"food/coffee"})}, "declined"),
     ],

@@ -27,7 +27,7 @@ def test_what_is_rendered_is_parsed(topic):
 )
 def test_anything_else_is_no_action(text, reason):
     found = asking.parse(text, TOPICS)
-    assert isinstance(found, asking.ParseFailure) and reason in found.reason
+    assert isinstance(found, asking.ActionFailure) and reason in found.reason
 
 
 def test_the_prompt_holds_request_profile_and_topics_as_data():

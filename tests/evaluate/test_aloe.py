@@ -9,7 +9,7 @@ from pa_jax.evaluate import jury, systems
 from pa_jax.evaluate.benchmarks import aloe, protocol
 
 CASES = [
-    aloe.Case(f"{i}x{k}", f"profile-{i}", f"She is cook {i}.", f"She is calm {k}.")
+    aloe.SimulatedUser(f"{i}x{k}", f"profile-{i}", f"She is cook {i}.", f"She is calm {k}.")
     for i in range(2)
     for k in range(2)
 ]

@@ -27,7 +27,7 @@ def start(path, tiny, tools, judge):
     """One start of the grid, as a new process would do it."""
     model = chat_model.ChatModel(tiny, tools.model.cfg, lengths=tools.model.lengths)
     mine = protocol.Tools(model, jury.ByText(judge), model, tools.cfg)
-    cases = [aloe.Case(str(i), f"user {i // 2}", f"Cook {i}.", "Calm.") for i in range(4)]
+    cases = [aloe.SimulatedUser(str(i), f"user {i // 2}", f"Cook {i}.", "Calm.") for i in range(4)]
     cfg = aloe.AloeConfig("", "", "", 100, 2, 0.0, 0, 2)
     task = aloe.Aloe(cfg, cases, name="aloe")
     records = grid.Records(path, retry_failed=False)

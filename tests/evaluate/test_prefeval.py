@@ -79,7 +79,8 @@ def test_options_stand_in_an_order_of_the_items_own(folder):
         assert (options, right) == found[next(c for c in cases if c.item == case.item)]
     places = [
         prefeval_data.shuffled(
-            prefeval_data.Case(prefeval_data.Item(f"x/{i}", "", "", "", (), tuple("rabc")), 0), 0
+            prefeval_data.NoisyItem(prefeval_data.Item(f"x/{i}", "", "", "", (), tuple("rabc")), 0),
+            0,
         )[1]
         for i in range(400)
     ]

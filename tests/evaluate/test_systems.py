@@ -102,7 +102,7 @@ def test_unknown_systems_are_named():
 
 def test_relevance_is_bm25():
     texts = ["red wine and cheese", "white wine", "a walk in the park with the dog", "cheese"]
-    index = memory.Index()
+    index = memory.BM25()
     for text in texts:
         index.add(text)
     bags = [collections.Counter(memory.stems(text)) for text in texts]

@@ -83,7 +83,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(agent, golden, tmp_path):
     lines = (golden / "snippets.jsonl").read_bytes().splitlines(keepends=True)
     (workdir / "snippets.jsonl").write_bytes(b"".join(lines[:8]) + lines[8][:20])
     half = store.ProfileStore(f"sqlite:///{workdir}/profiles.db")
-    keep = infer.Run(half, tmp_path / "part.jsonl")
+    keep = infer.InferRun(half, tmp_path / "part.jsonl")
     (tmp_path / "part.jsonl").write_bytes(b"".join(lines[:6]))
     users = talks.by_user(source.SyntheticDialogues(0, 3, "heldout", (2, 3)))
     keep.replay({talk.user: talk for talk in users})
@@ -215,7 +215,7 @@ def test_the_job_survives_sigkill_at_any_point(root, tmp_path):
     turns = collections.Counter((row["user"], row["turn"]) for row in rows(workdir))
     assert set(turns.values()) == {1}
     fresh = store.ProfileStore(f"sqlite:///{tmp_path}/again.db")
-    infer.Run(fresh, workdir / "snippets.jsonl").replay(
+    infer.InferRun(fresh, workdir / "snippets.jsonl").replay(
         {t.user: t for t in talks.by_user(source.SyntheticDialogues(0, 6, "heldout", (2, 2)))}
     )
     there = store.ProfileStore(f"sqlite:///{workdir}/profiles.db")

@@ -32,7 +32,7 @@ def test_the_file_of_answers_needs_no_shared_memory(tmp_path):
     before.execute("PRAGMA journal_mode=WAL")  # as older versions left it
     before.execute("CREATE TABLE other (x)")
     before.close()
-    made = answers.Answers(path)
+    made = answers.AnswerFile(path)
     made.add("a", "text", requests=1, cost=0.0)
     assert made.get("a") == "text"
     assert not [p.name for p in tmp_path.iterdir() if p.name.endswith(("-wal", "-shm"))]

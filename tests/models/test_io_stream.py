@@ -104,7 +104,7 @@ def test_layer_by_layer_into_shards_is_the_whole_checkpoint(name: str, grid: tup
     "inputs, part", [(None, (7, 6)), (0, (4, 5)), (1, (6, 4, 3)), (2, (4, 3, 8))]
 )
 def test_any_cut_of_a_tensor_is_that_cut_of_the_whole(inputs: int | None, part: tuple[int, ...]):
-    row = names.Row(("x",), "x", inputs)
+    row = names.NamesLine(("x",), "x", inputs)
     ours = np.arange(math.prod(part)).reshape(part)
     theirs = {None: ours, 0: ours.ravel()}.get(inputs)
     if theirs is None:  # [out, in] of [*in, *out]

@@ -36,7 +36,7 @@ def _fact(name, statement, **changes):
 def _profile():
     mild, hot = _fact("0.1.0", "The user likes mild food."), _fact("0.2.0", "The user likes chili.")
     closed = _fact("0.1.0", mild.statement, valid_to=LATER, superseded_by="0.2.0")
-    receipt = update.Receipt(0, "revised", "0.2.0", ("0.1.0",), "")
+    receipt = update.Outcome(0, "revised", "0.2.0", ("0.1.0",), "")
     return portable.Profile(
         "ann",
         (

@@ -81,7 +81,7 @@ def main(workdir: pathlib.Path, steps: int, fails: int, at: int) -> None:
         writer = metrics.MetricWriter(workdir, tensorboard=False, resume_step=start)
         standing = known and known.meta["best"] and evaluation.Standing(**known.meta["best"])
         evaluated = evaluation.Evaluation(
-            evaluation.Plan(5, "w", 0, (steps,), 0), measure,
+            evaluation.EvaluationPlan(5, "w", 0, (steps,), 0), measure,
             folder=workdir / "best", writer=writer, standing=standing,
         )  # fmt: skip
         state, stopped = loop.run(

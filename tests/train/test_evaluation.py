@@ -24,7 +24,7 @@ class Opened:
         self.writer = metrics.MetricWriter(folder, tensorboard=False, resume_step=0, evaluated=seen)
         self.measured = []
         self.run = evaluation.Evaluation(
-            evaluation.Plan(every, "f1", patience, ends, counted),
+            evaluation.EvaluationPlan(every, "f1", patience, ends, counted),
             self.measure,
             folder=folder / "best",
             writer=self.writer,

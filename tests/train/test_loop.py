@@ -68,7 +68,7 @@ def run(tmp_path, bad_from, steps=8, every=0, patience=0, stop=None, save_every=
         steps, save_every, save_minutes=1, keep=2, max_skipped=3, stall=600, trace=trace
     )
     evaluated = evaluation.Evaluation(
-        evaluation.Plan(every, "w", patience, (steps,), 0),
+        evaluation.EvaluationPlan(every, "w", patience, (steps,), 0),
         lambda state: {"w": -abs(float(state.params["w"][...]) - 1.5)},  # best on the way to 2
         folder=tmp_path / "best",
         writer=writer,

@@ -46,8 +46,8 @@ def read(path: str, quarantine: quarantine_lib.Quarantine) -> Iterator[schema.Di
 
 
 def _in_order(sessions: list[_Session]) -> tuple[schema.Turn, ...]:
-    numbers = [session.number for session in sessions]
-    if None in numbers:
+    numbers = [session.number for session in sessions if session.number is not None]
+    if len(numbers) < len(sessions):
         numbers = list(range(len(sessions)))
     order = sorted(range(len(sessions)), key=lambda i: numbers[i])
     return tuple(

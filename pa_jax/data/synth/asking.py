@@ -32,7 +32,7 @@ class Requests(Sequence[schema.Episode]):
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, index: int) -> schema.Episode:
+    def __getitem__(self, index: int) -> schema.Episode:  # type: ignore[override]  # no slices
         return episode(self._seed, range(self._count)[index], self._split)
 
 

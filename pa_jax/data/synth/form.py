@@ -68,7 +68,7 @@ def measured(turns: Iterable[tuple[str, str]]) -> Form:
 def synthetic(split: str, *, count: int, seed: int) -> Form:
     """The form of `count` synthetic users."""
     turns = _turns(split, count=count, seed=seed)
-    return measured((turn.user, turn.gold) for turn, _ in turns)
+    return measured((turn.user, turn.gold or "") for turn, _ in turns)
 
 
 def conversations(path: str | os.PathLike) -> Form:
@@ -120,7 +120,7 @@ def samples(split: str, *, count: int, seed: int, shown: int) -> str:
     lines = ["| message before | user | gold |", "| --- | --- | --- |"]
     for turn, before in turns:
         needed = before if turn.kind in ("choice", "answer", "correction", "forget") else ""
-        cells = (needed, turn.user, turn.gold.replace("\n", "<br>"))
+        cells = (needed, turn.user, (turn.gold or "").replace("\n", "<br>"))
         lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
     return "\n".join(lines)
 

@@ -18,7 +18,7 @@ _CHOICE = re.compile(r"\{([^{}]*\|[^{}]*)\}(?:@(\d+))?")
 
 
 @dataclasses.dataclass(frozen=True)
-class Talk:
+class SpokenTurn:
     """A turn's words, the lines it tells, and those of turns before it that it makes untrue."""
 
     words: str
@@ -55,7 +55,7 @@ def _given(picks: Sequence[int]) -> Callable[[int], int]:
     return lambda size: next(left)
 
 
-def made(template: str, choose: Callable[[int], int]) -> tuple[Talk, ...]:
+def made(template: str, choose: Callable[[int], int]) -> tuple[SpokenTurn, ...]:
     """The turns of a template, one or several in a row; `choose` picks one of so many options."""
     picked = _Picked(choose)
     turns = []
@@ -63,7 +63,7 @@ def made(template: str, choose: Callable[[int], int]) -> tuple[Talk, ...]:
         text, _, notes = part.partition("=>")
         words = _filled(_CHOICE.sub(picked, text.strip()), picked.said)
         lines = _filled(_CHOICE.sub(picked, notes), picked.noted).split(" / ")
-        turns.append(Talk(words, _statements(lines, ""), _statements(lines, "-")))
+        turns.append(SpokenTurn(words, _statements(lines, ""), _statements(lines, "-")))
     return tuple(turns)
 
 

@@ -32,7 +32,7 @@ class Question:
 
 
 @dataclasses.dataclass(frozen=True)
-class Change:
+class Replacement:
     """A line that gives way to another, and the words for it."""
 
     old: str
@@ -46,7 +46,7 @@ class Change:
 class Teller:
     """One user's store of things to tell; `facts` are the preferences told so far."""
 
-    def __init__(self, rng: random.Random, split: str, language: str):
+    def __init__(self, rng: random.Random, split: str, language: str) -> None:
         self.rng, self.split = rng, split
         self.values = truth.values_of(split)
         self.slots = taxonomy.Taxonomy.load()
@@ -59,7 +59,7 @@ class Teller:
             if section.language == language and (values := truth.section_values(name, split))
         }
         self.bag = [n for n, (s, _) in self.sections.items() for _ in range(s.weight)]
-        self.facts: list[truth.Fact] = []
+        self.facts: list[truth.Preference] = []
         self.held: list[tuple[truth.Said, int]] = []  # with the turn that told it
         self.used: set[str] = set()  # values that came up
         self.told: frozenset[str] = frozenset()  # words of the lines of talks
@@ -142,7 +142,7 @@ class Teller:
             self._release(said)
         return None
 
-    def written(self, language: str) -> tuple[talk.Talk, ...]:
+    def written(self, language: str) -> tuple[talk.SpokenTurn, ...]:
         """Turns that were written out whole; none where what they tell has come up otherwise."""
         for _ in range(_TRIES):
             template = self.fresh(talk.templates(language, self.split))
@@ -226,7 +226,7 @@ class Teller:
 
     # preferences of slots
 
-    def preference(self, turn: int) -> tuple[truth.Fact, str] | None:
+    def preference(self, turn: int) -> tuple[truth.Preference, str] | None:
         """A preference in a slot that has not come up, and a wording of it."""
         self.deck = [path for path in self.deck if path not in self.taken]
         if not self.deck:
@@ -252,13 +252,15 @@ class Teller:
         picked = self.rng.choice(self.values[path])
         return preferences.offer(self.rng, self.slots.get(path), picked, self._options(path))
 
-    def chosen(self, offer: preferences.Offer, turn: int) -> truth.Fact:
+    def chosen(self, offer: preferences.Offer, turn: int) -> truth.Preference:
         """The preference that a choice shows."""
         return self._prefer(turn, offer.path, offer.value, truth.LIKE, "prefers")
 
-    def _prefer(self, turn: int, path: str, value: str, polarity: str, verb: str) -> truth.Fact:
+    def _prefer(
+        self, turn: int, path: str, value: str, polarity: str, verb: str
+    ) -> truth.Preference:
         line = truth.statement(self.slots.get(path), value, polarity, verb)
-        fact = truth.Fact(turn, path, value, polarity, line)
+        fact = truth.Preference(turn, path, value, polarity, line)
         self.facts.append(fact)
         self.taken.add(path)
         return fact
@@ -270,7 +272,7 @@ class Teller:
 
     # changes
 
-    def change(self, words: dict[str, str], turn: int, before: int) -> Change | None:
+    def change(self, words: dict[str, str], turn: int, before: int) -> Replacement | None:
         """Something told before turn `before` that gives way; None where nothing does."""
         ways = [self._other_preference, self._other_value, self._turned]
         self.rng.shuffle(ways)
@@ -280,7 +282,9 @@ class Teller:
                 return found
         return None
 
-    def _other_preference(self, words: dict[str, str], turn: int, before: int) -> Change | None:
+    def _other_preference(
+        self, words: dict[str, str], turn: int, before: int
+    ) -> Replacement | None:
         latest = {fact.slot: fact for fact in self.facts}
         able = [
             fact
@@ -298,9 +302,9 @@ class Teller:
         slot = self.slots.get(old.slot)
         fill = words | preferences.words_of(slot, value) | {"old": old.value}
         template = self.fresh(preferences.templates("change", value, self.split))
-        return Change(old.line, new.line, old.slot, template, fill, False)
+        return Replacement(old.line, new.line, old.slot, template, fill, False)
 
-    def _other_value(self, words: dict[str, str], turn: int, before: int) -> Change | None:
+    def _other_value(self, words: dict[str, str], turn: int, before: int) -> Replacement | None:
         able = [said for said, at in self.held if at < before and said.section.changes]
         if not able:
             return None
@@ -312,9 +316,9 @@ class Teller:
         self.hold(new, turn)
         fill = words | registers.words_of(new.value) | {"old": old.value.said}
         template = self.fresh(phrases.part(new.section.changes, self.split))
-        return Change(old.line, new.line, new.section.slot, template, fill, new.value.plural)
+        return Replacement(old.line, new.line, new.section.slot, template, fill, new.value.plural)
 
-    def _turned(self, words: dict[str, str], turn: int, before: int) -> Change | None:
+    def _turned(self, words: dict[str, str], turn: int, before: int) -> Replacement | None:
         turning = {s.turns: s for s, _ in self.sections.values() if s.turns}
         able = [said for said, at in self.held if at < before and said.section.name in turning]
         if not able:
@@ -325,7 +329,7 @@ class Teller:
         self.hold(new, turn)
         fill = words | registers.words_of(new.value)
         template = self.fresh(phrases.part(new.section.turned, self.split))
-        return Change(old.line, new.line, new.section.slot, template, fill, new.value.plural)
+        return Replacement(old.line, new.line, new.section.slot, template, fill, new.value.plural)
 
     def fresh(self, templates: tuple[str, ...]) -> str:
         """A template that this user has not used yet, as long as there is one."""

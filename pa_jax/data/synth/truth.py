@@ -48,7 +48,7 @@ _DENIES = re.compile(
 
 
 @dataclasses.dataclass(frozen=True)
-class Fact:
+class Preference:
     """One preference, the turn that shows it, and its gold line; `polarity` is LIKE or DISLIKE."""
 
     turn: int
@@ -175,7 +175,11 @@ def only_slot(line: str) -> str:
 @functools.cache
 def only_slots(template: str) -> frozenset[str]:
     """Those of the lines of a talk; of each choice the first options, which stand for the rest."""
-    tried = (talk.made(template, lambda size, n=n: min(n, size - 1)) for n in range(_TRIED))
+
+    def option(number: int, size: int) -> int:
+        return min(number, size - 1)
+
+    tried = (talk.made(template, functools.partial(option, n)) for n in range(_TRIED))
     return frozenset(only_slot(x) for turns in tried for turn in turns for x in turn.lines) - {""}
 
 

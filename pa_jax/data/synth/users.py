@@ -45,7 +45,7 @@ def dialogue(
 
 def told(
     seed: int, index: int, *, split: str, size: tuple[int, int] | None = None
-) -> tuple[schema.Dialogue, tuple[truth.Fact, ...]]:
+) -> tuple[schema.Dialogue, tuple[truth.Preference, ...]]:
     """The dialogue of a user, and those of the gold lines that prefer a value of a slot."""
     user = _User(seed, index, split)
     user.talk(size)
@@ -53,7 +53,7 @@ def told(
     return made, tuple(user.teller.facts)
 
 
-def facts(seed: int, index: int, split: str) -> tuple[truth.Fact, ...]:
+def facts(seed: int, index: int, split: str) -> tuple[truth.Preference, ...]:
     """The preferences of slots among the gold lines of `dialogue`, in their order."""
     return told(seed, index, split=split)[1]
 
@@ -73,7 +73,7 @@ class _Turn:
 class _User:
     """One user on the way through the sessions; `talk` fills `turns`."""
 
-    def __init__(self, seed: int, index: int, split: str):
+    def __init__(self, seed: int, index: int, split: str) -> None:
         self.id = f"synth-{split}-{seed}-{index}"
         self.rng = random.Random(truth.digest("user", seed, index, split))
         self.split = split
@@ -85,7 +85,7 @@ class _User:
         self.offer: preferences.Offer | None = None
         self.question: telling.Question | None = None
         self.last: tuple[truth.Said, ...] = ()  # what the turn before told, of sections
-        self.rest: tuple[talk.Talk, ...] = ()  # of a talk of several turns, those to come
+        self.rest: tuple[talk.SpokenTurn, ...] = ()  # of a talk of several turns, those to come
 
     def talk(self, size: tuple[int, int] | None = None) -> None:
         sessions, turns = size or (self.rng.randint(2, 4), None)
@@ -112,8 +112,8 @@ class _User:
         self.offer = self.teller.offer() if asks == "choice" else None
         self.question = self.teller.question() if asks == "answer" else None
         reply = made.reply
-        if self.offer or self.question:
-            text = self.offer.text if self.offer else self.question.text
+        if asked := self.offer or self.question:
+            text = asked.text
             reply = f"{self._reply('brief acks')} {text}" if made.lines else text
         self.turns.append(
             schema.Turn(
@@ -199,7 +199,7 @@ class _User:
             text = self.writer.sentence(template, words | fill)
             return self._telling("several", words, text, told)
         wanted = 3 if self.rng.random() < _THREE else 2
-        told = [one for one in (self.teller.new() for _ in range(wanted)) if one]
+        told = tuple(one for one in (self.teller.new() for _ in range(wanted)) if one)
         if len(told) < 2:
             return self._telling("fact", words, self._said(told[0], words), told) if told else None
         templates = [self.teller.template(one) for one in told]

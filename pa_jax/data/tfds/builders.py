@@ -7,6 +7,7 @@ train_nothing and heldout_nothing of turns that show no preference, each in the 
 import dataclasses
 import hashlib
 import itertools
+import os
 import pathlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,9 +17,9 @@ import requests
 import tensorflow_datasets as tfds
 from etils import epath
 
-from pa_jax.data import episodes as episodes_lib
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data import source
+from pa_jax.data.episodes import Steps
 from pa_jax.data.readers import items
 from pa_jax.data.synth import users as synth_users
 from pa_jax.dialogue import schema, snippet
@@ -39,10 +40,11 @@ def episode(example: Mapping[str, bytes]) -> schema.Episode:
     """`record` undone."""
     texts = {name: example[name].decode() for name in FEATURES}
     profile = tuple(texts["profile"].split("\n")) if texts["profile"] else ()
-    return schema.Episode(**texts | {"profile": profile, "gold": texts["gold"] or None})
+    given: dict[str, Any] = {**texts, "profile": profile, "gold": texts["gold"] or None}
+    return schema.Episode(**given)
 
 
-class EpisodeBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class EpisodeBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]  # TFDS has no types
     """Writes the episodes of `cfg` as ArrayRecord files; bad items go to `quarantine_path`."""
 
     VERSION = tfds.core.Version(_VERSION)
@@ -57,8 +59,8 @@ class EpisodeBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     INSIDE = ""  # a file of the archive, in the folder that the reader takes
 
     def __init__(
-        self, *, cfg: source.DataConfig, quarantine_path: str | pathlib.Path | None, **kwargs: Any
-    ):
+        self, *, cfg: source.DataConfig, quarantine_path: str | os.PathLike | None, **kwargs: Any
+    ) -> None:
         self.cfg, self.quarantine_path = cfg, quarantine_path
         config = tfds.core.BuilderConfig(name=self.variant(cfg), description=self.DESCRIPTION)
         super().__init__(file_format="array_record", config=config, **kwargs)
@@ -83,7 +85,7 @@ class EpisodeBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         cfg = self.cfg
         if self.ARCHIVE and not cfg.path:
             cfg = dataclasses.replace(cfg, path=str(self._fetched(dl_manager)))
-        splits = {}
+        splits: dict[str, Iterator[Any]] = {}
         with quarantine_lib.Quarantine(self.quarantine_path) as quarantine:
             for side in ("train", "heldout"):
                 dialogues = source.SOURCES[self.SOURCE](cfg, side, quarantine)
@@ -105,7 +107,7 @@ class EpisodeBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             record(one)
             for part in dialogues
             for dialogue in part
-            for one in episodes_lib.Steps(dialogue)
+            for one in Steps(dialogue)
             if (one.gold == snippet.NOTHING) == nothing
         )
         yield from enumerate(found)
@@ -130,7 +132,7 @@ class EpisodeBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return found[0].parent
 
 
-class Prefeval(EpisodeBuilder, skip_registration=True):
+class Prefeval(EpisodeBuilder, skip_registration=True):  # type: ignore[call-arg]  # TFDS has no types
     SOURCE = "prefeval"
     DESCRIPTION = "PrefEval's stated and implied preferences as single turns with gold snippets."
     HOMEPAGE = "https://github.com/amazon-science/PrefEval"
@@ -146,7 +148,7 @@ class Prefeval(EpisodeBuilder, skip_registration=True):
     INSIDE = "explicit_preference"
 
 
-class Aloe(EpisodeBuilder, skip_registration=True):
+class Aloe(EpisodeBuilder, skip_registration=True):  # type: ignore[call-arg]  # TFDS has no types
     SOURCE = "aloe"
     DESCRIPTION = "ALOE's conversations as single turns; gold is what each lets one newly infer."
     HOMEPAGE = "https://github.com/ShujinWu-0814/ALOE"
@@ -162,13 +164,13 @@ class Aloe(EpisodeBuilder, skip_registration=True):
     INSIDE = "conversations*.jsonl"
 
 
-class Messages(EpisodeBuilder, skip_registration=True):
+class Messages(EpisodeBuilder, skip_registration=True):  # type: ignore[call-arg]  # TFDS has no types
     SOURCE = "messages"
     DESCRIPTION = "Chat messages of a local folder of JSONL files as single turns."
     LICENSE = "That of the folder's owner."
 
 
-class Synthetic(EpisodeBuilder, skip_registration=True):
+class Synthetic(EpisodeBuilder, skip_registration=True):  # type: ignore[call-arg]  # TFDS has no types
     SOURCE = "synthetic"
     DESCRIPTION = "Seeded synthetic users of pa_jax as single turns with gold snippets."
     LICENSE = "Apache-2.0"

@@ -79,13 +79,13 @@ def read(folder: pathlib.Path, *, split: str, keep_empty: bool) -> Sequence[sche
 class Stored(Sequence[schema.Episode]):
     """A TFDS data source as episodes."""
 
-    def __init__(self, records: Sequence):
+    def __init__(self, records: Sequence) -> None:
         self._records = records
 
     def __len__(self) -> int:
         return len(self._records)
 
-    def __getitem__(self, index: int) -> schema.Episode:
+    def __getitem__(self, index: int) -> schema.Episode:  # type: ignore[override]  # no slices
         return builders.episode(self._records[index])
 
 

@@ -13,15 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from absl import logging
 
 from pa_jax.data import quarantine as quarantine_lib
-from pa_jax.data.readers import aloe as reader
-from pa_jax.data.readers import items as items_lib
+from pa_jax.data.readers import aloe, items
 from pa_jax.dialogue import schema
 from pa_jax.evaluate import chat_model, jury, parse, systems
 from pa_jax.evaluate.benchmarks import protocol
 
 NAMES = ("aloe", "aloe_rlpa", "aloe_unseen")
-_SHARED = ("aloe.cases", "aloe.turns", "aloe.temperature", "aloe.chunk", "user")
-_SHARED += (*protocol.JUDGED, *protocol.SYSTEMS)
+_OWN = ("aloe.cases", "aloe.turns", "aloe.temperature", "aloe.chunk", "user")
+_SHARED = (*_OWN, *protocol.JUDGED, *protocol.SYSTEMS)
 KEYS = {
     "aloe": ("aloe.path", *_SHARED),
     "aloe_rlpa": ("aloe.rlpa_path", *_SHARED),
@@ -76,7 +75,7 @@ class AloeConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class Case:
+class SimulatedUser:
     """One simulated user; `user` is the same for all personalities of a profile."""
 
     id: str
@@ -85,25 +84,27 @@ class Case:
     personality: str
 
 
-def read(cfg: AloeConfig, quarantine: quarantine_lib.Quarantine) -> list[Case]:
+def read(cfg: AloeConfig, quarantine: quarantine_lib.Quarantine) -> list[SimulatedUser]:
     """The eval profiles by the first five eval personalities, in ALOE's order."""
     if not cfg.path:
         raise quarantine_lib.DataError(
             "aloe.path is empty; give the folder with profile_eval.jsonl: --config.aloe.path=DIR."
         )
     profiles, people = (
-        list(reader.read_texts(cfg.path and f"{cfg.path}/{name}", quarantine, key="aloe.path"))
+        list(aloe.read_texts(cfg.path and f"{cfg.path}/{name}", quarantine, key="aloe.path"))
         for name in ("profile_eval.jsonl", "personality_eval.jsonl")
     )
     cases = [
-        Case(f"{i}x{k}", f"profile-{i}", profile, personality)
+        SimulatedUser(f"{i}x{k}", f"profile-{i}", profile, personality)
         for i, profile in enumerate(profiles)
         for k, personality in enumerate(people[:PERSONALITIES])
     ]
     return _spread(cases, cfg.cases)
 
 
-def read_cases(cfg: AloeConfig, key: str, quarantine: quarantine_lib.Quarantine) -> list[Case]:
+def read_cases(
+    cfg: AloeConfig, key: str, quarantine: quarantine_lib.Quarantine
+) -> list[SimulatedUser]:
     """The cases of the file that cfg.KEY names, in its order; no such file comes with ALOE."""
     path = getattr(cfg, key)
     if not path:
@@ -112,17 +113,17 @@ def read_cases(cfg: AloeConfig, key: str, quarantine: quarantine_lib.Quarantine)
             "{profile, personality}, or leave the benchmark out of --config.benchmarks."
         )
     cases = []
-    for file in items_lib.find_files(path, "*.jsonl", key=f"aloe.{key}"):
-        for number, value in items_lib.read_lines(file, quarantine):
+    for file in items.find_files(path, "*.jsonl", key=f"aloe.{key}"):
+        for number, value in items.read_lines(file, quarantine):
             try:
-                item = items_lib.as_dict(value)
-                texts = [items_lib.text_of(item, name) for name in ("profile", "personality")]
+                item = items.as_dict(value)
+                texts = [items.text_of(item, name) for name in ("profile", "personality")]
             except quarantine_lib.BadItem as error:
                 quarantine.reject(file, number, str(error), str(value))
                 continue
             quarantine.accept()
             name = f"{file.stem}-{number}"
-            cases.append(Case(name, name, *texts))
+            cases.append(SimulatedUser(name, name, *texts))
     quarantine.finish(path)
     if key == "rlpa_path" and len(cases) != RLPA_CASES:
         logging.warning(
@@ -135,9 +136,12 @@ def read_cases(cfg: AloeConfig, key: str, quarantine: quarantine_lib.Quarantine)
 
 
 class Aloe:
-    """Rows of one turn at a time; their measure is `alignment`, 1 to 5 or (`accept`) 0 or 100."""
+    """Rows of one turn at a time; their measure is `alignment`, 1 to 5 or (`accept`) 0 or 100.
 
-    def __init__(self, cfg: AloeConfig, cases: Sequence[Case], *, name: str):
+    `builders.Aloe` is its data set, which TFDS names after the class.
+    """
+
+    def __init__(self, cfg: AloeConfig, cases: Sequence[SimulatedUser], *, name: str) -> None:
         """`name` is one of NAMES; RLPA's judge accepts or does not."""
         self.cfg, self.cases, self.name = cfg, list(cases), name
         self.accept = name == "aloe_rlpa"
@@ -157,8 +161,9 @@ class Aloe:
         for name, system in chosen.items():
             histories: list[list[schema.Message]] = [[] for _ in chunk.items]
             for turn in range(self.cfg.turns):
-                rows = [known.get((name, self._id(case, turn))) for case in chunk.items]
-                missing = [i for i, row in enumerate(rows) if row is None]
+                found = [known.get((name, self._id(case, turn))) for case in chunk.items]
+                rows = {i: row for i, row in enumerate(found) if row is not None}
+                missing = [i for i, row in enumerate(found) if row is None]
                 if missing:
                     made = self._turn(chunk, histories, system, tools, turn)
                     new = self._judged(
@@ -171,13 +176,19 @@ class Aloe:
                             "turn": turn,
                         }
                     yield [rows[i] for i in missing]
-                for history, row in zip(histories, rows, strict=True):
+                for i, history in enumerate(histories):
+                    row = rows[i]
                     history.append(schema.Message("user", row["user"]))
                     history.append(schema.Message("assistant", row["text"]))
 
     def _turn(
-        self, chunk, histories, system, tools, turn: int
-    ) -> list[tuple[str, chat_model.Reply]]:
+        self,
+        chunk: protocol.Chunk,
+        histories: Sequence[Sequence[schema.Message]],
+        system: systems.System,
+        tools: protocol.Tools,
+        turn: int,
+    ) -> list[tuple[str, chat_model.ChatReply]]:
         """Each simulated user's message and the system's reply."""
         played = [
             (
@@ -209,8 +220,8 @@ class Aloe:
 
     def _judged(
         self,
-        cases: Sequence[Case],
-        exchanges: Sequence[tuple[str, chat_model.Reply]],
+        cases: Sequence[SimulatedUser],
+        exchanges: Sequence[tuple[str, chat_model.ChatReply]],
         tools: protocol.Tools,
     ) -> list[protocol.Row]:
         asked = [
@@ -236,7 +247,7 @@ class Aloe:
             for case, (message, reply), of in zip(cases, exchanges, verdicts, strict=True)
         ]
 
-    def judge_question(self, case: Case, message: str, reply: str) -> systems.Chat:
+    def judge_question(self, case: SimulatedUser, message: str, reply: str) -> systems.Chat:
         """What the judge reads of one turn: the user, the message and the reply, nothing before."""
         text = _JUDGE.format(
             profile=case.profile, personality=case.personality, message=message, reply=reply
@@ -258,7 +269,7 @@ class Aloe:
             )
         return {"measures": measures, "failed": value is None, "judge": verdict.text}
 
-    def _id(self, case: Case, turn: int) -> str:
+    def _id(self, case: SimulatedUser, turn: int) -> str:
         return f"{case.id}/{turn}"
 
 
@@ -270,7 +281,7 @@ def without_actions(text: str) -> str:
     return " ".join(re.sub(r"\*.*?\*", " ", text, flags=re.DOTALL).split())
 
 
-def _spread(cases: list[Case], count: int) -> list[Case]:
+def _spread(cases: list[SimulatedUser], count: int) -> list[SimulatedUser]:
     if len(cases) <= count:
         return cases
     return [cases[i * len(cases) // count] for i in range(count)]

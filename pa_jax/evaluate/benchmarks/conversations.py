@@ -28,8 +28,7 @@ from typing import Any
 from absl import logging
 
 from pa_jax.data import quarantine as quarantine_lib
-from pa_jax.data.readers import items as items_lib
-from pa_jax.data.readers import messages
+from pa_jax.data.readers import items, messages
 from pa_jax.dialogue import schema, snippet
 from pa_jax.english import statements
 from pa_jax.evaluate import chat_model, jury, parse, profile_match, systems
@@ -77,7 +76,7 @@ class Probe:
 
 
 @dataclasses.dataclass(frozen=True)
-class Person:
+class RecordedPerson:
     """One person of the file; `gold` are the gold statements that hold at the end.
 
     phrases  whether phrases tell what must be known, or gold alone (of messages)
@@ -100,21 +99,21 @@ class Person:
         return [self.id, *(f"{self.id}/{number}" for number in range(len(self.probes)))]
 
 
-def read(path: str, quarantine: quarantine_lib.Quarantine) -> list[Person]:
+def read(path: str, quarantine: quarantine_lib.Quarantine) -> list[RecordedPerson]:
     """The people of the file in order; a malformed line is set aside."""
     if not path:
         raise quarantine_lib.DataError(
             "conversations.path is empty; give a JSONL file of conversations: "
             "--config.conversations.path=FILE."
         )
-    people: dict[str, Person] = {}
-    files = items_lib.find_files(path, "*.jsonl", key="conversations.path")
+    people: dict[str, RecordedPerson] = {}
+    files = items.find_files(path, "*.jsonl", key="conversations.path")
     if _of_messages(files[0]):
         return _labelled(path, quarantine)
     for file in files:
-        for number, value in items_lib.read_lines(file, quarantine):
+        for number, value in items.read_lines(file, quarantine):
             try:
-                person = _person(items_lib.as_dict(value))
+                person = _person(items.as_dict(value))
                 if person.id in people:
                     raise quarantine_lib.BadItem(f"user_id {person.id!r} stands twice")
             except quarantine_lib.BadItem as error:
@@ -128,12 +127,12 @@ def read(path: str, quarantine: quarantine_lib.Quarantine) -> list[Person]:
 
 def _of_messages(file: pathlib.Path) -> bool:
     """Whether the first line that can be read is a session of messages."""
-    lines = items_lib.read_lines(file, quarantine_lib.Quarantine(None))
+    lines = items.read_lines(file, quarantine_lib.Quarantine(None))
     first = next((value for _, value in lines), None)
     return isinstance(first, dict) and "messages" in first and "sessions" not in first
 
 
-def _labelled(path: str, quarantine: quarantine_lib.Quarantine) -> list[Person]:
+def _labelled(path: str, quarantine: quarantine_lib.Quarantine) -> list[RecordedPerson]:
     """The people of a file of messages who have a label; how many have none is said."""
     dialogues = list(messages.read(path, quarantine))
     people = []
@@ -142,7 +141,7 @@ def _labelled(path: str, quarantine: quarantine_lib.Quarantine) -> list[Person]:
         if said is not None:
             gold, whole = tuple(said.held), not said.unlabelled
             history = _history(dialogue.turns)
-            of = Person(dialogue.user_id, history, gold, (), (), (), (), False, whole)
+            of = RecordedPerson(dialogue.user_id, history, gold, (), (), (), (), False, whole)
             people.append(of)
     if not people:
         raise quarantine_lib.DataError(
@@ -167,7 +166,7 @@ def _history(turns: Iterable[schema.Turn]) -> systems.Chat:
     )
 
 
-def _person(item: dict[str, Any]) -> Person:
+def _person(item: dict[str, Any]) -> RecordedPerson:
     turns = [_turn(turn) for turn in _list(item, "sessions", inner=list) for turn in turn]
     if not turns:
         raise quarantine_lib.BadItem("sessions hold no turn")
@@ -179,23 +178,23 @@ def _person(item: dict[str, Any]) -> Person:
     probes = []
     for probe in _list(item, "probes", inner=dict):
         facts = [_fact(phrase, gold) for phrase in _texts(probe, "respect")]
-        probes.append(Probe(items_lib.text_of(probe, "user"), tuple(dict.fromkeys(facts))))
-    name = items_lib.text_of(item, "user_id")
+        probes.append(Probe(items.text_of(probe, "user"), tuple(dict.fromkeys(facts))))
+    name = items.text_of(item, "user_id")
     whole = all(turn.gold is not None for turn in turns)
     history = _history(turns)
-    return Person(name, history, gold, holds, gone, against, tuple(probes), whole=whole)
+    return RecordedPerson(name, history, gold, holds, gone, against, tuple(probes), whole=whole)
 
 
 def _turn(item: Any) -> schema.Turn:
-    item = items_lib.as_dict(item)
+    item = items.as_dict(item)
     gold = None
     if "gold" not in item or item["gold"] is not None:  # null: not labelled
-        gold = items_lib.text_of(item, "gold")
+        gold = items.text_of(item, "gold")
         parsed = snippet.parse(gold)
         if isinstance(parsed, snippet.ParseFailure):
             raise quarantine_lib.BadItem(f"gold {gold!r:.80} is no snippet: {parsed.reason}")
-    said = items_lib.text_of(item, "assistant") if item.get("assistant") else ""
-    return schema.Turn(items_lib.text_of(item, "user"), said, gold)
+    said = items.text_of(item, "assistant") if item.get("assistant") else ""
+    return schema.Turn(items.text_of(item, "user"), said, gold)
 
 
 def _fact(phrase: str, gold: Sequence[str]) -> str:
@@ -230,7 +229,7 @@ class Conversations:
 
     name = "conversations"
 
-    def __init__(self, cfg: ConversationsConfig, people: Sequence[Person]):
+    def __init__(self, cfg: ConversationsConfig, people: Sequence[RecordedPerson]) -> None:
         self.cfg, self.people = cfg, list(people)
 
     def chunks(self) -> list[protocol.Chunk]:
@@ -250,7 +249,7 @@ class Conversations:
 
     def _profiles(
         self,
-        people: Sequence[Person],
+        people: Sequence[RecordedPerson],
         name: str,
         system: systems.System,
         tools: protocol.Tools,
@@ -280,7 +279,7 @@ class Conversations:
 
     def _probes(
         self,
-        people: Sequence[Person],
+        people: Sequence[RecordedPerson],
         chosen: Mapping[str, systems.System],
         tools: protocol.Tools,
         known: Mapping[tuple[str, str], protocol.Row],
@@ -306,14 +305,14 @@ class Conversations:
         ]
 
 
-def _request(person: Person, question: str, name: str) -> systems.Request:
+def _request(person: RecordedPerson, question: str, name: str) -> systems.Request:
     """A request that opens a new session."""
     return systems.Request(
         name, person.history, question, gold=person.gold, session=len(person.history)
     )
 
 
-def _row(person: Person, system: str, name: str, part: str) -> protocol.Row:
+def _row(person: RecordedPerson, system: str, name: str, part: str) -> protocol.Row:
     return {
         "benchmark": Conversations.name,
         "system": system,
@@ -324,7 +323,7 @@ def _row(person: Person, system: str, name: str, part: str) -> protocol.Row:
     }
 
 
-def profile_measures(person: Person, held: Sequence[str]) -> dict[str, float]:
+def profile_measures(person: RecordedPerson, held: Sequence[str]) -> dict[str, float]:
     """The measures of a system that holds these statements."""
     pairs = profile_match.assign(list(held), list(person.gold))
     measures = shown_measures(person, "\n".join(held))
@@ -337,7 +336,7 @@ def profile_measures(person: Person, held: Sequence[str]) -> dict[str, float]:
     return measures | {"facts": float(len(held))}
 
 
-def shown_measures(person: Person, text: str) -> dict[str, float]:
+def shown_measures(person: RecordedPerson, text: str) -> dict[str, float]:
     """Those of any text that tells what a system knows."""
     if not person.phrases:
         there = statements.content(text)
@@ -359,7 +358,7 @@ def judge_questions(probe: Probe, reply: str) -> dict[str, jury.Chat]:
 
 
 def _judged(
-    probe: Probe, said: chat_model.Reply, verdicts: Mapping[str, jury.Verdict]
+    probe: Probe, said: chat_model.ChatReply, verdicts: Mapping[str, jury.Verdict]
 ) -> protocol.Row:
     """The measure of one reply; without a verdict on every fact it has failed."""
     heeds = {fact: parse.yes(verdict.text) for fact, verdict in verdicts.items()}

@@ -11,7 +11,7 @@ from pa_jax.dialogue import schema
 from pa_jax.evaluate import chat_model, metrics, parse, systems
 from pa_jax.evaluate.benchmarks import choice, prefeval_data, protocol
 
-KEYS = dict.fromkeys(
+KEYS: dict[str, tuple[str, ...]] = dict.fromkeys(
     ("prefeval_mcq", "prefeval_mcq_text", "prefeval_mcq_rotated"), ("prefeval", *protocol.SYSTEMS)
 )
 KEYS["prefeval_generation"] = ("prefeval", *protocol.JUDGED, *protocol.SYSTEMS)
@@ -33,7 +33,7 @@ _TASKS = {
 class Mcq:
     """Multiple choice: the likeliest letter, or (`as_text`) the answer as the model writes it."""
 
-    def __init__(self, dialogues: prefeval_data.Dialogues, *, as_text: bool):
+    def __init__(self, dialogues: prefeval_data.Dialogues, *, as_text: bool) -> None:
         self.dialogues, self.as_text = dialogues, as_text
         self.name = "prefeval_mcq_text" if as_text else "prefeval_mcq"
 
@@ -41,7 +41,7 @@ class Mcq:
         return self.dialogues.chunks()
 
     def requests(
-        self, cases: Sequence[prefeval_data.Case], tools: protocol.Tools
+        self, cases: Sequence[prefeval_data.NoisyItem], tools: protocol.Tools
     ) -> list[systems.Request]:
         """The question with its four options, after the dialogue."""
         out = []
@@ -71,7 +71,9 @@ class Mcq:
             for name, one in by_system.items()
         ]
 
-    def _texts(self, name, chunk, said) -> list[protocol.Row]:
+    def _texts(
+        self, name: str, chunk: protocol.Chunk, said: Sequence[chat_model.ChatReply]
+    ) -> list[protocol.Row]:
         rows = []
         for case, one in zip(chunk.items, said, strict=True):
             right = parse.LETTERS[prefeval_data.shuffled(case, self.dialogues.cfg.seed)[1]]
@@ -103,7 +105,7 @@ class RotatedMcq:
 
     name = "prefeval_mcq_rotated"
 
-    def __init__(self, dialogues: prefeval_data.Dialogues):
+    def __init__(self, dialogues: prefeval_data.Dialogues) -> None:
         self.dialogues = dialogues
 
     def chunks(self) -> list[protocol.Chunk]:
@@ -132,7 +134,7 @@ class RotatedMcq:
         ]
 
 
-def rotations(case: prefeval_data.Case, seed: int) -> list[tuple[tuple[str, ...], int]]:
+def rotations(case: prefeval_data.NoisyItem, seed: int) -> list[tuple[tuple[str, ...], int]]:
     """The item's own order of options, then each letter further, with the right places."""
     options, right = prefeval_data.shuffled(case, seed)
     count = len(options)
@@ -166,14 +168,14 @@ class Generation:
 
     name = "prefeval_generation"
 
-    def __init__(self, dialogues: prefeval_data.Dialogues):
+    def __init__(self, dialogues: prefeval_data.Dialogues) -> None:
         self.dialogues = dialogues
 
     def chunks(self) -> list[protocol.Chunk]:
         return self.dialogues.chunks()
 
     def requests(
-        self, cases: Sequence[prefeval_data.Case], tools: protocol.Tools
+        self, cases: Sequence[prefeval_data.NoisyItem], tools: protocol.Tools
     ) -> list[systems.Request]:
         """The question with its limit of words, after the dialogue."""
         form = WORDS.format(words=self.dialogues.cfg.words)
@@ -206,7 +208,7 @@ class Generation:
         ]
 
 
-def _request(case: prefeval_data.Case, history: systems.Chat, form: str) -> systems.Request:
+def _request(case: prefeval_data.NoisyItem, history: systems.Chat, form: str) -> systems.Request:
     item = case.item
     return systems.Request(
         prefeval_data.name_of(case), history, item.question, form, (item.preference,)

@@ -6,8 +6,7 @@ import pathlib
 from collections.abc import Sequence
 
 from pa_jax.data import quarantine as quarantine_lib
-from pa_jax.data.readers import items as items_lib
-from pa_jax.data.readers import prefeval as reader
+from pa_jax.data.readers import items, prefeval
 from pa_jax.dialogue import schema
 from pa_jax.evaluate import parse, systems
 from pa_jax.evaluate.benchmarks import choice, protocol
@@ -56,7 +55,7 @@ class Item:
 
 
 @dataclasses.dataclass(frozen=True)
-class Case:
+class NoisyItem:
     """An item behind some pairs of noise."""
 
     item: Item
@@ -66,17 +65,19 @@ class Case:
 class Dialogues:
     """Items, and the noise that goes between what reveals a preference and the question."""
 
-    def __init__(self, cfg: PrefEvalConfig, quarantine: quarantine_lib.Quarantine, *, mcq: bool):
+    def __init__(
+        self, cfg: PrefEvalConfig, quarantine: quarantine_lib.Quarantine, *, mcq: bool
+    ) -> None:
         """`mcq`: items of the multiple choice, whose file words a few of them differently."""
         self.cfg = cfg
         self.items = read(cfg, quarantine, mcq=mcq)
         self.noise = read_noise(cfg.path, cfg.noise)
 
-    def cases(self) -> list[Case]:
+    def cases(self) -> list[NoisyItem]:
         """Every item at every noise level, item by item: its levels share their beginning."""
-        return [Case(item, noise) for item in self.items for noise in self.cfg.noise]
+        return [NoisyItem(item, noise) for item in self.items for noise in self.cfg.noise]
 
-    def histories(self, cases: Sequence[Case], tools: protocol.Tools) -> list[systems.Chat]:
+    def histories(self, cases: Sequence[NoisyItem], tools: protocol.Tools) -> list[systems.Chat]:
         """What was said before each question; the model acknowledges what the user states."""
         said = [ACKNOWLEDGED] * len(cases)
         if self.cfg.form == "explicit" and self.cfg.acknowledge:
@@ -96,7 +97,7 @@ class Dialogues:
         size = self.cfg.chunk * len(self.cfg.noise)
         return protocol.cut(cases, [[name_of(case)] for case in cases], size)
 
-    def row(self, case: Case, benchmark: str, system: str) -> protocol.Row:
+    def row(self, case: NoisyItem, benchmark: str, system: str) -> protocol.Row:
         return {
             "benchmark": benchmark,
             "system": system,
@@ -108,7 +109,7 @@ class Dialogues:
         }
 
 
-def name_of(case: Case) -> str:
+def name_of(case: NoisyItem) -> str:
     return f"{case.item.id}/N{case.noise}"
 
 
@@ -118,18 +119,18 @@ def read(cfg: PrefEvalConfig, quarantine: quarantine_lib.Quarantine, *, mcq: boo
     As in PrefEval's code, the multiple choice takes its question (and the preference, where the
     user states it) from the file of the options, item by number; the other task from the form's.
     """
-    known = reader.topics(cfg.path, cfg.form, section="prefeval")
+    known = prefeval.topics(cfg.path, cfg.form, section="prefeval")
     if not set(cfg.topics) <= set(known):
         raise ValueError(f"prefeval.topics={cfg.topics}: choose among {known}, or none for all.")
     found: list[Item] = []
-    for path in reader.files(cfg.path, cfg.form, section="prefeval"):
+    for path in prefeval.files(cfg.path, cfg.form, section="prefeval"):
         if cfg.topics and path.stem not in cfg.topics:
             continue
         of_topic = []
-        extra = _choices(reader.root(path), path.stem) if mcq else None
-        for number, value in enumerate(items_lib.read_list(path)):
+        extra = _choices(prefeval.root(path), path.stem) if mcq else None
+        for number, value in enumerate(items.read_list(path)):
             try:
-                fields = items_lib.as_dict(value)
+                fields = items.as_dict(value)
                 fields = fields if extra is None else _with_choice(fields, extra, number, cfg.form)
                 of_topic.append(_item(fields, cfg.form, path.stem, number))
             except quarantine_lib.BadItem as error:
@@ -147,27 +148,27 @@ def _choices(folder: pathlib.Path, topic: str) -> list[object]:
         raise quarantine_lib.DataError(
             f"{path} is not there; fetch PrefEval's mcq_options, or leave out the multiple choice."
         )
-    return items_lib.read_list(path)
+    return items.read_list(path)
 
 
 def _with_choice(item: dict, choices: list[object], number: int, form: str) -> dict:
     """The item with the options, question and stated preference of the multiple choice."""
     if number >= len(choices):
         raise quarantine_lib.BadItem(f"mcq_options has {len(choices)} items, none of this number")
-    choice = items_lib.as_dict(choices[number])
+    choice = items.as_dict(choices[number])
     options = choice.get("classification_task_options")
     if not isinstance(options, list) or len(options) != len(parse.LETTERS):
         raise quarantine_lib.BadItem(f"'classification_task_options' must be 4, got {options!r}")
     taken = ("question", "preference") if form == "explicit" else ("question",)
-    return item | {key: items_lib.text_of(choice, key) for key in taken} | {"options_": options}
+    return item | {key: items.text_of(choice, key) for key in taken} | {"options_": options}
 
 
 def _item(value: dict, form: str, topic: str, number: int) -> Item:
-    preference = items_lib.text_of(value, "preference")
+    preference = items.text_of(value, "preference")
     if form == "explicit":
-        before = (schema.Message("user", preference),)
+        before: tuple[schema.Message, ...] = (schema.Message("user", preference),)
     else:
-        turns = reader.turns(value, form, topic)
+        turns = prefeval.turns(value, form, topic)
         before = tuple(
             message
             for turn in turns
@@ -176,8 +177,8 @@ def _item(value: dict, form: str, topic: str, number: int) -> Item:
                 schema.Message("assistant", turn.assistant),
             )
         )
-    question = items_lib.text_of(value, "question")
-    options = tuple(items_lib.as_text(option, "option") for option in value.get("options_", ()))
+    question = items.text_of(value, "question")
+    options = tuple(items.as_text(option, "option") for option in value.get("options_", ()))
     return Item(f"{form}/{topic}/{number}", topic, preference, question, before, options)
 
 
@@ -192,11 +193,11 @@ def read_noise(folder: str, levels: Sequence[int]) -> systems.Chat:
 
     ValueError where one of the `levels` wants more pairs than there are.
     """
-    value = items_lib.read_list(reader.noise_file(folder))
+    value = items.read_list(prefeval.noise_file(folder))
     said = [
         schema.Message(message["role"], message["content"])
         for talk in value
-        for message in items_lib.as_dict(talk)["conversation"]
+        for message in items.as_dict(talk)["conversation"]
     ]
     for number, message in enumerate(said):
         if message.role != ("user", "assistant")[number % 2]:
@@ -212,6 +213,6 @@ def read_noise(folder: str, levels: Sequence[int]) -> systems.Chat:
     return tuple(said)
 
 
-def shuffled(case: Case, seed: int) -> tuple[tuple[str, ...], int]:
+def shuffled(case: NoisyItem, seed: int) -> tuple[tuple[str, ...], int]:
     """The options in an order of the item's own, the same for every system, and the right place."""
     return choice.shuffled(case.item.options, f"{seed}/{case.item.id}")

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pa_jax.data.synth import truth
 from pa_jax.data.synth import users as synth_users
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import asking_users, systems
+from pa_jax.evaluate import asking_users, chat_model, systems
 from pa_jax.evaluate.benchmarks import choice, protocol
 from pa_jax.profile import taxonomy
 
@@ -56,7 +56,7 @@ class RecallConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class Question:
+class RecallQuestion:
     """One preference asked for: options[0] is right; `old` is the one it replaced, "" if none.
 
     `age` is how many turns ago it was told; below 1: it was not told yet.
@@ -78,7 +78,7 @@ class Moment:
     turns: int
     noise: int
     history: systems.Chat
-    questions: tuple[Question, ...]
+    questions: tuple[RecallQuestion, ...]
     person: asking_users.Person
 
 
@@ -102,7 +102,7 @@ def moments(cfg: RecallConfig, split: str, noise: systems.Chat = ()) -> list[Mom
 def _moment(
     cfg: RecallConfig,
     dialogue: schema.Dialogue,
-    facts: Sequence[truth.Fact],
+    facts: Sequence[truth.Preference],
     turns: int,
     noise: systems.Chat,
 ) -> Moment:
@@ -112,8 +112,8 @@ def _moment(
         for role, text in (("user", turn.user), ("assistant", turn.assistant))
         if text
     )
-    held: dict[str, list[truth.Fact]] = {}
-    later: dict[str, truth.Fact] = {}
+    held: dict[str, list[truth.Preference]] = {}
+    later: dict[str, truth.Preference] = {}
     for fact in facts:
         if fact.turn < turns:
             held.setdefault(fact.slot, []).append(fact)
@@ -134,7 +134,7 @@ def _moment(
     return Moment(dialogue.user_id, turns, pairs, (*history, *noise), (*asked, *untold), person)
 
 
-def _question(name: str, of_slot: Sequence[truth.Fact], turns: int) -> Question | None:
+def _question(name: str, of_slot: Sequence[truth.Preference], turns: int) -> RecallQuestion | None:
     slot = taxonomy.Taxonomy.load().get(of_slot[-1].slot)
     right = of_slot[-1].value
     before = [fact.value for fact in of_slot[:-1] if fact.value != right]
@@ -142,7 +142,7 @@ def _question(name: str, of_slot: Sequence[truth.Fact], turns: int) -> Question 
     others = (before[-1:] + others)[: OPTIONS - 1]
     if len(others) < OPTIONS - 1:
         return None
-    return Question(
+    return RecallQuestion(
         id=f"{name}/{slot.path}",
         text=QUESTION.format(when=slot.when),
         options=(right, *others),
@@ -155,7 +155,9 @@ def _question(name: str, of_slot: Sequence[truth.Fact], turns: int) -> Question 
 class Recall:
     """A row a question and system; `split` is of the synthetic users, `noise` as in moments."""
 
-    def __init__(self, cfg: RecallConfig, *, name: str, split: str, noise: systems.Chat = ()):
+    def __init__(
+        self, cfg: RecallConfig, *, name: str, split: str, noise: systems.Chat = ()
+    ) -> None:
         self.cfg, self.name = cfg, name
         self.moments = moments(cfg, split, noise)
 
@@ -196,14 +198,21 @@ class Recall:
             for question in moment.questions
         ]
 
-    def _row(self, moment, question: Question, system: str, one, figures) -> protocol.Row:
+    def _row(
+        self,
+        moment: Moment,
+        question: RecallQuestion,
+        system: str,
+        one: chat_model.Scored,
+        figures: Mapping[str, float],
+    ) -> protocol.Row:
         measures, place = choice.measured(one, 0)
         said = question.options[place]
         if question.old:
             measures["stale"] = float(said == question.old)
         part = ("untold " if question.age < 1 else "") + f"T={moment.turns}"
         return {
-            "measures": measures | figures,
+            "measures": {**measures, **figures},
             "benchmark": self.name,
             "system": system,
             "id": question.id,

@@ -43,7 +43,9 @@ class SingleTurn:
 
     name = "single_turn"
 
-    def __init__(self, cfg: SingleTurnConfig, episodes: Sequence[schema.Episode], source: str):
+    def __init__(
+        self, cfg: SingleTurnConfig, episodes: Sequence[schema.Episode], source: str
+    ) -> None:
         self.cfg, self.source = cfg, source
         self.episodes = list(episodes)
         if any(episode.gold is None for episode in self.episodes):

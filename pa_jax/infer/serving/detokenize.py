@@ -60,6 +60,7 @@ class Detokenizer:
             if at is not None:
                 break
         self._ids += ids[:count]
+        assert at is not None  # a stop string is in all of the ids
         return self._out(sure, start, at), count
 
     def _stop_at(self, text: str, start: int) -> int | None:

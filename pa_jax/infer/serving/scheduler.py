@@ -20,7 +20,7 @@ import numpy as np
 from pa_jax.core import keys
 from pa_jax.infer import forest, sampler, sampling
 from pa_jax.infer.serving import detokenize
-from pa_jax.infer.serving import slots as decoding
+from pa_jax.infer.serving.slots import DecodeSlots, RowRequest
 
 
 class Busy(RuntimeError):
@@ -48,7 +48,7 @@ class Finished:
 
 
 @dataclasses.dataclass(frozen=True)
-class Load:
+class Occupancy:
     """How busy a Scheduler is, and the tokens it has drawn since it began."""
 
     running: int
@@ -61,7 +61,7 @@ class Ticket:
 
     def __init__(
         self,
-        request: decoding.Request,
+        request: RowRequest,
         text: detokenize.Detokenizer,
         until: float,
         leave: Callable[["Ticket"], None],
@@ -147,7 +147,7 @@ class Ticket:
         if isinstance(self._outcome, Closed):
             return Closed(*self._outcome.args)
         failure = RuntimeError(f"the reply was lost: decoding stopped with {self._outcome!r}.")
-        failure.__cause__ = self._outcome
+        failure.__cause__ = self._outcome if isinstance(self._outcome, BaseException) else None
         return failure
 
 
@@ -175,7 +175,7 @@ class Scheduler:
         """
         self.model, self.queue = model, queue
         run = sampler.Sampler(model, mesh=mesh, root=root)
-        self._slots = decoding.DecodeSlots(run, rows=rows, trunk=trunk, slots=slots, chunk=chunk)
+        self._slots = DecodeSlots(run, rows=rows, trunk=trunk, slots=slots, chunk=chunk)
         self._device = threading.Lock()  # held while programs run
         self._changed = threading.Condition()  # guards what follows
         self._waiting: collections.deque[Ticket] = collections.deque()
@@ -230,7 +230,7 @@ class Scheduler:
         sampling.check(temperature, top_k, top_p, penalty)
         keys.check_seed(seed)
         top_k = min(top_k, vocab)
-        request = decoding.Request(
+        request = RowRequest(
             prompt, max_new_tokens, seed, temperature, top_k, top_p, penalty, adapters
         )
         text = detokenize.Detokenizer(self.model.tokenizer, stop)
@@ -259,7 +259,11 @@ class Scheduler:
         wait_seconds: float,
     ) -> list[Finished]:
         """A reply a prompt, side by side and beside those of others; each waits for room."""
-        how = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
+        how: dict[str, Any] = {
+            "max_new_tokens": max_new_tokens,
+            "temperature": temperature,
+            "seed": seed,
+        }
         tickets = [self.submit(prompt, **how, wait_seconds=wait_seconds) for prompt in prompts]
         return [ticket.result() for ticket in tickets]
 
@@ -270,10 +274,10 @@ class Scheduler:
                 raise RuntimeError("requests are running; call warm_up() before the first of them.")
             self._slots.warm_up()
 
-    def load(self) -> Load:
+    def load(self) -> Occupancy:
         """How busy it is now."""
         with self._changed:
-            return Load(len(self._running), len(self._waiting), self._tokens)
+            return Occupancy(len(self._running), len(self._waiting), self._tokens)
 
     @property
     def longest(self) -> tuple[int, int]:
@@ -336,6 +340,7 @@ class Scheduler:
             left = [*self._running.values(), *self._waiting]
             self._running, self._waiting = {}, collections.deque()
             self._changed.notify_all()
+        assert self._closed is not None  # the thread ends in no other way
         for ticket in left:
             ticket.end(self._closed)
 

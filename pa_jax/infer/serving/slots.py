@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ SHORTEST = 64  # tokens of a root from which it is worth programs of its own
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class RowRequest:
     """What a row decodes: at most `allowed` tokens.
 
     They are those of Sampler.generate([prompt], n=1, seed=seed, stream=keys.Stream.GENERATE, ...),
@@ -100,6 +100,10 @@ class Drawn:
     done: Bool[Array | np.ndarray, " n"]
 
 
+# Tokens of the chunk so far, last tokens, steps, own caches, tokens seen, what was drawn.
+_Carry = tuple[Array, Array, Array, decode.KV | list[decode.KV], Array, Drawn]
+
+
 def _laid_out(rows: Rows) -> Rows:
     """Rows over the mesh as the sampler lays out its own, so that no program sees two layouts."""
 
@@ -129,14 +133,14 @@ def empty(graph: nnx.GraphDef, state: Any, *, count: int, trunk: int, slots: int
     """`count` rows without a request."""
     model = nnx.merge(graph, state)
     cfg, dtype = model.cfg, model.final_norm[...].dtype
-    trunk_kv = tuple(x[:, :, 0] for x in decode.branch_cache(cfg, (count, 1, trunk), dtype))
+    k, v = (x[:, :, 0] for x in decode.branch_cache(cfg, (count, 1, trunk), dtype))
     own_kv = decode.branch_cache(cfg, (count, 1, slots), dtype)
     zero, real = jnp.zeros(count, jnp.int32), jnp.zeros(count, jnp.float32)
     how = sampling.Sampling(real, zero, real + 1)
     done, key = jnp.ones(count, bool), jnp.zeros((count, 2), jnp.uint32)
     drawn = jnp.zeros((count, cfg.vocab), bool)
     return _laid_out(
-        Rows(trunk_kv, own_kv, zero, zero, zero, zero, done, key, drawn, real + 1, done, how)
+        Rows((k, v), own_kv, zero, zero, zero, zero, done, key, drawn, real + 1, done, how)
     )
 
 
@@ -168,16 +172,17 @@ def admit(
     model, width = lora.on_rows(nnx.merge(graph, state), joining.adapters), joining.prompt.shape[1]
     logits, context = decode.prefill(model, _alone(joining), root=0, before=before)
     zero = jnp.zeros_like(joining.row)
-    key = jax.vmap(_branch_key)(joining.seed)
+    key = jax.vmap(_branch_key)(jnp.asarray(joining.seed))
     token, logp = sampling.sample(logits, _step_keys(key, zero), joining.how)
     done = (joining.allowed <= 1) | (token[:, None] == end).any(axis=-1)
 
-    def entered(old: Array, new: Array) -> Array:
+    def entered(old: Array, new: Array | np.ndarray) -> Array:
         return old.at[joining.row].set(new, mode="drop")
 
     k, v = rows.trunk_kv
     if before is not None:
-        root_k, root_v = context.root[0][..., :root], context.root[1][..., :root, :]
+        root_k, root_v = cast(decode.KV, context.root)  # as all here, not taken apart by layers
+        root_k, root_v = root_k[..., :root], root_v[..., :root, :]
         k = k.at[:, joining.row, :, :, :root].set(root_k, mode="drop")
         v = v.at[:, joining.row, :, :root].set(root_v, mode="drop")
     k = k.at[:, joining.row, :, :, root : root + width].set(context.own[0], mode="drop")
@@ -218,15 +223,15 @@ def advance(
     """
     model, n = lora.on_rows(nnx.merge(graph, state), rows.adapters), rows.token.shape[0]
     trunk_kv = rows.trunk_kv[0][..., :width], rows.trunk_kv[1][..., :width, :]
-    context = decode.Context(trunk_kv, rows.trunk_len, rows.trunk_len)
+    context = decode.BranchContext(trunk_kv, rows.trunk_len, rows.trunk_len)
     idle = rows.done | ~keep
 
-    def more(carry):
+    def more(carry: _Carry) -> Array:
         i, *_, out = carry
         left = (out.done & ~idle).any()
         return (i < chunk) & ~out.done.all() & ~(eager & left)
 
-    def body(carry):
+    def body(carry: _Carry) -> _Carry:
         i, token, step, own_kv, seen, out = carry
         logits, own_kv = decode.decode_step(model, token[:, None], context, own_kv, step)
         likely = sampling.discouraged(logits[:, 0], seen, rows.penalty)
@@ -236,8 +241,8 @@ def advance(
         token, step = jnp.where(alive, new, token), step + alive
         ended = (token[:, None] == end).any(axis=-1) | (step + 1 >= rows.allowed)
         out = Drawn(
-            out.ids.at[:, i].set(jnp.where(alive, token, 0)),
-            out.logprobs.at[:, i].set(jnp.where(alive, logp, 0.0)),
+            jnp.asarray(out.ids).at[:, i].set(jnp.where(alive, token, 0)),
+            jnp.asarray(out.logprobs).at[:, i].set(jnp.where(alive, logp, 0.0)),
             out.count + alive,
             out.done | ended,
         )
@@ -245,10 +250,15 @@ def advance(
 
     ids = jnp.zeros((n, chunk), jnp.int32)
     out = Drawn(ids, ids.astype(jnp.float32), jnp.zeros(n, jnp.int32), idle)
-    first = (jnp.int32(0), rows.token, rows.step, rows.own_kv, rows.drawn, out)
+    first: _Carry = (jnp.int32(0), rows.token, rows.step, rows.own_kv, rows.drawn, out)
     _, token, step, own_kv, seen, out = jax.lax.while_loop(more, body, first)
     rows = dataclasses.replace(
-        rows, token=token, step=step, own_kv=own_kv, drawn=seen, done=out.done
+        rows,
+        token=token,
+        step=step,
+        own_kv=cast(decode.KV, own_kv),
+        drawn=seen,
+        done=jnp.asarray(out.done),
     )
     return _laid_out(rows), out
 
@@ -307,7 +317,7 @@ class DecodeSlots:
             self._end = jnp.asarray(self.ends, jnp.int32)
             self._rows = self._empty(trunk)
 
-    def admit(self, requests: Mapping[int, Request]) -> dict[int, tuple[int, float, bool]]:
+    def admit(self, requests: Mapping[int, RowRequest]) -> dict[int, tuple[int, float, bool]]:
         """Row -> request, at most `together`: first token of each, its log-prob, is it the last."""
         drawn = self._admit(list(requests), list(requests.values()))
         for row, request in requests.items():
@@ -333,7 +343,7 @@ class DecodeSlots:
         prompts += [[*root, *[0] * width] for width in self._behind]
         for _ in range(2):  # the second round sees the arrays that the programs themselves made
             for prompt in prompts:
-                self._admit([self.rows], [Request(prompt, 1, 0, 0.0, 0, 1.0)])
+                self._admit([self.rows], [RowRequest(prompt, 1, 0, 0.0, 0, 1.0)])
             for width in self.widths:
                 self._advance(np.zeros(self.rows, bool), False, width)
 
@@ -341,7 +351,7 @@ class DecodeSlots:
         run = self._run
         return empty(run.graph, run.state, count=self.rows, trunk=trunk, slots=self.slots)
 
-    def _admit(self, rows: Sequence[int], requests: Sequence[Request]) -> Drawn:
+    def _admit(self, rows: Sequence[int], requests: Sequence[RowRequest]) -> Drawn:
         run, before, root, allowed = self._run, None, 0, self._entries
         spare = self.together - len(rows)
         requests = [*requests, *[requests[0]] * spare]

@@ -42,7 +42,7 @@ def read_tokenizer(folder: pathlib.Path) -> transformers.PreTrainedTokenizerFast
     """The tokenizer of a folder that transformers 4 or 5 wrote, under either."""
     path = folder / "tokenizer_config.json"
     extra = safetensors.read_json(path).get(EXTRA) if path.is_file() else None
-    named = {EXTRA: {}, ADDITIONAL: extra} if isinstance(extra, list) else {}
+    named: dict[str, Any] = {EXTRA: {}, ADDITIONAL: extra} if isinstance(extra, list) else {}
     return transformers.PreTrainedTokenizerFast.from_pretrained(folder, **named)
 
 

@@ -39,7 +39,7 @@ def fetch(repo: str, stamps: pathlib.Path) -> pathlib.Path:
     """
     stamps.mkdir(parents=True, exist_ok=True)
     try:
-        folder = pathlib.Path(huggingface_hub.snapshot_download(repo, allow_patterns=SMALL))
+        folder = pathlib.Path(huggingface_hub.snapshot_download(repo, allow_patterns=list(SMALL)))
         with checked.lock(stamps / f"{repo.replace('/', '--')}.lock"):
             with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
                 done = [pool.submit(_weights, repo, folder, n, stamps) for n in _names(folder)]

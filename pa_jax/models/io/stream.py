@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from pa_jax.core.typing import Array
+from pa_jax.core.typing import Array, DTypeLike
 from pa_jax.models import decoder
 from pa_jax.models.config import DecoderConfig
 from pa_jax.models.io import names
@@ -27,7 +27,7 @@ def fill(
     cfg: DecoderConfig,
     tensors: names.Tensors,
     *,
-    dtype,
+    dtype: DTypeLike,
     attention: str,
     where: Where,
     chunk_bytes: int = CHUNK_BYTES,
@@ -74,22 +74,23 @@ def _write(whole: Array, part: Array, start: Any) -> Array:
 
 def _read(
     tensors: names.Tensors,
-    row: names.Row,
+    row: names.NamesLine,
     leaf: jax.ShapeDtypeStruct,
     first: int,
     sharding: jax.sharding.Sharding | None,
 ) -> Array:
     """A parameter, or its layers from `first` on as many as `leaf` has, on its devices."""
     everything = tuple(range(n) for n in leaf.shape)
-    devices = {}  # by what they hold
+    devices: dict[names.Index, list[Any]] = {}  # by what they hold
     if sharding is None:
         devices[everything] = [None]
     else:
         for device, cut in sharding.addressable_devices_indices_map(leaf.shape).items():
-            devices.setdefault(_ranges(cut, everything), []).append(device)
+            held = everything if cut is None else _ranges(cut, everything)
+            devices.setdefault(held, []).append(device)
     # Layers come tensor by tensor, to read each once; a large single tensor shard by shard.
     groups = [list(devices)] if row.rank else [[index] for index in devices]
-    shards = {}
+    shards: dict[Any, Array] = {}
     for group in groups:
         parts = _parts(tensors, row, leaf, first, group)
         for index in group:  # never as a view of host memory, which could not be donated later
@@ -103,7 +104,7 @@ def _read(
 
 def _parts(
     tensors: names.Tensors,
-    row: names.Row,
+    row: names.NamesLine,
     leaf: jax.ShapeDtypeStruct,
     first: int,
     indices: list[names.Index],
@@ -124,9 +125,14 @@ def _ranges(cut: tuple[slice, ...], everything: names.Index) -> names.Index:
     return tuple(r[s] for r, s in zip(everything, cut, strict=True))
 
 
-def _check(cfg, rows, shapes, found: Mapping[str, tuple[int, ...]]) -> None:
+def _check(
+    cfg: DecoderConfig,
+    rows: Mapping[tuple[Any, ...], names.NamesLine],
+    shapes: Mapping[tuple[Any, ...], tuple[int, ...]],
+    found: Mapping[str, tuple[int, ...]],
+) -> None:
     """Raise ValueError unless the checkpoint holds exactly the tensors of this decoder."""
-    wanted = {}
+    wanted: dict[str, tuple[int, ...]] = {}
     for path, row in rows.items():
         part = shapes[path][row.rank :]
         wanted |= {name: row.hf_shape(part) for _, name in row.names(cfg)}

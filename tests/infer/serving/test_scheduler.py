@@ -124,7 +124,7 @@ def test_more_requests_than_rows_are_all_served(three, alone):
         assert reply.ids == alone[i][0]
         drawn += len(reply.ids)
     assert (before.running, before.waiting) == (0, 0)
-    assert three.load() == scheduler.Load(0, 0, before.tokens + drawn)
+    assert three.load() == scheduler.Occupancy(0, 0, before.tokens + drawn)
 
 
 def test_the_text_ends_before_a_stop_string(three, alone):

@@ -66,7 +66,7 @@ def alone(run):
 
 def request(i):
     temperature, top_k, top_p, allowed = SETTINGS[i]
-    return slots.Request(PROMPTS[i], allowed, SEEDS[i], temperature, top_k, top_p)
+    return slots.RowRequest(PROMPTS[i], allowed, SEEDS[i], temperature, top_k, top_p)
 
 
 def served(rows, order, *, drop=()):
@@ -146,7 +146,7 @@ def test_adapters_count_in_the_rows_that_ask_for_them_alone(loaded):
         return sampler.Sampler(own, rows=1, lengths=(256,))
 
     how = {"allowed": SLOTS, "temperature": 0.0, "top_k": 0, "top_p": 1.0}
-    asked = [slots.Request(PROMPTS[i], seed=i, **how, adapters=i % 2 == 0) for i in range(4)]
+    asked = [slots.RowRequest(PROMPTS[i], seed=i, **how, adapters=i % 2 == 0) for i in range(4)]
     mixed = drawn_by(run(module), asked)
     for on, alone in ((True, lora.merge(module)), (False, lora.base(module))):
         expected = drawn_by(run(alone), asked)
@@ -159,7 +159,7 @@ def test_a_penalty_keeps_a_greedy_row_from_going_round_in_circles(loaded):
     own = types.SimpleNamespace(module=loaded.module, config=loaded.config, tokenizer=words)
     run = sampler.Sampler(own, rows=1, lengths=(256,))
     how = {"allowed": 64, "seed": 0, "temperature": 0.0, "top_k": 0, "top_p": 1.0}
-    asked = [slots.Request(PROMPTS[1], penalty=by, **how) for by in (1.0, 1.5, 1.0)]
+    asked = [slots.RowRequest(PROMPTS[1], penalty=by, **how) for by in (1.0, 1.5, 1.0)]
     free, kept, beside = drawn_by(run, asked, slots=64).values()
     assert free == beside  # a neighbour's penalty is none of its own
     assert len(set(free)) < 48 <= len(set(kept))

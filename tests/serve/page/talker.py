@@ -90,7 +90,7 @@ class Talker(scripted.Model):
         return proactive.Decision((), 1.0, 0.0, None, None, "nothing to ask")
 
     def load(self):
-        return scheduler.Load(0, 0, 0)
+        return scheduler.Occupancy(0, 0, 0)
 
     def submit(self, prompt_ids, **how):
         plain = max(prompt_ids) > 255  # a chat by the tokenizer's template, of nobody's
