@@ -6,6 +6,7 @@ its devices behind the fork, so a start differs from a fresh one by the time alo
 python -m tests.jobs.starts reads a start a line and answers each with its exit status.
 """
 
+import gc
 import json
 import os
 import pathlib
@@ -38,6 +39,7 @@ class Starts:
 def serve() -> None:
     from pa_jax.jobs import table  # noqa: F401 (what main imports once the flags are right)
 
+    gc.freeze()  # or a fork copies all of this to look through it at its end
     for line in sys.stdin:
         order = json.loads(line)
         child = os.fork()
