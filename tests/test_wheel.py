@@ -17,11 +17,14 @@ import zipfile
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+from tests import devices
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("wheel")]
 
 
 def run(*command, cwd, **more):
-    env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "XLA_FLAGS")}
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    env["XLA_FLAGS"] = devices.flags(1)
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, **more)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

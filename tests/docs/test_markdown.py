@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from pa_jax.jobs import configs, setup
+from tests import devices
 from tests.docs import markdown
 
 ALL = markdown.pages()
@@ -102,28 +103,39 @@ def test_messages_of_the_troubleshooting_page_are_those_of_the_code(root):
 
 @pytest.fixture(scope="module")
 def scratch(tmp_path_factory):
-    """One folder for all pages: the guide goes on from its first run."""
+    """One folder for pages of the guide that go on from its first run."""
     return tmp_path_factory.mktemp("docs")
+
+
+def run_blocks(page, folder, root):
+    todo = [one for one in markdown.blocks(page) if not one.reason]
+    assert todo, f"{page} has nothing to run"
+    env = os.environ | {"XLA_FLAGS": devices.flags(1), "PYTHONPATH": str(root)}
+    env["PATH"] = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+    for block in todo:
+        if block.file:
+            (folder / block.file).write_text(block.code)
+            continue
+        command = ["bash", "-euo", "pipefail"] if block.language == "bash" else [sys.executable]
+        done = subprocess.run(
+            [*command, "-c", block.code], cwd=folder, env=env, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{block.code}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("page", markdown.PAGES)
-def test_commands_of_a_page_run(page, scratch, root):
-    todo = [one for one in markdown.blocks(page) if not one.reason]
-    assert todo, f"{page} has nothing to run"
-    ours = ("XLA_FLAGS", "JAX_DISABLE_MOST_OPTIMIZATIONS")
-    env = {k: v for k, v in os.environ.items() if k not in ours} | {"PYTHONPATH": str(root)}
-    env["PATH"] = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
-    for block in todo:
-        if block.file:
-            (scratch / block.file).write_text(block.code)
-            continue
-        command = ["bash", "-euo", "pipefail"] if block.language == "bash" else [sys.executable]
-        done = subprocess.run(
-            [*command, "-c", block.code], cwd=scratch, env=env, capture_output=True, text=True
-        )
-        assert done.returncode == 0, f"{block.code}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+@pytest.mark.xdist_group("first run")
+@pytest.mark.parametrize("page", markdown.FIRST_RUN)
+def test_commands_of_the_guides_first_run_follow_each_other(page, scratch, root):
+    run_blocks(page, scratch, root)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("page", markdown.ALONE)
+def test_commands_of_a_page_run(page, tmp_path, root):
+    run_blocks(page, tmp_path, root)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from pa_jax.core import distributed, exclusive, files
+from tests import devices
 
 COMMAND = (
     "-m", "pa_jax.main", "--config=configs/grpo.py:tiny", "--config.data.users=1",
@@ -26,8 +27,7 @@ def started(root, workdir, hosts):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    flags = f"--xla_force_host_platform_device_count={2 // hosts}"
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": devices.flags(2 // hosts)}
     job = []
     for number in range(hosts):
         values = (f"127.0.0.1:{port}", str(hosts), str(number))

@@ -9,6 +9,7 @@ import pytest
 
 from pa_jax.core import files, metrics
 from pa_jax.jobs import grpo, sft
+from tests import devices
 
 COMMAND = (
     "-m", "pa_jax.main", "--config=configs/grpo.py:tiny", "--config.data.state_source=mixed",
@@ -23,7 +24,7 @@ def train(root, workdir, steps):
     """One start on one device; programs are compiled once for all starts of a test."""
     environment = {
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "",
+        "XLA_FLAGS": devices.flags(1),
         "JAX_COMPILATION_CACHE_DIR": str(workdir.parent / "xla"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
     }

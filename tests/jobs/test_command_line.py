@@ -12,6 +12,7 @@ from ml_collections import config_flags
 from docs import config_keys
 from pa_jax import main
 from pa_jax.jobs import configs
+from tests import devices
 
 # ml_collections loads config files by it
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
@@ -173,11 +174,9 @@ def test_a_misspelt_flag_names_the_nearest(flag, nearest, root):
         (["chat:tiny", "--config.replier=/tmp/nix"], "replier='/tmp/nix': no such file"),
     ],
 )
-def test_a_wrong_value_is_a_line_that_names_its_key(arguments, said, root, tmp_path):
-    command = [sys.executable, "-m", "pa_jax.main", f"--config={arguments[0]}", *arguments[1:]]
-    env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}  # one device
-    done = subprocess.run(
-        [*command, f"--workdir={tmp_path}/w"], cwd=root, capture_output=True, text=True, env=env
-    )
+def test_a_wrong_value_is_a_line_that_names_its_key(arguments, said, started, tmp_path):
+    one_device = os.environ | {"XLA_FLAGS": devices.flags(1)}
+    command = [f"--config={arguments[0]}", *arguments[1:], f"--workdir={tmp_path}/w"]
+    done = started(command, one_device)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert said in done.stderr.strip().splitlines()[-1]

@@ -3,6 +3,7 @@
 import http.server
 import importlib
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -222,15 +223,13 @@ def test_a_remote_judges_failures_are_reported_and_can_be_tried_again(tmp_path, 
     assert entry["measures"]["alignment"]["mean"] == 4.0
 
 
-def test_a_key_of_a_config_file_that_nobody_reads_is_refused(tmp_path):
+def test_a_key_of_a_config_file_that_nobody_reads_is_refused(started, tmp_path):
     own = tmp_path / "own.py"
     own.write_text(
         "from configs import eval\n\n\ndef get_config(preset):\n"
         "    c = eval.get_config(preset)\n    c.aloe.path = 'x'\n    return c\n"
     )
-    command = [sys.executable, "-m", "pa_jax.main", f"--config={own}:tiny"]
-    command.append(f"--workdir={tmp_path}/w")
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    done = started([f"--config={own}:tiny", f"--workdir={tmp_path}/w"], dict(os.environ))
     assert done.returncode == 2
     assert "aloe.path is not read by benchmarks=('single_turn',)" in done.stderr
     assert not (tmp_path / "w").exists()

@@ -22,6 +22,7 @@ from pa_jax.dialogue import schema
 from pa_jax.evaluate import talks
 from pa_jax.jobs import infer, profiles, setup
 from pa_jax.profile import store
+from tests import devices
 
 
 def config(**changed):
@@ -200,7 +201,7 @@ def test_the_job_survives_sigkill_at_any_point(root, tmp_path):
     workdir = tmp_path / "run"
     command = [sys.executable, "-m", "pa_jax.main", "--config=configs/infer.py:tiny"]
     command += [f"--workdir={workdir}", "--config.data.heldout_users=6", "--config.mesh.fsdp=-1"]
-    env = os.environ | {"XLA_FLAGS": "", "PA_JAX_CACHE": str(tmp_path / "cache")}
+    env = os.environ | {"XLA_FLAGS": devices.flags(1), "PA_JAX_CACHE": str(tmp_path / "cache")}
     rng = random.Random(0)
     for kill in (True, True, True, True, False):
         child = subprocess.Popen(command, cwd=root, env=env, stderr=subprocess.DEVNULL)

@@ -44,7 +44,7 @@ def config_of(flags):
             section[last] = value if isinstance(old, str) else type(old)(json_like(value))
     made.eval.episodes = 2
     if name == "grpo":
-        made.rollout.group, made.mesh.tp = 8, 2  # devices of the tests
+        made.mesh.tp = 2  # devices of the tests
         made.warm.steps = made.eval.every = 0
     return made
 
@@ -68,7 +68,7 @@ def test_a_reward_of_ones_own_trains_and_is_named_in_metrics_and_report(example,
     page = (tmp_path / "run" / "report.html").read_text()
     assert "<dt>grounded</dt>" in page and "<dt>completeness</dt>" not in page
     sample = next(files.read_rows(tmp_path / "run" / "samples.jsonl"))
-    assert np.shape(sample["scores"]) == (8, 2)
+    assert np.shape(sample["scores"]) == (4, 2)
 
 
 def test_a_judge_of_ones_own_trains_and_is_measured(example, tmp_path):
@@ -108,10 +108,10 @@ def test_a_reward_that_fails_now_and_then_does_not_end_the_run(tmp_path, monkeyp
     config = importlib.import_module("configs.grpo").get_config("tiny")
     config.reward.function, config.reward.names = "moody_reward:score", ("size",)
     config.reward.weights = (1.0,)
-    config.rollout.group, config.mesh.tp, config.eval.episodes = 2, 2, 2
+    config.mesh.tp, config.eval.episodes = 2, 2
     config.train.steps, config.warm.steps, config.eval.every = 4, 0, 0
     with pytest.raises(own.TooManyFailed, match=r"moody_reward:score': no score for 4 of 4 groups"):
         grpo.run(config, tmp_path / "run")
     rows = list(files.read_rows(tmp_path / "run" / "metrics.jsonl"))
     assert [row["judge/failed_groups"] for row in rows] == [1, 1]
-    assert [row["rollout/masked"] for row in rows] == [2, 2]
+    assert [row["rollout/masked"] for row in rows] == [4, 4]

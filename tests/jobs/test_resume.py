@@ -18,6 +18,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from pa_jax.core import files, metrics
+from tests import devices
 
 # Orbax is read without saying where arrays go: this one machine.
 pytestmark = pytest.mark.filterwarnings("ignore:Sharding info not provided:UserWarning")
@@ -37,7 +38,7 @@ def start(root, workdir, every=EVERY):
     workdir = pathlib.Path(workdir)
     environment = {
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "",
+        "XLA_FLAGS": devices.flags(1),
         # Compiled once for all starts of this module.
         "JAX_COMPILATION_CACHE_DIR": str(workdir.parent.parent / "xla"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",

@@ -2,14 +2,13 @@
 
 import importlib
 import os
-import subprocess
-import sys
 
 import pytest
 
 from pa_jax.evaluate import heldout
 from pa_jax.jobs import setup, warm
 from pa_jax.rl import advantage
+from tests import devices
 
 MESSAGES = ("--config.data.source=messages", "--config.data.path=nowhere.jsonl")
 
@@ -93,13 +92,8 @@ def test_spread_covers_all_items_evenly():
         (["--config=configs/export.py", "--config.run=nowhere"], "config.json is not there"),
     ],
 )  # fmt: skip
-def test_bad_command_lines_are_one_message_and_status_2(flags, said, root, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "pa_jax.main", *flags, f"--workdir={tmp_path / 'run'}"],
-        cwd=root,
-        env=os.environ | {"XLA_FLAGS": ""},
-        capture_output=True,
-        text=True,
-    )
+def test_bad_command_lines_are_one_message_and_status_2(flags, said, started, tmp_path):
+    one_device = os.environ | {"XLA_FLAGS": devices.flags(1)}
+    done = started([*flags, f"--workdir={tmp_path / 'run'}"], one_device)
     assert done.returncode == 2
     assert said in done.stderr and "Traceback" not in done.stderr

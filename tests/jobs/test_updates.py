@@ -16,6 +16,7 @@ from pa_jax.jobs import grpo, setup, training
 from pa_jax.train import optimizer
 
 RATE = 3e-3
+CLIP = {"clip_low": 1e-4, "clip_high": 1e-4}  # in several tests, which share its programs
 
 
 def config(**loss):
@@ -55,7 +56,7 @@ def test_two_updates_are_two_steps_of_the_optimiser_and_the_clip_acts(tmp_path, 
     found = {}
     for updates, minibatches in ((1, 1), (4, 1), (4, 2)):
         made = by_length(
-            config(updates=updates, minibatches=minibatches, clip_low=1e-4, clip_high=1e-4),
+            config(updates=updates, minibatches=minibatches, **CLIP),
             tmp_path,
             monkeypatch,
         )
@@ -113,7 +114,7 @@ def test_minibatches_divide_the_prompts(tmp_path):
 
 @pytest.mark.parametrize("beta", [0.04, 0.0])
 def test_without_beta_the_starts_weights_are_gone_after_the_first_step(beta, tmp_path):
-    parts, learner, state, batches = opened(config(beta=beta), tmp_path)
+    parts, learner, state, batches = opened(config(beta=beta, **CLIP), tmp_path)
     start = [weakref.ref(x) for x in jax.tree.leaves(nnx.state(parts.start.module))]
     assert len(start) > 5
     del parts

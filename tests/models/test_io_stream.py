@@ -19,6 +19,7 @@ from pa_jax import models
 from pa_jax.core import mesh, sharding
 from pa_jax.models import config
 from pa_jax.models.io import names, safetensors, stream
+from tests import devices
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "parity"
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -188,7 +189,7 @@ def test_each_of_two_processes_reads_its_own_half():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    flags = {"XLA_FLAGS": devices.flags(2)}
     both = [
         subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", TWO, port, str(n), str(GOLDEN / "qwen3")],

@@ -15,8 +15,13 @@ from pa_jax.infer import logprobs
 from pa_jax.jobs import plan
 from pa_jax.models import flops
 from pa_jax.plan import client, phases, topology
+from tests import devices
 
-EIGHT = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+EIGHT = {
+    "JAX_PLATFORMS": "cpu",
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    "XLA_FLAGS": devices.flags(8),
+}
 LIBTPU = importlib.util.find_spec("libtpu") is not None
 needs_libtpu = pytest.mark.skipif(not LIBTPU, reason="no libtpu: pip install 'pa_jax[tpu]'")
 

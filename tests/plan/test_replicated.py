@@ -11,17 +11,18 @@ import pytest
 from configs import plan as plan_config
 from pa_jax.jobs import plan
 from pa_jax.plan import client, topology
+from tests import devices
 
 PHASES = {"rollout prefill", "judge", "reference", "update"}  # evaluation is a rollout and a judge
 EVALUATION = {"evaluation rollout prefill", "evaluation judge"}
 CHIPS = sorted({one.chips for one in topology.SLICES.values()} - {1})  # one has no data axes
 
 
-def child(root, module, *arguments, devices=8, seconds=600):
+def child(root, module, *arguments, count=8, seconds=600):
     """What the module printed, a process with so many devices."""
     mine = {
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": devices.flags(count),
     }
     command = [sys.executable, "-m", f"tests.plan.{module}", *map(str, arguments)]
     done = subprocess.run(
@@ -69,7 +70,7 @@ def test_no_activation_of_any_preset_on_any_slice_comes_together_over_a_data_axi
     root, preset, ep, chips
 ):
     """Slices of as many chips have the same mesh, so the same program before the backend's part."""
-    found = child(root, "crossing", preset, ep, *chips, devices=max(chips), seconds=7000)
+    found = child(root, "crossing", preset, ep, *chips, count=max(chips), seconds=7000)
     mesh = plan_config.get_config(preset).mesh
     least = mesh.tp * (ep or mesh.ep)
     for number in chips:

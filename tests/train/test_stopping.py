@@ -13,6 +13,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from pa_jax.core import distributed, files, manifest
+from tests import devices
 
 STEPS = 12
 SECONDS = 60  # to leave in
@@ -31,7 +32,7 @@ class Run:
             values = (f"127.0.0.1:{port}", str(count), str(number))
             mine = {
                 "JAX_PLATFORMS": "cpu",
-                "XLA_FLAGS": f"--xla_force_host_platform_device_count={8 // count}",
+                "XLA_FLAGS": devices.flags(8 // count),
             }
             if count > 1:
                 mine |= dict(zip(distributed.ENVIRONMENT, values, strict=True))

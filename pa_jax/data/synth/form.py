@@ -5,6 +5,7 @@ To compare synthetic users with people; nothing here looks at what is said.
 
 import collections
 import dataclasses
+import functools
 import json
 import os
 import random
@@ -125,6 +126,7 @@ def samples(split: str, *, count: int, seed: int, shown: int) -> str:
     return "\n".join(lines)
 
 
+@functools.lru_cache(maxsize=2)  # the figures of a split and its samples are asked for in turn
 def _turns(split: str, *, count: int, seed: int) -> Sequence[tuple[schema.Turn, str]]:
     """Every turn of users, with the assistant's message before it."""
     found = []

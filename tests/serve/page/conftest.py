@@ -15,6 +15,8 @@ import urllib.request
 
 import pytest
 
+from tests import devices
+
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent.parent
 START_SECONDS = 180
@@ -38,8 +40,7 @@ def free_port() -> int:
 @contextlib.contextmanager
 def serving(folder: pathlib.Path, command: list[str], *, port: int, seconds: float):
     """A process that runs a command, once it answers at its port."""
-    env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    env["PYTHONPATH"] = str(ROOT)
+    env = os.environ | {"XLA_FLAGS": devices.flags(1), "PYTHONPATH": str(ROOT)}
     log, url = folder / "log.txt", f"http://127.0.0.1:{port}"
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out)
