@@ -12,6 +12,7 @@ from pa_jax.agent import caller
 from pa_jax.dialogue import template
 from pa_jax.infer.serving import scheduler
 from pa_jax.profile import connect
+from pa_jax.serve import slips
 
 _TYPES = {
     401: "authentication_error",
@@ -22,6 +23,7 @@ _TYPES = {
 }
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 _SHOWN_CHARS = 60  # of what was got
+_SLIP = "extra_forbidden"  # pydantic's name of a field that a model has not
 
 
 class ApiError(Exception):
@@ -114,15 +116,18 @@ async def _http(
     return made.response()
 
 
-async def _invalid(_: fastapi.Request, error: exceptions.RequestValidationError):
+async def _invalid(request: fastapi.Request, error: exceptions.RequestValidationError):
     """The first thing that is wrong with a request; what was got is shown as plain ASCII."""
-    # Of the branches of a union the one that got furthest; their names are our own.
-    first = max(error.errors(), key=lambda one: len(_named(one["loc"])))
-    where = ".".join(_named(first["loc"]))
+    # A name that nobody knows, before what is missing for it; then, of the branches of a union, the
+    # one that got furthest: their names are our own.
+    first = max(error.errors(), key=lambda one: (one["type"] == _SLIP, len(_named(one["loc"]))))
+    where = ascii(".".join(_named(first["loc"]))[:_SHOWN_CHARS])[1:-1]
     if first["type"] == "json_invalid":
         message = f"the body is no JSON: {first.get('ctx', {}).get('error', first['msg'])}."
         return ApiError(400, message, code="invalid_json").response()
     said = first["msg"].removeprefix("Value error, ")
+    if first["type"] == _SLIP:
+        said = slips.unknown(where, slips.fields(request))
     message = f"{where or 'body'}: {said} (got {_shown(first.get('input'))})."
     return ApiError(400, message, code="invalid_value", param=where or None).response()
 

@@ -15,7 +15,7 @@ from fastapi import concurrency, responses
 from pa_jax.agent import caller, editing, session
 from pa_jax.english import second_person
 from pa_jax.profile import decay, facts, lookup, portable, store, undo
-from pa_jax.serve import errors, guard, keys, seats, wire
+from pa_jax.serve import errors, guard, keys, seats, slips, wire
 
 T = TypeVar("T")
 Change = Callable[[session.Session, caller.Caller], session.Reply]
@@ -106,7 +106,10 @@ class Profiles:
         self.router = fastapi.APIRouter(
             prefix="/v1/profiles",
             tags=["profiles"],
-            dependencies=[fastapi.Depends(_allowed(access))],
+            dependencies=[
+                fastapi.Depends(_allowed(access)),
+                fastapi.Depends(slips.require_known_query),
+            ],
         )
         add = self.router.add_api_route
         add("/{user}", self.facts, response_model=wire.Facts)
