@@ -90,7 +90,10 @@ def open_systems(
         setup.section(proactive.AskConfig, config.ask),
     )
     ours = {agent_system.NAME: agent.system(), agent_system.ASKING: agent.asking()}
-    return systems.choose(config.systems, systems.SYSTEMS | ours)
+    known = systems.SYSTEMS | ours
+    if config.baseline not in known:
+        raise ValueError(f"baseline={config.baseline!r}: choose one of {sorted(known)}.")
+    return systems.choose(config.systems, known)
 
 
 def open_benchmark(
@@ -198,7 +201,7 @@ def openers(
     config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh | None
 ) -> dict[str, Callable[[], models.LoadedModel]]:
     """By name, what loads the untrained model, and each run at config.checkpoint."""
-    folders = [pathlib.Path(run) for run in config.runs]
+    folders = [pathlib.Path(str(run)) for run in config.runs]
     made = {
         folder.name: functools.partial(policy.named, config, str(folder), mesh, key="runs")
         for folder in folders

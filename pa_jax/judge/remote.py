@@ -105,6 +105,16 @@ class Endpoint:
                 "price_in and price_out (of a million tokens); set them, or cost=0."
             )
 
+    def key(self) -> str:
+        """The endpoint's key; ValueError where the variable that is to hold it is not set."""
+        found = os.environ.get(self.key_env, "") if self.key_env else "none"
+        if not found:
+            raise ValueError(
+                f"judge.remote.key_env={self.key_env!r}: this environment variable is not set; put "
+                "the endpoint's key into it, or set key_env='' for an endpoint without one."
+            )
+        return found
+
 
 class Remote:
     """Scores groups by the ratings of a remote model; settled snippets are never sent."""
@@ -342,15 +352,9 @@ def _client(endpoint: Endpoint, before: Any) -> tuple[Any, Any]:
         raise ValueError(
             "judge.kind='remote' needs the openai client library; pip install 'pa_jax[remote]'."
         ) from error
-    key = os.environ.get(endpoint.key_env, "") if endpoint.key_env else "none"
-    if not key:
-        raise ValueError(
-            f"judge.remote.key_env={endpoint.key_env!r}: this environment variable is not set; put "
-            "the endpoint's key into it, or set key_env='' for an endpoint without one."
-        )
     client = openai.OpenAI(
         base_url=endpoint.url,
-        api_key=key,
+        api_key=endpoint.key(),
         timeout=endpoint.timeout,
         http_client=openai.DefaultHttpxClient(event_hooks={"request": [before]}),
     )
