@@ -29,6 +29,7 @@ from pa_jax.evaluate.benchmarks import (
     prefeval_data,
     protocol,
     recall,
+    recall_own,
     single_turn,
 )
 from pa_jax.jobs import policy, setup
@@ -161,20 +162,28 @@ def _single_turn(config, workdir, quarantine):
 
 def _unseen(config, workdir, quarantine):
     cfg = _seeded(recall.RecallConfig, config, config.unseen)
-    return recall.Recall(cfg, name="unseen", split="unseen")
+    return _recall(cfg, "unseen", quarantine, split="unseen")
 
 
 def _long_horizon(config, workdir, quarantine):
     cfg = _seeded(recall.RecallConfig, config, config.long_horizon)
-    cfg = dataclasses.replace(cfg, seed=cfg.seed + NOT_TRAINED)
-    return recall.Recall(cfg, name="long_horizon", split="train")
+    return _recall(cfg, "long_horizon", quarantine)
 
 
 def _noise(config, workdir, quarantine):
     cfg = _seeded(recall.RecallConfig, config, config.noise)
-    cfg = dataclasses.replace(cfg, seed=cfg.seed + NOT_TRAINED)
     said = prefeval_data.read_noise(config.prefeval.path, cfg.noise)
-    return recall.Recall(cfg, name="noise", split="train", noise=said)
+    return _recall(cfg, "noise", quarantine, noise=said)
+
+
+def _recall(cfg, name, quarantine, *, split="train", noise=()):
+    """Users of a file of one's own where there is one, or else synthetic ones of a split."""
+    if cfg.path:
+        found = recall_own.moments(cfg, name, quarantine, noise)
+    else:
+        seed = cfg.seed + NOT_TRAINED if split == "train" else cfg.seed
+        found = recall.moments(dataclasses.replace(cfg, seed=seed), split, noise)
+    return recall.Recall(cfg, found, name=name)
 
 
 BENCHMARKS: dict[str, Opener] = {
