@@ -185,18 +185,22 @@ class Profiles:
         """What was said in a session."""
 
         def found() -> dict[str, Any]:
+            said = self.agent.session(user, number).said()
+            so_far = {turn.turn: self.agent.answering.said(turn) for turn in said}
+            if any(turn.reply is None and so_far[turn.turn] is None for turn in said):
+                said = self.agent.session(user, number).said()  # one may have ended meanwhile
             turns = [
                 {
                     "turn": turn.turn,
                     "words": turn.words,
                     "reply": turn.reply,
-                    "so_far": None if turn.reply is not None else self.agent.answering.said(turn),
+                    "so_far": None if turn.reply is not None else so_far.get(turn.turn),
                     "asked": turn.asked,
                     "question": turn.question,
                     "why": turn.why,
                     "received_at": turn.times[0].isoformat(),
                 }
-                for turn in self.agent.session(user, number).said()
+                for turn in said
                 if turn.words
             ]
             return {"user": user, "session": number, "turns": turns}
