@@ -28,7 +28,8 @@ GIVE_UP = 20  # failures in a row after which the endpoint, not the snippets, is
 FORMATS = ("json_schema", "json_object", "none")
 LIMITS = ("max_tokens", "max_completion_tokens")  # what endpoints call the bound on an answer
 _NOT_TAKEN = re.compile(  # in what an endpoint says of a parameter that it has not
-    r"unsupported|not support|unknown|unrecogni|unexpected|not permitted|not allowed|forbidden",
+    r"unsupported|not support|unknown|unrecogni|unexpected|not permitted|not allowed|forbidden"
+    r"|deprecated|unavailable|not available|response_format",  # which is taken whole, or not
     re.IGNORECASE,
 )
 _OVERHEAD = 64  # tokens that a chat template may add to the bytes of the messages
@@ -327,9 +328,15 @@ def _content(body: str) -> tuple[str | None, tuple[int, int] | None]:
     usage = usage if isinstance(usage, dict) else {}
     used = tuple(usage.get(name) for name in ("prompt_tokens", "completion_tokens"))
     known = all(type(count) is int and count >= 0 for count in used)
-    text = text if isinstance(text, str) else ""
+    if isinstance(text, list):  # in parts, of which those that think have no text
+        text = "".join(p["text"] for p in text if isinstance(p, dict) and _is_text(p.get("text")))
+    text = text if _is_text(text) else ""
     # Half a surrogate pair, which JSON can write, is kept as it was written.
     return text.encode(errors="backslashreplace").decode(), used if known else None
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _blamed(error: Any, sent: dict[str, Any]) -> tuple[str, str] | None:
