@@ -6,6 +6,9 @@ from collections.abc import Sequence
 import fastapi
 from fastapi import exceptions
 
+_SHOWN_CHARS = 60
+_MEANT = dict.fromkeys(("completions", "responses", "chat", "generate"), "/v1/chat/completions")
+
 
 def require_known_query(request: fastapi.Request) -> None:
     """Refuses a query parameter that the route does not read, or that comes twice."""
@@ -27,6 +30,16 @@ def fields(request: fastapi.Request) -> list[str]:
     """The fields of the body that the route reads."""
     body = request.scope["route"].body_field
     return [] if body is None else list(body.field_info.annotation.model_fields)
+
+
+def no_address(request: fastapi.Request) -> str:
+    """What to say of an address that is none, with the nearest that is one."""
+    path = request.scope["path"]
+    paths = request.app.openapi()["paths"]
+    meant = _MEANT.get(path.rstrip("/").rpartition("/")[2])
+    alike = [meant] if meant else difflib.get_close_matches(path, paths, 1, cutoff=0.5)
+    nearest = f"; the nearest is {alike[0]}" if alike else ""
+    return f"{ascii(path[:_SHOWN_CHARS])} is no address of this server{nearest}. /docs lists all."
 
 
 def unknown(name: str, known: Sequence[str]) -> str:

@@ -69,3 +69,84 @@ def test_what_clients_and_scrapers_add_is_let_through(server):
         words = {"messages": [{"role": "user", "content": "Hi", "name": "ann"}], "max_tokens": 1}
         url = f"{server.url}/v1/chat/completions?api-version=2024-10-21"
         assert httpx.post(url, json=words | body, timeout=60).status_code == 200
+
+
+OURS = (
+    "function",
+    "dictionary",
+    "Input should",
+    "Field required",
+    "pydantic",
+    "bytes",
+    "item after",
+)
+HI = {"role": "user", "content": "Hi"}
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "told"),
+    [
+        ({"messages": [{"role": "user", "content": 5}]}, "messages.0.content", "list of parts"),
+        ({"messages": [{"role": "user", "content": {"text": "a"}}]}, "messages.0.content", "parts"),
+        ({"messages": [{"role": "user", "content": ["a"]}]}, "messages.0.content.0", "object"),
+        ({"messages": [{"role": "user", "content": [{"text": "a"}]}]}, None, "is needed"),
+        ({"messages": ["hi"]}, "messages.0", "a JSON object belongs here (got 'hi')"),
+        ({"messages": []}, "messages", "at least 1 must be given"),
+        ({"messages": "hi"}, "messages", "a list belongs here"),
+        ({"messages": [{"role": "human", "content": "x"}]}, "messages.0.role", "'assistant'"),
+        ({}, "messages", "messages: is needed; give it."),
+        ({"messages": [HI], "stop": ["a"] * 9}, "stop", "at most 8 may be given (got a list of 9)"),
+        ({"messages": [HI], "stop": 5}, "stop", "belongs here (got 5)"),
+        ({"messages": [HI], "temperature": "0.7"}, "temperature", "a number belongs here"),
+        ({"messages": [HI], "n": True}, "n", "a whole number belongs here (got true)"),
+        ({"messages": [HI], "stream": "yes"}, "stream", "true or false belongs here"),
+    ],
+)
+def test_a_wrong_field_is_named_with_what_belongs_there(server, body, param, told):
+    answer = server.post(body)
+    error = answer.json()["error"]
+    assert answer.status_code == 400 and told in error["message"]
+    assert error["param"] == (param or "messages.0.content.0.type")
+    assert not [word for word in OURS if word in error["message"]]
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind", "told"),
+    [
+        (
+            b'{"messages": []}',
+            "application/x-www-form-urlencoded",
+            "Content-Type: application/json",
+        ),
+        (b'{"messages": []}', "text/plain", "Content-Type: application/json"),
+        ('{"messages": "é"}'.encode("latin-1"), "application/json", "send JSON in UTF-8"),
+        (b"[" * 50_000, "application/json", "send JSON in UTF-8"),
+        (b"[]", "application/json", "a JSON object belongs here"),
+    ],
+)
+def test_a_body_that_is_none_says_what_to_send(server, raw, kind, told):
+    url = f"{server.url}/v1/chat/completions"
+    answer = httpx.post(url, content=raw, headers={"Content-Type": kind}, timeout=60)
+    assert answer.status_code == 400 and told in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "told"),
+    [
+        ("POST", "/v1/completions", 404, "the nearest is /v1/chat/completions"),
+        ("POST", "/v1/responses", 404, "the nearest is /v1/chat/completions"),
+        ("POST", "/chat/completions", 404, "the nearest is /v1/chat/completions"),
+        ("GET", "/v1/model", 404, "the nearest is /v1/models"),
+        ("GET", "/healthz", 404, "the nearest is /health"),
+        ("GET", "/v1/profiles/ann/fact", 404, "the nearest is /v1/profiles/{user}/fact"),
+        ("GET", "/v1/chat/completions", 405, "use POST"),
+        ("PUT", "/v1/profiles/ann", 405, "PUT is not answered at this address; use"),
+    ],
+)
+def test_an_address_that_is_none_names_the_nearest(server, method, path, status, told):
+    answer = httpx.request(method, server.url + path, timeout=60)
+    assert (answer.status_code, told in answer.json()["error"]["message"]) == (status, True)
+
+
+def test_health_is_asked_by_head_too(server):
+    assert httpx.head(f"{server.url}/health").status_code == 200
