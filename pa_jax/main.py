@@ -96,9 +96,9 @@ def parse(argv: list[str]) -> list[str]:
     except flags.UnrecognizedFlagError as error:
         message = _misspelt(given, error.flagname) or str(error)
     except (flags.Error, OSError) as error:
-        positional = next((one for one in argv[1:] if not one.startswith("-")), "")
-        if _CONFIG.value is None and positional:
-            message = _stray(given, positional)
+        words = [one for one in argv[1:] if not one.startswith("-")]
+        if words and not any(re.match(r"--?config(=|$)", one) for one in argv):
+            message = _stray(given, words[0])
         else:
             message = _plainly(str(error).strip().splitlines()[-1].strip())
     sys.stderr.write(f"{message}\n")

@@ -114,11 +114,16 @@ def _require_endpoint(config: ml_collections.ConfigDict, workdir: pathlib.Path) 
     """ValueError where a judge behind an endpoint is named and cannot be asked."""
     if "remote" in config.get("kinds", ()):  # of the judge job, whose section is called remote
         try:
-            endpoint(config.remote, workdir).key()
+            _require_key(endpoint(config.remote, workdir))
         except ValueError as error:
             raise ValueError(f"{error}".removeprefix("judge.")) from error
     elif "remote" in config.get("judge", {}) and config.judge.kind == "remote":
-        endpoint(config.judge.remote, workdir).key()
+        _require_key(endpoint(config.judge.remote, workdir))
+
+
+def _require_key(end: remote.Endpoint) -> None:
+    if jax.process_index() == 0:  # the one that asks
+        end.key()
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:

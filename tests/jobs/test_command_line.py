@@ -171,6 +171,7 @@ def test_a_misspelt_flag_names_the_nearest(flag, nearest, root):
         (["grpo:tiny", "--config.data.keep_empty=no"], "keep_empty=no: true or false is allowed."),
         (["grpo:tiny", "rollout.group=4"], "options are --config.rollout.group=VALUE."),
         (["gropo"], "--config=gropo: no such file; the nearest is grpo;"),
+        (["grpo:tiny", "--config.rollout.group", "four"], "group=four: a whole number is allowed."),
         (["grpo:tiny", "--config.data.path=x"], "data.path='x' is not read by data.source="),
         (["serve:tiny", "--config.port=99999999"], "port=99999999: a number from 0"),
         (["judge:tiny", "--config.kinds=referense"], "kinds='referense': choose one of"),
@@ -198,6 +199,7 @@ def test_the_package_runs_as_its_main_module_does(root):
 
 def test_words_with_commas_between_are_several(root):
     command = [sys.executable, "-m", "pa_jax.main", "--config=eval:tiny"]
-    command += ["--config.mesh.fsdp=1", "--config.systems=zero_shot, oracel"]
+    command += ["--config.mesh.fsdp=1", "--config.benchmarks=unseen"]
+    command += ["--config.systems=zero_shot, oracel"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert done.returncode == 2 and "'oracel'" in done.stderr and "zero_shot, or" not in done.stderr
