@@ -96,6 +96,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "chunk": 4 if small else 16,  # episodes computed together
     }
     c.unseen = {
+        "path": "",
         "users": 2 if small else 20 if laptop else 200,
         "turns": (0, 2) if small else (0, 1, 2, 4, 8),  # asked after these
         "questions": 2 if small else 4,
@@ -103,6 +104,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "chunk": 2 if small else 4,
     }
     c.long_horizon = {
+        "path": "",
         "users": 1 if small else 4 if laptop else 50,
         "turns": (3,) if small else (10, 30) if laptop else (10, 30, 100, 300),
         "questions": 2 if small else 8,
@@ -110,6 +112,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "chunk": 1,
     }
     c.noise = {
+        "path": "",
         "users": 2 if small else 20 if laptop else 200,
         "turns": (4,),
         "noise": (0, 2) if small else (0, 2, 5, 10) if laptop else (0, 2, 5, 10, 30, 70, 300),

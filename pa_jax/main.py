@@ -5,7 +5,9 @@ NAME is a file (configs/grpo.py, my/own.py) or one of the built-in configs, a jo
 
 import datetime
 import difflib
+import functools
 import logging as std_logging
+import operator
 import os
 import pathlib
 import re
@@ -37,8 +39,7 @@ HOST_ONLY = ("plan", "report")  # jobs that start no accelerator
 
 def main(argv: list[str]) -> None:
     """Run the job that the config names; an expected failure is one line and exit status 2."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown arguments {argv[1:]}; options are --config.KEY=VALUE.")
+    del argv  # parse left no more than the program's name
     config = _CONFIG.value
     if config.job in HOST_ONLY:
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -86,8 +87,11 @@ def parse(argv: list[str]) -> list[str]:
         with configs.importable():
             given = named(argv)
             rest = flags.FLAGS(given)
+            if len(rest) > 1:
+                raise flags.Error(_stray(given, rest[1]))
             if _CONFIG.value is not None:
                 _CONFIG.value.get("job")  # a config file that failed to load says so here
+                _split_words(_CONFIG.value)
                 _require_elements(_CONFIG.value)
         return rest
     except (AttributeError, KeyError, IndexError, TypeError) as error:
@@ -95,7 +99,11 @@ def parse(argv: list[str]) -> list[str]:
     except flags.UnrecognizedFlagError as error:
         message = _misspelt(given, error.flagname) or str(error)
     except (flags.Error, OSError) as error:
-        message = str(error).strip().splitlines()[-1].strip()
+        words = [one for one in argv[1:] if not one.startswith("-")]
+        if words and not any(re.match(r"--?config(=|$)", one) for one in argv):
+            message = _stray(given, words[0])
+        else:
+            message = _plainly(str(error).strip().splitlines()[-1].strip())
     sys.stderr.write(f"{message}\n")
     sys.exit(2)
 
@@ -105,6 +113,42 @@ def usage() -> str:
     width = max(map(len, configs.names()))
     jobs = "\n".join(f"  {name:{width}}  {configs.about(name)}" for name in configs.names())
     return f"{__doc__}\n{jobs}\n\n--helpfull has every flag; docs/reference/config.md every key.\n"
+
+
+def _stray(argv: Sequence[str], word: str) -> str:
+    """What to say of an argument that is no flag, with the flag that is meant."""
+    if word.partition(":")[0] in configs.names():
+        return f"unknown argument {word!r}; the job is named by --config={word}."
+    key = word.partition("=")[0]
+    meant = re.search(r"--config\.\S+(?= is the nearest)", _misspelt(argv, key))
+    return f"unknown argument {word!r}; options are {meant[0] if meant else '--config.KEY'}=VALUE."
+
+
+def _plainly(message: str) -> str:
+    """An error of a flag's value without Python's names for it."""
+    for said, what in _VALUES.items():
+        if said in message:
+            return f"{message.partition(f': {said}')[0].removesuffix(': (')}: {what} is allowed."
+    return message
+
+
+_VALUES = {  # what Python says of a value -> what its key holds
+    "invalid literal for int()": "a whole number",
+    "could not convert string to float": "a number, with a point for decimals,",
+    "('Non-boolean argument to boolean flag'": "true or false",
+}
+
+
+def _split_words(config: ml_collections.ConfigDict) -> None:
+    """Several words for a tuple, with commas between and no more, are several elements."""
+    for key in config_flags.get_override_values(flags.FLAGS["config"]):
+        *sections, name = key.split(".")
+        section = functools.reduce(operator.getitem, sections, config)
+        value = section[name]
+        if isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], str):
+            words = tuple(word.strip() for word in value[0].split(","))
+            if len(words) > 1 and all(words) and not pathlib.Path(value[0]).exists():
+                section[name] = words
 
 
 def _require_elements(config: ml_collections.ConfigDict) -> None:

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 LAYERS = (  # top first; packages of one layer do not import each other
+    ("__main__",),
     ("main",),
     ("jobs",),
     ("evaluate", "bench", "plan", "serve"),

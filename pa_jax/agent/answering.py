@@ -164,34 +164,44 @@ class Answering:
             return turn
         past = self._journal.last(turn.user, turn.session, RECENT)
         past = tuple(earlier for earlier in past if earlier.turn < turn.turn and earlier.words)
-        said = self._saying[turn.user, turn.session, turn.turn] = []
-        pieces: Iterable[str] = ()
-        learning, asked = None, False
-        scores: dict[str, needing.Scores] = {}  # of this turn's words, wanted twice
+        with self._heard(turn) as said:
+            pieces: Iterable[str] = ()
+            learning, asked = None, False
+            scores: dict[str, needing.Scores] = {}  # of this turn's words, wanted twice
+            try:
+                # The answer is asked for first: somebody waits for it, nobody for the snippet.
+                if self._worth_a_try(turn) and not who.left:
+                    with self._tried(turn):
+                        pieces = self._submitted(turn, past, who, scores)
+                remembers = contextvars.copy_context()  # as this thread does
+                learnt = functools.partial(self._learnt, turn, past, who.context, scores)
+                learning = self._beside.submit(remembers.run, learnt)
+                yield from self._spoken(turn, pieces, learning, said)
+                question = learning.result().question  # or what went wrong there is raised
+                if question and not who.left:
+                    asked = True  # before the yield: who leaves at it has got the question
+                    yield turns.join("".join(said), question)[len("".join(said)) :]
+            except (GeneratorExit, KeyboardInterrupt):
+                # Kept here and not below: a generator that is closed never gets there.
+                if learning is not None:  # else nothing was said: the turn is answered later
+                    self._kept(learning.result(), said, asked)
+                raise
+            finally:
+                if who.ticket is not None:  # of an answer that is done this does nothing
+                    who.ticket.cancel()
+                # It is still the user's turn.
+                concurrent.futures.wait([learning] if learning else [])
+            return self._kept(learning.result(), said, asked)
+
+    @contextlib.contextmanager
+    def _heard(self, turn: turns.Turn) -> Iterator[list[str]]:
+        """Inside, what is said of the turn can be asked for: until the journal has it."""
+        place = (turn.user, turn.session, turn.turn)
+        self._saying[place] = []
         try:
-            # The answer is asked for first: somebody waits for it, nobody for the snippet.
-            if self._worth_a_try(turn) and not who.left:
-                with self._tried(turn):
-                    pieces = self._submitted(turn, past, who, scores)
-            remembers = contextvars.copy_context()  # as this thread does
-            learnt = functools.partial(self._learnt, turn, past, who.context, scores)
-            learning = self._beside.submit(remembers.run, learnt)
-            yield from self._spoken(turn, pieces, learning, said)
-            question = learning.result().question  # or what went wrong there is raised
-            if question and not who.left:
-                asked = True  # before the yield: a caller who leaves at it has got the question
-                yield turns.join("".join(said), question)[len("".join(said)) :]
-        except (GeneratorExit, KeyboardInterrupt):
-            # Kept here and not below: a generator that is closed never gets behind its `finally`.
-            if learning is not None:  # else nothing was said: the turn is answered later
-                self._kept(learning.result(), said, asked)
-            raise
+            yield self._saying[place]
         finally:
-            if who.ticket is not None:  # of an answer that is done this does nothing
-                who.ticket.cancel()
-            concurrent.futures.wait([learning] if learning else [])  # it is still the user's turn
-            del self._saying[turn.user, turn.session, turn.turn]
-        return self._kept(learning.result(), said, asked)
+            del self._saying[place]
 
     def said(self, turn: turns.Turn) -> str | None:
         """What was said so far of a turn that is being answered here; None for any other."""

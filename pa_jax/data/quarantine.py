@@ -30,6 +30,7 @@ class Quarantine:
         self.path = path
         self.seen = 0
         self.bad = 0
+        self._first = ""  # what is wrong with the first bad one
         self._file: IO[str] | None = None
 
     def accept(self) -> None:
@@ -41,6 +42,7 @@ class Quarantine:
         """Counts and keeps a bad item; `number` is its line (from 1) or index (from 0)."""
         self.seen += 1
         self.bad += 1
+        self._first = self._first or f"item {number}: {reason[:200]}"
         if self.bad <= 10:
             logging.warning("%s, item %d set aside: %s", file, number, reason)
         self._write(
@@ -94,6 +96,6 @@ class Quarantine:
         if self.bad > MAX_BAD_SHARE * self.seen:
             raise DataError(
                 f"{self.bad} of the first {self.seen} items cannot be read{self._where()}; at most "
-                f"{MAX_BAD_SHARE:.0%} may be bad. Check that data.source and data.form fit the "
-                "file, or repair it."
+                f"{MAX_BAD_SHARE:.0%} may be bad. The first is {self._first}. Check that the file "
+                "is of the format that is read here (docs/reference/data.md), or repair it."
             )

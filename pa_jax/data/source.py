@@ -12,12 +12,13 @@ import numpy as np
 from pa_jax.data import joined, own
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.episodes import Steps, Strangers
-from pa_jax.data.readers import aloe, messages, prefeval
+from pa_jax.data.readers import aloe, items, messages, prefeval
 from pa_jax.data.synth import asking
 from pa_jax.data.synth import users as synth_users
 from pa_jax.dialogue import schema, snippet
 
 BUILT_IN = ("synthetic", "unseen", "requests")  # they read no file
+FILES = {"messages": "*.jsonl", "aloe": "conversations*.jsonl"}  # what the others read of a folder
 ALL = "split=all (single_turn.split=all in eval) reads every one, where the job trains on none."
 SPLITS = ("train", "heldout", "all")
 HELDOUT_SHARE = 0.2  # of the users of aloe and messages
@@ -176,6 +177,25 @@ def mixed(cfg: DataConfig) -> list[tuple[float, DataConfig]]:
     return chosen
 
 
+def require_there(cfg: DataConfig) -> None:
+    """An error where a source is none, or its file or folder is not there; nothing is read."""
+    for _, one in mixed(cfg):
+        if one.source in FILES:
+            items.find_files(one.path, FILES[one.source])
+        elif one.source == "prefeval":
+            prefeval.files(one.path, "explicit" if one.form == "all" else one.form)
+        elif one.source not in (*SOURCES, "requests") and not one.source.startswith("tfds:"):
+            if not own.is_own(one.source):
+                raise _unknown(one)
+
+
+def _unknown(cfg: DataConfig) -> ValueError:
+    return ValueError(
+        f"data.source={cfg.source!r}: choose one of {sorted(SOURCES)}, tfds:NAME of them, "
+        "module:function of your own, or requests."
+    )
+
+
 def _open_one(
     cfg: DataConfig, split: str, quarantine_path: str | os.PathLike | None
 ) -> Sequence[schema.Episode]:
@@ -207,10 +227,7 @@ def open_dialogues(
 ) -> list[Sequence[schema.Dialogue]]:
     """The dialogues of a split whole, as parts that follow each other; see open_episodes."""
     if cfg.source not in SOURCES and not own.is_own(cfg.source):
-        raise ValueError(
-            f"data.source={cfg.source!r}: choose one of {sorted(SOURCES)}, tfds:NAME of them, "
-            "module:function of your own, or requests."
-        )
+        raise _unknown(cfg)
     if split not in SPLITS:
         raise ValueError(f"split={split!r}: choose one of {list(SPLITS)}.")
     if own.is_own(cfg.source):

@@ -21,6 +21,7 @@ _REPORT = re.compile(  # The user says: ..., The user: ..., The user's message i
 )
 _QUOTED = re.compile(r"[\"“'‘«].*[\"”'’»][.!]?", re.DOTALL)
 _WORD = re.compile(r"\w+")
+_NOTHING = re.compile(r"no new preferences?[.!]?", re.IGNORECASE)  # as people and models write it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +48,7 @@ def parse(text: str, *, turn: str = "") -> Snippet | ParseFailure:
     lines = [line.strip() for line in thought.behind(text).splitlines() if line.strip()]
     if not lines:
         return ParseFailure("empty reply")
-    if lines == [NOTHING]:
+    if len(lines) == 1 and _NOTHING.fullmatch(lines[0]):
         return Snippet(())
     if len(lines) > MAX_STATEMENTS:
         return ParseFailure(f"{len(lines)} lines, at most {MAX_STATEMENTS} are allowed")

@@ -70,6 +70,7 @@ def open_parts(
     scheduler.Scheduler,
 ]:
     """Who infers, who decides and who makes prompts, warmed up, and the engine that they share."""
+    require_room(config)
     mesh = setup.chosen_mesh(config)
     data = 1 if mesh is None else math.prod(mesh.shape[name] for name in sharding.DATA)
     infer_rows, live_rows = (-(-c.rows // data) * data for c in (config.infer, config.live))
@@ -102,6 +103,17 @@ def open_parts(
     return (infer, ask, respond), engine
 
 
+def require_room(config: ml_collections.ConfigDict) -> None:
+    """A ValueError where the engine of replies has no room for snippets."""
+    infer, live = config.infer, config.live
+    if infer.prompt_tokens > live.trunk or infer.max_new_tokens > live.slots:
+        raise ValueError(
+            f"live.trunk={live.trunk}, live.slots={live.slots}: snippets want "
+            f"{infer.prompt_tokens} (infer.prompt_tokens) and {infer.max_new_tokens} "
+            "(infer.max_new_tokens); raise the former or lower the latter."
+        )
+
+
 def open_scheduler(
     config: ml_collections.ConfigDict,
     cfg: inferencer.InferConfig,
@@ -114,12 +126,6 @@ def open_scheduler(
 
     Snippets' prompts begin with `root`.
     """
-    if cfg.prompt_tokens > config.live.trunk or cfg.max_new_tokens > config.live.slots:
-        raise ValueError(
-            f"live.trunk={config.live.trunk}, live.slots={config.live.slots}: snippets want "
-            f"{cfg.prompt_tokens} (infer.prompt_tokens) and {cfg.max_new_tokens} "
-            "(infer.max_new_tokens); raise the former or lower the latter."
-        )
     return scheduler.Scheduler(model, mesh=mesh, root=root, **(dict(config.live) | {"rows": rows}))
 
 

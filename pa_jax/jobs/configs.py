@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import difflib
 import importlib
 import pathlib
 import sys
@@ -45,7 +46,11 @@ def located(given: str) -> str:
     if name in names():
         return f"{folder() / name}.py{colon}{preset}"
     if not pathlib.Path(name).is_file():
-        raise FileNotFoundError(f"--config={given}: no such file; built in are {_built_in()}.")
+        alike = difflib.get_close_matches(pathlib.Path(name).stem, names(), 1)
+        nearest = f"; the nearest is {alike[0]}" if alike else ""
+        raise FileNotFoundError(
+            f"--config={given}: no such file{nearest}; built in are {_built_in()}."
+        )
     return given
 
 

@@ -30,6 +30,7 @@ from pa_jax.evaluate.benchmarks import (
     prefeval_data,
     protocol,
     recall,
+    recall_own,
     single_turn,
 )
 from pa_jax.jobs import policy, setup
@@ -93,7 +94,10 @@ def open_systems(
         setup.section(proactive.AskConfig, config.ask),
     )
     ours = {agent_system.NAME: agent.system(), agent_system.ASKING: agent.asking()}
-    return systems.choose(config.systems, systems.SYSTEMS | ours)
+    known = systems.SYSTEMS | ours
+    if config.baseline not in known:
+        raise ValueError(f"baseline={config.baseline!r}: choose one of {sorted(known)}.")
+    return systems.choose(config.systems, known)
 
 
 def open_benchmark(
@@ -165,20 +169,35 @@ def _single_turn(of: Opening) -> single_turn.SingleTurn:
 
 def _unseen(of: Opening) -> recall.Recall:
     cfg = _seeded(recall.RecallConfig, of.config, of.config.unseen)
-    return recall.Recall(cfg, name="unseen", split="unseen")
+    return _recall(of, cfg, "unseen", split="unseen")
 
 
 def _long_horizon(of: Opening) -> recall.Recall:
     cfg = _seeded(recall.RecallConfig, of.config, of.config.long_horizon)
-    cfg = dataclasses.replace(cfg, seed=cfg.seed + NOT_TRAINED)
-    return recall.Recall(cfg, name="long_horizon", split="train")
+    return _recall(of, cfg, "long_horizon")
 
 
 def _noise(of: Opening) -> recall.Recall:
     cfg = _seeded(recall.RecallConfig, of.config, of.config.noise)
-    cfg = dataclasses.replace(cfg, seed=cfg.seed + NOT_TRAINED)
     said = prefeval_data.read_noise(of.config.prefeval.path, cfg.noise)
-    return recall.Recall(cfg, name="noise", split="train", noise=said)
+    return _recall(of, cfg, "noise", noise=said)
+
+
+def _recall(
+    of: Opening,
+    cfg: recall.RecallConfig,
+    name: str,
+    *,
+    split: str = "train",
+    noise: systems.Chat = (),
+) -> recall.Recall:
+    """Users of a file of one's own where there is one, or else synthetic ones of a split."""
+    if cfg.path:
+        found = recall_own.moments(cfg, name, of.quarantine, noise)
+    else:
+        seed = cfg.seed + NOT_TRAINED if split == "train" else cfg.seed
+        found = recall.moments(dataclasses.replace(cfg, seed=seed), split, noise)
+    return recall.Recall(cfg, found, name=name)
 
 
 BENCHMARKS: dict[str, Callable[[Opening], protocol.Benchmark]] = {
@@ -207,7 +226,7 @@ def openers(
     config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh | None
 ) -> dict[str, Callable[[], models.LoadedModel]]:
     """By name, what loads the untrained model, and each run at config.checkpoint."""
-    folders = [pathlib.Path(run) for run in config.runs]
+    folders = [pathlib.Path(str(run)) for run in config.runs]
     made: dict[str, Callable[[], models.LoadedModel]] = {
         folder.name: functools.partial(policy.opened, config, str(folder), mesh, key="runs")
         for folder in folders

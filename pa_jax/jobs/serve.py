@@ -31,8 +31,8 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         raise ValueError(f"{jax.process_count()} processes: serve runs as one; start it alone.")
     cfg = setup.section(limits.Limits, config.limits)
     known = keys.load(pathlib.Path(config.key_file)) if config.key_file else None
-    listening = listen(config.host, config.port, keyless=known is None)
     setup.open_workdir(config, workdir)
+    listening = listen(config.host, config.port, keyless=known is None)
     with starting.told(listening, cfg):
         agent, closing = chat.open_agent(config)
         with contextlib.ExitStack() as failed, timing.CompileCounter():  # which says what it hears

@@ -21,6 +21,7 @@ from pa_jax.core import mesh as meshes
 from pa_jax.data import quarantine, source
 from pa_jax.data.own import is_own
 from pa_jax.dialogue import prompts, schema, template, tokenizer
+from pa_jax.jobs import values
 from pa_jax.judge import own, remote
 from pa_jax.models import lora, precision, quant
 
@@ -66,10 +67,12 @@ def alone(workdir: pathlib.Path) -> Iterator[None]:
 def open_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """Make the folder and write config.json; a folder with results of another run is refused.
 
-    Code of the user's own that the config names is found first, before anything is loaded. Going
-    on with what MAY_CHANGE names is allowed; any other difference is named.
+    What keys hold is checked first, and code of the user's own is found, before anything is loaded.
+    Going on with what MAY_CHANGE names is allowed; any other difference is named.
     """
+    values.require(config)
     check_named(config)
+    _require_endpoint(config, workdir)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
@@ -101,9 +104,26 @@ def check_named(config: ml_collections.ConfigDict) -> None:
         named.resolve(known["reward.function"], "reward.function")
     if "data.source" in known:
         cfg = section(source.DataConfig, config.data)
+        source.require_there(cfg)
         for _, one in source.mixed(cfg):
             if is_own(one.source):
                 named.resolve(one.source, "data.source")
+
+
+def _require_endpoint(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """ValueError where a judge behind an endpoint is named and cannot be asked."""
+    if "remote" in config.get("kinds", ()):  # of the judge job, whose section is called remote
+        try:
+            _require_key(endpoint(config.remote, workdir))
+        except ValueError as error:
+            raise ValueError(f"{error}".removeprefix("judge.")) from error
+    elif "remote" in config.get("judge", {}) and config.judge.kind == "remote":
+        _require_key(endpoint(config.judge.remote, workdir))
+
+
+def _require_key(end: remote.Endpoint) -> None:
+    if jax.process_index() == 0:  # the one that asks
+        end.key()
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
@@ -128,10 +148,10 @@ def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 T = TypeVar("T")
 
 
-def section(kind: Callable[..., T], values: ml_collections.ConfigDict) -> T:
+def section(kind: Callable[..., T], given: ml_collections.ConfigDict) -> T:
     """A component's dataclass from a config section; tuples where it holds lists, and dicts where
     it holds sections."""
-    made = {k: _tuples(v) for k, v in values.to_dict().items()}
+    made = {k: _tuples(v) for k, v in given.to_dict().items()}
     try:
         return kind(**made)
     except TypeError as error:
@@ -143,10 +163,10 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
 
 
-def endpoint(values: ml_collections.ConfigDict, workdir: pathlib.Path) -> remote.Endpoint:
+def endpoint(given: ml_collections.ConfigDict, workdir: pathlib.Path) -> remote.Endpoint:
     """A remote judge's endpoint; its answers lie in the work directory unless told otherwise."""
-    cache = values.cache or str(workdir / "answers.sqlite")
-    return section(remote.Endpoint, ml_collections.ConfigDict(values.to_dict() | {"cache": cache}))
+    cache = given.cache or str(workdir / "answers.sqlite")
+    return section(remote.Endpoint, ml_collections.ConfigDict(given.to_dict() | {"cache": cache}))
 
 
 def open_episodes(

@@ -43,7 +43,6 @@ from pa_jax.jobs import report, setup
 from pa_jax.models import lora
 from pa_jax.train import evaluation, loop, optimizer, step
 
-STATES = ("gold", "policy", "mixed")
 Batches = pipeline.BatchIterator | chains.Chains
 
 
@@ -223,16 +222,9 @@ def open_batches(
     opens the episodes.
     """
     cfg = setup.section(source.DataConfig, config.data)
-    if cfg.state_source not in STATES:
-        raise ValueError(f"data.state_source={cfg.state_source!r}: choose one of {list(STATES)}.")
     if cfg.state_source == "gold":
         encode = setup.batch_encoder(config, words)
         return pipeline.batches(train(), encode, plan, process_index=0, process_count=1)
-    if config.job != "grpo":
-        raise ValueError(
-            f"data.state_source={cfg.state_source!r}: only grpo writes snippets of its own; take "
-            "'gold'."
-        )
     share = cfg.state_share if cfg.state_source == "mixed" else 1.0
     return chains.Chains(
         setup.open_dialogues(config, workdir, "train"),

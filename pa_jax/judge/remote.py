@@ -27,7 +27,8 @@ GIVE_UP = 20  # failures in a row after which the endpoint, not the snippets, is
 FORMATS = ("json_schema", "json_object", "none")
 LIMITS = ("max_tokens", "max_completion_tokens")  # what endpoints call the bound on an answer
 _NOT_TAKEN = re.compile(  # in what an endpoint says of a parameter that it has not
-    r"unsupported|not support|unknown|unrecogni|unexpected|not permitted|not allowed|forbidden",
+    r"unsupported|not support|unknown|unrecogni|unexpected|not permitted|not allowed|forbidden"
+    r"|deprecated|unavailable|not available|response_format",  # which is taken whole, or not
     re.IGNORECASE,
 )
 _OVERHEAD = 64  # tokens that a chat template may add to the bytes of the messages
@@ -103,6 +104,16 @@ class Endpoint:
                 f"judge.remote.cost={self.cost} with both prices 0: money is counted from "
                 "price_in and price_out (of a million tokens); set them, or cost=0."
             )
+
+    def key(self) -> str:
+        """The endpoint's key; ValueError where the variable that is to hold it is not set."""
+        found = os.environ.get(self.key_env, "") if self.key_env else "none"
+        if not found:
+            raise ValueError(
+                f"judge.remote.key_env={self.key_env!r}: this environment variable is not set; put "
+                "the endpoint's key into it, or set key_env='' for an endpoint without one."
+            )
+        return found
 
 
 class Remote:
@@ -318,9 +329,15 @@ def _content(body: str) -> tuple[str | None, tuple[int, int] | None]:
     used = None
     if type(read) is int and type(written) is int and min(read, written) >= 0:
         used = read, written
+    if isinstance(text, list):  # in parts, of which those that think have no text
+        text = "".join(p["text"] for p in text if isinstance(p, dict) and _is_text(p.get("text")))
     text = text if isinstance(text, str) else ""
     # Half a surrogate pair, which JSON can write, is kept as it was written.
     return text.encode(errors="backslashreplace").decode(), used
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _blamed(error: Any, sent: dict[str, Any]) -> tuple[str, str] | None:
@@ -343,15 +360,9 @@ def _client(endpoint: Endpoint, before: Any) -> tuple[Any, Any]:
         raise ValueError(
             "judge.kind='remote' needs the openai client library; pip install 'pa_jax[remote]'."
         ) from error
-    key = os.environ.get(endpoint.key_env, "") if endpoint.key_env else "none"
-    if not key:
-        raise ValueError(
-            f"judge.remote.key_env={endpoint.key_env!r}: this environment variable is not set; put "
-            "the endpoint's key into it, or set key_env='' for an endpoint without one."
-        )
     client = openai.OpenAI(
         base_url=endpoint.url,
-        api_key=key,
+        api_key=endpoint.key(),
         timeout=endpoint.timeout,
         http_client=openai.DefaultHttpxClient(event_hooks={"request": [before]}),
     )

@@ -6,6 +6,7 @@ import io
 import itertools
 import pathlib
 import random
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -65,7 +66,8 @@ def read(path: pathlib.Path) -> Labels:
     delimiter = max(",;\t", key=head.count)
     try:
         rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        columns, lines = rows.fieldnames or (), [(rows.line_num, row) for row in rows]
+        columns = rows.fieldnames = [name.strip().lower() for name in rows.fieldnames or ()]
+        lines = [(rows.line_num, row) for row in rows]
     except csv.Error as error:
         raise ValueError(f"{path} is no CSV ({error}); save it again from its program.") from error
     missing = {"id", *rubric.CRITERIA} - set(columns)
@@ -178,7 +180,7 @@ def _plain(cell: str) -> str:
 
 
 def _rating(cell: str | None, name: str, path: pathlib.Path, line: int) -> float:
-    text = _plain((cell or "").strip())
+    text = re.sub(r"[.,]0+$", "", _plain((cell or "").strip()))  # 5.0, as tables are saved again
     if not text:
         return float("nan")
     if text not in map(str, LEVELS):

@@ -105,7 +105,8 @@ def _find(name: str) -> _Found:
     hf = safetensors.read_json(where / "config.json")
     generation = {key: hf[key] for key in hf_folder.TOKEN_IDS if hf.get(key) is not None}
     if (where / "generation_config.json").is_file():
-        generation |= safetensors.read_json(where / "generation_config.json")
+        said = safetensors.read_json(where / "generation_config.json")
+        generation |= {key: value for key, value in said.items() if value is not None}
     eos = generation.get("eos_token_id", ())
     words = None
     if (where / "tokenizer.json").is_file():

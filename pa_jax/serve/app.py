@@ -148,6 +148,7 @@ def _add_load_routes(app: fastapi.FastAPI, agent: session.Agent, meters: gauges.
     """What tells of everybody's requests, for operators alone where there are keys."""
     engine = cast(Scheduler, agent.parts.serves)
 
+    @app.head("/health", include_in_schema=False)  # as balancers of load ask
     @app.get("/health", tags=["server"])
     def health(request: fastapi.Request) -> dict[str, Any]:
         """Whether it answers, and to operators how busy it is; 503 where the engine has failed."""

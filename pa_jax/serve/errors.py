@@ -12,6 +12,7 @@ from pa_jax.agent import caller
 from pa_jax.dialogue import template
 from pa_jax.infer.serving import scheduler
 from pa_jax.profile import connect
+from pa_jax.serve import slips
 
 _TYPES = {
     401: "authentication_error",
@@ -22,6 +23,23 @@ _TYPES = {
 }
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 _SHOWN_CHARS = 60  # of what was got
+_PLAIN = {  # pydantic's names of faults -> what belongs there
+    "missing": "is needed; give it",
+    "string_type": "a text belongs here",
+    "list_type": "a list belongs here",
+    "bool_type": "true or false belongs here",
+    "int_type": "a whole number belongs here",
+    "int_from_float": "a whole number belongs here",
+    "int_parsing": "a whole number belongs here",
+    "float_type": "a number belongs here",
+    "model_type": "a JSON object belongs here",
+    "model_attributes_type": "a JSON object belongs here",
+    "dict_type": "a JSON object belongs here",
+    "too_short": "at least {min_length} must be given",
+    "too_long": "at most {max_length} may be given",
+    "literal_error": "choose one of {expected}",
+}
+_SLIP = "extra_forbidden"  # pydantic's name of a field that a model has not
 
 
 class ApiError(Exception):
@@ -110,26 +128,50 @@ async def _any(_: fastapi.Request, error: Exception) -> responses.Response:
 
 
 async def _http(
-    _: fastapi.Request, error: starlette.exceptions.HTTPException
+    request: fastapi.Request, error: starlette.exceptions.HTTPException
 ) -> responses.Response:
     """What FastAPI itself refuses: unknown paths, wrong methods, bodies that are no JSON."""
     code = _CODES.get(error.status_code, "invalid_body")
-    made = ApiError(error.status_code, f"{error.detail}", code=code, headers=error.headers)
-    return made.response()
+    said = f"{error.detail}"
+    if error.status_code == 404:
+        said = slips.no_address(request)
+    elif error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "another method")
+        said = f"{request.method} is not answered at this address; use {allowed}."
+    elif error.status_code == 400:
+        said = "the body cannot be read; send JSON in UTF-8, not nested without end."
+    return ApiError(error.status_code, said, code=code, headers=error.headers).response()
 
 
 async def _invalid(
-    _: fastapi.Request, error: exceptions.RequestValidationError
+    request: fastapi.Request, error: exceptions.RequestValidationError
 ) -> responses.Response:
     """The first thing that is wrong with a request; what was got is shown as plain ASCII."""
-    # Of the branches of a union the one that got furthest; their names are our own.
-    first = max(error.errors(), key=lambda one: len(_named(one["loc"])))
-    where = ".".join(_named(first["loc"]))
+    # A name that nobody knows, before what is missing for it; then, of the branches of a union, the
+    # one that got furthest, or was of the right kind: their names are our own.
+    first = max(
+        error.errors(),
+        key=lambda one: (
+            one["type"] == _SLIP,
+            len(_named(one["loc"])),
+            not one["type"].endswith("_type"),
+        ),
+    )
+    where = ascii(".".join(_named(first["loc"]))[:_SHOWN_CHARS])[1:-1]
     if first["type"] == "json_invalid":
         message = f"the body is no JSON: {first.get('ctx', {}).get('error', first['msg'])}."
         return ApiError(400, message, code="invalid_json").response()
-    said = first["msg"].removeprefix("Value error, ")
-    message = f"{where or 'body'}: {said} (got {_shown(first.get('input'))})."
+    said = _PLAIN.get(first["type"], "{msg}").format(
+        msg=first["msg"].removeprefix("Value error, "), **first.get("ctx", {})
+    )
+    if first["type"] == _SLIP:
+        said = slips.unknown(where, slips.fields(request))
+    elif isinstance(first.get("input"), bytes):
+        said = "send JSON, with the header Content-Type: application/json"
+    elif where.endswith(".content") and first["type"].endswith("_type"):
+        said = 'give a text, or a list of parts {"type": "text", "text": ...}'
+    got = "" if first["type"] == "missing" else f" (got {_shown(first.get('input'))})"
+    message = f"{where or 'body'}: {said}{got}."
     return ApiError(400, message, code="invalid_value", param=where or None).response()
 
 
@@ -142,8 +184,12 @@ def _named(loc: Sequence[str | int]) -> list[str]:
 def _shown(value: Any) -> str:
     if isinstance(value, str):
         return ascii(value[:_SHOWN_CHARS])
-    if value is None or isinstance(value, bool | float):
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, float):
         return ascii(value)
     if isinstance(value, int):
         return ascii(value) if abs(value) < 10**20 else "a huge number"
-    return f"a {type(value).__name__}"
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
+    return "bytes" if isinstance(value, bytes) else f"a {type(value).__name__}"

@@ -86,7 +86,9 @@ class Keys:
 def load(path: pathlib.Path) -> Keys:
     """The keys in a file; ValueError says what is wrong with it, and shows no key."""
     try:
-        text = path.read_text(encoding="utf-8-sig")  # editors on Windows write a mark in front
+        raw = path.read_bytes()  # PowerShell writes UTF-16, editors on Windows a mark in front
+        utf16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
+        text = raw.decode("utf-16" if utf16 else "utf-8-sig").replace("\r\n", "\n")
         data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"keys file {path}: {error}; see pa_jax/serve/keys.py.") from error

@@ -15,7 +15,7 @@ from fastapi import concurrency, responses
 from pa_jax.agent import caller, editing, session
 from pa_jax.english import second_person
 from pa_jax.profile import decay, facts, lookup, portable, store, undo
-from pa_jax.serve import errors, guard, keys, seats, wire
+from pa_jax.serve import errors, guard, keys, seats, slips, wire
 
 T = TypeVar("T")
 Change = Callable[[session.Session, caller.Caller], session.Reply]
@@ -106,7 +106,10 @@ class Profiles:
         self.router = fastapi.APIRouter(
             prefix="/v1/profiles",
             tags=["profiles"],
-            dependencies=[fastapi.Depends(_allowed(access))],
+            dependencies=[
+                fastapi.Depends(_allowed(access)),
+                fastapi.Depends(slips.require_known_query),
+            ],
         )
         add = self.router.add_api_route
         add("/{user}", self.facts, response_model=wire.Facts)
@@ -182,18 +185,22 @@ class Profiles:
         """What was said in a session."""
 
         def found() -> dict[str, Any]:
+            said = self.agent.session(user, number).said()
+            so_far = {turn.turn: self.agent.answering.said(turn) for turn in said}
+            if any(turn.reply is None and so_far[turn.turn] is None for turn in said):
+                said = self.agent.session(user, number).said()  # one may have ended meanwhile
             turns = [
                 {
                     "turn": turn.turn,
                     "words": turn.words,
                     "reply": turn.reply,
-                    "so_far": None if turn.reply is not None else self.agent.answering.said(turn),
+                    "so_far": None if turn.reply is not None else so_far.get(turn.turn),
                     "asked": turn.asked,
                     "question": turn.question,
                     "why": turn.why,
                     "received_at": turn.times[0].isoformat(),
                 }
-                for turn in self.agent.session(user, number).said()
+                for turn in said
                 if turn.words
             ]
             return {"user": user, "session": number, "turns": turns}

@@ -14,6 +14,7 @@ from pa_jax.profile import facts
 
 RESULTS = ("tool", "function")  # roles of what came of a call
 STRICT = pydantic.ConfigDict(strict=True, extra="ignore")
+OURS = pydantic.ConfigDict(strict=True, extra="forbid")  # bodies that no client of OpenAI's sends
 SEEDS = 2**32
 MAX_INTEGER = 2**31 - 1
 
@@ -207,14 +208,14 @@ class ChatRequest(pydantic.BaseModel):
 class Statement(pydantic.BaseModel):
     """A fact to add, or to put in another's place: one sentence about the user, in own words."""
 
-    model_config = STRICT
+    model_config = OURS
     statement: Annotated[Text, pydantic.Field(examples=["I am allergic to cashews."])]
 
 
 class Undo(pydantic.BaseModel):
     """POST /v1/profiles/{user}/undo: the turn whose changes are taken back."""
 
-    model_config = STRICT
+    model_config = OURS
     session: Annotated[int, pydantic.Field(ge=0, le=MAX_INTEGER)]
     turn: Annotated[int, pydantic.Field(ge=0, le=MAX_INTEGER)]
 

@@ -172,6 +172,25 @@ def test_a_listener_who_leaves_gets_what_was_said_so_far(agent, model):
     assert model.observed[-1].context == "You said"
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+def test_what_is_said_can_be_asked_for_until_the_journal_has_it(agent, monkeypatch, leaves):
+    """Else a page that is opened at that moment is told that nobody has answered."""
+    journal, seen = agent.profiles.journal, []
+    kept = journal.replied
+
+    def replied(turn, text, **how):
+        seen.append((agent.answering.said(turn), text))
+        return kept(turn, text, **how)
+
+    monkeypatch.setattr(journal, "replied", replied)
+    stream = agent.session("ann").stream("I like tea.")
+    pieces = [next(stream), next(stream)] if leaves else list(stream)
+    stream.close()
+    assert seen == [("".join(pieces), "".join(pieces))]
+    (turn,) = journal.turns_of("ann")
+    assert turn.reply == "".join(pieces) and agent.answering.said(turn) is None
+
+
 def test_a_listener_who_leaves_before_the_question_keeps_the_answer(agent):
     talk = agent.session("ann")
     stream = talk.stream("let us fly")

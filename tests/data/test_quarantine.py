@@ -109,3 +109,34 @@ def test_unreadable_file_names_the_path(tmp_path):
 def test_half_a_character_pair_is_bad(tmp_path):
     with pytest.raises(quarantine_lib.BadItem, match="half a character pair"):
         items.as_text(json.loads('"a \\ud83d b"'), "user")
+
+
+def test_marks_of_editors_and_of_files_put_together_are_no_items(tmp_path):
+    mark = b"\xef\xbb\xbf"
+    source = write(tmp_path / "in.jsonl", [mark + b'{"x": 1}\r', mark + b'{"x": 2}', b"\x1a"])
+    quarantine = quarantine_lib.Quarantine(None)
+    assert read_all(source, quarantine) == [{"x": 1}, {"x": 2}]
+    assert quarantine.bad == 0
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        ('{"x": 1}\n'.encode("utf-16"), "is UTF-16; save it as UTF-8"),
+        (b"\x1f\x8b\x08rest", "is compressed; unpack it"),
+        (b"PK\x03\x04rest", "is a ZIP archive"),
+        (b'\xef\xbb\xbf\n[{"x": 1}]', "holds a JSON list; write one object a line"),
+    ],
+)
+def test_a_file_that_holds_no_lines_says_what_to_make_of_it(tmp_path, raw, told):
+    source = tmp_path / "in.jsonl"
+    source.write_bytes(raw)
+    with pytest.raises(quarantine_lib.DataError, match=f"in.jsonl {told}"):
+        read_all(source, quarantine_lib.Quarantine(None))
+
+
+def test_too_many_bad_items_name_the_first_and_no_key_that_was_not_read(tmp_path):
+    source = write(tmp_path / "in.jsonl", [b"{", b'{"x": 1}'])
+    with pytest.raises(quarantine_lib.DataError, match="The first is item 1: not JSON") as error:
+        read_all(source, quarantine_lib.Quarantine(None))
+    assert "data.source" not in str(error.value)

@@ -16,6 +16,17 @@ CASES = {
     "<thin": "<thin",
     "  plain words": "  plain words",
     "": "",
+    "<Think>x</THINK> a": "a",
+    "<thinking>x</thinking>\na": "a",
+    "[THINK]x[/THINK]a": "a",
+    "<seed:think>x</seed:think>a": "a",
+    "<|begin_of_thought|>x</think-not><|end_of_thought|>a": "a",
+    "<reasoning>never ends": "",
+    "\u0130<THINK>": "\u0130<THINK>",
+    "<think>\u0130</THINK>a": "a",
+    "[see] a": "[see] a",
+    "<|x|> a": "<|x|> a",
+    "close it with </reasoning>": "close it with </reasoning>",
 }
 
 
@@ -26,7 +37,7 @@ def test_words_stand_behind_thoughts(text, words):
 
 @pytest.mark.parametrize(("text", "words"), CASES.items())
 def test_a_growing_text_never_takes_back_what_it_showed(text, words):
-    if thought.CLOSE in text and not text.lstrip().startswith(thought.OPEN):
+    if thought.CLOSE in text.lower() and not text.lstrip().lower().startswith(thought.OPEN):
         pytest.skip("a thought without its beginning is known only once it ends")
     shown = [text[thought.begins(text[:n], last=False) : n] for n in range(len(text))]
     for one in shown:
@@ -37,3 +48,9 @@ def test_a_snippet_is_what_was_written_behind_the_thought():
     assert snippet.parse(THOUGHT + "The user is vegan.").statements == ("The user is vegan.",)
     assert snippet.parse(THOUGHT + snippet.NOTHING) == snippet.Snippet(())
     assert snippet.parse("<think>\nThe user may be vegan.").reason == "empty reply"
+
+
+@pytest.mark.parametrize("text", ["No new preference", "no new preference.", "No new preferences!"])
+def test_nothing_is_nothing_however_it_is_spelt(text):
+    assert snippet.parse(text) == snippet.Snippet(())
+    assert snippet.parse("No new preference for tea.").statements

@@ -16,7 +16,9 @@ from pa_jax.evaluate.benchmarks import recall
 from pa_jax.jobs import configs, setup
 from pa_jax.profile import facts, taxonomy, update
 
-CFG = recall.RecallConfig(users=24, turns=(1, 4, 20), questions=4, untold=0, chunk=2, seed=0)
+CFG = recall.RecallConfig(
+    users=24, turns=(1, 4, 20), questions=4, untold=0, chunk=2, path="", seed=0
+)
 
 
 def test_the_unseen_hold_nothing_that_training_ever_shows():
@@ -84,7 +86,7 @@ def test_noise_stands_between_what_was_told_and_the_question(tools):
         for role in ("user", "assistant")
     )
     cfg = dataclasses.replace(CFG, users=12, turns=(4,), questions=1, noise=(0, 1, 3))
-    task = recall.Recall(cfg, name="noise", split="train", noise=said)
+    task = recall.Recall(cfg, recall.moments(cfg, "train", said), name="noise")
     plain = {m.user: m for m in recall.moments(dataclasses.replace(cfg, noise=(0,)), "train")}
     assert plain and [m.noise for m in task.moments] == [n for n in (0, 1, 3) for _ in plain]
     for moment in task.moments:
@@ -101,9 +103,8 @@ def test_noise_stands_between_what_was_told_and_the_question(tools):
 
 
 def test_a_row_a_question_with_a_new_session_before_it(tools):
-    task = recall.Recall(
-        dataclasses.replace(CFG, users=8, turns=(4,), questions=2), name="unseen", split="unseen"
-    )
+    cfg = dataclasses.replace(CFG, users=8, turns=(4,), questions=2)
+    task = recall.Recall(cfg, recall.moments(cfg, "unseen"), name="unseen")
     chosen = systems.choose(("zero_shot", "oracle"))
     requests = task._requests(task.moments[0])
     (alone,) = systems.zero_shot(requests[:1], tools.model, tools.cfg)

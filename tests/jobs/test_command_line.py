@@ -165,8 +165,14 @@ def test_a_misspelt_flag_names_the_nearest(flag, nearest, root):
         (["grpo:tiny", "--config.lengths=x"], "config key 'lengths' is ('x',)"),
         (
             ["grpo:tiny", "--config.mesh.fsdp=1", "--config.lengths=()"],
-            "lengths=(): at least one length",
+            "lengths=(): at least one is needed",
         ),
+        (["grpo:tiny", "--config.train.steps=1e3"], "train.steps=1e3: a whole number is allowed."),
+        (["grpo:tiny", "--config.optim.eps=0,1"], "optim.eps=0,1: a number, with a point"),
+        (["grpo:tiny", "--config.data.keep_empty=no"], "keep_empty=no: true or false is allowed."),
+        (["grpo:tiny", "rollout.group=4"], "options are --config.rollout.group=VALUE."),
+        (["gropo"], "--config=gropo: no such file; the nearest is grpo;"),
+        (["grpo:tiny", "--config.rollout.group", "four"], "group=four: a whole number is allowed."),
         (["grpo:tiny", "--config.data.path=x"], "data.path='x' is not read by data.source="),
         (["serve:tiny", "--config.port=99999999"], "port=99999999: a number from 0"),
         (["judge:tiny", "--config.kinds=referense"], "kinds='referense': choose one of"),
@@ -180,3 +186,19 @@ def test_a_wrong_value_is_a_line_that_names_its_key(arguments, said, started, tm
     done = started(command, one_device)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert said in done.stderr.strip().splitlines()[-1]
+
+
+def test_the_package_runs_as_its_main_module_does(root):
+    for arguments, told in ((["grpo"], "named by --config=grpo."), (["--help"], "")):
+        command = [sys.executable, "-m", "pa_jax", *arguments]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+        assert done.returncode == (2 if told else 0), done.stderr
+        assert told in done.stderr and "Traceback" not in done.stderr
+
+
+def test_words_with_commas_between_are_several(root):
+    command = [sys.executable, "-m", "pa_jax.main", "--config=eval:tiny"]
+    command += ["--config.mesh.fsdp=1", "--config.benchmarks=unseen"]
+    command += ["--config.systems=zero_shot, oracel"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 2 and "'oracel'" in done.stderr and "zero_shot, or" not in done.stderr

@@ -62,6 +62,35 @@ def test_the_strictness_of_json_steps_down(opened):
     assert got[-1][1]["response_format"] == {"type": "json_object"}
 
 
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("temperature", "`temperature` is deprecated for this model."),
+        ("temperature", "temperature is not available with this model"),
+        ("response_format", "This response_format type is unavailable now"),
+        ("response_format", "'response_format.type' must be 'text'"),
+    ],
+)
+def test_however_the_endpoint_says_that_it_does_not_take_it(opened, field, message):
+    def reply(request, seen):
+        if field in request:
+            return 400, {}, json.dumps({"error": {"message": message}})
+        return endpoint.rated(request, seen)
+
+    with endpoint.serving(reply) as (url, got):
+        one = opened(url, format="json_object")
+        assert one.score(endpoint.groups(["Tea."])).values[0, 0].tolist() == endpoint.WANT
+    assert field not in got[-1][1] and len(got) == 2
+
+
+def test_an_answer_in_parts_is_their_text(opened):
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "{}"}]}]
+    parts += [{"type": "text", "text": json.dumps(endpoint.GOOD)}]
+    with endpoint.serving(lambda *_: endpoint.completion(parts)) as (url, _):
+        one = opened(url)
+        assert one.score(endpoint.groups(["Tea."])).values[0, 0].tolist() == endpoint.WANT
+
+
 def test_a_bound_on_the_answer_is_always_sent_and_other_400s_are_failures(opened):
     with endpoint.serving(refusing(max_tokens=None, max_completion_tokens=None)) as (url, got):
         one = opened(url, concurrency=1)

@@ -175,3 +175,22 @@ def test_the_judge_job_writes_a_sheet_and_reads_it_back(tmp_path):
     report = json.loads((tmp_path / "labels" / "report.json").read_text())
     assert report["reference"]["labels"]["completeness"]["n"] == 16
     assert report["between"][f"{paths[0]} and {paths[1]}"]["n"] == 16
+
+
+def test_a_sheet_that_a_table_program_saved_again_is_read(made, tmp_path):
+    """pandas writes 5.0 where some are blank; people tidy the names of columns."""
+    sheet.write(tmp_path / "a.csv", made, seed=0)
+    plain = filled(tmp_path / "a.csv", tmp_path / "b.csv", lambda row: (5, 4, 3, 2))
+    text = plain.read_text(encoding="utf-8")
+    (tmp_path / "c.csv").write_text(text.replace("completeness", " Completeness"), encoding="utf-8")
+    with (tmp_path / "b.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row |= {name: f"{row[name]}.0" for name in rubric.CRITERIA}
+    with (tmp_path / "d.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    for name in ("c.csv", "d.csv"):
+        for ratings in sheet.read(tmp_path / name).values():
+            np.testing.assert_array_equal(ratings, [4, 3, 2, 1])

@@ -170,6 +170,14 @@ def test_tokenizer_template_and_generation_config_come_along(tmp_path):
     assert_same(values(third), values(model))
 
 
+def test_what_a_generation_config_leaves_open_is_said_elsewhere(tmp_path):
+    models.save_hf(models.load("random:tiny", dtype="float32"), tmp_path)
+    known = models.load(str(tmp_path), dtype="float32").tokenizer.eos_ids
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": null, "top_p": 0.8}')
+    again = models.load(str(tmp_path), dtype="float32")
+    assert again.tokenizer.eos_ids == known and again.generation["top_p"] == 0.8
+
+
 def test_a_source_without_tokenizer_has_none():
     assert models.load(str(GOLDEN / "llama")).tokenizer is None
 

@@ -36,7 +36,7 @@ def raw(server, method, path, headers, body=b""):
 @pytest.mark.parametrize(
     ("body", "status", "says"),
     [
-        (b"", 400, "required"),
+        (b"", 400, "needed"),
         (b"{", 400, "no JSON"),
         (b"\xff\xfe", 400, "body"),
         (b'{"messages": "\xff"}', 400, "body"),
@@ -55,7 +55,7 @@ def raw(server, method, path, headers, body=b""):
             400,
             "messages.0.content.1.type: only parts of type 'text' are read here",
         ),
-        (b'{"messages": [{"role": "user", "content": 5}]}', 400, "messages.0.content: Input"),
+        (b'{"messages": [{"role": "user", "content": 5}]}', 400, "messages.0.content: give a text"),
         (b'{"messages": [{"role": "user", "content": [{"type": "text"}]}]}', 400, "in 'text' (got"),
         (b'{"messages": [{"role": "assistant", "content": "x"}]}', 400, "the user's"),
         (b'{"messages": [{"role": "user", "content": "\\u0000"}]}', 400, "words"),

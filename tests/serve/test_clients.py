@@ -299,9 +299,9 @@ def test_editing_a_fact(server, teach):
         ({"statement": "I like\nrum"}, "has 2 lines"),
         ({"statement": "Bob likes rum"}, "'Bob likes rum' is no single"),
         ({"statement": "I like window seats"}, "says that already"),
-        ({"statement": 5}, "valid string (got 5)"),
+        ({"statement": 5}, "a text belongs here (got 5)"),
         ({"statement": "I like \ud800"}, "half a surrogate pair"),
-        ({}, "Field required"),
+        ({}, "is needed; give it"),
     ],
 )
 def test_an_edit_that_is_none_changes_nothing_and_says_why(server, teach, body, says):

@@ -69,3 +69,12 @@ def test_other_machines_need_keys(host):
         serve.listen(host, 0, keyless=True)
     serve.listen("0.0.0.0", 0, keyless=False).close()
     serve.listen("localhost", 0, keyless=True).close()
+
+
+@pytest.mark.parametrize("code", ["utf-16", "utf-16-be", "utf-8-sig"])
+def test_a_file_as_windows_writes_it_is_read(tmp_path, code):
+    path = tmp_path / "keys.toml"
+    mark = "\ufeff" if code == "utf-16-be" else ""
+    text = f'{mark}[[keys]]\r\nkey = "abcdefghijklmnopqrst"\r\nusers = ["ann"]\r\n'
+    path.write_bytes(text.encode(code))
+    assert keys.load(path).access("abcdefghijklmnopqrst").users == ("ann",)

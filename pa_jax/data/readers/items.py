@@ -6,6 +6,15 @@ from collections.abc import Iterator
 
 from pa_jax.data import quarantine as quarantine_lib
 
+_PEEKED = 64
+_BLANK = b" \t\r\n\x1a"  # and the mark that DOS put at a file's end
+_NO_LINES = {
+    b"\xff\xfe": "is UTF-16; save it as UTF-8",
+    b"\xfe\xff": "is UTF-16; save it as UTF-8",
+    b"\x1f\x8b": "is compressed; unpack it (gunzip)",
+    b"PK\x03\x04": "is a ZIP archive; unpack it",
+}
+
 
 def find_files(path: str, pattern: str, *, key: str = "data.path") -> list[pathlib.Path]:
     """The file itself, or a folder's files of that pattern in order of name.
@@ -47,13 +56,15 @@ def read_lines(
     """Number (from 1) and value of each line that is JSON; blank lines are passed over.
 
     The caller accepts or rejects each value it is given; lines that are no JSON are rejected here.
+    A line may begin with a mark of UTF-8, for files that were put together have one inside.
     """
     try:
         with path.open("rb") as file:
+            _require_lines(path, file.peek(_PEEKED)[:_PEEKED])
             for number, raw in enumerate(file, start=1):
-                if raw.strip():
+                if raw.strip(_BLANK):
                     try:
-                        value = json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
+                        value = json.loads(raw.decode("utf-8-sig"))
                     except (ValueError, RecursionError) as error:
                         text = raw.decode("utf-8", errors="replace").rstrip("\n")
                         quarantine.reject(path, number, f"not JSON: {error}", text)
@@ -61,6 +72,15 @@ def read_lines(
                     yield number, value
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def _require_lines(path: pathlib.Path, begins: bytes) -> None:
+    """A DataError where a file begins as no JSON Lines do, with what to make of it."""
+    what = next((what for mark, what in _NO_LINES.items() if begins.startswith(mark)), "")
+    if not what and begins.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[":
+        what = "holds a JSON list; write one object a line (jq -c '.[]')"
+    if what:
+        raise quarantine_lib.DataError(f"{path} {what}.")
 
 
 def read_list(path: pathlib.Path) -> list[object]:

@@ -19,8 +19,10 @@ class _Session:
     turns: tuple[schema.Turn, ...]
 
 
-def read(path: str, quarantine: quarantine_lib.Quarantine) -> Iterator[schema.Dialogue]:
-    """One dialogue a user; `path` is a JSONL file or a folder of them.
+def read(
+    path: str, quarantine: quarantine_lib.Quarantine, *, key: str = "data.path"
+) -> Iterator[schema.Dialogue]:
+    """One dialogue a user; `path` is a JSONL file or a folder of them, given by a config's `key`.
 
     A line is {"messages": [{"role", "content"}, ...]} and, as one likes, "user_id", "id",
     "session" (a number) and "gold" (a snippet or null for each user message). Lines of one user_id
@@ -31,7 +33,7 @@ def read(path: str, quarantine: quarantine_lib.Quarantine) -> Iterator[schema.Di
     its reply and gold go with it.
     """
     users: dict[str, list[_Session]] = {}
-    for file in items.find_files(path, "*.jsonl"):
+    for file in items.find_files(path, "*.jsonl", key=key):
         for number, value in items.read_lines(file, quarantine):
             try:
                 session = _session(items.as_dict(value), file, number)

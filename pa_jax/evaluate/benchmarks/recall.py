@@ -10,6 +10,8 @@ unseen        users whose subcategories never occur in training (data.source=uns
 long_horizon  users of 10 to 300 turns
 noise         users of a few turns, then N pairs of PrefEval's noise, which say nothing of them
 
+Users of a file of one's own are asked in their place where a path names one (recall_own).
+
 Measures: accuracy, p_right (the right option's share of the four), and `stale`: of preferences that
 changed, how often the old one is picked. Systems with a profile add figures of it.
 """
@@ -43,6 +45,8 @@ class RecallConfig:
     questions  a user and T at most: the newest preferences, and the oldest
     untold     questions about what comes up later only, at most: the next ones
     chunk      users and T computed together
+    path       a JSONL file of messages with gold, or a folder of them, whose users are asked in the
+               place of synthetic ones (recall_own); "": synthetic users
     noise      pairs of messages about nothing of theirs that follow the T turns, each a part
     """
 
@@ -51,6 +55,7 @@ class RecallConfig:
     questions: int
     untold: int
     chunk: int
+    path: str
     seed: int
     noise: tuple[int, ...] = (0,)
 
@@ -153,13 +158,10 @@ def _question(name: str, of_slot: Sequence[truth.Preference], turns: int) -> Rec
 
 
 class Recall:
-    """A row a question and system; `split` is of the synthetic users, `noise` as in moments."""
+    """A row a question and system, of all moments."""
 
-    def __init__(
-        self, cfg: RecallConfig, *, name: str, split: str, noise: systems.Chat = ()
-    ) -> None:
-        self.cfg, self.name = cfg, name
-        self.moments = moments(cfg, split, noise)
+    def __init__(self, cfg: RecallConfig, found: Sequence[Moment], *, name: str) -> None:
+        self.cfg, self.name, self.moments = cfg, name, list(found)
 
     def chunks(self) -> list[protocol.Chunk]:
         ids = [[question.id for question in moment.questions] for moment in self.moments]

@@ -127,6 +127,22 @@ def resolve(source: str) -> Random | pathlib.Path:
     raise ValueError(f"model.source={source!r}: no such file or folder; allowed: {FORMS}.")
 
 
+def require_there(source: str, key: str) -> None:
+    """A ValueError that names the config key, where a source is none; nothing is fetched.
+
+    A folder may also be the work directory of a run.
+    """
+    kind, _, name = source.partition(":")
+    known = {"random": config.PRESETS, "pypi": {*WHEELS, *PARTED}}
+    if kind in known:
+        if name not in known[kind]:
+            raise ValueError(f"{key}={source!r}: {kind} has {sorted(known[kind])}.")
+    elif not (kind == "hf" and name.count("/") == 1):
+        path = pathlib.Path(source).expanduser()
+        if not path.is_dir() and not (path.suffix == ".gguf" and path.is_file()):
+            raise ValueError(f"{key}={source!r}: no such file or folder; allowed: {FORMS}.")
+
+
 def cache_dir() -> pathlib.Path:
     """$PA_JAX_CACHE, or ~/.cache/pa_jax."""
     return pathlib.Path(os.environ.get("PA_JAX_CACHE") or "~/.cache/pa_jax").expanduser()
