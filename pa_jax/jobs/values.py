@@ -12,9 +12,9 @@ from typing import Any
 import ml_collections
 
 from pa_jax import models
-from pa_jax.data import source as data_source
+from pa_jax.data.source import SPLITS
 from pa_jax.models import decoder
-from pa_jax.models.io import source as model_source
+from pa_jax.models.io import source
 from pa_jax.profile import connect, database
 
 WORDS = {
@@ -27,7 +27,7 @@ WORDS = {
     "prefeval.form": ("explicit", "choice", "persona"),
     "remote.format": ("json_schema", "json_object", "none"),
     "remote.limit": ("max_tokens", "max_completion_tokens"),
-    "split": data_source.SPLITS,
+    "split": SPLITS,
     "ways": ("turns", "full_history"),
 }
 ANY = (  # finite, whatever their sign
@@ -77,7 +77,7 @@ def require(config: ml_collections.ConfigDict) -> None:
                 if allowed and one not in allowed:
                     raise ValueError(f"{key}={one!r}: choose one of {list(allowed)}.")
                 if one and _named(key, MODELS):
-                    model_source.require_there(one, key)
+                    source.require_there(one, key)
             elif isinstance(one, int | float) and not isinstance(one, bool):
                 _require_number(key, one)
     if config.job == "sft" and config.data.state_source != "gold":
