@@ -97,7 +97,7 @@ def _guess(
     resident, cfg, packed = step.resident(), work.policy, work.scored(data)
     weights = 2.0 * flops.parameters(cfg)
     slots = packed.rows[0].ids.shape[-1]
-    passes = -(-len(packed.rows) // data)
+    passes = len(packed.rows)
     # A copy in the compute dtype, gradients, their sum where passes add to one (as compiled:
     # twice), each layer's input, the widest layer's inside; the output projection brought together,
     # its gradient, its logits.
@@ -118,4 +118,4 @@ def _guess(
     links = (gathered + summed) / slice_.ici_rate
     seconds = max(arithmetic, links) + reading
     size = sum(resident.values()) + temporaries
-    return Candidate(mesh, work, size, packed.tokens / seconds)
+    return Candidate(mesh, work, size, data * packed.tokens / seconds)

@@ -1,13 +1,14 @@
 """The table of seconds, bytes and dollars: by hand, from plans whose figures are given."""
 
 import dataclasses
+import re
 
 import ml_collections
 import pytest
 
 from configs import plan as plan_config
 from pa_jax.jobs import plan, setup
-from pa_jax.plan import costs, figures, report, roofline, topology
+from pa_jax.plan import client, costs, figures, report, roofline, topology
 
 CASE = (256, 32, 3)
 
@@ -55,6 +56,7 @@ def test_a_line_says_what_a_thousand_prompts_cost():
     assert (line["step s"], line["prompts/s"], line["expected"]) == ("1.50", "32", "16")
     assert line["peak GB"] == "12.0 of 15.0" and line["fits"] == "yes"
     assert line["$ an hour"] == "24.00"  # sixteen chips
+    assert (line["prompts a chip"], line["prompts a step"]) == ("3", "48")
     assert line["$ a 1,000 prompts"] == f"{24 / 3600 * 1000 / 16:.2f}" == "0.42"
     assert "v5e 1.50" in text and cfg.read in text
 
@@ -69,6 +71,36 @@ def test_the_work_follows_the_case_and_the_chip():
     assert small.rollout.prompts == 192 and large.rollout.prompts == 256  # of v5p-512: chips
     assert (small.tokens.prompt, small.tokens.completion, small.tokens.judge) == (256, 32, 320)
     assert config.tokens.prompt == 1024 and config.slice == "v5e-16"
+
+
+def test_a_line_that_no_chip_can_run_has_no_seconds():
+    _, cfg = settings()
+    over = dataclasses.replace(made(), too_large=("rollout prefill: 20 GB",))
+    nothing = figures.Memory({"kv": 21e9}, 0.0, 0.0, "nothing compiled")
+    none = dataclasses.replace(made(), rows=[], memory=nothing)
+    for line in cells(costs.table([(over, CASE), (none, CASE)], cfg)):
+        assert line["fits"] == "no" and line["$ an hour"] == "19.20"
+        assert {line[name] for name in ("step s", "prompts/s", "$ a 1,000 prompts")} == {"-"}
+    assert line["resident GB"] == "21.0" and line["update ms"] == line["peak GB"] == "-"
+
+
+def test_what_stays_on_a_chip_and_is_too_much_is_not_compiled():
+    config, cfg = settings()
+    slice_ = topology.named("v5e-16")
+    one = costs.on(config, cfg, "v5e-16", (256, 32, 3))
+    one.hbm_share = 0.5
+    asked = plan.make_request(one, slice_)
+    found = plan.summed(one, slice_, asked, plan.make_step(asked, slice_), client.Answer({}, ()))
+    assert not found.fits and found.memory.peak == sum(found.memory.resident.values()) > 8e9
+    assert {"judge", "update"} < {*found.left_out}
+
+
+def test_every_chip_with_cases_has_prices_of_a_day():
+    _, cfg = settings()
+    assert cfg.cases.keys() == cfg.prices.keys() <= cfg.ep.keys()
+    assert re.search(r"\d{1,2} [A-Z][a-z]+ 20\d\d", cfg.read)
+    with pytest.raises(ValueError, match=r"costs.cases has v5e, v5p, not v6e, of v6e-8"):
+        cfg.lines(topology.named("v6e-8"))
 
 
 def test_a_chip_without_a_price_is_named():
