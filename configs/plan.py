@@ -8,7 +8,8 @@ python -m pa_jax.main --config=configs/plan.py:qwen3-4b "--config.scaling=('v5e-
 python -m pa_jax.main --config=configs/plan.py:qwen3-4b \\
   "--config.costs.slices=('v5e-16','v5e-64','v5p-64','v5p-512')"           dollars, as tpu/README.md
 
-Needs libtpu's compiler, no TPU: pip install 'pa_jax[tpu]'. All keys of configs/grpo.py count.
+All but the last need libtpu's compiler, no TPU: pip install 'pa_jax[tpu]'. All keys of
+configs/grpo.py count.
 """
 
 import ml_collections
@@ -50,7 +51,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         # (tokens of a prompt, of a completion, prompts a chip) of a slice's lines: a hundred
         # prompts a chip, and what 16 GB have room for beside the 30B judge
         "cases": {
-            "v5e": ((256, 32, 96), (256, 32, 8), (1024, 64, 96), (1024, 64, 2)),  # of v5e
+            "v5e": ((256, 32, 96), (256, 32, 3), (1024, 64, 96), (1024, 64, 1)),  # of v5e
             "v5p": ((256, 32, 96), (1024, 64, 96)),  # of v5p
         },
         "apart": 64,
@@ -66,6 +67,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         },
         # artificial-intelligence-wiki.com/ai-development/ai-hardware-infrastructure/tpu-v5-guide
         "read": "on demand, as the AI Wiki's TPU v5 guide gave them on 27 January 2026",
+        # by libtpu's compiler, some twenty minutes of two cores; else estimated from shapes
+        "compile": False,
     }
     c.search = False  # try batch, prompt, row and mesh shapes; compile the best few
     c.search_over = {

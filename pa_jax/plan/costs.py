@@ -20,6 +20,7 @@ class CostsConfig:
     ep      of the mesh, by kind of chip
     prices  dollars a chip and hour, by kind of chip
     read    whose prices they are, and of which day
+    compile by the compiler; else estimated from shapes
     """
 
     slices: tuple[str, ...]
@@ -28,6 +29,7 @@ class CostsConfig:
     ep: Mapping[str, int]
     prices: Mapping[str, float]
     read: str
+    compile: bool
 
     def lines(self, slice_: topology.Slice) -> tuple[tuple[int, int, int], ...]:
         """The cases of its kind of chip; ValueError where there are none."""
@@ -84,7 +86,7 @@ def table(plans: Sequence[tuple[report.Plan, tuple[int, int, int]]], cfg: CostsC
             f"{a_chip}",
             f"{plan.prompts:,}",
             f"{sum(plan.memory.resident.values()) / 1e9:.1f}",
-            f"{plan.memory.peak / 1e9:.1f} of {plan.budget / 1e9:.1f}" if plan.rows else "-",
+            f"{plan.memory.peak / 1e9:.1f} of {plan.budget / 1e9:.1f}",
             "yes" if plan.fits else "no",
             *(_cell(_row(plan, name), plan.slice) for name in names),
             *_whole(plan, price),
@@ -104,8 +106,8 @@ def table(plans: Sequence[tuple[report.Plan, tuple[int, int, int]]], cfg: CostsC
 
 
 def _whole(plan: report.Plan, price: float) -> list[str]:
-    """Of the step and its dollars; of one that no chip can run there are none but the hour's."""
-    if plan.too_large or not plan.rows:
+    """Of the step and its dollars; of one whose phases are not all known none but the hour's."""
+    if plan.too_large:
         return ["-", "-", "-", "-", f"{price:,.2f}", "-"]
     expected = plan.prompts / plan.expected
     return [

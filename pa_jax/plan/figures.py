@@ -116,10 +116,8 @@ def _decoding(step: phases.Step, one: compiling.Compiled, prefill: Row, chips: i
 def memory(
     step: phases.Step, compiled: Mapping[str, compiling.Compiled], made: Sequence[Row]
 ) -> Memory:
-    """Everything resident at once, and the temporaries of the phase that has most, if any is."""
+    """Everything resident at once, and the temporaries of the phase that has most."""
     resident = step.resident()
-    if not made:
-        return Memory(resident, 0.0, 0.0, "nothing compiled")
     padding, seen = 0.0, set()
     for phase in step.phases():
         if phase.name in compiled and not seen & {*phase.takes} and phase.name != RESHARD:
