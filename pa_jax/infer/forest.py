@@ -317,7 +317,9 @@ def _filled(units: list[_Unit], room: int) -> list[_Row]:
         list(itertools.accumulate(reversed(sizes), min))[::-1]
         for sizes in ([unit.least for unit in units], [unit.wants for unit in units])
     )
-    for unit, least, wanted in zip(units, [*slots[1:], room + 1], [*wants[1:], 0], strict=True):
+    # Behind the last unit nothing has room.
+    rest = zip([*slots, room + 1][1:], [*wants, 0][1:], strict=True)
+    for unit, (least, wanted) in zip(units, rest, strict=True):
         fits = [(added, row.used, k) for k, row in enumerate(open_rows)
                 if (added := row.takes(unit, room)) is not None]  # fmt: skip
         if fits:
