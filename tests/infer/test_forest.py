@@ -209,3 +209,23 @@ def test_common_is_the_longest_beginning_of_all(sequences):
     least = min(map(len, sequences))
     same = [k for k in range(least + 1) if len({tuple(one[:k]) for one in sequences}) == 1]
     assert forest.common(sequences) == max(same)
+
+
+def test_full_rows_are_not_looked_at_again(monkeypatch):
+    """Four times the prompts look at about four times as many rows, not at sixteen times.
+
+    Where what is left of a row has no room for a tree's branches, even under a shared prompt.
+    """
+    looked, takes = [], forest._Row.takes
+    monkeypatch.setattr(
+        forest._Row, "takes", lambda self, *args: looked.append(1) or takes(self, *args)
+    )
+
+    def looks(count):
+        looked.clear()
+        rng = np.random.default_rng(2)
+        trees = [rng_paths(rng, 8, (100, 120), (30, 31)) for _ in range(count)]
+        assert forest.pack(trees, (512,)).tokens > 100 * count
+        return len(looked)
+
+    assert looks(240) < 6 * looks(60)

@@ -61,10 +61,15 @@ def test_gradients_of_ragged_equal_dense(normalise, joined, monkeypatch):
 def test_gate_and_up_are_one_product_where_rows_outweigh_weights(monkeypatch):
     x, router, stacks = weights()
     weight, expert = moe.route(x, router, 2, True)
+    called, ragged_dot = [], jax.lax.ragged_dot
+    monkeypatch.setattr(
+        jax.lax, "ragged_dot", lambda *args, **kw: called.append(1) or ragged_dot(*args, **kw)
+    )
     for joined, products in ((0, 2), (99, 3)):
         monkeypatch.setattr(moe, "JOINED", joined)
-        text = str(jax.make_jaxpr(moe.ragged)(x, weight, expert, stacks))
-        assert text.count("ragged_dot") == products
+        called.clear()
+        moe.ragged(x, weight, expert, stacks)
+        assert len(called) == products
 
 
 def test_every_token_on_one_expert_drops_none():
