@@ -4,32 +4,22 @@ import json
 import pathlib
 from collections.abc import Mapping, Sequence
 
-import jax
 import tqdm
 
-from pa_jax.core import distributed, files
+from pa_jax.core import files
 from pa_jax.evaluate import systems
 from pa_jax.evaluate.benchmarks import protocol
 
-MEET_SECONDS = 600  # for the slowest process to have loaded its data
-
 
 class Records:
-    """The rows of a work directory; a half-written last one is dropped and made again.
-
-    Several processes have the same rows, and the first writes them.
-    """
+    """The rows of a work directory; a half-written last one is dropped and made again."""
 
     def __init__(self, path: pathlib.Path, *, retry_failed: bool):
         self.path = path
-        self._writes = jax.process_index() == 0
-        if self._writes:
-            files.truncate_rows(path, lambda row: not (retry_failed and row["failed"]))
-        distributed.meet("records cut", MEET_SECONDS)
+        files.truncate_rows(path, lambda row: not (retry_failed and row["failed"]))
         self._rows: dict[tuple[str, str], dict[tuple[str, str], protocol.Row]] = {}
         for row in files.read_rows(path) if path.exists() else ():
             self._keep(row)
-        distributed.meet("records read", MEET_SECONDS)  # before the first adds to them
 
     def _keep(self, row: protocol.Row) -> None:
         of = self._rows.setdefault((row["benchmark"], row["model"]), {})
@@ -37,8 +27,7 @@ class Records:
 
     def add(self, row: protocol.Row) -> None:
         """Write a row and remember it."""
-        if self._writes:
-            files.append_line(self.path, json.dumps(row))
+        files.append_line(self.path, json.dumps(row))
         self._keep(row)
 
     def known(self, benchmark: str, model: str) -> Mapping[tuple[str, str], protocol.Row]:

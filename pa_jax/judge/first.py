@@ -1,16 +1,12 @@
 """Scores that one process makes for all: what is asked over a network or may vary is asked once."""
 
-import json
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
 from pa_jax.judge import rubric
-
-T = TypeVar("T")
 
 
 def scored(
@@ -24,33 +20,17 @@ def scored(
     """
     if jax.process_count() == 1:
         return score(groups)
-    made = _on_first(lambda: score(groups))
+    made, stopped = None, None
+    if jax.process_index() == 0:
+        try:
+            made = score(groups)
+        except (ValueError, OSError) as error:
+            stopped = error
+    if not multihost_utils.broadcast_one_to_all(np.int32(stopped is None)):
+        raise stopped or ValueError("process 0 could not score; its log says why.")
     shape = len(groups), max((len(group.texts) for group in groups), default=0)
     empty = np.zeros((*shape, count), np.float32), np.zeros(shape, bool)
     values, failed = multihost_utils.broadcast_one_to_all(
         (made.values, made.failed) if made else empty
     )
     return rubric.Scores(np.asarray(values), np.asarray(failed).astype(bool))
-
-
-def texts(ask: Callable[[], list[str | None]]) -> list[str | None]:
-    """What `ask` gives on the first process, on every process; errors as in `scored`."""
-    if jax.process_count() == 1:
-        return ask()
-    made = np.frombuffer(json.dumps(_on_first(ask)).encode(), np.uint8)
-    size = int(multihost_utils.broadcast_one_to_all(np.int32(made.size)))
-    told = multihost_utils.broadcast_one_to_all(np.resize(made, size))
-    return json.loads(np.asarray(told).astype(np.uint8).tobytes())
-
-
-def _on_first(make: Callable[[], T]) -> T | None:
-    """What `make` gives, None but on the first process; where it raises there, all raise."""
-    made, stopped = None, None
-    if jax.process_index() == 0:
-        try:
-            made = make()
-        except (ValueError, OSError) as error:
-            stopped = error
-    if not multihost_utils.broadcast_one_to_all(np.int32(stopped is None)):
-        raise stopped or ValueError("process 0 could not score; its log says why.")
-    return made
