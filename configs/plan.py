@@ -8,7 +8,8 @@ python -m pa_jax.main --config=configs/plan.py:qwen3-4b "--config.scaling=('v5e-
 python -m pa_jax.main --config=configs/plan.py:qwen3-4b \\
   "--config.costs.slices=('v5e-16','v5e-64','v5p-64','v5p-512')"           dollars, as tpu/README.md
 
-Needs libtpu's compiler, no TPU: pip install 'pa_jax[tpu]'. All keys of configs/grpo.py count.
+All but the last need libtpu's compiler, no TPU: pip install 'pa_jax[tpu]'. All keys of
+configs/grpo.py count.
 """
 
 import ml_collections
@@ -47,8 +48,12 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.scaling = ()
     c.costs = {  # a table of seconds, bytes and dollars
         "slices": (),
-        # as many tokens a chip in both: 3 x (256 + 8 x 32) and 1 x (1024 + 8 x 64)
-        "cases": ((256, 32, 3), (1024, 64, 1)),
+        # (tokens of a prompt, of a completion, prompts a chip) of a slice's lines: a hundred
+        # prompts a chip, and what 16 GB have room for beside the 30B judge
+        "cases": {
+            "v5e": ((256, 32, 96), (256, 32, 3), (1024, 64, 96), (1024, 64, 1)),  # of v5e
+            "v5p": ((256, 32, 96), (1024, 64, 96)),  # of v5p
+        },
         "apart": 64,
         # 16 GB hold a part of the judge's experts, 95 GB all of a tp group's
         "ep": {
@@ -58,10 +63,12 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         },
         "prices": {
             "v5e": 1.20,  # dollars an hour of a v5e chip
-            "v6e": 2.70,  # of a v6e chip
             "v5p": 4.20,  # of a v5p chip
         },
-        "read": "on demand, by an undated note in a public repository, read 30 November 2026",
+        # artificial-intelligence-wiki.com/ai-development/ai-hardware-infrastructure/tpu-v5-guide
+        "read": "on demand, as the AI Wiki's TPU v5 guide gave them on 27 January 2026",
+        # by libtpu's compiler, some twenty minutes of two cores; else estimated from shapes
+        "compile": False,
     }
     c.search = False  # try batch, prompt, row and mesh shapes; compile the best few
     c.search_over = {

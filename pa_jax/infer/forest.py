@@ -31,6 +31,7 @@ sequences alone, so that a resumed run packs as the first one did.
 import bisect
 import collections
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import jax
@@ -184,9 +185,14 @@ class _Row(_Sorted):
 
         At most so many: of its paths only the first is compared with those that are here.
         """
+        if not self.may_take(unit.least, unit.wants, room):
+            return None
         added = unit.used - self.shares(unit.keys[0], unit.paths[0][0])
-        fits = self.used + added <= room and self.wants + unit.wants <= room
-        return added if fits else None
+        return added if self.used + added <= room else None
+
+    def may_take(self, slots: int, wants: int, room: int) -> bool:
+        """Whether so much more has room."""
+        return self.used + slots <= room and self.wants + wants <= room
 
     def take(self, unit: "_Unit", added: int) -> None:
         for key, entry in zip(unit.keys, unit.paths, strict=True):
@@ -198,6 +204,11 @@ class _Unit(_Sorted):
     """Paths of one tree that go into one row; their slots without what others share."""
 
     used = wants = 0
+
+    @property
+    def least(self) -> int:
+        """Slots that it adds to a row at least, which holds all of its first path already."""
+        return self.used - len(self.paths[0][0])
 
     def grow(self, key: bytes, entry: tuple[np.ndarray, Path, tuple[int, int]], room: int) -> bool:
         """Takes the next path in order, unless that is more than a row holds."""
@@ -294,17 +305,33 @@ def _units(ordered: Sequence[Entries], room: int) -> list[_Unit]:
 
 
 def _filled(units: list[_Unit], room: int) -> list[_Row]:
-    """Best fit, the largest units first: where most is shared, then where least room is left."""
+    """Best fit, the largest units first: where most is shared, then where least room is left.
+
+    A row that is too full for all units to come is not looked at again: of many prompts nearly all
+    rows are.
+    """
     rows: list[_Row] = []
-    for unit in sorted(units, key=lambda unit: (-unit.used, unit.keys[0])):
-        fits = [(added, row.used, k) for k, row in enumerate(rows)
+    open_rows: list[_Row] = []
+    units = sorted(units, key=lambda unit: (-unit.used, unit.keys[0]))
+    slots, wants = (
+        list(itertools.accumulate(reversed(sizes), min))[::-1]
+        for sizes in ([unit.least for unit in units], [unit.wants for unit in units])
+    )
+    # Behind the last unit nothing has room.
+    rest = zip([*slots, room + 1][1:], [*wants, 0][1:], strict=True)
+    for unit, (least, wanted) in zip(units, rest, strict=True):
+        fits = [(added, row.used, k) for k, row in enumerate(open_rows)
                 if (added := row.takes(unit, room)) is not None]  # fmt: skip
         if fits:
             added, _, k = min(fits, key=lambda fit: (fit[0], -fit[1]))
+            row = open_rows[k]
         else:
-            rows.append(_Row())
-            added, k = unit.used, len(rows) - 1
-        rows[k].take(unit, added)
+            added, row = unit.used, _Row()
+            rows.append(row)
+            open_rows.append(row)
+        row.take(unit, added)
+        if not row.may_take(least, wanted, room):
+            open_rows.remove(row)
     return rows
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+from collections.abc import Sequence
 
 import ml_collections
 import tqdm
@@ -18,6 +19,7 @@ from pa_jax.plan import (
     advice,
     client,
     costs,
+    estimate,
     figures,
     phases,
     report,
@@ -92,21 +94,29 @@ def scale(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
 def priced(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """Every slice and case of config.costs: one table, written anew behind each of its lines.
 
-    What is compiled is kept: a run that was broken off goes on with the line it was at.
+    Estimated, or with `costs.compile` compiled but for what no chip could hold. What is compiled is
+    kept: a run that was broken off goes on with the line it was at.
     """
     cfg = setup.section(costs.CostsConfig, config.costs)
     wanted = []
     for name in cfg.slices:
         slice_ = topology.named(name)
         cfg.price(slice_)
-        for case in cfg.cases:
+        for case in cfg.lines(slice_):
             one = costs.on(config, cfg, name, case)
             wanted.append((one, slice_, make_request(one, slice_), case))
-    client.check_libtpu()
+    if cfg.compile:
+        client.check_libtpu()
     setup.open_workdir(config, workdir)
     lines = []
     for one, slice_, asked, case in wanted:
-        plan = planned(one, slice_, asked, make_step(asked, slice_), workdir)
+        step = make_step(asked, slice_)
+        budget = one.hbm_share * slice_.chip.hbm_bytes
+        if cfg.compile and sum(step.resident().values()) <= budget:
+            plan = planned(one, slice_, asked, step, workdir)
+        else:
+            found = Found(estimate.rows(step), estimate.memory(step))
+            plan = summed(one, slice_, asked, step, found)
         lines.append((plan, case))
         files.atomic_write(workdir / "costs.md", costs.table(lines, cfg) + "\n")
     reports = [report.as_json(plan) | {"case": list(case)} for plan, case in lines]
@@ -213,7 +223,6 @@ def planned(
     workdir: pathlib.Path,
 ) -> report.Plan:
     """The request compiled and summed up."""
-    budget = config.hbm_share * slice_.chip.hbm_bytes
     names = [phase.name for phase in step.phases() if not asked.only or phase.name in asked.only]
     if not names:
         allowed = [phase.name for phase in step.phases()]
@@ -227,9 +236,32 @@ def planned(
         answer = client.ask(asked, workdir / "compile.log", started)
         bar.n = len(names)
         bar.set_description(f"compiled for {slice_.name}")
+    logging.info("compiled %d programs, %s", len(answer.compiled), workdir / "compile.log")
     rows = figures.rows(step, answer.compiled, slice_.chips)
     memory = figures.memory(step, answer.compiled, rows)
-    logging.info("compiled %d programs, %s", len(rows), workdir / "compile.log")
+    return summed(config, slice_, asked, step, Found(rows, memory, answer.too_large))
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """Phases and bytes, compiled or estimated, and messages of phases that no chip can hold."""
+
+    rows: Sequence[figures.Row]
+    memory: figures.Memory
+    too_large: Sequence[str] = ()
+
+
+def summed(
+    config: ml_collections.ConfigDict,
+    slice_: topology.Slice,
+    asked: request.PlanRequest,
+    step: phases.Step,
+    found: Found,
+) -> report.Plan:
+    """The plan that follows."""
+    budget = config.hbm_share * slice_.chip.hbm_bytes
+    rows, memory = found.rows, found.memory
+    tried = {row.name for row in rows} | {text.partition(":")[0] for text in found.too_large}
     of, shards = asked.work, step.shards
     packed = {"judge": of.judged(shards), "update": of.scored(shards)}
     return report.Plan(
@@ -243,11 +275,11 @@ def planned(
         efficiency=config.efficiency,
         prompts=of.prompts,
         new_tokens=of.prompts * of.group * of.tokens.completion,
-        trained_tokens=packed["update"].tokens,
+        trained_tokens=shards * packed["update"].tokens,
         fill={name: one.tokens / one.slots for name, one in packed.items()},
-        too_large=answer.too_large,
+        too_large=found.too_large,
         advice=advised(memory, budget, asked),
-        left_out=[phase.name for phase in step.phases() if phase.name not in names],
+        left_out=[phase.name for phase in step.phases() if phase.name not in tried],
     )
 
 

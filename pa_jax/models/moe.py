@@ -19,6 +19,10 @@ from pa_jax.core.typing import Array, Float, Int
 
 SLACK = 1.25  # a block of choices, in even shares of them: little above, and a second block is rare
 LANES = 128  # a block's rows are a multiple of it
+# Gate and up are one product where a block has so many rows for each column that one weight has of
+# all experts: it reads the rows once, where two do it twice, but first writes the weights side by
+# side, which is read, written and read again.
+JOINED = 4
 
 
 def route(
@@ -120,6 +124,7 @@ def ragged(
     blocks = -(-number.size // block)
     sizes, ends, choice = _by_expert(number, count, blocks * block)
     weight_c = weight_bm.reshape(-1)
+    joined = scales is None and block > JOINED * count * experts[0].shape[-1]
 
     def add(y_bd: Array, this: tuple[Array, Array]) -> Array:
         """With what the block's choices add."""
@@ -128,11 +133,12 @@ def ragged(
         inside = jnp.clip(ends, start, start + block) - jnp.clip(ends - sizes, start, start + block)
         token = choice // top  # behind the last token where the choice is behind the last
 
+        def product(x: Array, weight: Array) -> Array:  # the sum is float32 inside all the same
+            return jax.lax.ragged_dot(x, weight, inside, preferred_element_type=x.dtype)
+
         def times(x: Array, i: int) -> Array:
-            if scales is None:  # the sum is float32 inside all the same
-                return jax.lax.ragged_dot(
-                    x, experts[i].astype(x.dtype), inside, preferred_element_type=x.dtype
-                )
+            if scales is None:
+                return product(x, experts[i].astype(x.dtype))
             weight = experts[i].astype(x.dtype)
             y = jax.lax.ragged_dot(x, weight, inside, preferred_element_type=jnp.float32)
             expert = number.at[choice].get(mode="fill", fill_value=0)
@@ -141,7 +147,12 @@ def ragged(
         x = _rows_of(x_bd, token, tokens)
         # The third product is linear: weighing a choice before it is weighing what comes of it.
         weight = weight_c.at[choice].get(mode="fill", fill_value=0)[:, None]
-        y = jax.nn.silu(times(x, 0)) * times(x, 1) * weight.astype(x.dtype)
+        if joined:
+            both = jnp.concatenate([w.astype(x.dtype) for w in experts[:2]], axis=-1)
+            gate, up = jnp.split(product(x, both), 2, axis=-1)
+        else:
+            gate, up = times(x, 0), times(x, 1)
+        y = jax.nn.silu(gate) * up * weight.astype(x.dtype)
         # A token's choices, wherever they were sorted to, add up in its row. Those behind the last
         # choice name a token that is not there, and are dropped.
         return y_bd.at[token].add(times(y, 2), mode="drop")

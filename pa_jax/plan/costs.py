@@ -14,19 +14,31 @@ PHASES = ("reshard", figures.ROLLOUT, figures.DECODE, "judge", "reference", "upd
 @dataclasses.dataclass(frozen=True)
 class CostsConfig:
     """slices  of the table; (): no table
-    cases   (tokens of a prompt, of a completion, prompts a chip) of each of its lines
+    cases   (tokens of a prompt, of a completion, prompts a chip) of a slice's lines, by kind of
+            chip
     apart   tokens that the judge reads before a completion beside those of the prompt
     ep      of the mesh, by kind of chip
     prices  dollars a chip and hour, by kind of chip
-    read    where and when the prices were read
+    read    whose prices they are, and of which day
+    compile by the compiler; else estimated from shapes
     """
 
     slices: tuple[str, ...]
-    cases: tuple[tuple[int, int, int], ...]
+    cases: Mapping[str, tuple[tuple[int, int, int], ...]]
     apart: int
     ep: Mapping[str, int]
     prices: Mapping[str, float]
     read: str
+    compile: bool
+
+    def lines(self, slice_: topology.Slice) -> tuple[tuple[int, int, int], ...]:
+        """The cases of its kind of chip; ValueError where there are none."""
+        if slice_.chip.name not in self.cases:
+            raise ValueError(
+                f"costs.cases has {', '.join(sorted(self.cases))}, not {slice_.chip.name}, of "
+                f"{slice_.name}; choose another slice, or add its cases to configs/plan.py."
+            )
+        return self.cases[slice_.chip.name]
 
     def price(self, slice_: topology.Slice) -> float:
         """Dollars an hour of the whole slice; ValueError where its chip has no price."""
@@ -60,28 +72,24 @@ def table(plans: Sequence[tuple[report.Plan, tuple[int, int, int]]], cfg: CostsC
     """
     names = [name for name in PHASES if any(_row(plan, name) for plan, _ in plans)]
     head = [
-        "slice", "P", "C", "prompts a step", "resident GB", "peak GB", "fits",
+        "slice", "P", "C", "prompts a chip", "prompts a step", "resident GB", "peak GB", "fits",
         *(f"{name} ms" for name in names), "step s", "bound by", "prompts/s",
         "expected", "$ an hour", "$ a 1,000 prompts",
     ]  # fmt: skip
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    for plan, (prompt, completion, _) in plans:
-        price, expected = cfg.price(plan.slice), plan.prompts / plan.expected
+    for plan, (prompt, completion, a_chip) in plans:
+        price = cfg.price(plan.slice)
         cells = [
             plan.slice.name,
             f"{prompt}",
             f"{completion}",
+            f"{a_chip}",
             f"{plan.prompts:,}",
             f"{sum(plan.memory.resident.values()) / 1e9:.1f}",
             f"{plan.memory.peak / 1e9:.1f} of {plan.budget / 1e9:.1f}",
             "yes" if plan.fits else "no",
             *(_cell(_row(plan, name), plan.slice) for name in names),
-            f"{plan.floor:.2f}",
-            bound(plan),
-            f"{plan.prompts / plan.floor:,.0f}",
-            f"{expected:,.0f}",
-            f"{price:,.2f}",
-            f"{price / HOUR / expected * 1000:,.2f}",
+            *_whole(plan, price),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     kinds = sorted({plan.slice.chip.name for plan, _ in plans})
@@ -95,6 +103,21 @@ def table(plans: Sequence[tuple[report.Plan, tuple[int, int, int]]], cfg: CostsC
             f"which is assumed. Dollars a chip and hour: {dollars} ({cfg.read}).",
         ]
     )
+
+
+def _whole(plan: report.Plan, price: float) -> list[str]:
+    """Of the step and its dollars; of one whose phases are not all known none but the hour's."""
+    if plan.too_large:
+        return ["-", "-", "-", "-", f"{price:,.2f}", "-"]
+    expected = plan.prompts / plan.expected
+    return [
+        f"{plan.floor:.2f}",
+        bound(plan),
+        f"{plan.prompts / plan.floor:,.0f}",
+        f"{expected:,.0f}",
+        f"{price:,.2f}",
+        f"{price / HOUR / expected * 1000:,.2f}",
+    ]
 
 
 def bound(plan: report.Plan) -> str:

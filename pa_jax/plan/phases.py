@@ -145,7 +145,8 @@ class Step:
         """Keys and values of prompts and branches, as decode.rollout keeps them."""
         cfg, (prompts, root) = self.work.policy, self.work.prompts_of(self.shards)
         width, slots = prompts.own.shape[2], self.work.completion_slots
-        n, g, heads = prompts.length.size, self.work.group, (cfg.kv_heads, cfg.head_dim)
+        n, g = prompts.length.size * self.shards, self.work.group
+        heads = cfg.kv_heads, cfg.head_dim
         shapes = [(cfg.layers, n, *heads, width), (cfg.layers, n, g, *heads, slots)]
         if root:
             shapes.append((cfg.layers, self.shards, *heads, root))
@@ -179,14 +180,14 @@ class Step:
         """Prefill, and a loop whose body is one decode step."""
         of, cfg = self.work, self.work.policy
         prompts, root = of.prompts_of(self.shards)
-        shape = prompts.length.size, of.group
+        shape = prompts.length.size * self.shards, of.group
         key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), shape))
         key = jax.ShapeDtypeStruct(
             key.shape, key.dtype, sharding=shaped(self.mesh, jnp.int32, shape, "rows").sharding
         )
 
         def lower() -> jax.stages.Lowered:
-            like = jax.tree.map(lambda x: shaped(self.mesh, x.dtype, x.shape, "rows"), prompts)
+            like = jax.tree.map(self._every, prompts)
             return decode.rollout.lower(
                 self._sampled_graph(),
                 self.sampler,
@@ -198,8 +199,9 @@ class Step:
                 slots=of.completion_slots,
             )
 
-        size = work.prefilled(prompts)
-        kernel = kernels.forward(cfg, kernels.visited_pairs(cfg, list(prompts.end)))
+        size = work.prefilled(prompts).times(self.shards)
+        pairs = self.shards * kernels.visited_pairs(cfg, list(prompts.end))
+        kernel = kernels.forward(cfg, pairs)
         return Phase(
             "rollout prefill",
             self._on_mesh(lower),
@@ -258,10 +260,10 @@ class Step:
         lower: Callable[[forest.Forest], jax.stages.Lowered],
         takes: tuple[str, ...],
     ) -> Phase:
-        """Of rows of one length; figures of a call are the mean of all."""
-        calls = -(-len(packed.rows) // self.shards)
-        pairs = kernels.visited_pairs(cfg, [np.asarray(row.end) for row in packed.rows])
-        total = packed.size
+        """Of each shard's rows of one length; figures of a call are the mean of all."""
+        calls, total = len(packed.rows), packed.size.times(self.shards)
+        ends = [np.asarray(row.end) for row in packed.rows]
+        pairs = self.shards * kernels.visited_pairs(cfg, ends)
         kernel = kernels.forward(cfg, pairs) / calls
         return Phase(
             name,
@@ -273,6 +275,10 @@ class Step:
             (_chunks(packed),),
             takes,
         )
+
+    def _every(self, x: np.ndarray) -> jax.ShapeDtypeStruct:
+        """The shape of all shards' rows, of which `x` are one's."""
+        return shaped(self.mesh, x.dtype, (len(x) * self.shards, *x.shape[1:]), "rows")
 
     def _rows(self, row: forest.Forest, *lead: int) -> forest.Forest:
         """The shapes of rows like it, the last leading axis cut over the data axes."""
@@ -293,16 +299,17 @@ class Step:
         update = step.make_update(
             self.graph, loss_fn, self.tx, compute=of.compute, where=self.where
         )
-        count = -(-len(packed.rows) // self.shards)
-        room = groups.roomy(count, -(-of.prompts // self.shards))
+        count = len(packed.rows)
+        room = groups.roomy(count, of.prompts // self.shards)
 
         def lower() -> jax.stages.Lowered:
             batch = self._groups(packed.rows[0], room)
             return update.lower(self.state, batch, self._whole(jnp.int32), self.frozen)
 
-        size, frozen = packed.size, of.adapters is not None
+        size, frozen = packed.size.times(self.shards), of.adapters is not None
         ahead = flops.forward(of.policy, size)
-        pairs = kernels.visited_pairs(of.policy, [np.asarray(row.end) for row in packed.rows])
+        ends = [np.asarray(row.end) for row in packed.rows]
+        pairs = self.shards * kernels.visited_pairs(of.policy, ends)
         kernel = kernels.train(of.policy, pairs, remat=of.remat)
         chunks = (_chunks(packed),)
         return Phase(

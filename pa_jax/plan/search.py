@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from jax.sharding import AbstractMesh
 
 from pa_jax.core import mesh as meshes
-from pa_jax.infer import logprobs
 from pa_jax.models import flops
-from pa_jax.plan import phases, topology
+from pa_jax.plan import estimate, phases, topology
 from pa_jax.plan.work import StepWork
 
 TRIES = 3
@@ -99,16 +98,8 @@ def _guess(
     resident, cfg, packed = step.resident(), work.policy, work.scored(data)
     weights = 2.0 * flops.parameters(cfg)
     slots = packed.rows[0].ids.shape[-1]
-    passes = -(-len(packed.rows) // data)
-    # A copy in the compute dtype, gradients, their sum where passes add to one (as compiled:
-    # twice), each layer's input, the widest layer's inside; the output projection brought together,
-    # its gradient, its logits.
-    copies = (3 if passes == 1 else 7) * weights / chips
-    saved = 2.0 * cfg.layers * slots * cfg.width
-    inside = 2.0 * slots * 4 * cfg.mlp / mesh.tp
-    output = cfg.vocab / mesh.tp * (6.0 * cfg.width + 3 * 4.0 * logprobs.CHUNK)
-    # Or the new copy for sampling, and what it is made from.
-    temporaries = max(copies + saved + inside + output, 2 * resident.get("sampler", 0.0))
+    passes = len(packed.rows)
+    weights = 2.0 * flops.parameters(cfg)
     total = sum(phase.flops.total * phase.calls for phase in step.phases())
     arithmetic = total / chips / slice_.chip.flop_rate
     decode = resident.get("sampler", resident["reference"]) + resident["kv"]
@@ -119,5 +110,5 @@ def _guess(
         summed = 6 * 2 * 2.0 * passes * slots * cfg.width * cfg.layers
     links = (gathered + summed) / slice_.ici_rate
     seconds = max(arithmetic, links) + reading
-    size = sum(resident.values()) + temporaries
-    return MeshGuess(mesh, work, size, packed.tokens / seconds)
+    size = estimate.memory(step).peak
+    return MeshGuess(mesh, work, size, data * packed.tokens / seconds)

@@ -69,18 +69,25 @@ class StepWork:
         """Slots of a completion's cache."""
         return forest.fit(self.tokens.completion, sampler.WIDTHS, what="tokens.completion")
 
+    # All prompts are alike, so all shards of the data axes get the same: one shard's is packed.
     def prompts_of(self, shards: int) -> tuple[decode.Prompts, int]:
-        """The rollout's prompts in a row a shard, and the slots of their common root."""
-        return _prompts(self.prompts, self.tokens, self.lengths, shards)
+        """A shard's prompts of the rollout in rows, and the slots of their common root."""
+        return _prompts(self._share(shards), self.tokens, self.lengths)
 
     def scored(self, shards: int) -> forest.Packed:
-        """The groups of reference and update, in rows of one length."""
-        return _scored(self.prompts, self.group, self.tokens, self.lengths, shards)
+        """A shard's groups of reference and update, in rows of one length."""
+        return _scored(self._share(shards), self.group, self.tokens, self.lengths)
 
     def judged(self, shards: int) -> forest.Packed:
-        """What the judge reads, in rows of one length."""
+        """What the judge reads of a shard, in rows of one length."""
         make = _likelihood if self.judge_kind == "likelihood" else _verbal
-        return make(self.prompts, self.group, self.tokens, self.lengths, shards)
+        return make(self._share(shards), self.group, self.tokens, self.lengths)
+
+    def _share(self, shards: int) -> int:
+        share, over = divmod(self.prompts, shards)
+        if over:
+            raise ValueError(f"prompts={self.prompts} must divide by {shards} shards of rows.")
+        return share
 
 
 class _Fresh:
@@ -107,29 +114,23 @@ def _made(fresh: _Fresh, count: int, tokens: Tokens) -> list[tuple[int, ...]]:
 
 
 @functools.cache
-def _prompts(
-    count: int, tokens: Tokens, lengths: tuple[int, ...], shards: int
-) -> tuple[decode.Prompts, int]:
+def _prompts(count: int, tokens: Tokens, lengths: tuple[int, ...]) -> tuple[decode.Prompts, int]:
     made = _made(_Fresh(), count, tokens)
-    return prompt_rows.packed(made, shards=shards, lengths=lengths)[:2]
+    return prompt_rows.packed(made, lengths=lengths)[:2]
 
 
 @functools.cache
-def _scored(
-    count: int, group: int, tokens: Tokens, lengths: tuple[int, ...], shards: int
-) -> forest.Packed:
+def _scored(count: int, group: int, tokens: Tokens, lengths: tuple[int, ...]) -> forest.Packed:
     fresh = _Fresh()
     trees = [
         [forest.follows(prompt, fresh(tokens.completion)) for _ in range(group)]
         for prompt in _made(fresh, count, tokens)
     ]
-    return forest.pack(trees, lengths, even=True, shards=shards)
+    return forest.pack(trees, lengths, even=True)
 
 
 @functools.cache
-def _verbal(
-    count: int, group: int, tokens: Tokens, lengths: tuple[int, ...], shards: int
-) -> forest.Packed:
+def _verbal(count: int, group: int, tokens: Tokens, lengths: tuple[int, ...]) -> forest.Packed:
     """judge/verbal.py: states behind the questions about each completion."""
     fresh, trees = _Fresh(), []
     for _ in range(count):
@@ -142,13 +143,11 @@ def _verbal(
                 for _ in rubric.CRITERIA
             ]
         )
-    return forest.pack(trees, lengths, even=True, shards=shards)
+    return forest.pack(trees, lengths, even=True)
 
 
 @functools.cache
-def _likelihood(
-    count: int, group: int, tokens: Tokens, lengths: tuple[int, ...], shards: int
-) -> forest.Packed:
+def _likelihood(count: int, group: int, tokens: Tokens, lengths: tuple[int, ...]) -> forest.Packed:
     """judge/likelihood.py: snippets and gold alone, behind each other, the turn and the profile."""
     fresh, trees = _Fresh(), []
     for _ in range(count):
@@ -169,4 +168,4 @@ def _likelihood(
                 for s in (*snippets, *opposite)
             ]
         )
-    return forest.pack(trees, lengths, even=True, shards=shards)
+    return forest.pack(trees, lengths, even=True)

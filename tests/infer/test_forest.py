@@ -209,3 +209,17 @@ def test_common_is_the_longest_beginning_of_all(sequences):
     least = min(map(len, sequences))
     same = [k for k in range(least + 1) if len({tuple(one[:k]) for one in sequences}) == 1]
     assert forest.common(sequences) == max(same)
+
+
+def test_rows_without_room_for_any_tree_to_come_are_not_looked_at(monkeypatch):
+    """A tree of 110 tokens and 8 branches of 29 fills a row of 512 as far as any other may."""
+    looked, takes = [], forest._Row.takes
+    monkeypatch.setattr(
+        forest._Row, "takes", lambda self, *args: looked.append(1) or takes(self, *args)
+    )
+    rng = np.random.default_rng(2)
+    trees = [rng_paths(rng, 8, (100, 120), (30, 31)) for _ in range(60)]
+    assert len(forest.pack(trees, (512,)).rows) == 60
+    assert not looked  # one after the other, 60 rows would be looked at 1,770 times
+    forest.pack(trees, (1024,))
+    assert looked

@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 
@@ -13,10 +12,10 @@ from flax import nnx
 from pa_jax import models
 from pa_jax.core import distributed, files, metrics
 from pa_jax.jobs import policy
+from tests.jobs import processes as several
 
-DEVICES = 8
 COMMAND = (
-    "-m", "pa_jax.main", "--config=configs/grpo.py:tiny", "--config.data.users=1",
+    "--config=configs/grpo.py:tiny", "--config.data.users=1",
     "--config.mesh.fsdp=4", "--config.mesh.tp=2", "--config.warm.steps=1",
     "--config.rollout.group=2",
     "--config.rollout.prompt_tokens=512", "--config.eval.episodes=4", "--config.eval.rows=4",
@@ -24,41 +23,10 @@ COMMAND = (
 )  # fmt: skip
 
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def run(root: pathlib.Path, workdir: pathlib.Path, *, processes: int, steps: int) -> None:
-    """Up to so many steps, one of them of the warm start, over eight devices cut among processes.
-
-    All must end well.
-    """
-    shared = {
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES // processes}",
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "0",
-    }
-    port, children = free_port(), []
-    for number in range(processes):
-        mine = dict(shared)
-        if processes > 1:
-            values = (f"127.0.0.1:{port}", str(processes), str(number))
-            mine |= dict(zip(distributed.ENVIRONMENT, values, strict=True))
-        command = [*COMMAND, f"--config.train.steps={steps - 1}", f"--workdir={workdir}"]
-        with (workdir.parent / f"{workdir.name}-{number}.log").open("a") as log:
-            children.append(
-                subprocess.Popen(
-                    [sys.executable, *command],
-                    cwd=root,
-                    env=os.environ | mine,
-                    stdout=log,
-                    stderr=log,
-                )
-            )
-    codes = [child.wait(timeout=800) for child in children]
-    assert codes == [0] * processes, (workdir.parent / f"{workdir.name}-0.log").read_text()[-3000:]
+    """Up to so many steps, one of them of the warm start; all must end well."""
+    command = (*COMMAND, f"--config.train.steps={steps - 1}")
+    several.run(root, command, workdir, processes=processes)
 
 
 def arrays(workdir: pathlib.Path, step: int) -> dict[tuple, np.ndarray]:
@@ -111,7 +79,7 @@ def test_a_checkpoint_of_four_processes_goes_on_with_two_and_then_with_one(alone
 
 
 def test_one_of_two_says_that_it_is_alone(root):
-    values = (f"127.0.0.1:{free_port()}", "2", "0")
+    values = (f"127.0.0.1:{several.free_port()}", "2", "0")
     environment = os.environ | dict(zip(distributed.ENVIRONMENT, values, strict=True))
     start = "from pa_jax.core import distributed; distributed.start(3)"
     done = subprocess.run(

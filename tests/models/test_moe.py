@@ -41,8 +41,11 @@ def test_ragged_equals_dense_equals_loops(top):
     np.testing.assert_allclose(moe.dense(x, weight, expert, stacks), want, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("normalise", [True, False])
-def test_gradients_of_ragged_equal_dense(normalise):
+@pytest.mark.parametrize(("normalise", "joined"), [(True, 0), (False, 0), (True, 99)])
+def test_gradients_of_ragged_equal_dense(normalise, joined, monkeypatch):
+    """With gate and up in one product, and in two."""
+    monkeypatch.setattr(moe, "JOINED", joined)
+
     def total(run):
         def of(x, router, stacks):
             weight, expert = moe.route(x, router, 2, normalise)
@@ -53,6 +56,20 @@ def test_gradients_of_ragged_equal_dense(normalise):
     got, want = total(moe.ragged), total(moe.dense)
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4 * float(jnp.abs(b).max()))
+
+
+def test_gate_and_up_are_one_product_where_rows_outweigh_weights(monkeypatch):
+    x, router, stacks = weights()
+    weight, expert = moe.route(x, router, 2, True)
+    called, ragged_dot = [], jax.lax.ragged_dot
+    monkeypatch.setattr(
+        jax.lax, "ragged_dot", lambda *args, **kw: called.append(1) or ragged_dot(*args, **kw)
+    )
+    for joined, products in ((0, 2), (99, 3)):
+        monkeypatch.setattr(moe, "JOINED", joined)
+        called.clear()
+        moe.ragged(x, weight, expert, stacks)
+        assert len(called) == products
 
 
 def test_every_token_on_one_expert_drops_none():
@@ -68,6 +85,7 @@ def test_blocks_of_choices_equal_dense_forward_and_backward(load, monkeypatch):
     """Eight chips' worth of blocks on one chip, which holds all experts: as skewed as it gets."""
     monkeypatch.setattr(moe, "LANES", 1)
     monkeypatch.setattr(moe, "SLACK", 1.0)
+    monkeypatch.setattr(moe, "JOINED", 0)
     assert moe._block(TOKENS * 2, 8) == 3  # so eight blocks, the last of one choice
 
     def total(run):

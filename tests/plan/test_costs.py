@@ -1,6 +1,7 @@
 """The table of seconds, bytes and dollars: by hand, from plans whose figures are given."""
 
 import dataclasses
+import re
 
 import ml_collections
 import pytest
@@ -55,6 +56,7 @@ def test_a_line_says_what_a_thousand_prompts_cost():
     assert (line["step s"], line["prompts/s"], line["expected"]) == ("1.50", "32", "16")
     assert line["peak GB"] == "12.0 of 15.0" and line["fits"] == "yes"
     assert line["$ an hour"] == "24.00"  # sixteen chips
+    assert (line["prompts a chip"], line["prompts a step"]) == ("3", "48")
     assert line["$ a 1,000 prompts"] == f"{24 / 3600 * 1000 / 16:.2f}" == "0.42"
     assert "v5e 1.50" in text and cfg.read in text
 
@@ -69,6 +71,22 @@ def test_the_work_follows_the_case_and_the_chip():
     assert small.rollout.prompts == 192 and large.rollout.prompts == 256  # of v5p-512: chips
     assert (small.tokens.prompt, small.tokens.completion, small.tokens.judge) == (256, 32, 320)
     assert config.tokens.prompt == 1024 and config.slice == "v5e-16"
+
+
+def test_a_line_of_which_a_phase_is_too_large_has_no_seconds():
+    _, cfg = settings()
+    over = dataclasses.replace(made(), too_large=("rollout prefill: 20 GB",))
+    (line,) = cells(costs.table([(over, CASE)], cfg))
+    assert line["fits"] == "no" and line["$ an hour"] == "19.20"
+    assert {line[name] for name in ("step s", "prompts/s", "$ a 1,000 prompts")} == {"-"}
+
+
+def test_every_chip_with_cases_has_prices_of_a_day():
+    _, cfg = settings()
+    assert cfg.cases.keys() == cfg.prices.keys() <= cfg.ep.keys()
+    assert re.search(r"\d{1,2} [A-Z][a-z]+ 20\d\d", cfg.read)
+    with pytest.raises(ValueError, match=r"costs.cases has v5e, v5p, not v6e, of v6e-8"):
+        cfg.lines(topology.named("v6e-8"))
 
 
 def test_a_chip_without_a_price_is_named():

@@ -72,14 +72,15 @@ def test_the_reference_of_qwen3_4b_computes_little_but_real_tokens(tmp_path):
 
 
 def test_the_judge_with_experts_moves_no_more_bytes_than_it_must(tmp_path):
-    """177.5 GB a call of a chip by b3216f1's mixture, all else being the same; 112.9 by today's."""
+    """177.5 GB a call of a chip by b3216f1's mixture, all else being the same; 112.9 with gate and
+    up in two products, 98.3 with one."""
     asked = request(tmp_path, "qwen3-4b", "judge")
     assert asked.work.judge.experts and asked.mesh == meshes.MeshConfig(1, 4, 4)
     found = compiled(tmp_path, asked)
     (phase,) = (p for p in plan.make_step(asked, topology.named(asked.slice)).phases()
                 if p.name == "judge")  # fmt: skip
     assert phase.tokens == 27648 and phase.calls == 1  # what the figures are of
-    assert found.cost.running(phase.trips).hbm_bytes <= 0.65 * 177.47e9
+    assert found.cost.running(phase.trips).hbm_bytes <= 0.56 * 177.47e9
 
 
 @pytest.mark.slow
