@@ -15,13 +15,12 @@ from fastapi import concurrency, responses
 from pa_jax.agent import caller, editing, session
 from pa_jax.english import second_person
 from pa_jax.profile import decay, facts, lookup, portable, store, undo
-from pa_jax.serve import errors, guard, keys, seats, slips, wire
+from pa_jax.serve import errors, guard, keys, moments, seats, slips, wire
 
 T = TypeVar("T")
 Change = Callable[[session.Session, caller.Caller], session.Reply]
 SESSIONS = 1000  # that are listed
 _AT_ONCE = 64  # facts that are written out before other threads get their turn
-UTC = datetime.UTC
 
 _EXPORT_AS_BODY = {  # read in a thread, not by FastAPI: it may be megabytes
     "requestBody": {
@@ -135,7 +134,7 @@ class Profiles:
         self, request: fastapi.Request, user: User, as_of: Time = None, search: Search = ""
     ) -> responses.Response:
         """What holds now, oldest first; with `as_of` what was known then; by words of theirs."""
-        then = None if as_of is None else _moment("as_of", as_of)
+        then = None if as_of is None else moments.of("as_of", as_of)
 
         def found() -> dict[str, Any]:
             now = then or self.agent.clock()
@@ -152,7 +151,7 @@ class Profiles:
 
         With `since` those that became known after that time: what has changed.
         """
-        after = None if since is None else _moment("since", since)
+        after = None if since is None else moments.of("since", since)
 
         def found() -> dict[str, Any]:
             now = self.agent.clock()
@@ -389,18 +388,3 @@ def _wrong_statement_told() -> Iterator[None]:
         yield
     except editing.WrongStatement as error:
         raise errors.ApiError(400, f"{error}", code="invalid_value", param="statement") from error
-
-
-def _moment(param: str, text: str) -> datetime.datetime:
-    try:
-        moment = datetime.datetime.fromisoformat(text)
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise errors.ApiError(
-        400,
-        f"{param}={ascii(text[:60])} is no time; write 2026-01-31T12:00:00Z (a + is %2B).",
-        code="invalid_value",
-        param=param,
-    )

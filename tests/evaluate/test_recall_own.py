@@ -117,7 +117,7 @@ def test_the_job_asks_them_under_the_agent_that_asks_back_too(path, tmp_path):
     made.baseline = "oracle"
     made.unseen.path = made.long_horizon.path = path
     eval_job.run(made, tmp_path / "w")
-    rows = files.read_rows(tmp_path / "w" / "records.jsonl")
+    rows = list(files.read_rows(tmp_path / "w" / "records.jsonl"))
     assert {row["cluster"] for row in rows} <= {"ann", "bob", "cyd"}
     assert {row["benchmark"] for row in rows} == {"unseen", "long_horizon"}
     assert {row["system"] for row in rows} == set(made.systems)
