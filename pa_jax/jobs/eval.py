@@ -124,22 +124,6 @@ def _dialogues(of: Opening, *, mcq: bool) -> prefeval_data.Dialogues:
     return prefeval_data.Dialogues(cfg, of.quarantine, mcq=mcq)
 
 
-def _mcq(of: Opening) -> prefeval.Mcq:
-    return prefeval.Mcq(_dialogues(of, mcq=True), as_text=False)
-
-
-def _mcq_text(of: Opening) -> prefeval.Mcq:
-    return prefeval.Mcq(_dialogues(of, mcq=True), as_text=True)
-
-
-def _mcq_rotated(of: Opening) -> prefeval.RotatedMcq:
-    return prefeval.RotatedMcq(_dialogues(of, mcq=True))
-
-
-def _generation(of: Opening) -> prefeval.Generation:
-    return prefeval.Generation(_dialogues(of, mcq=False))
-
-
 def _aloe(of: Opening) -> aloe.Aloe:
     cfg = _seeded(aloe.AloeConfig, of.config, of.config.aloe)
     return aloe.Aloe(cfg, aloe.read(cfg, of.quarantine), name="aloe")
@@ -201,10 +185,10 @@ def _recall(
 
 
 BENCHMARKS: dict[str, Callable[[Opening], protocol.Benchmark]] = {
-    "prefeval_mcq": _mcq,
-    "prefeval_mcq_text": _mcq_text,
-    "prefeval_mcq_rotated": _mcq_rotated,
-    "prefeval_generation": _generation,
+    "prefeval_mcq": lambda of: prefeval.Mcq(_dialogues(of, mcq=True), as_text=False),
+    "prefeval_mcq_text": lambda of: prefeval.Mcq(_dialogues(of, mcq=True), as_text=True),
+    "prefeval_mcq_rotated": lambda of: prefeval.RotatedMcq(_dialogues(of, mcq=True)),
+    "prefeval_generation": lambda of: prefeval.Generation(_dialogues(of, mcq=False)),
     "aloe": _aloe,
     "aloe_rlpa": _rlpa,
     "aloe_unseen": _aloe_unseen,

@@ -115,7 +115,7 @@ def priced(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         if cfg.compile and sum(step.resident().values()) <= budget:
             plan = planned(one, slice_, asked, step, workdir)
         else:
-            found = Found(estimate.rows(step), estimate.memory(step))
+            found = Planned(estimate.rows(step), estimate.memory(step))
             plan = summed(one, slice_, asked, step, found)
         lines.append((plan, case))
         files.atomic_write(workdir / "costs.md", costs.table(lines, cfg) + "\n")
@@ -239,11 +239,11 @@ def planned(
     logging.info("compiled %d programs, %s", len(answer.compiled), workdir / "compile.log")
     rows = figures.rows(step, answer.compiled, slice_.chips)
     memory = figures.memory(step, answer.compiled, rows)
-    return summed(config, slice_, asked, step, Found(rows, memory, answer.too_large))
+    return summed(config, slice_, asked, step, Planned(rows, memory, answer.too_large))
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class Planned:
     """Phases and bytes, compiled or estimated, and messages of phases that no chip can hold."""
 
     rows: Sequence[figures.Row]
@@ -256,7 +256,7 @@ def summed(
     slice_: topology.Slice,
     asked: request.PlanRequest,
     step: phases.Step,
-    found: Found,
+    found: Planned,
 ) -> report.Plan:
     """The plan that follows."""
     budget = config.hbm_share * slice_.chip.hbm_bytes

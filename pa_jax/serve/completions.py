@@ -20,7 +20,6 @@ from pa_jax.serve import (
     guard,
     keys,
     limits,
-    profiles,
     seats,
     shares,
     streams,
@@ -72,7 +71,7 @@ class CompletionsRoute:
         """The request with its user, None where it is to be a plain completion."""
         for user in (body.user, named):
             if user is not None:
-                profiles.require_access(who, user)
+                keys.require_access(who, user)
         if body.memory is False:
             return body.model_copy(update={"user": None})
         if body.user is not None:

@@ -146,3 +146,28 @@ def _users(users: Any, where: str) -> tuple[str, ...]:
         if "*" in user[:-1]:
             raise ValueError(f"{where}: user {user!r:.60} has a * that is not at its end.")
     return tuple(users)
+
+
+def require_user(user: str) -> str:
+    """The id of a user; an ApiError unless addresses can carry it."""
+    if user.strip() and len(user) <= 256 and user.isprintable() and "/" not in user:
+        if user not in (".", ".."):
+            return user
+    raise errors.ApiError(
+        400,
+        f"user has {len(user)} characters; give 1 to 256 printable ones, no /, and not . or ..",
+        code="invalid_value",
+        param="user",
+    )
+
+
+def require_access(access: Access, user: str) -> None:
+    """An ApiError, the same whether or not the user exists, unless the key may touch the user."""
+    require_user(user)
+    if not access.may(user):
+        raise errors.ApiError(
+            403,
+            "this key may not touch that user; ask for a key whose users list has it.",
+            code="user_not_allowed",
+            param="user",
+        )

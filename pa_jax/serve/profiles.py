@@ -40,31 +40,6 @@ InSession = Annotated[int | None, fastapi.Query(ge=0, le=wire.MAX_INTEGER)]
 Number = Annotated[int, fastapi.Path(ge=0, le=wire.MAX_INTEGER)]
 
 
-def require_user(user: str) -> str:
-    """The id of a user; an ApiError unless addresses can carry it."""
-    if user.strip() and len(user) <= 256 and user.isprintable() and "/" not in user:
-        if user not in (".", ".."):
-            return user
-    raise errors.ApiError(
-        400,
-        f"user has {len(user)} characters; give 1 to 256 printable ones, no /, and not . or ..",
-        code="invalid_value",
-        param="user",
-    )
-
-
-def require_access(access: keys.Access, user: str) -> None:
-    """An ApiError, the same whether or not the user exists, unless the key may touch the user."""
-    require_user(user)
-    if not access.may(user):
-        raise errors.ApiError(
-            403,
-            "this key may not touch that user; ask for a key whose users list has it.",
-            code="user_not_allowed",
-            param="user",
-        )
-
-
 def fact_data(fact: facts.Fact, *, now: datetime.datetime) -> dict[str, Any]:
     """wire.Fact of a fact."""
     return portable.fact_data(fact) | _of_now(fact, now)
@@ -354,7 +329,7 @@ class Profiles:
 
 def _allowed(access: Callable[..., keys.Access]) -> Callable[..., None]:
     def allowed(user: User, who: Annotated[keys.Access, fastapi.Depends(access)]) -> None:
-        require_access(who, user)
+        keys.require_access(who, user)
 
     return allowed
 
