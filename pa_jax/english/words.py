@@ -12,7 +12,7 @@ from pa_jax.english import memory
 MAX_LABEL_CHARS = 60
 UNNAMED = "unnamed"
 
-_EDGES = ".,;:!?\"'()[]{}“”‘’…"
+_EDGES = "*.,;:!?\"'()[]{}“”‘’…"
 _BREAKS = str.maketrans("-–—/", "    ")
 
 # grammar: words that carry no content wherever they stand

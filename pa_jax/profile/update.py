@@ -189,6 +189,11 @@ class _Turn:
     def _end(self, index: int, op: facts.FactOp, past: str) -> Receipt:
         claim = dataclasses.replace(op, statement=past)
         over = [fact for fact, found in self._related(claim) if found.kind == relation.SAME]
+        over = over or [
+            fact
+            for fact in self.held.values()
+            if relation.ends(claim.statement, fact, self.source.quote)
+        ]
         if not over:
             fact = dataclasses.replace(self._fact(index, op), valid_to=self.now)
             self.changes[fact.id] = Change(fact, ENDED)
