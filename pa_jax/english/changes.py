@@ -24,7 +24,8 @@ _BEFORE = re.compile(  # what is given up follows
     r"\b(?:gave up|given up|give up|giving up|quit|quitting|stopped|not|no|no more|never again"
     r"|dropped|ditched|sold|got rid of|used to|instead of|rather than|in place of|switched from"
     r"|changed from|moved (?:away )?from|moved out of|left|leaving|done with|tired of|sick of"
-    r"|bored of|fed up with|had enough of|over with|wrong about|forget|forgot|scrap|scratch|strike"
+    r"|bored of|fed up with|had enough of|over with|wrong about|thought better of|decided against"
+    r"|forget|forgot|scrap|scratch|strike"
     r"|drop|ignore|out with|stop assuming|swore by|once (?:wanted|liked|loved|had)"
     r"|(?:have|has) me down for|i said|i told you(?: about)?|changed my mind (?:about|on)"
     r"|changed (?:about|on)|days of|remember|take back (?:what i said about)?"
@@ -86,6 +87,10 @@ _PUTS_RIGHT = (
 _RIGHT = re.compile(rf"\b(?:{_PUTS_RIGHT})\b", re.IGNORECASE)
 _CORRECTS = re.compile(
     rf"\b(?:{_PUTS_RIGHT}|it is actually|actually it is|wait|sorry|oops|rather)\b", re.IGNORECASE
+)
+_OBJECTS = re.compile(
+    r"^\W*(?:(?:hm+|um+|oh|er+|well|wait)\W+)?(?:no|nah|nope|actually)\b(?! (?:one|idea|need))",
+    re.IGNORECASE,
 )
 _ALSO = re.compile(
     r"\b(?:also|too(?= *$)|too(?! \w+ (?:for|to))|as well|the other|my other|in addition"
@@ -190,6 +195,11 @@ def stops(text: str) -> bool:
 def turns(text: str) -> bool:
     """Whether the words speak of a change outright: "I switched", "make it", "from now on"."""
     return bool(_STRONG.search(words.expanded(text)) or abroad.CHANGE.search(text))
+
+
+def objects(text: str) -> bool:
+    """Whether the words begin with an objection to what was said before: "no, ...", "actually"."""
+    return _OBJECTS.match(text) is not None
 
 
 @memory.remembered(1024)

@@ -363,7 +363,11 @@ def said(statement: str, heard: frozenset[str]) -> float:
         return 1.0
     own = content(statement)
     shares = [
-        sum(word in heard or words.misspelt(word, heard) for word in part) / len(part)
+        sum(
+            word in heard or words.misspelt(word, heard) or words.derived(word, heard)
+            for word in part
+        )
+        / len(part)
         for part in (read.named, own)
         if part
     ]

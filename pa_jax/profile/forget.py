@@ -20,7 +20,8 @@ _KEEPING = (  # the same in any form
     r"|have|had|having"
 )
 _FILES = (
-    r"(?:your (?:notes?|lists?|memory|records?|files?)|(?:my|the) (?:profile|notes?|records?|file))"
+    r"(?:your (?:notes?|lists?|memory|records?|files?)|(?:my|the) (?:profile|notes?|records?|file)"
+    r"|what you (?:know|have)(?: (?:of|about|on) me)?)"
 )
 _VERBS = (
     r"forget|un-?(?:learn|remember|note|know)|delete|erase|stop (?:remember|keep|stor|not|track)ing"
@@ -84,15 +85,17 @@ _NAMED = re.compile(
     r"|(?<=relating )to |(?<=related )to |(?<=connected )(?:to|with) "
     r"|(?<=what i )|(?<=who i )|(?P<bare>(?<=the )))(?P<rest>.+?)"
     r"(?P<noted>(?: (?:things?|bit|part|stuff|business))?"
+    r"(?: (?:that )?(?:i|you) (?:ever |have )?(?:told|said|mentioned|know|noted|saved)(?: you)?)?"
     rf"(?: (?:from|in|off|out of|on) {_FILES})?)$",
     re.IGNORECASE,
 )
 _RELATED = re.compile(  # "anything health-related"
     r"^(?:all|everything|anything|whatever|any|every)\b.*?(?P<rest>\w+)[ -]related\b", re.IGNORECASE
 )
-_OF_LIFE = ("what i ", "how i ", "where i ")  # "what I eat" is a topic
+_OF_LIFE = re.compile(r"\b(?:what|how|where|when) (?:i|we) (?!said\b|told\b)", re.IGNORECASE)
 _KEPT = re.compile(  # "strike tea from your notes" needs no "that" or "about"
-    rf"^(?P<rest>[\w'’ -]{{1,60}}?) (?:from|in|off|out of) {_FILES}$",
+    r"^(?!(?:all|everything|anything|whatever)\b)(?P<rest>[\w'’ -]{1,60}?)"
+    rf" (?:from|in|off|out of) {_FILES}$",
     re.IGNORECASE,
 )
 _FRONT = re.compile(  # "the third verse drags, delete it": it is what stands in front
@@ -105,7 +108,7 @@ _ANY = frozenset(  # of a topic they say nothing: "my reading tastes", "the fitn
     map(
         words.stem,
         "taste preference habit detail info information data history side stuff life notes facts "
-        "opinion interest business".split(),
+        "opinion interest business setup gear choice matter world".split(),
     )
 )
 
@@ -130,9 +133,10 @@ def asked(
         elif related := _RELATED.match(what):
             hits = _naming(related["rest"], True, profile)
         elif named:
-            wide = named["wide"] is not None
-            wide = wide or what[: named.start("rest")].lower().endswith(_OF_LIFE)
-            hits = _naming(named["rest"], wide, profile)
+            life = _OF_LIFE.search(what)  # "what I eat" is a topic
+            wide = named["wide"] is not None or life is not None
+            wide = wide or named["noted"].strip().startswith(("things", "stuff"))
+            hits = _naming(what[life.end() :] if life else named["rest"], wide, profile)
             if named["bare"] is not None and not named["noted"]:  # "remove the nuts" cooks
                 may = verb in _TALK
                 hits = [fact for fact in hits if may and not facts.is_safety(fact)]
@@ -275,9 +279,10 @@ def _named_by(rest: str, wide: bool, profile: Sequence[facts.Fact]) -> list[fact
         if wanted <= statements.content(fact.statement)
         and words.stem(statements.parse(fact.statement).whose) in wanted | {""}
     ]
-    if by_words and not wide:
+    if by_words and not (wide or said & _ANY):
         return by_words
-    about = topics.named(wanted) if len(wanted) == 1 else []
+    called = frozenset(words.content(rest)) - _ANY
+    about = topics.named(called) if len(called) == 1 else []
     if about:
         by_topic = [fact for fact in profile if any(topics.covers(one, fact) for one in about)]
     else:

@@ -137,12 +137,17 @@ class _Said:
             return Decision(OPPOSITE, "says the opposite")
         if new.against and core and core < held and not new.numbers:
             return self._denied(old)
-        return None
+        done = old.against and held and held < core and changes.is_new(self.quote)
+        return self._denied(old) if done and not apart else None
 
     def _denied(self, old: statements.Statement) -> Decision | None:
-        """A general denial ends what it covers: "has no car" a red one; not tastes."""
+        """A general denial ends what it covers: "has no car" a red one; not tastes, but wishes.
+
+        So does what is done by now the denial: "cooks every evening" that one never does.
+        """
         plain = (statements.HAVE, statements.HABIT, statements.DO)
-        if self.new.kind in plain and old.kind in plain:
+        wishes = all(read.verb.split()[-1:] in (["want"], ["wants"]) for read in (self.new, old))
+        if wishes or (self.new.kind in plain and old.kind in plain):
             return Decision(OPPOSITE, "denies it in general")
         return None
 
@@ -191,27 +196,26 @@ class _Said:
             return False
         other = facts.OTHER in (fact.category, self.claim.slot.partition("/")[0])
         near = changes.near(self.quote, new.named | new.scope) or [self.quote]
+        wish = new.kind == statements.LIKE and new.verb in pairs.WISHES
         turned = any(map(changes.turns, near))
+        turned = turned or (wish and fact in self.last and changes.objects(self.quote))
+        if wish and pairs.like(new, old) and pairs.apart(new, old) and self._put_out(old):
+            return True
         if not pairs.framed(new, old):
             same = not other and self.claim.slot == fact.slot
             near = same or (other and bool(frozenset(new.core) & frozenset(old.core)))
-            return turned and near and self._wished_last(fact, old)
+            wished = wish and pairs.like(new, old) and pairs.apart(new, old)
+            return turned and near and wished and self._is_latest(fact)
         if self._put_out(old):
             return True
         if not other and self.claim.slot != fact.slot:  # "paper books" is filed unlike "e-books"
             return turned and pairs.like(new, old) and new.core[-1] == old.core[-1]
-        if new.kind == statements.LIKE and new.verb not in pairs.WISHES:
+        if new.kind == statements.LIKE and not wish:
             return other and pairs.parallel(new, old) and turned
         plain = not (other or slots.holds_one(fact.slot))
         if plain and turned:
             return self._is_latest(fact)
         return turned or (not plain and any(map(changes.is_new, near)))
-
-    def _wished_last(self, fact: facts.Fact, old: statements.Statement) -> bool:
-        """Whether it is the last wish of its kind: "wants a dachshund", for which a whippet is."""
-        new = self.new
-        wish = new.kind == statements.LIKE and new.verb in pairs.WISHES and pairs.like(new, old)
-        return wish and pairs.apart(new, old) and self._is_latest(fact)
 
     def _is_latest(self, fact: facts.Fact) -> bool:
         """Whether no later fact says the same kind of thing: of many the last is meant."""
