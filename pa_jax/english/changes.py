@@ -59,12 +59,13 @@ _SINCE = (  # a day from which something holds
     rf"|(?:as (?:of|from)|starting|beginning|effective)(?: (?:in|on|from|as of|with))? {_DAY}"
 )
 _STRONG = re.compile(  # the whole clause speaks of a change
-    rf"\b(?:{_SINCE}|instead|switched"
+    rf"\b(?:{_SINCE}|instead|switched(?: sides)?"
     r"|changed my mind|change of (?:mind|heart|plans?)|on (?:second thoughts?|reflection)"
     r"|(?:re-?considered|rethought|rethink|thought better of)"
     r"|(?:slept|thought|thinking|think) (?:on|about|over) (?:it|this|that)"
     r"|(?:thought|thinking|think) (?:it|this|that) (?:over|through)|convert(?:ed)? (?:me|us|to)"
-    r"|won (?:me|us) over|plans (?:have )?changed"
+    r"|won (?:me|us) over|(?:settled|decided) (?:on|for)|changed (?:sides|tack|course)"
+    r"|plans (?:have )?changed"
     r"|gone over to|come (?:round|around) to|for good|(?:going|moving) forward|in (?:the )?future"
     r"|(?:have|has) (?:changed|shifted)|not going back|after all|take back|turns out"
     r"|(?:changed|moved|swapped|upgraded|promoted|traded|replaced)|make (?:it|that)"

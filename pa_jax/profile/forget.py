@@ -29,7 +29,7 @@ _VERBS = (
     r"|disregard|scratch|never mind|ignore|get rid of|purge"
     r"|(?:remove|wipe|clear|scrub|drop|scrap|strike)(?: (?:out|off|away|clean))?"
     r"|(?:take|throw|cross|rub|leave|keep) (?:out|off|away)"
-    rf"|(?:take|throw|cross|rub|leave|keep|pull|cut)(?= .{{1,60}} (?:off|from|out of) {_FILES})"
+    rf"|(?:take|throw|cross|rub|leave|keep|pull|cut|get)(?= .{{1,60}} (?:off|from|out of) {_FILES})"
 )
 _FORGET = re.compile(
     rf"(?:(?P<start>^\W*(?:(?:please|just|kindly|ok|okay|oh|hey|hi|hm+|sorry|no|actually|and|also|now"
@@ -44,6 +44,14 @@ _MAY_GO = re.compile(  # "all the music stuff can go"
     rf"|.{{1,60}}?(?= (?:in|on|from) {_FILES}))"
     rf"(?: (?:in|on|from) {_FILES})? (?:can|should|may|must|ought to|needs? to|has to|have to) "
     r"(?:go|disappear|come off|be (?:deleted|removed|erased|forgotten|wiped|dropped|cleared))\b",
+    re.IGNORECASE,
+)
+_NOT_KEPT = re.compile(  # "I don't want my age on file", "nothing about my work should stay"
+    r"^\W*(?:i (?:do not want|would (?:rather|prefer) not (?:to )?have)"
+    r" (?P<what>(?:my|our|the|any\w*) .{1,60}?) (?:to be )?"
+    rf"(?:on (?:record|file)|stored|saved|kept|remembered|noted|known|recorded|tracked|in {_FILES})"
+    r"|nothing (?:about|on) (?P<none>.{1,60}?) (?:should|must|may)"
+    r" (?:stay|remain|be (?:kept|stored)))\b",
     re.IGNORECASE,
 )
 TAKE_BACK = "take back"
@@ -92,7 +100,11 @@ _NAMED = re.compile(
 _RELATED = re.compile(  # "anything health-related"
     r"^(?:all|everything|anything|whatever|any|every)\b.*?(?P<rest>\w+)[ -]related\b", re.IGNORECASE
 )
-_OF_LIFE = re.compile(r"\b(?:what|how|where|when) (?:i|we) (?!said\b|told\b)", re.IGNORECASE)
+_OF_LIFE = re.compile(
+    r"\b(?:what|how|where|when) (?:i|we) (?:(?:like|love|prefer|want|enjoy) (?:to )?)?"
+    r"(?!said\b|told\b)",
+    re.IGNORECASE,
+)
 _KEPT = re.compile(  # "strike tea from your notes" needs no "that" or "about"
     r"^(?!(?:all|everything|anything|whatever)\b)(?P<rest>[\w'’ -]{1,60}?)"
     rf" (?:from|in|off|out of) {_FILES}$",
@@ -226,6 +238,9 @@ def _parts(heard: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
             hit = _MAY_GO.match(part)
             if hit is not None:
                 found.append(("forget", hit["what"]))
+            hit = _NOT_KEPT.match(part)
+            if hit is not None:
+                found.append(("forget", hit["what"] or f"everything about {hit['none']}"))
             hit = _TAKE_BACK.search(part)
             if hit is not None:
                 found.append((TAKE_BACK, hit["what"].split(",")[0].strip()))
@@ -282,7 +297,7 @@ def _named_by(rest: str, wide: bool, profile: Sequence[facts.Fact]) -> list[fact
     if by_words and not (wide or said & _ANY):
         return by_words
     called = frozenset(words.content(rest)) - _ANY
-    about = topics.named(called) if len(called) == 1 else []
+    about = topics.named(called, wide) if len(called) == 1 else []
     if about:
         by_topic = [fact for fact in profile if any(topics.covers(one, fact) for one in about)]
     else:

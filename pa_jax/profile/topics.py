@@ -50,7 +50,7 @@ _SPORT = (
     r"health/(?:exercise\w*|workout\w*|fitness_goal|\w+_sport|activity_tracking|daily_movement)"
 )
 TOPICS = (
-    _topic("music songs bands singing", r"leisure/(?:music_\w+|instrument)", "listen sing"),
+    _topic("music musical songs bands singing", r"leisure/(?:music_\w+|instrument)", "listen sing"),
     _topic(
         "film films cinema series show shows tv watching viewing",
         r"leisure/(?:film_\w+|series_style|subtitles|content_limits)|technology/tv_service",
@@ -128,9 +128,9 @@ TOPICS = (
 )
 
 
-def named(wanted: frozenset[str]) -> list[Topic]:
-    """The topics that go by one of the words `wanted`, stems."""
-    return [topic for topic in TOPICS if topic.called & wanted]
+def named(wanted: frozenset[str], wide: bool) -> list[Topic]:
+    """The topics that go by one of the words `wanted`, stems; `wide`: or by a verb of theirs."""
+    return [topic for topic in TOPICS if (topic.called | (topic.verbs if wide else set())) & wanted]
 
 
 def covers(topic: Topic, fact: facts.Fact) -> bool:
