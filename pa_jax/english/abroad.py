@@ -1,15 +1,19 @@
 """What German, French, Spanish and Chinese words say of a change, where the snippet is English.
 
-A statement is compared in English; whether its turn tells of a change, a correction, an addition
-or asks to have the last thing forgotten stands in the user's own language.
+Whether a turn tells of a change, a correction, an addition or asks to have the last thing
+forgotten stands in the user's own language. A statement is compared in English; of one whose verbs
+stand in the other language, what tells its side and its kind (denials, stances, allergies, where
+one lives) is put into English, and its things stay as they are.
 """
 
 import re
 
+from pa_jax.english import memory, words
+
 CHANGE = re.compile(
-    r"\b(?:ab (?:jetzt|heute|sofort)|von (?:jetzt|nun) an|nicht mehr|umgezogen|gewechselt"
+    r"\b(?:ab (?:jetzt|heute|sofort)|von (?:jetzt|nun) an|nicht mehr|umgezogen|gezogen|gewechselt"
     r"|stattdessen|désormais|à partir de maintenant|dorénavant|j'ai déménagé|j'ai changé"
-    r"|a partir de ahora|de ahora en adelante|ya no|mudado|cambiado)\b"
+    r"|a partir de ahora|de ahora en adelante|ya no|mudado|mudamos|me mudé|cambiado|déménagé)\b"
     r"|从现在起|从今以后|以后都|不再|改成|换成|搬到|搬家",
     re.IGNORECASE,
 )
@@ -34,3 +38,46 @@ FORGET_THAT = re.compile(
     r"|^\W*请?(?:忘掉|忘了|忘记|删掉|删除)(?:这个|那个|它|吧)",
     re.IGNORECASE,
 )
+
+_STANDS = tuple(
+    (re.compile(pattern, re.IGNORECASE), english)
+    for pattern, english in (
+        (r"\b(?:nicht|nie) mehr\b|\bya no\b|\bnicht\b|\bkein(?:e[nmrs]?)?\b", "not"),
+        (r"\bn(?:e |['’])(\w+) (?:pas|plus|jamais|guère)\b", r"not \1"),
+        (r"\b(?:niemals|nie|nunca|jamais)\b", "never"),
+        (r"\b(?:mag|liebt|aime|adore|ama|le (?:gustan?|encantan?))\b", "likes"),
+        (r"\b(?:hasst|verabscheut|déteste|hait|odia|detesta)\b", "hates"),
+        (r"\b(?:wohnt|lebt|habite|vit|vive|reside)\b", "lives"),
+        (r"\b(?:arbeitet als|travaille comme|trabaja (?:como|de))\b", "works as"),
+        (
+            r"\b(?:ist |est |es )?(?:allergisch gegen|allergique (?:à|aux?)|alérgic[oa] al?)\b",
+            "is allergic to",
+        ),
+        (r"对(.+?)过敏", r" is allergic to \1"),
+        (r"不再|不|没有|没|别", " not "),
+        (r"讨厌|恨", " hates "),
+        (r"喜欢|爱", " likes "),
+        (r"住在", " lives in "),
+        (r"\b(likes|hates|lives|works) not\b", r"not \1"),
+    )
+)
+_ASIDE = re.compile(  # articles, and words that say how much or when, of what is told
+    r"\b(?:der|die|das|den|dem|des|ein(?:e[nmrs]?)?|gerne?|mehr|sehr|le|la|les|une?|du|de|el|los|las"
+    r"|una|très|beaucoup|muy|mucho)\b|\b[ld]['’]|[了很也都还再的]|非常|特别|现在|已经",
+    re.IGNORECASE,
+)
+_USER = re.compile(r"^the user(?:['’]s)?\s+", re.IGNORECASE)
+
+
+@memory.remembered(4096)
+def rendered(statement: str) -> str:
+    """A statement with what stands abroad for its side and its kind in English; others as is."""
+    subject = _USER.match(statement)
+    rest = statement[subject.end() :] if subject else statement
+    text = rest
+    for pattern, english in _STANDS:
+        text = pattern.sub(english, text)
+    if text == rest and words.is_english(rest):
+        return statement
+    text = " ".join(_ASIDE.sub(" ", text).split())
+    return f"{subject[0] if subject else ''}{text}"

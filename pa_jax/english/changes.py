@@ -5,7 +5,7 @@ Words count where they stand: in the clause that speaks of the fact, not anywher
 
 import re
 
-from pa_jax.english import abroad, memory, person, statements, words
+from pa_jax.english import abroad, memory, person, stance, statements, words
 
 _UNHEARD = frozenset(map(words.stem, words.STOP))  # `given_up` has no such words
 NAMED = 0.8  # share of a statement's object by which words name it
@@ -14,7 +14,8 @@ HALF = 0.5  # share from which a clause is about a statement
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?\n]*")
 # A clause ends at a mark, and before an "and" that begins a new one.
 _CLAUSE = re.compile(
-    r"[,;:.!?]|\s[-–—]\s|\b(?:but|because|while|whereas|though|although|so)\b"
+    r"[,;:.!?]|\s[-–—]\s|\b(?:but|because|while|whereas|though|although"
+    r"|so(?! (?:do|does|did|is|are|was|were|has|have|can|will)\b))\b"
     r"|\band (?=(?:now|then|i|my|we|it|took|take|started|switched|went|have|am|there|prefer|only)"
     r"\b)",
     re.IGNORECASE,
@@ -23,7 +24,8 @@ _BEFORE = re.compile(  # what is given up follows
     r"\b(?:gave up|given up|give up|giving up|quit|quitting|stopped|not|no|no more|never again"
     r"|dropped|ditched|sold|got rid of|used to|instead of|rather than|in place of|switched from"
     r"|changed from|moved (?:away )?from|moved out of|left|leaving|done with|tired of|sick of"
-    r"|bored of|fed up with|had enough of|over with|wrong about|forget|forgot|scrap|scratch|strike"
+    r"|bored of|fed up with|had enough of|over with|wrong about|thought better of|decided against"
+    r"|forget|forgot|scrap|scratch|strike"
     r"|drop|ignore|out with|stop assuming|swore by|once (?:wanted|liked|loved|had)"
     r"|(?:have|has) me down for|i said|i told you(?: about)?|changed my mind (?:about|on)"
     r"|changed (?:about|on)|days of|remember|take back (?:what i said about)?"
@@ -47,9 +49,24 @@ _BACK = re.compile(  # "that" is the clause before
     r"|no longer true|not the case))\b",
     re.IGNORECASE,
 )
+_DAY = (
+    rf"(?:now|here|today|tomorrow|immediately|(?:this|next|the) (?:\w+ )?(?:{statements.TIMES}"
+    rf"|week|month|year|term|season|quarter)|(?:{statements.TIMES})|\d+(?:st|nd|rd|th)\b(?: of)?)"
+)
+_SINCE = (  # a day from which something holds
+    rf"from {_DAY} on(?:wards?)?|from (?:today|tomorrow|next \w+)(?! (?:to|till|until)\b)"
+    r"|hence(?:forth|forward)"
+    rf"|(?:as (?:of|from)|starting|beginning|effective)(?: (?:in|on|from|as of|with))? {_DAY}"
+)
 _STRONG = re.compile(  # the whole clause speaks of a change
-    r"\b(?:from (?:now|here|today|this \w+) on|starting (?:today|now|this \w+)|instead|switched"
-    r"|changed my mind|gone over to|come (?:round|around) to|for good|going forward|in future"
+    rf"\b(?:{_SINCE}|instead|switched(?: sides)?"
+    r"|changed my mind|change of (?:mind|heart|plans?)|on (?:second thoughts?|reflection)"
+    r"|(?:re-?considered|rethought|rethink|thought better of)"
+    r"|(?:slept|thought|thinking|think) (?:on|about|over) (?:it|this|that)"
+    r"|(?:thought|thinking|think) (?:it|this|that) (?:over|through)|convert(?:ed)? (?:me|us|to)"
+    r"|won (?:me|us) over|(?:settled|decided) (?:on|for)|changed (?:sides|tack|course)"
+    r"|plans (?:have )?changed"
+    r"|gone over to|come (?:round|around) to|for good|(?:going|moving) forward|in (?:the )?future"
     r"|(?:have|has) (?:changed|shifted)|not going back|after all|take back|turns out"
     r"|(?:changed|moved|swapped|upgraded|promoted|traded|replaced)|make (?:it|that)"
     r"|it is(?: \w+)? (?:now|then)|now it is)\b",
@@ -71,6 +88,10 @@ _PUTS_RIGHT = (
 _RIGHT = re.compile(rf"\b(?:{_PUTS_RIGHT})\b", re.IGNORECASE)
 _CORRECTS = re.compile(
     rf"\b(?:{_PUTS_RIGHT}|it is actually|actually it is|wait|sorry|oops|rather)\b", re.IGNORECASE
+)
+_OBJECTS = re.compile(
+    r"^\W*(?:(?:hm+|um+|oh|er+|well|wait)\W+)?(?:no|nah|nope|actually)\b(?! (?:one|idea|need))",
+    re.IGNORECASE,
 )
 _ALSO = re.compile(
     r"\b(?:also|too(?= *$)|too(?! \w+ (?:for|to))|as well|the other|my other|in addition"
@@ -134,6 +155,24 @@ def about(text: str, what: frozenset[str]) -> list[str]:
     return [clause for count, clause in hits if count and count >= min(HALF * len(what), most)]
 
 
+def near(text: str, what: frozenset[str]) -> list[str]:
+    """The clauses that speak of `what`, and of those beside them such as tell a change alone.
+
+    "On reflection, a mustard sofa" has one that says nothing else.
+    """
+    of_it, all_of = set(about(text, what)), clauses(text)
+    alone = [bool(_STRONG.search(part)) and not _besides_change(part) for part in all_of]
+    return [
+        part
+        for place, part in enumerate(all_of)
+        if part in of_it or (alone[place] and of_it & set(all_of[max(place - 1, 0) : place + 2]))
+    ]
+
+
+def _besides_change(clause: str) -> tuple[str, ...]:
+    return words.content(_STRONG.sub(" ", clause), words.STOP | words.ASKING)
+
+
 def adds(text: str, what: frozenset[str]) -> bool:
     """Whether a clause that names `what` puts it beside what was known: "I also like ..."."""
     near = [part for part in clauses(text) if what & set(words.content(part))]
@@ -144,13 +183,24 @@ def adds(text: str, what: frozenset[str]) -> bool:
 
 def announces(text: str, what: frozenset[str]) -> bool:
     """Whether a clause about `what` says that it is new: "from now on ...", "I switched to ..."."""
-    return any(_STRONG.search(part) for part in about(text, what))
+    return any(_STRONG.search(part) for part in near(text, what))
+
+
+def stops(text: str) -> bool:
+    """Whether words that tell how it was say beside it that it is no more: "not since spring"."""
+    rest = [part for part in clauses(text) if "used to" not in part.lower()]
+    return any(stance.denials(part) or _BEFORE.search(part) for part in rest)
 
 
 @memory.remembered(1024)
 def turns(text: str) -> bool:
     """Whether the words speak of a change outright: "I switched", "make it", "from now on"."""
     return bool(_STRONG.search(words.expanded(text)) or abroad.CHANGE.search(text))
+
+
+def objects(text: str) -> bool:
+    """Whether the words begin with an objection to what was said before: "no, ...", "actually"."""
+    return _OBJECTS.match(text) is not None
 
 
 @memory.remembered(1024)

@@ -18,6 +18,10 @@ _ASKS = re.compile(
     r")\b",
     re.IGNORECASE,
 )
+_LIKEWISE = re.compile(  # "so do canals" asks for nothing
+    r"^\W*(?:and )?(?:so|neither|nor) (?:do|does|did|is|are|was|were|has|have|can|will|would) ",
+    re.IGNORECASE,
+)
 _STANDING = re.compile(  # a request for all replies to come says what the user wants
     r"\b(?:always|never|from (?:now|here|today) on|in future|going forward|only|rather than|exact"
     r"|instead of|keep|every time|each time|by default|for good|in general|any day"
@@ -26,7 +30,7 @@ _STANDING = re.compile(  # a request for all replies to come says what the user 
     r"|answer|reply|respond|speak|address|call me|switch)"
     r"|\b(?:write|talk|speak)(?: to me)? in (?-i:[A-Z])\w+|\b(?:tell|give|show) me \w+s in \w+"
     r"|^\W*(?:please )?(?:write|explain|answer|reply|describe|show|summari[sz]e)"
-    r"(?: (?:it|things|everything|this|that|to me|me))*\s+"
+    r"(?: (?:it|things|everything|this|that|to me|me|(?:all |any )?my \w+s))*\s+"
     r"(?:in|as|without|using|like|more|less|briefly|simply|with)\b",
     re.IGNORECASE,
 )
@@ -161,7 +165,8 @@ def _judged(sentences: list[str]) -> list[str]:
 def _clauses(sentence: str) -> list[str]:
     """The clauses of a sentence, the last one with the mark that ends it."""
     parts = list(changes.clauses(sentence))
-    return [*parts[:-1], f"{parts[-1]}{sentence[-1]}"] if parts else []
+    mark = sentence[-1] if sentence[-1:] in ".!?" else ""
+    return [*parts[:-1], f"{parts[-1]}{mark}"] if parts else []
 
 
 def _is_foreign(text: str, about_kin: bool, own: frozenset[str]) -> bool:
@@ -173,8 +178,10 @@ def _is_foreign(text: str, about_kin: bool, own: frozenset[str]) -> bool:
         return False
     other = _OTHERS.match(text.strip())
     if other:
-        return not about_kin and words.stem((other["whose"] or "").lower()) not in own
+        whose = words.stem((other["whose"] or "").lower())
+        return not about_kin and whose not in own | person.BODY
     if about_kin and _OF_KIN.search(text):  # "what can I cook when my son can't have eggs?"
         return False
-    asks = text.rstrip().endswith("?") or _ASKS.match(text) is not None
+    asks = text.rstrip().endswith("?")
+    asks = asks or (_ASKS.match(text) is not None and not _LIKEWISE.match(text))
     return asks and not _STANDING.search(text)

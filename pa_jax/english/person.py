@@ -13,6 +13,11 @@ KIN = frozenset(
     "student".split()
 )
 
+BODY = frozenset(  # whose state is the person's own
+    words.stem(part)
+    for part in "knee back neck hip shoulder elbow wrist ankle foot leg arm hand eye ear heart "
+    "stomach skin hair lungs liver kidneys blood teeth throat head body spine joints gut".split()
+)
 VERB = (  # a verb that statements about a user begin with, in either person
     r"(?:(?:also|always|only|really) )?(?:never|does not|doesn['’]t|do not|don['’]t|cannot|can['’]t"
     r"|(?:is|am|has|have|loves?|likes?|hates?|dislikes?|avoids?|prefers?|enjoys?|wants?|needs?|lives?"

@@ -9,7 +9,7 @@ import functools
 import re
 from typing import Any
 
-from pa_jax.english import memory, person, stance, words
+from pa_jax.english import abroad, memory, person, stance, words
 
 # What kind of thing a statement says; only like is compared with like (profile/relation.py).
 LIKE = "like"  # a stance: likes, dislikes, wants
@@ -67,7 +67,7 @@ _OFTEN = re.compile(
     r"|\bof all\b|\ba (?:lot|bit|little)\b|\bat all\b|\bfrom now on\b",
     re.IGNORECASE,
 )
-_TIMES = (
+TIMES = (
     r"(?:mon|tues|wednes|thurs|fri|satur|sun|week|work|holi|birth)days?|weekends?|mornings?"
     r"|afternoons?|evenings?|nights?|noon|midday|summers?|winters?|spring|autumn|fall|christmas"
     r"|easter|january|february|march|april|may|june|july|august|september|october|november"
@@ -84,22 +84,23 @@ _PLACES = (
 _ADJECTIVE = r"(?:the |a |an |his |her |their |my |any |all |most |long |short |free |\w+ing )*"
 _SCOPE = re.compile(
     r"\b(?:when(?:ever)?|while|if|during|after|before|as long as)\b[^,;]*"
-    rf"|\b(?:at|on|in|for|with|over|around|by|until|off)\s+{_ADJECTIVE}(?:{_TIMES}|{_PLACES})\b"
-    rf"(?:\s+(?:only|{_TIMES}))?"
-    r"|\bfor (?:\w+ing)\b"
-    rf"|\b(?:every|each) (?:{_TIMES})\b"
-    rf"|\b(?:mornings|evenings|nights|afternoons|weekends|{_TIMES}) only\b",
+    rf"|\b(?:at|on|in|for|with|over|around|by|until|off)\s+{_ADJECTIVE}(?:{TIMES}|{_PLACES})\b"
+    rf"(?:\s+(?:only|{TIMES}))?"
+    r"|(?<!\bopts )(?<!\bgoes )(?<!\bgo )\bfor (?:\w+ing)\b"
+    rf"|\b(?:every|each) (?:{TIMES})\b"
+    rf"|\b(?:mornings|evenings|nights|afternoons|weekends|{TIMES}) only\b",
     re.IGNORECASE,
 )
 _AS = re.compile(r"\bas (?:a|an|the|his|her|their|my|one's)\b[^,;]*", re.IGNORECASE)
 _PASSING = re.compile(
-    r"\b(?:(?<!from )(?<!as of )(?<!since )(?<!starting )this (?:time|one|once|trip|flight"
+    r"\b(?:(?<!from )(?<!as of )(?<!since )(?<!starting )(?<!beginning )(?<!effective )"
+    r"this (?:time|one|once|trip|flight"
     r"|week|weekend|month|evening|morning|afternoon|year)"
     r"|for now|for once|just once|for a change|tonight|(?<!as of )(?<!from )(?<!starting )today"
     r"|tomorrow|temporarily|at the moment|right now|in the mood"
     r"|for the (?:moment|time being)|for this \w+|on this \w+"
     r"|for the next (?:few |couple of |\w+ )?(?:day|week|month|year)s?"
-    rf"|until (?:further|next|then|tomorrow|{_TIMES}))\b",
+    rf"|until (?:further|next|then|tomorrow|{TIMES}))\b",
     re.IGNORECASE,
 )
 _TODAY = re.compile(  # a state; what happened today lasts: "moved to Berlin today"
@@ -173,7 +174,7 @@ class Statement:
 @memory.remembered(16384)
 def parse(statement: str) -> Statement:
     """The statement taken apart."""
-    text = words.expanded(words.alike(statement)).strip().rstrip(".!")
+    text = words.expanded(abroad.rendered(words.alike(statement))).strip().rstrip(".!。！")
     lead = _LEAD.match(text)
     if lead:
         text = f"{lead['rest']} {lead['lead']}"
@@ -364,7 +365,11 @@ def said(statement: str, heard: frozenset[str]) -> float:
         return 1.0
     own = content(statement)
     shares = [
-        sum(word in heard or words.misspelt(word, heard) for word in part) / len(part)
+        sum(
+            word in heard or words.misspelt(word, heard) or words.derived(word, heard)
+            for word in part
+        )
+        / len(part)
         for part in (read.named, own)
         if part
     ]

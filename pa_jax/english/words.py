@@ -12,7 +12,7 @@ from pa_jax.english import memory
 MAX_LABEL_CHARS = 60
 UNNAMED = "unnamed"
 
-_EDGES = ".,;:!?\"'()[]{}“”‘’…"
+_EDGES = "*.,;:!?\"'()[]{}“”‘’…"
 _BREAKS = str.maketrans("-–—/", "    ")
 
 # grammar: words that carry no content wherever they stand
@@ -208,12 +208,21 @@ def stem(word: str) -> str:
     return word.removesuffix("e") if len(word) > 3 else word
 
 
+_DOERS = frozenset("er or r ist".split())
 _SLIPS = 6  # letters of a word from which one slip of the pen leaves it recognisable
 
 
 def misspelt(word: str, heard: Iterable[str]) -> bool:
     """Whether one of the words heard is this one but for a letter more, less, other or swapped."""
     return len(word) >= _SLIPS and any(_one_slip(word, other) for other in heard)
+
+
+def derived(word: str, heard: Iterable[str]) -> bool:
+    """Whether one of the stems heard is what somebody called so does: "teach" of a teacher."""
+    return any(
+        len(other) > 2 and word.startswith(other) and word[len(other) :] in _DOERS
+        for other in heard
+    )
 
 
 def _one_slip(a: str, b: str) -> bool:

@@ -8,7 +8,7 @@ trade a trade, and both end having none.
 import dataclasses
 import re
 
-from pa_jax.english import changes, memory, statements, words
+from pa_jax.english import abroad, changes, memory, statements, words
 
 OCCUPATION = "work/occupation"
 HOME = "there is one home at a time"
@@ -99,7 +99,7 @@ def over(new: str, slot: str, old: str, of_old: str, quote: str) -> str:
     quote = words.expanded(quote)
     if _moved(_home(new), _home(old), quote):
         return HOME
-    hired = _HIRED.search(quote) is not None or changes.is_new(quote)
+    hired = _HIRED.search(quote) is not None or changes.is_new(quote) or _stopped(old, quote)
     if hired and not _ASIDE.search(quote) and _ends_job(new, slot, old, of_old):
         return JOB
     return ""
@@ -107,7 +107,7 @@ def over(new: str, slot: str, old: str, of_old: str, quote: str) -> str:
 
 @memory.remembered(1024)
 def _home(statement: str) -> Home | None:
-    text = words.expanded(statement)
+    text = words.expanded(abroad.rendered(statement))
     lives, owns = _LIVES.match(text), _OWNS.match(text)
     hit = lives or owns
     if hit is None or _SECOND.search(text) or statements.parse(statement).against:
@@ -133,6 +133,12 @@ def _looks(statement: str) -> bool:
     """Whether a statement of one's status says that one looks for a job."""
     hit = _STATUS.match(statement)
     return hit is not None and hit["looking"] is not None
+
+
+def _stopped(old: str, quote: str) -> bool:
+    """Whether the words give up what a trade does: "stopped baking" of a baker."""
+    stems = [stem for part in changes.given_up(quote) for stem in part if len(stem) > 2]
+    return any(word.startswith(stem) for word in statements.content(old) for stem in stems)
 
 
 def _ends_job(new: str, slot: str, old: str, of_old: str) -> bool:

@@ -13,52 +13,108 @@ from collections.abc import Iterator, Sequence
 from pa_jax.english import abroad, changes, lists, person, stance, statements, words
 from pa_jax.profile import facts, taxonomy, topics
 
+_KEEP = "remember|keep|save|store|note|record|hold|track|log"
+_KEEPING = (  # the same in any form
+    r"know|knew|known|knowing|remember(?:ed|ing)?|keep(?:ing)?|kept|sav(?:e|ed|ing)|stor(?:e|ed|ing)"
+    r"|not(?:e|ed|ing)|record(?:ed|ing)?|hold(?:ing)?|held|track(?:ed|ing)?|log(?:ged|ging)?"
+    r"|have|had|having"
+)
+_FILES = (
+    r"(?:your (?:notes?|lists?|memory|records?|files?)|(?:my|the) (?:profile|notes?|records?|file)"
+    r"|what you (?:know|have)(?: (?:of|about|on) me)?)"
+)
 _VERBS = (
-    r"forget|unlearn|delete|erase|remove|wipe|clear|drop|stop remembering|no longer remember"
-    r"|do not (?:remember|keep|save|store|note|record)|disregard|scratch|scrap|strike"
-    r"|cross out|never mind|ignore|get rid of|take (?:out|off)"
+    r"forget|un-?(?:learn|remember|note|know)|delete|erase|stop (?:remember|keep|stor|not|track)ing"
+    rf"|no longer (?:{_KEEP})|(?:do not|(?:you |there is )?no need to|you need not) (?:{_KEEP})"
+    r"|disregard|scratch|never mind|ignore|get rid of|purge"
+    r"|(?:remove|wipe|clear|scrub|drop|scrap|strike)(?: (?:out|off|away|clean))?"
+    r"|(?:take|throw|cross|rub|leave|keep) (?:out|off|away)"
+    rf"|(?:take|throw|cross|rub|leave|keep|pull|cut|get)(?= .{{1,60}} (?:off|from|out of) {_FILES})"
 )
 _FORGET = re.compile(
     rf"(?:(?P<start>^\W*(?:(?:please|just|kindly|ok|okay|oh|hey|hi|hm+|sorry|no|actually|and|also|now"
     rf"|thanks|thank you)\W+)*)|\b(?:please|just|can you|could you|would you|you can|you may"
-    rf"|i want you to|i would like you to)(?: please| just)?\s+|(?P<loose>,\s*|\band\s+))"
+    rf"|you should|let(?:['’]?s| us)|we can|i (?:need|want) you to|i would like you to)"
+    rf"(?: please| just)?\s+|(?P<loose>,\s*(?:so )?|\band\s+))"
     rf"(?P<verb>{_VERBS})\s+(?P<what>.{{1,200}})",
+    re.IGNORECASE,
+)
+_MAY_GO = re.compile(  # "all the music stuff can go"
+    r"^\W*(?P<what>(?:all|everything|anything|whatever)\b.{1,80}?"
+    rf"|.{{1,60}}?(?= (?:in|on|from) {_FILES}))"
+    rf"(?: (?:in|on|from) {_FILES})? (?:can|should|may|must|ought to|needs? to|has to|have to) "
+    r"(?:go|disappear|come off|be (?:deleted|removed|erased|forgotten|wiped|dropped|cleared))\b",
+    re.IGNORECASE,
+)
+_NOT_KEPT = re.compile(  # "I don't want my age on file", "nothing about my work should stay"
+    r"^\W*(?:i (?:do not want|would (?:rather|prefer) not (?:to )?have)"
+    r" (?P<what>(?:my|our|the|any\w*) .{1,60}?) (?:to be )?"
+    rf"(?:on (?:record|file)|stored|saved|kept|remembered|noted|known|recorded|tracked|in {_FILES})"
+    r"|nothing (?:about|on) (?P<none>.{1,60}?) (?:should|must|may)"
+    r" (?:stay|remain|be (?:kept|stored)))\b",
     re.IGNORECASE,
 )
 TAKE_BACK = "take back"
 _TAKE_BACK = re.compile(r"\bi take back (?P<what>what i said about .{1,200})", re.IGNORECASE)
-_WRONGLY = re.compile(  # "you shouldn't have noted X", "I'd rather you didn't know X"
-    r"^\W*(?:\w+, )?(?:you should not (?:have )?"
-    r"|i (?:would (?:rather|prefer)|do not want you to|wish)(?: that)?(?: you)?"
-    r"(?: did not| had not| not)? ?)"
-    r"(?P<verb>know|knew|known|noted?|saved?|stored?|keep|kept|remember(?:ed)?|record(?:ed)?)"
+_RATHER = r"i (?:would (?:rather|prefer|like|love)|wish)(?: it)?(?: if| that)? you"
+_WRONGLY = re.compile(  # "you shouldn't have noted X", "I'd rather you didn't know X", "you forgot"
+    r"^\W*(?:\w+, )?(?:(?:you should not (?:have |be )?"
+    r"|i (?:do not (?:want|like)|never wanted) you(?: to)?(?: be)? "
+    r"|i am not (?:\w+ )?(?:happy|comfortable|okay|ok|fine) (?:with|about) you(?:r)? "
+    rf"|{_RATHER} (?:did not|do not|had not|would not|not|never) )(?:{_KEEPING})"
+    rf"|{_RATHER} (?:to )?"
+    r"(?:forg[eo]t|deleted?|erased?|removed?|dropped|wiped?|unlearn\w*|cleared))"
     r" (?P<what>.{1,200})",
     re.IGNORECASE,
 )
 _SUBJECT = re.compile(r"\b(?:i|we|he|she|they|you|it|people)\b", re.IGNORECASE)
-_ADDRESS = re.compile(r"\b(?:please|kindly|again|now|thanks|thank you|for me|about me|too)\b", re.I)
+_PLEASE = re.compile(r"\bplease\b", re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"\b(?:please|kindly|again|now|thanks|thank you|for me|about me|too|completely|entirely|fully"
+    r"|altogether|forever|for good|at once|right away|immediately|as well|would you|will you)\b",
+    re.IGNORECASE,
+)
 _LAST = re.compile(
     r"^(?:all )?(?:that|this|it|those|them|the last (?:one|thing|part|bit)"
     r"|what i (?:just )?(?:said|told you))(?: one| part| thing)?$",
     re.IGNORECASE,
 )
-_TALK = ("forget", "unlearn", "disregard", "scratch", "scrap", "strike", "never mind")
+_TALK = (
+    *("forget", "unlearn", "disregard", "scratch", "scrap", "strike", "never mind"),
+    *("un-remember", "unremember", "un-note", "unnote", "un-learn", "un-know", "unknow"),
+)
 # without "scratch that", which corrects: relation.py
-_BARE = re.compile(r"forget|unlearn|delete|erase|remove|wipe|do not|stop|no longer")
+_BARE = re.compile(r"forget|un-?\w+|delete|erase|remove|wipe|do not|stop|no longer")
 _NAMED = re.compile(
-    r"^(?P<wide>(?:all|everything|anything|whatever)\s+)?"
-    r"(?:(?:that|this|it|stuff|things?|bits?|part|what|you|i|we|have|has|ever|just|once|know|noted"
-    r"|saved|stored|remember|learned|learnt|said|told you|the|facts?|notes?|line|entry|memory)\s+)*"
+    r"^(?P<wide>(?:all|everything|anything|whatever|any|every)\s+)?"
+    r"(?:(?:that|this|it|stuff|things?|bits?|part|what|you|i|we|have|has|had|got|ever|just|once|know"
+    r"|noted|saved|stored|kept|keep|gathered|collected|heard|remember|learned|learnt|said|mentioned"
+    r"|told you|the|facts?|notes?|line|entry|memory|of|there is|traces?|mentions?|records?|data"
+    r"|info(?:rmation)?|details?|relat(?:ing|ed)|connected|slate|clean)\s+)*"
     r"(?:about |that |regarding |on |concerning |to do with |where |how |my |our "
+    r"|(?<=relating )to |(?<=related )to |(?<=connected )(?:to|with) "
     r"|(?<=what i )|(?<=who i )|(?P<bare>(?<=the )))(?P<rest>.+?)"
     r"(?P<noted>(?: (?:things?|bit|part|stuff|business))?"
-    r"(?: (?:from|in|off|out of) (?:your (?:notes?|list|memory|records?|files?)"
-    r"|(?:my|the) (?:profile|notes?|records?)))?)$",
+    r"(?: (?:that )?(?:i|you) (?:ever |have )?(?:told|said|mentioned|know|noted|saved)(?: you)?)?"
+    rf"(?: (?:from|in|off|out of|on) {_FILES})?)$",
+    re.IGNORECASE,
+)
+_RELATED = re.compile(  # "anything health-related"
+    r"^(?:all|everything|anything|whatever|any|every)\b.*?(?P<rest>\w+)[ -]related\b", re.IGNORECASE
+)
+_OF_LIFE = re.compile(
+    r"\b(?:what|how|where|when) (?:i|we) (?:(?:like|love|prefer|want|enjoy) (?:to )?)?"
+    r"(?!said\b|told\b)",
     re.IGNORECASE,
 )
 _KEPT = re.compile(  # "strike tea from your notes" needs no "that" or "about"
-    r"^(?P<rest>[\w'’ -]{1,60}?) (?:from|in|off|out of)"
-    r" (?:your (?:notes?|list|memory|records?|files?)|(?:my|the) (?:profile|notes?|records?))$",
+    r"^(?!(?:all|everything|anything|whatever)\b)(?P<rest>[\w'’ -]{1,60}?)"
+    rf" (?:from|in|off|out of) {_FILES}$",
+    re.IGNORECASE,
+)
+_FRONT = re.compile(  # "the third verse drags, delete it": it is what stands in front
+    r"(?P<thing>^\W*(?:and |but |so )?(?:the|your|this|these) \w+)"
+    r"|\b(?:the|my|our|about) (?P<what>[\w -]+)$",
     re.IGNORECASE,
 )
 _LISTED = re.compile(r"\s*(?:,|/|\bor\b|\band\b)\s*")
@@ -66,7 +122,7 @@ _ANY = frozenset(  # of a topic they say nothing: "my reading tastes", "the fitn
     map(
         words.stem,
         "taste preference habit detail info information data history side stuff life notes facts "
-        "opinion interest business".split(),
+        "opinion interest business setup gear choice matter world".split(),
     )
 )
 
@@ -88,8 +144,13 @@ def asked(
                 hits = _told_before(before, profile) if before else _of_last_turn(profile, at)
         elif kept := _KEPT.match(what):
             hits = _naming(kept["rest"], False, profile)
+        elif related := _RELATED.match(what):
+            hits = _naming(related["rest"], True, profile)
         elif named:
-            hits = _naming(named["rest"], named["wide"] is not None, profile)
+            life = _OF_LIFE.search(what)  # "what I eat" is a topic
+            wide = named["wide"] is not None or life is not None
+            wide = wide or named["noted"].strip().startswith(("things", "stuff"))
+            hits = _naming(what[life.end() :] if life else named["rest"], wide, profile)
             if named["bare"] is not None and not named["noted"]:  # "remove the nuts" cooks
                 may = verb in _TALK
                 hits = [fact for fact in hits if may and not facts.is_safety(fact)]
@@ -148,10 +209,13 @@ def unclear(heard: str, profile: Sequence[facts.Fact], at: tuple[int, int]) -> b
 
 
 def _requests(heard: str) -> Iterator[tuple[str, str, str]]:
-    """Verb, object, and the sentence that stands before each request to forget."""
+    """Verb, object, and the words that stand before each request to forget, and name a thing."""
     before = ""
     for part, found in _parts(heard):
-        yield from ((verb, what, before) for verb, what in found)
+        naming = [hit for hit in found if not _LAST.match(hit[1])]
+        for verb, what in naming or found:  # "all my films can go, delete them"
+            front = part[: part.lower().find(verb)].strip(" ,")
+            yield verb, what, front if _FRONT.search(front) else before
         before = part if len(part.split()) > 2 else before
 
 
@@ -161,15 +225,28 @@ def _parts(heard: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         for part in re.split(r"[;:]", sentence):
             part, found = part.strip(" .!?\n"), []
             hit = _FORGET.search(part)
-            loose = hit is not None and hit["loose"] is not None
-            if hit is not None and not (loose and _SUBJECT.search(part[: hit.start()])):
+            told = (
+                hit is not None
+                and hit["loose"] is not None
+                and _SUBJECT.search(part[: hit.start()])
+                and not _PLEASE.search(part)
+            )
+            if hit is not None and not told:
                 what = _ADDRESS.sub("", hit["what"].split(",")[0]).strip(" ,.!?")
                 found.append((hit["verb"].lower(), " ".join(what.split())))
             if abroad.FORGET_THAT.match(part):
                 found.append(("forget", "that"))
             hit = _WRONGLY.match(part)
             if hit is not None:
-                found.append(("forget", f"that {hit['what'].split(',')[0].strip()}"))
+                what = _ADDRESS.sub("", hit["what"].split(",")[0]).strip(" ,.!?")
+                wide = _NAMED.match(what)
+                found.append(("forget", what if wide and wide["wide"] else f"that {what}"))
+            hit = _MAY_GO.match(part)
+            if hit is not None:
+                found.append(("forget", hit["what"]))
+            hit = _NOT_KEPT.match(part)
+            if hit is not None:
+                found.append(("forget", hit["what"] or f"everything about {hit['none']}"))
             hit = _TAKE_BACK.search(part)
             if hit is not None:
                 found.append((TAKE_BACK, hit["what"].split(",")[0].strip()))
@@ -191,11 +268,15 @@ def _of_last_turn(profile: Sequence[facts.Fact], at: tuple[int, int]) -> list[fa
 def _told_before(sentence: str, profile: Sequence[facts.Fact]) -> list[facts.Fact]:
     """The facts that a sentence names; none where it speaks of something else."""
     heard = frozenset(words.content(sentence))
-    return [
+    told = [
         fact
         for fact in profile
         if (own := statements.parse(fact.statement).named) and len(own & heard) >= 0.8 * len(own)
     ]
+    named = _FRONT.search(sentence)
+    if told or named is None or named["what"] is None:
+        return told
+    return _named_by(named["what"], False, profile)
 
 
 def _naming(rest: str, wide: bool, profile: Sequence[facts.Fact]) -> list[facts.Fact]:
@@ -219,9 +300,10 @@ def _named_by(rest: str, wide: bool, profile: Sequence[facts.Fact]) -> list[fact
         if wanted <= statements.content(fact.statement)
         and words.stem(statements.parse(fact.statement).whose) in wanted | {""}
     ]
-    if by_words and not wide:
+    if by_words and not (wide or said & _ANY):
         return by_words
-    about = topics.named(wanted) if len(wanted) == 1 else []
+    called = frozenset(words.content(rest)) - _ANY
+    about = topics.named(called, wide) if len(called) == 1 else []
     if about:
         by_topic = [fact for fact in profile if any(topics.covers(one, fact) for one in about)]
     else:

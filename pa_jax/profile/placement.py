@@ -15,7 +15,7 @@ from importlib import resources
 
 import numpy as np
 
-from pa_jax.english import labels, memory, stance, statements, words
+from pa_jax.english import abroad, labels, memory, stance, statements, words
 from pa_jax.profile import facts, taxonomy
 
 LEAST = 0.35  # share from which words alone place a statement
@@ -117,7 +117,13 @@ class Index:
 @memory.remembered(4096)
 def cue(statement: str) -> str | None:
     """The slot whose cues match most of a statement, None where none does."""
-    text = words.expanded(words.alike(statement)).lower().strip().rstrip(".!").replace("’", "'")
+    text = (
+        words.expanded(abroad.rendered(words.alike(statement)))
+        .lower()
+        .strip()
+        .rstrip(".!")
+        .replace("’", "'")
+    )
     rest = statements.situations(text)[1]
     path = _matched(rest) or _matched(text)
     rejected = _rejected().get(path or "")

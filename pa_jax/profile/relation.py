@@ -5,9 +5,9 @@ to update.apply in its place.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from pa_jax.english import changes, losses, memory, person, stance, statements, words
+from pa_jax.english import changes, losses, memory, pairs, person, stance, statements, words
 from pa_jax.profile import circumstances, facts, placement, slots
 
 SAME = "same"  # says what is known
@@ -111,7 +111,7 @@ class _Said:
 
     def _opposite(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         new = self.new
-        if not _comparable(new, old) or new.passing:
+        if not pairs.comparable(new, old) or new.passing:
             return None
         if new.past != old.past and new.against == old.against:
             over = new.kind == old.kind and new.about == old.about and new.past
@@ -137,12 +137,17 @@ class _Said:
             return Decision(OPPOSITE, "says the opposite")
         if new.against and core and core < held and not new.numbers:
             return self._denied(old)
-        return None
+        done = old.against and held and held < core and changes.is_new(self.quote)
+        return self._denied(old) if done and not apart else None
 
     def _denied(self, old: statements.Statement) -> Decision | None:
-        """A general denial ends what it covers: "has no car" a red one; not tastes."""
+        """A general denial ends what it covers: "has no car" a red one; not tastes, but wishes.
+
+        So does what is done by now the denial: "cooks every evening" that one never does.
+        """
         plain = (statements.HAVE, statements.HABIT, statements.DO)
-        if self.new.kind in plain and old.kind in plain:
+        wishes = all(read.verb.split()[-1:] in (["want"], ["wants"]) for read in (self.new, old))
+        if wishes or (self.new.kind in plain and old.kind in plain):
             return Decision(OPPOSITE, "denies it in general")
         return None
 
@@ -180,30 +185,50 @@ class _Said:
         """Whether a number alone differs; of two children without names each has an age."""
         of_one = not self.bearer or "call" in old.core or set(old.core) == {self.bearer}
         anew = of_one or (changes.is_new(self.quote) and not self.adds)
-        return anew and _another_number(self.new, old)
+        return anew and pairs.another_number(self.new, old)
 
     def _takes_over(self, fact: facts.Fact, old: statements.Statement) -> bool:
         """Whether the words tell of a change, and the statements differ in little: "teaches on
         Mondays", "teaches on Tuesdays". Tastes and what holds many need plain words for it.
         """
         new = self.new
-        if self.bearer or self.adds or not _framed(new, old):
+        if self.bearer or self.adds:
             return False
         other = facts.OTHER in (fact.category, self.claim.slot.partition("/")[0])
-        if not other and self.claim.slot != fact.slot:
-            return False
-        if new.kind == statements.LIKE and new.verb not in _WISHES:
-            return other and _parallel(new, old) and changes.announces(self.quote, new.named)
+        near = changes.near(self.quote, new.named | new.scope) or [self.quote]
+        wish = new.kind == statements.LIKE and new.verb in pairs.WISHES
+        turned = any(map(changes.turns, near))
+        turned = turned or (wish and fact in self.last and changes.objects(self.quote))
+        if wish and pairs.like(new, old) and pairs.apart(new, old) and self._put_out(old):
+            return True
+        if not pairs.framed(new, old):
+            same = not other and self.claim.slot == fact.slot
+            close = same or (other and bool(frozenset(new.core) & frozenset(old.core)))
+            wished = wish and pairs.like(new, old) and pairs.apart(new, old)
+            return turned and close and wished and self._is_latest(fact)
+        if self._put_out(old):
+            return True
+        if not other and self.claim.slot != fact.slot:  # "paper books" is filed unlike "e-books"
+            return turned and pairs.like(new, old) and new.core[-1] == old.core[-1]
+        if new.kind == statements.LIKE and not wish:
+            return other and pairs.parallel(new, old) and turned
         plain = not (other or slots.holds_one(fact.slot))
-        near = changes.about(self.quote, new.named | new.scope) or [self.quote]
-        return self._put_out(old) or any(map(changes.turns if plain else changes.is_new, near))
+        if plain and turned:
+            return self._is_latest(fact)
+        return turned or (not plain and any(map(changes.is_new, near)))
+
+    def _is_latest(self, fact: facts.Fact) -> bool:
+        """Whether no later fact says the same kind of thing: of many the last is meant."""
+        new = self.new
+        later = (held for held in self.held if _turn(held) > _turn(fact))
+        return not any(pairs.like(new, old) and pairs.apart(new, old) for old in _parsed(later))
 
     def _in_one(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         """Another value of a slot that holds one."""
         new = self.new
         if self.adds or not self._answers(fact, old):
             return None
-        meant, known = _purpose(self.claim.statement), _purpose(fact.statement)
+        meant, known = pairs.purpose(self.claim.statement), pairs.purpose(fact.statement)
         if new.kind == statements.HAVE and meant and known and not meant & known:
             return None
         if self._scopes_apart(fact, old) and not self._gives_up(fact, old):
@@ -242,10 +267,10 @@ class _Said:
             self._put_out(statements.parse(other.statement)) for other in self.last
         )
         new = self.new
-        beside = _parallel(new, old) or _another_number(new, old)
+        beside = pairs.parallel(new, old) or pairs.another_number(new, old)
         alone = latest and len(self.last) == 1 and changes.puts_right(self.quote)
         apart = max(len(set(new.core) - set(old.core)), len(set(old.core) - set(new.core)))
-        swapped = _like(new, old) and apart <= (2 if alone else 1)
+        swapped = pairs.like(new, old) and apart <= (2 if alone else 1)
         if ((beside or self._one_slot(fact)) and (latest or named)) or (
             swapped and (alone or named)
         ):
@@ -254,7 +279,7 @@ class _Said:
 
     def _person_corrected(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         """ "I said my sister, I meant my cousin": what was said of one is put right for another."""
-        if not (self.gives and _like(self.new, old) and self._put_out(old)):
+        if not (self.gives and pairs.like(self.new, old) and self._put_out(old)):
             return None
         right = changes.puts_right(self.quote) and fact in self.last
         return Decision(REPLACES, "is corrected") if right else None
@@ -281,7 +306,7 @@ class _Said:
         if what <= self.new.named:
             return False
         known = statements.names(fact.statement) - self.new.named
-        if known and _like(self.new, old) and changes.gives_up(self.quote, known):
+        if known and pairs.like(self.new, old) and changes.gives_up(self.quote, known):
             return True
         name = slots.name(fact.slot) if same_slot else frozenset()
         return changes.gives_up(self.quote, what, name)
@@ -305,6 +330,23 @@ class _Said:
         if places and not self.new.scope & old.scope:  # "at work", "at home"
             return not self.new.scope | old.scope <= own
         return bool(self.new.scope - old.scope - own)
+
+
+def ends(past: str, fact: facts.Fact, quote: str) -> bool:
+    """Whether what is told as past ends a fact: one that says when besides, as the words do."""
+    was, now = statements.parse(past), statements.parse(fact.statement)
+    same = pairs.like(was, now) and was.whose == now.whose
+    alike = (frozenset(was.core), was.numbers) == (frozenset(now.core), now.numbers)
+    return (
+        same
+        and alike
+        and bool(now.scope)
+        and (now.scope - was.scope <= statements.content(quote) or changes.stops(quote))
+    )
+
+
+def _parsed(held: Iterable[facts.Fact]) -> list[statements.Statement]:
+    return [statements.parse(fact.statement) for fact in held]
 
 
 def heard(quote: str, held: Sequence[facts.Fact], statement: str) -> frozenset[str] | None:
@@ -340,61 +382,5 @@ def words_equal(a: str, b: str) -> bool:
     return words.tokens(a) == words.tokens(b)
 
 
-def _comparable(new: statements.Statement, old: statements.Statement) -> bool:
-    """Whether one can contradict the other: an allergy is no dislike, a cat is no love of cats."""
-    if statements.ALLERGY in (new.kind, old.kind):
-        return new.kind == old.kind
-    if new.kind == old.kind:
-        return new.kind != statements.HABIT or new.verb == old.verb
-    plain = {new.kind, old.kind} <= {statements.LIKE, statements.HABIT, statements.DO}
-    return plain
-
-
-def _another_number(new: statements.Statement, old: statements.Statement) -> bool:
-    """Whether two statements differ in a number alone; works have numbers in their names."""
-    if new.kind != old.kind or new.against != old.against:
-        return False
-    if new.kind == statements.ALLERGY or new.kind == statements.LIKE and new.verb not in _WISHES:
-        return False
-    return (
-        bool(new.numbers and old.numbers)
-        and new.numbers != old.numbers
-        and frozenset(new.core) == frozenset(old.core)
-    )
-
-
 _KEEPING = frozenset("run own driv rid keep rent".split())  # what one has one may sell
 _PERIODS = frozenset("hour day night week month year".split())  # "three coffees a day"
-_WISHES = frozenset("wants want needs need prefers prefer".split())
-
-
-def _framed(new: statements.Statement, old: statements.Statement) -> bool:
-    """Whether two statements share what they are about, and differ in a word or two, or in when."""
-    if (new.kind, new.against) != (old.kind, old.against) or not new.named & old.named:
-        return False
-    one, other = frozenset(new.core), frozenset(old.core)
-    if new.scope != old.scope:  # "at 6" is a time like "at lunchtime"
-        timed = bool((new.scope or new.numbers) and (old.scope or old.numbers))
-        return one == other and timed
-    return bool(one - other and other - one) and max(len(one - other), len(other - one)) <= 2
-
-
-def _like(new: statements.Statement, old: statements.Statement) -> bool:
-    """Whether two statements say the same kind of thing, on the same side, with the same verb."""
-    return (new.kind, new.against, new.verb) == (old.kind, old.against, old.verb)
-
-
-def _parallel(new: statements.Statement, old: statements.Statement) -> bool:
-    """Whether two statements are alike but for one word: "a daughter called Anna", "... Hanna"."""
-    one, other = frozenset(new.core), frozenset(old.core)
-    return (
-        new.kind == old.kind
-        and new.against == old.against
-        and bool(new.named & old.named)
-        and max(len(one - other), len(other - one)) == 1
-    )
-
-
-def _purpose(statement: str) -> frozenset[str]:
-    """What a statement says something is for: "a budget of 60 euros for a helmet"."""
-    return statements.content(statement.rpartition(" for ")[2] if " for " in statement else "")

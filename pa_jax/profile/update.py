@@ -192,6 +192,9 @@ class _Taking:
     def _end(self, index: int, op: facts.FactOp, past: str) -> Outcome:
         claim = dataclasses.replace(op, statement=past)
         over = [fact for fact, found in self._related(claim) if found.kind == relation.SAME]
+        over = over or [
+            fact for fact in self.held.values() if relation.ends(past, fact, self.source.quote)
+        ]
         if not over:
             fact = dataclasses.replace(self._fact(index, op), valid_to=self.now)
             self.changes[fact.id] = Change(fact, ENDED)

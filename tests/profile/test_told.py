@@ -24,6 +24,7 @@ LEAST = {
     "everyday.txt": (150, 4),
     "spoken.txt": (200, 12),
     "languages.txt": (60, 15),
+    "phrased.txt": (150, 2),
 }  # cases in all, and of each kind
 
 

@@ -1,0 +1,65 @@
+"""What two statements have in common: the frame, the verb, all but a number or a word."""
+
+from pa_jax.english import statements
+
+WISHES = frozenset("wants want needs need prefers prefer".split())
+
+
+def comparable(new: statements.Statement, old: statements.Statement) -> bool:
+    """Whether one can contradict the other: an allergy is no dislike, a cat is no love of cats."""
+    if statements.ALLERGY in (new.kind, old.kind):
+        return new.kind == old.kind
+    if new.kind == old.kind:
+        return new.kind != statements.HABIT or new.verb == old.verb
+    plain = {new.kind, old.kind} <= {statements.LIKE, statements.HABIT, statements.DO}
+    return plain
+
+
+def another_number(new: statements.Statement, old: statements.Statement) -> bool:
+    """Whether two statements differ in a number alone; works have numbers in their names."""
+    if new.kind != old.kind or new.against != old.against:
+        return False
+    if new.kind == statements.ALLERGY or new.kind == statements.LIKE and new.verb not in WISHES:
+        return False
+    return (
+        bool(new.numbers and old.numbers)
+        and new.numbers != old.numbers
+        and frozenset(new.core) == frozenset(old.core)
+    )
+
+
+def framed(new: statements.Statement, old: statements.Statement) -> bool:
+    """Whether two statements share what they are about, and differ in a word or two, or in when."""
+    return bool(new.named & old.named) and apart(new, old)
+
+
+def apart(new: statements.Statement, old: statements.Statement) -> bool:
+    """Whether two statements of one kind differ in a word or two, or in when."""
+    if (new.kind, new.against) != (old.kind, old.against):
+        return False
+    one, other = frozenset(new.core), frozenset(old.core)
+    if new.scope != old.scope:  # "at 6" is a time like "at lunchtime"
+        timed = bool((new.scope or new.numbers) and (old.scope or old.numbers))
+        return one == other and timed
+    return bool(one - other and other - one) and max(len(one - other), len(other - one)) <= 2
+
+
+def like(new: statements.Statement, old: statements.Statement) -> bool:
+    """Whether two statements say the same kind of thing, on the same side, with the same verb."""
+    return (new.kind, new.against, new.verb) == (old.kind, old.against, old.verb)
+
+
+def parallel(new: statements.Statement, old: statements.Statement) -> bool:
+    """Whether two statements are alike but for one word: "a daughter called Anna", "... Hanna"."""
+    one, other = frozenset(new.core), frozenset(old.core)
+    return (
+        new.kind == old.kind
+        and new.against == old.against
+        and bool(new.named & old.named)
+        and max(len(one - other), len(other - one)) == 1
+    )
+
+
+def purpose(statement: str) -> frozenset[str]:
+    """What a statement says something is for: "a budget of 60 euros for a helmet"."""
+    return statements.content(statement.rpartition(" for ")[2] if " for " in statement else "")

@@ -1,0 +1,32 @@
+"""What stands abroad for the side and the kind of a statement is put into English."""
+
+import pytest
+
+from pa_jax.english import abroad, statements
+
+
+@pytest.mark.parametrize(
+    ("said", "denied"),
+    [
+        ("The user trinkt Bier.", "The user trinkt kein Bier mehr."),
+        ("The user boit du vin.", "The user ne boit plus de vin."),
+        ("The user come pescado.", "The user ya no come pescado."),
+        ("The user aime les chats.", "The user déteste les chats."),
+        ("The user 喝牛奶.", "The user 不喝牛奶."),
+    ],
+)
+def test_a_denial_abroad_turns_what_is_said(said, denied):
+    one, other = statements.parse(said), statements.parse(denied)
+    assert one.named == other.named
+    assert (one.against, other.against) == (False, True)
+
+
+def test_allergies_and_homes_abroad_are_such():
+    assert statements.parse("The user ist allergisch gegen Nüsse.").kind == statements.ALLERGY
+    assert statements.parse("The user 对花粉过敏.").kind == statements.ALLERGY
+    assert abroad.rendered("The user habite à Lyon.").startswith("The user lives")
+
+
+def test_english_stays_as_it_is():
+    text = "The user loves the house on the hill and no other."
+    assert abroad.rendered(text) == text
