@@ -132,24 +132,17 @@ def ragged(
         # How much of each expert's range lies inside this block: the groups of its products.
         inside = jnp.clip(ends, start, start + block) - jnp.clip(ends - sizes, start, start + block)
         token = choice // top  # behind the last token where the choice is behind the last
-
-        def product(x: Array, weight: Array) -> Array:  # the sum is float32 inside all the same
-            return jax.lax.ragged_dot(x, weight, inside, preferred_element_type=x.dtype)
+        expert = number.at[choice].get(mode="fill", fill_value=0)
 
         def times(x: Array, i: int) -> Array:
-            if scales is None:
-                return product(x, experts[i].astype(x.dtype))
-            weight = experts[i].astype(x.dtype)
-            y = jax.lax.ragged_dot(x, weight, inside, preferred_element_type=jnp.float32)
-            expert = number.at[choice].get(mode="fill", fill_value=0)
-            return (y * scales[i][expert]).astype(x.dtype)
+            return _product(x, experts[i], inside, None if scales is None else scales[i][expert])
 
         x = _rows_of(x_bd, token, tokens)
         # The third product is linear: weighing a choice before it is weighing what comes of it.
         weight = weight_c.at[choice].get(mode="fill", fill_value=0)[:, None]
         if joined:
             both = jnp.concatenate([w.astype(x.dtype) for w in experts[:2]], axis=-1)
-            gate, up = jnp.split(product(x, both), 2, axis=-1)
+            gate, up = jnp.split(_product(x, both, inside), 2, axis=-1)
         else:
             gate, up = times(x, 0), times(x, 1)
         y = jax.nn.silu(gate) * up * weight.astype(x.dtype)
@@ -169,6 +162,14 @@ def ragged(
         return jax.lax.cond(this[0] < ends[-1], add, lambda y, _: y, y, this), None
 
     return jax.lax.scan(more, y, (start[1:], choice[1:]))[0]
+
+
+def _product(x: Array, weight: Array, groups: Array, scale: Array | None = None) -> Array:
+    """Rows times the weights of their groups, with the scales of each row where these are int8."""
+    # of float the sum is float32 inside all the same
+    dtype = x.dtype if scale is None else jnp.float32
+    y = jax.lax.ragged_dot(x, weight.astype(x.dtype), groups, preferred_element_type=dtype)
+    return y if scale is None else (y * scale).astype(x.dtype)
 
 
 def _by_expert(
