@@ -75,10 +75,10 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.optim = common.optim(rates.get(preset, 1e-6))
     # With all weights trained, the warm-started ones are one copy more in memory, as the KL's
     # reference: on one 16 GB chip there is no room for it.
-    warm_steps = {"tiny": 2, "qwen2.5-0.5b": 250, "smollm2": 8, "qwen3-4b-lora": 50}
+    warm_steps = {"tiny": 2, "qwen2.5-0.5b": 400, "smollm2": 8, "qwen3-4b-lora": 50}
     c.warm = {
         "steps": warm_steps.get(preset, 0),  # supervised, on gold snippets, before GRPO; 0: none
-        # episodes of each: of as many turns, 250 steps of 4 teach the 0.5B more than 100 of 16
+        # episodes of each: of as many turns, 400 steps of 4 teach the 0.5B more than 100 of 16
         "batch": {"tiny": 4, "smollm2": 8, "qwen2.5-0.5b": 4}.get(preset, 32),
         # its peak; it falls to 0 over the steps, the rest of the optimiser is as optim says
         "learning_rate": {"qwen2.5-0.5b": 3e-4, "smollm2": 2e-5, "tiny": 2e-5}.get(preset, 1e-4),
@@ -93,6 +93,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "stall": 1800,  # seconds without a step's end after which all stacks are shown
         "trace": (),  # steps (from, to before) whose profile goes to trace/, by jax.profiler
     }
-    every = {"tiny": 2, "qwen2.5-0.5b": 125, "smollm2": 8}.get(preset, 50)
+    every = {"tiny": 2, "qwen2.5-0.5b": 200, "smollm2": 8}.get(preset, 50)
     c.eval = common.evaluations(preset, every)
     return c
