@@ -99,7 +99,7 @@ def parse(argv: list[str]) -> list[str]:
     except flags.UnrecognizedFlagError as error:
         message = _misspelt(given, error.flagname) or str(error)
     except (flags.Error, OSError) as error:
-        words = [one for one in argv[1:] if not one.startswith("-")]
+        words = [one for one in argv[1:] if one.partition(":")[0] in configs.names()]
         if words and not any(re.match(r"--?config(=|$)", one) for one in argv):
             message = _stray(given, words[0])
         else:

@@ -180,7 +180,7 @@ class Chains(Iterator[pipeline.Batch]):
             while lane.turn < len(lane.episodes):
                 episode = lane.episodes[lane.turn]
                 lane.turn += 1
-                if episode.gold == snippet.NOTHING and not self._cfg.keep_empty:
+                if snippet.is_nothing(episode.gold or "") and not self._cfg.keep_empty:
                     continue
                 if lane.memory is not None:
                     episode = dataclasses.replace(episode, profile=lane.memory.statements())

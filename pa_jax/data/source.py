@@ -103,7 +103,7 @@ class Episodes(Sequence[schema.Episode]):
             for part, of_part in enumerate(dialogues)
             for number, dialogue in enumerate(of_part)
             for turn, what in enumerate(dialogue.turns)
-            if keep_empty or what.gold != snippet.NOTHING
+            if keep_empty or not snippet.is_nothing(what.gold or "")
         )
         self._places = np.fromiter(places, np.dtype((np.int32, 3)))  # 12 bytes an episode
 
@@ -258,7 +258,7 @@ def _own_episodes(
     if dialogues:
         return Episodes([dialogues], keep_empty=cfg.keep_empty)
     episodes = [item for item in found if isinstance(item, schema.Episode)]
-    return [item for item in episodes if cfg.keep_empty or item.gold != snippet.NOTHING]
+    return [one for one in episodes if cfg.keep_empty or not snippet.is_nothing(one.gold or "")]
 
 
 def _synthetic(

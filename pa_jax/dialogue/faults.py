@@ -77,4 +77,4 @@ def _reversed(a: str, b: str) -> bool:
 def _lines(text: str) -> list[str]:
     """The lines that say something."""
     lines = [line.strip() for line in text.splitlines()]
-    return [line for line in lines if line and line != snippet.NOTHING]
+    return [line for line in lines if line and not snippet.is_nothing(line)]

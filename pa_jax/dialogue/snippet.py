@@ -21,7 +21,7 @@ _REPORT = re.compile(  # The user says: ..., The user: ..., The user's message i
 )
 _QUOTED = re.compile(r"[\"“'‘«].*[\"”'’»][.!]?", re.DOTALL)
 _WORD = re.compile(r"\w+")
-_NOTHING = re.compile(r"no new preferences?[.!]?", re.IGNORECASE)  # as people and models write it
+_NOTHING = re.compile(r"no new preferences?[.!]?", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +43,17 @@ def render(snippet: Snippet) -> str:
     return "\n".join(snippet.statements) if snippet.statements else NOTHING
 
 
+def is_nothing(text: str) -> bool:
+    """Whether a text is NOTHING, as people and models write it too."""
+    return _NOTHING.fullmatch(text.strip()) is not None
+
+
 def parse(text: str, *, turn: str = "") -> Snippet | ParseFailure:
     """The statements of a reply, or why it has none: what only quotes the `turn` has none."""
     lines = [line.strip() for line in thought.behind(text).splitlines() if line.strip()]
     if not lines:
         return ParseFailure("empty reply")
-    if len(lines) == 1 and _NOTHING.fullmatch(lines[0]):
+    if len(lines) == 1 and is_nothing(lines[0]):
         return Snippet(())
     if len(lines) > MAX_STATEMENTS:
         return ParseFailure(f"{len(lines)} lines, at most {MAX_STATEMENTS} are allowed")

@@ -6,7 +6,7 @@ of a key, or what a key ends with behind a dot. What only a part can tell, the p
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ml_collections
@@ -35,9 +35,18 @@ ANY = (  # finite, whatever their sign
     *("ask.topical_peers", "infer.grounding", "mesh.fsdp", "remote.temperature"),
     *("reward.truncated", "reward.weights"),
 )
+UNBOUNDED = ("infer.grounding", "loss.clip_high", "optim.clip_norm")  # inf switches them off
 AT_LEAST_ONE = (
     *("agent.attempts", "agent.max_new_tokens", "agent.penalty", "agent.together"),
-    *("ask.keep", "ask.words_chars", "cases", "chat_model.max_new_tokens", "chunk", "costs.apart"),
+    *(
+        "aloe.turns",
+        "ask.keep",
+        "ask.words_chars",
+        "cases",
+        "chat_model.max_new_tokens",
+        "chunk",
+        "costs.apart",
+    ),
     *("data.heldout_users", "data.users", "episodes", "eval.max_new_tokens", "eval.part"),
     *(
         "full_history.max_new_tokens",
@@ -46,8 +55,8 @@ AT_LEAST_ONE = (
         "infer.max_new_tokens",
     ),
     *("infer.prompt_tokens", "infer.place_categories", "keep", "lengths"),
-    *("live.queue", "live.slots", "live.trunk", "mesh.ep", "mesh.tp", "per_topic", "prompt_tokens"),
-    *("questions", "reply.message_chars", "rows"),
+    *("live.slots", "live.trunk", "mesh.ep", "mesh.tp", "per_topic", "prompt_tokens"),
+    *("reply.message_chars", "rows"),
     *("rollout.group", "rollout.max_new_tokens", "rollout.prompts"),
     *("user_chars", "users", "warm.batch"),
 )
@@ -59,6 +68,7 @@ AT_MOST_ONE = (
     *("optim.b1", "optim.b2", "reply.background", "reply.manner", "top_p"),
 )
 SEEDS = 2**32  # of a seed: below
+HEADER = r"[\w!#$%&'*+.^`|~-]*"  # none: no header names a user
 # Keys that name a model: config.model.source itself says what is wrong with it when it is loaded.
 MODELS = ("asker", "judge.source", "replier", "runs", "user.source")
 
@@ -69,7 +79,7 @@ def require(config: ml_collections.ConfigDict) -> None:
         if key.endswith("examples"):
             _require_examples(key, value)
             continue
-        if _named(key, NOT_EMPTY) and not value:
+        if _named(key, NOT_EMPTY) and value in ((), []):
             raise ValueError(f"{key}={value}: at least one is needed.")
         for one in value if isinstance(value, list | tuple) else (value,):
             if isinstance(one, str):
@@ -86,10 +96,16 @@ def require(config: ml_collections.ConfigDict) -> None:
             "own; take 'gold'."
         )
     if config.job == "chat":
-        _told("user", config.user, database.require_user)
+        try:
+            database.require_user(config.user)
+        except ValueError as error:
+            raise ValueError(f"user={ascii(config.user)[:80]}: {error}") from error
     if config.get("store"):
-        _told("store", config.store, connect.parse)
-    if config.job == "serve" and not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", config.user_header):
+        try:
+            connect.parse(config.store)
+        except ValueError as error:  # without the address, which may hold a password
+            raise ValueError(f"store: {error}") from error
+    if config.job == "serve" and not re.fullmatch(HEADER, config.user_header, re.ASCII):
         raise ValueError(
             f"user_header={ascii(config.user_header)}: the name of an HTTP header is allowed, as "
             "X-User; letters, digits and -."
@@ -98,7 +114,7 @@ def require(config: ml_collections.ConfigDict) -> None:
 
 def _require_number(key: str, value: int | float) -> None:
     name = key.rpartition(".")[2]
-    if not math.isfinite(value):
+    if math.isnan(value) or (math.isinf(value) and not _named(key, UNBOUNDED)):
         raise ValueError(f"{key}={value}: a finite number is allowed.")
     if _named(key, ANY):
         return
@@ -121,13 +137,6 @@ def _require_examples(key: str, value: Any) -> None:
                 f"{key} has {one!r:.80}: each is three texts, an assistant's message or '', the "
                 "user's, and its snippet."
             )
-
-
-def _told(key: str, value: str, check: Callable[[str], Any]) -> None:
-    try:
-        check(value)
-    except ValueError as error:
-        raise ValueError(f"{key}={ascii(value)[:80]}: {error}") from error
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -92,7 +92,7 @@ def settled(episode: schema.Episode, text: str) -> float | None:
     copied = snippet.copies(text, episode.user) and not snippet.copies(gold, episode.user)
     if isinstance(parsed, snippet.ParseFailure) or copied:
         return 0.0
-    if episode.gold == snippet.NOTHING:
+    if episode.gold is not None and snippet.is_nothing(episode.gold):
         return float(not parsed.statements)
     if episode.gold is not None and not parsed.statements:
         return 0.0

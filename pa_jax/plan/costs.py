@@ -45,8 +45,8 @@ class CostsConfig:
         if slice_.chip.name not in self.prices:
             raise ValueError(
                 f"costs.prices has {', '.join(sorted(self.prices))}, not {slice_.chip.name}, of "
-                f"{slice_.name}; give --config.costs.prices.{slice_.chip.name}= in dollars a chip "
-                "and hour."
+                f"{slice_.name}; choose another slice, or add its price and its day to "
+                "configs/plan.py."
             )
         return slice_.chips * self.prices[slice_.chip.name]
 

@@ -70,8 +70,9 @@ def parse(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)
     except exc.ArgumentError as error:
+        shown = "" if "@" in url else f" {url!r:.60}"  # a password is not told
         raise ValueError(
-            f"profile store URL {url!r:.60} is none; write sqlite:///FILE "
+            f"profile store URL{shown} is none; write sqlite:///FILE "
             "or postgresql://USER:PASSWORD@HOST/DATABASE."
         ) from error
     if parsed.drivername not in DRIVERS:

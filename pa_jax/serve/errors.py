@@ -177,8 +177,8 @@ async def _invalid(
 
 def _named(loc: Sequence[str | int]) -> list[str]:
     """The path of a field; what pydantic calls a branch of a union is no part of it."""
-    outside = ("body", "query", "path")
-    return [str(part) for part in loc if part not in outside and "[" not in str(part)]
+    inside = loc[1:] if loc and loc[0] in ("body", "query", "path") else loc
+    return [str(part) for part in inside if loc[0] != "body" or "[" not in str(part)]
 
 
 def _shown(value: Any) -> str:

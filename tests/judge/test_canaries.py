@@ -7,7 +7,7 @@ import pytest
 
 from pa_jax import judge, models
 from pa_jax.data import source
-from pa_jax.dialogue import schema, snippet
+from pa_jax.dialogue import faults, schema, snippet
 from pa_jax.judge import agreement, canaries, contexts, reference, rubric
 
 EPISODE = schema.Episode(
@@ -198,3 +198,11 @@ def test_what_is_a_copy_of_the_turn(text, turn, is_copy):
 def test_examples_stand_for_each_criterion():
     for one in rubric.RUBRIC:
         assert "is 5" in one.example and ("is 1" in one.example or "is 2" in one.example)
+
+
+@pytest.mark.parametrize("nothing", [snippet.NOTHING, "No new preference", "no new preferences."])
+def test_nothing_to_note_is_read_as_people_write_it(nothing):
+    episode = dataclasses.replace(EPISODE, gold=nothing)
+    assert contexts.settled(episode, "No new preference.") == 1.0
+    assert contexts.settled(episode, "The user likes tea.") == 0.0
+    assert faults.copies(dataclasses.replace(episode, profile=(nothing,)), nothing) == []

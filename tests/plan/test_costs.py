@@ -91,5 +91,5 @@ def test_every_chip_with_cases_has_prices_of_a_day():
 
 def test_a_chip_without_a_price_is_named():
     _, cfg = settings(prices={"v5e": 1.5})
-    with pytest.raises(ValueError, match=r"costs.prices has v5e, not v5p, of v5p-8; give"):
+    with pytest.raises(ValueError, match=r"costs.prices has v5e, not v5p, of v5p-8; choose"):
         cfg.price(topology.named("v5p-8"))

@@ -62,6 +62,13 @@ def test_a_field_that_nobody_reads_is_refused(server, method, where, body, name,
     assert server.get("flo").json()["facts"] == []
 
 
+def test_a_name_that_is_one_of_a_place_is_told_too(server):
+    answer = httpx.get(f"{server.url}/v1/profiles/flo?query=tea", timeout=60)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (400, "query")
+    assert error["message"].startswith("query: nothing here is called so")
+
+
 def test_what_clients_and_scrapers_add_is_let_through(server):
     for path in ("/health?probe=1", "/metrics?x=1", "/v1/models?limit=20"):
         assert httpx.get(server.url + path).status_code == 200, path
