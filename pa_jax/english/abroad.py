@@ -54,18 +54,19 @@ _STANDS = tuple(
             "is allergic to",
         ),
         (r"对(.+?)过敏", r" is allergic to \1"),
+        (r"特别|别人", " "),  # before the sign that denies
         (r"不再|不|没有|没|别", " not "),
         (r"讨厌|恨", " hates "),
         (r"喜欢|爱", " likes "),
         (r"住在", " lives in "),
-        (r"\b(likes|hates|lives|works) not\b", r"not \1"),
     )
 )
 _ASIDE = re.compile(  # articles, and words that say how much or when, of what is told
     r"\b(?:der|die|das|den|dem|des|ein(?:e[nmrs]?)?|gerne?|mehr|sehr|le|la|les|une?|du|de|el|los|las"
-    r"|una|très|beaucoup|muy|mucho)\b|\b[ld]['’]|[了很也都还再的]|非常|特别|现在|已经",
+    r"|una|très|beaucoup|muy|mucho)\b|\b[ld]['’]|[了很也都还再的]|非常|现在|已经",
     re.IGNORECASE,
 )
+_BEHIND = re.compile(r"\b(likes|hates|lives|works) not\b")  # where these languages deny
 _USER = re.compile(r"^the user(?:['’]s)?\s+", re.IGNORECASE)
 
 
@@ -79,5 +80,5 @@ def rendered(statement: str) -> str:
         text = pattern.sub(english, text)
     if text == rest and words.is_english(rest):
         return statement
-    text = " ".join(_ASIDE.sub(" ", text).split())
+    text = " ".join(_ASIDE.sub(" ", _BEHIND.sub(r"not \1", text)).split())
     return f"{subject[0] if subject else ''}{text}"

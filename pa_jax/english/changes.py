@@ -12,10 +12,14 @@ NAMED = 0.8  # share of a statement's object by which words name it
 HALF = 0.5  # share from which a clause is about a statement
 
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?\n]*")
+LIKEWISE = (  # "so do canals", which asks for nothing; "so can you" does
+    r" (?:do|does|did|is|are|was|were|has|have|can|will|would)"
+    r" (?!(?:you|we|it|he|she|they|there|any\w*|some\w*|your)\b|i\b(?! *$))"
+)
 # A clause ends at a mark, and before an "and" that begins a new one.
 _CLAUSE = re.compile(
     r"[,;:.!?]|\s[-–—]\s|\b(?:but|because|while|whereas|though|although"
-    r"|so(?! (?:do|does|did|is|are|was|were|has|have|can|will)\b))\b"
+    rf"|so(?!{LIKEWISE}))\b"
     r"|\band (?=(?:now|then|i|my|we|it|took|take|started|switched|went|have|am|there|prefer|only)"
     r"\b)",
     re.IGNORECASE,
@@ -62,9 +66,10 @@ _STRONG = re.compile(  # the whole clause speaks of a change
     rf"\b(?:{_SINCE}|instead|switched(?: sides)?"
     r"|changed my mind|change of (?:mind|heart|plans?)|on (?:second thoughts?|reflection)"
     r"|(?:re-?considered|rethought|rethink|thought better of)"
-    r"|(?:slept|thought|thinking|think) (?:on|about|over) (?:it|this|that)"
+    r"|slept (?:on|over) (?:it|this|that)"
+    r"|(?:have|having|had) thought (?:about|over) (?:it|this|that)"
     r"|(?:thought|thinking|think) (?:it|this|that) (?:over|through)|convert(?:ed)? (?:me|us|to)"
-    r"|won (?:me|us) over|(?:settled|decided) (?:on|for)|changed (?:sides|tack|course)"
+    r"|won (?:me|us) over|(?:settled|decided) on|changed (?:sides|tack|course)"
     r"|plans (?:have )?changed"
     r"|gone over to|come (?:round|around) to|for good|(?:going|moving) forward|in (?:the )?future"
     r"|(?:have|has) (?:changed|shifted)|not going back|after all|take back|turns out"
@@ -90,7 +95,8 @@ _CORRECTS = re.compile(
     rf"\b(?:{_PUTS_RIGHT}|it is actually|actually it is|wait|sorry|oops|rather)\b", re.IGNORECASE
 )
 _OBJECTS = re.compile(
-    r"^\W*(?:(?:hm+|um+|oh|er+|well|wait)\W+)?(?:no|nah|nope|actually)\b(?! (?:one|idea|need))",
+    r"^\W*(?:(?:hm+|um+|oh|er+|well|wait)\W+)?(?:no|nah|nope|actually)"
+    r"(?=,| i\b| we\b| make\b)(?!, ?(?:thanks|thank you|could|can|would)\b)",
     re.IGNORECASE,
 )
 _ALSO = re.compile(

@@ -19,8 +19,7 @@ _ASKS = re.compile(
     re.IGNORECASE,
 )
 _LIKEWISE = re.compile(  # "so do canals" asks for nothing
-    r"^\W*(?:and )?(?:so|neither|nor) (?:do|does|did|is|are|was|were|has|have|can|will|would) ",
-    re.IGNORECASE,
+    rf"^\W*(?:and )?(?:so|neither|nor){changes.LIKEWISE}", re.IGNORECASE
 )
 _STANDING = re.compile(  # a request for all replies to come says what the user wants
     r"\b(?:always|never|from (?:now|here|today) on|in future|going forward|only|rather than|exact"
@@ -165,7 +164,7 @@ def _judged(sentences: list[str]) -> list[str]:
 def _clauses(sentence: str) -> list[str]:
     """The clauses of a sentence, the last one with the mark that ends it."""
     parts = list(changes.clauses(sentence))
-    mark = sentence[-1] if sentence[-1:] in ".!?" else ""
+    mark = sentence[-1] if sentence.endswith((".", "!", "?")) else ""
     return [*parts[:-1], f"{parts[-1]}{mark}"] if parts else []
 
 

@@ -113,13 +113,15 @@ _DENIED = ("It is not true that ", "It is a myth that ")
 _ALSO = {
     FOR: r"prefer|(?:(?<=not )|(?<=ly )|(?<=ever )|(?<=nger )|(?<=ould )|(?<=\bI )|(?<=\bto ))like"
     r"|love|enjoy|want|favou?r|adore|choose|pick|needs?|seeks?|welcomes?|insist on|accepts?"
-    r"|(?:believes?|trusts?|faith) in|warmed to|come (?:round|around) to|taken to|looks? forward to"
-    r"|fallen (?:for|in love with)|hooked on|wild about|converted to"
+    r"|(?:believes?|trusts?|faith) in|warmed to|come (?:round|around) to"
+    r"|(?<!was )(?<!were )(?<!been )taken to"
+    r"|looks? forward to|fallen in love with|hooked on|wild about"
     r"|(?:(?<=is )|(?<=am )|(?<=ly )|(?<=not ))into|leans? towards|gravitates? towards"
     r"|looks? for|favou?rite",
     AGAINST: r"turn down|steer clear of|avoid|reject|refuse|can not tolerate|can not stomach"
     r"|could not finish|gave up|quit|skips?|goes without|leaves out|detest|hate|despise"
     r"|loathe|dislike|(?:gone|went) (?:right |completely |totally |clean )?off"
+    r"(?! (?:to|at|on|in|with)\b)"
     r"|(?:fallen|fell) out of love with|lost (?:all )?interest in|has no (?:time|use|patience) for",
 }
 _DENIALS = r"not|never|no longer|hardly|rarely|barely|a myth that"

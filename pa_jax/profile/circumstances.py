@@ -137,7 +137,7 @@ def _looks(statement: str) -> bool:
 
 def _stopped(old: str, quote: str) -> bool:
     """Whether the words give up what a trade does: "stopped baking" of a baker."""
-    stems = [stem for part in changes.given_up(quote) for stem in part if len(stem) > 2]
+    stems = [stem for part in changes.given_up(quote) for stem in part if len(stem) > 3]
     return any(word.startswith(stem) for word in statements.content(old) for stem in stems)
 
 

@@ -39,11 +39,13 @@ _FORGET = re.compile(
     rf"(?P<verb>{_VERBS})\s+(?P<what>.{{1,200}})",
     re.IGNORECASE,
 )
+_ENDS = r"(?:,? (?:now|too|as well|then|please.*|anymore|any longer|in there|there))*(?:,.*)?$"
 _MAY_GO = re.compile(  # "all the music stuff can go"
     r"^\W*(?P<what>(?:all|everything|anything|whatever)\b.{1,80}?"
     rf"|.{{1,60}}?(?= (?:in|on|from) {_FILES}))"
     rf"(?: (?:in|on|from) {_FILES})? (?:can|should|may|must|ought to|needs? to|has to|have to) "
-    r"(?:go|disappear|come off|be (?:deleted|removed|erased|forgotten|wiped|dropped|cleared))\b",
+    r"(?:go|disappear|come off|be (?:deleted|removed|erased|forgotten|wiped|dropped|cleared))"
+    rf"{_ENDS}",
     re.IGNORECASE,
 )
 _NOT_KEPT = re.compile(  # "I don't want my age on file", "nothing about my work should stay"
@@ -51,7 +53,7 @@ _NOT_KEPT = re.compile(  # "I don't want my age on file", "nothing about my work
     r" (?P<what>(?:my|our|the|any\w*) .{1,60}?) (?:to be )?"
     rf"(?:on (?:record|file)|stored|saved|kept|remembered|noted|known|recorded|tracked|in {_FILES})"
     r"|nothing (?:about|on) (?P<none>.{1,60}?) (?:should|must|may)"
-    r" (?:stay|remain|be (?:kept|stored)))\b",
+    rf" (?:stay|remain|be (?:kept|stored))){_ENDS}",
     re.IGNORECASE,
 )
 TAKE_BACK = "take back"
@@ -115,6 +117,11 @@ _KEPT = re.compile(  # "strike tea from your notes" needs no "that" or "about"
 _FRONT = re.compile(  # "the third verse drags, delete it": it is what stands in front
     r"(?P<thing>^\W*(?:and |but |so )?(?:the|your|this|these) \w+)"
     r"|\b(?:the|my|our|about) (?P<what>[\w -]+)$",
+    re.IGNORECASE,
+)
+_OF_WHAT_IS_KEPT = re.compile(  # "it" of "forget it" is a fact only behind such words
+    r"\byou (?:have|know|keep|noted|saved|remember)|\bon (?:file|record)\b|\bmentioned\b"
+    r"|\bprivate\b|\b(?:said|told you|wrong|not have) (?:\w+ )?about\b",
     re.IGNORECASE,
 )
 _LISTED = re.compile(r"\s*(?:,|/|\bor\b|\band\b)\s*")
@@ -274,7 +281,7 @@ def _told_before(sentence: str, profile: Sequence[facts.Fact]) -> list[facts.Fac
         if (own := statements.parse(fact.statement).named) and len(own & heard) >= 0.8 * len(own)
     ]
     named = _FRONT.search(sentence)
-    if told or named is None or named["what"] is None:
+    if told or named is None or named["what"] is None or not _OF_WHAT_IS_KEPT.search(sentence):
         return told
     return _named_by(named["what"], False, profile)
 

@@ -137,8 +137,10 @@ class _Said:
             return Decision(OPPOSITE, "says the opposite")
         if new.against and core and core < held and not new.numbers:
             return self._denied(old)
-        done = old.against and held and held < core and changes.is_new(self.quote)
-        return self._denied(old) if done and not apart else None
+        # "Has no car" is over with a red car, "does not eat gluten" not with gluten-free bread.
+        same_head = new.core[-len(old.core) :] == old.core or old.core == (old.verb,)
+        done = old.against and held and held < core and same_head and changes.is_new(self.quote)
+        return self._denied(old) if done and not apart and not facts.is_safety(fact) else None
 
     def _denied(self, old: statements.Statement) -> Decision | None:
         """A general denial ends what it covers: "has no car" a red one; not tastes, but wishes.
