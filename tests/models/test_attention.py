@@ -183,7 +183,7 @@ def test_trees_side_by_side_cost_what_they_cost_alone(small_blocks):
     end = np.repeat(np.arange(tree, 8 * tree + 1, tree), tree)[None].astype(np.int32)
     plan = attention._schedule(jnp.asarray(end), 8 * tree)
     widths = attention._widths(16)
-    assert sum(w * int(c) for w, c in zip(widths, plan.count, strict=True)) == 24
+    assert sum(w * int(c) for w, c in zip(widths, plan.counts, strict=True)) == 24
 
 
 @pytest.mark.parametrize("a_number", ["a row", "a prompt"])

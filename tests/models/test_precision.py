@@ -1,5 +1,6 @@
 """Mixed precision: bfloat16 matrices under float32 activations, beside float32 throughout."""
 
+import functools
 import importlib
 
 import jax
@@ -82,8 +83,10 @@ def test_held_as_bits_nothing_changes_and_no_pass_widens_a_stack_or_a_table(cfg)
     bits = {path[-1] for path, x in nnx.to_flat_state(nnx.state(held)) if x.dtype == jnp.uint16}
     assert bits == {"embed", *decoder.PROJECTIONS}
     (one, one_grads), (other, other_grads) = grads(plain), grads(held)
-    assert one == other
-    jax.tree.map(np.testing.assert_array_equal, one_grads, other_grads)
+    # where a bit pattern is read is XLA's to choose, and with it the order of some sums
+    assert float(one) == pytest.approx(float(other), rel=1e-6)
+    near = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
+    jax.tree.map(near, one_grads, other_grads)
     for layer, again in zip(plain.apart(), held.apart(), strict=True):
         jax.tree.map(np.testing.assert_array_equal, layer, again)
 

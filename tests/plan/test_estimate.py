@@ -28,7 +28,7 @@ def estimated(name, **changes):
     slice_ = topology.named(name)
     asked = plan.make_request(config, slice_)
     step = plan.make_step(asked, slice_)
-    found = plan.Found(estimate.rows(step), estimate.memory(step))
+    found = plan.Planned(estimate.rows(step), estimate.memory(step))
     return step, plan.summed(config, slice_, asked, step, found)
 
 
