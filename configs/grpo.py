@@ -93,6 +93,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "stall": 1800,  # seconds without a step's end after which all stacks are shown
         "trace": (),  # steps (from, to before) whose profile goes to trace/, by jax.profiler
     }
-    every = {"tiny": 2, "qwen2.5-0.5b": 200, "smollm2": 8}.get(preset, 50)
+    # half-way through a warm start the 0.5B may look best, and notes too little of what people say
+    every = {"tiny": 2, "qwen2.5-0.5b": 400, "smollm2": 8}.get(preset, 50)
     c.eval = common.evaluations(preset, every)
     return c

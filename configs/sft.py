@@ -36,6 +36,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "stall": 1800,  # seconds without a step's end after which all stacks are shown
         "trace": (),  # steps (from, to before) whose profile goes to trace/, by jax.profiler
     }
-    every = {"tiny": 2, "qwen2.5-0.5b": 200, "smollm2": 20}.get(preset, 100)
+    every = {"tiny": 2, "qwen2.5-0.5b": 400, "smollm2": 20}.get(preset, 100)
     c.eval = common.evaluations(preset, every)
     return c
