@@ -187,11 +187,6 @@ def adds(text: str, what: frozenset[str]) -> bool:
     return abroad.ALSO.search(text) is not None and not words.is_english(text)
 
 
-def announces(text: str, what: frozenset[str]) -> bool:
-    """Whether a clause about `what` says that it is new: "from now on ...", "I switched to ..."."""
-    return any(_STRONG.search(part) for part in near(text, what))
-
-
 def stops(text: str) -> bool:
     """Whether words that tell how it was say beside it that it is no more: "not since spring"."""
     rest = [part for part in clauses(text) if "used to" not in part.lower()]

@@ -7,7 +7,7 @@ the session, not the dialogue.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -364,3 +364,13 @@ def _exchanges(history: Chat) -> list[tuple[str, str]]:
             said, text = out[-1]
             out[-1] = (said, f"{text} assistant: {message.content}")
     return out
+
+
+def history(turns: Iterable[schema.Turn]) -> Chat:
+    """Turns as the messages of a conversation; an assistant that said nothing has none."""
+    return tuple(
+        schema.Message(role, text)
+        for turn in turns
+        for role, text in (("user", turn.user), ("assistant", turn.assistant))
+        if text
+    )

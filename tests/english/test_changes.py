@@ -51,8 +51,8 @@ def test_an_addition_counts_in_the_clause_about_it(heard, adds):
 
 def test_an_announcement_counts_in_the_clause_about_it():
     hot = named("The user likes hot food.")
-    assert changes.announces("From now on only hot food, please", hot)
-    assert not changes.announces("From now on be brief. I like hot food", hot)
+    assert any(map(changes.turns, changes.near("From now on only hot food, please", hot)))
+    assert not any(map(changes.turns, changes.near("From now on be brief. I like hot food", hot)))
 
 
 def test_what_is_for_once_is_told():

@@ -22,7 +22,7 @@ labelled, recall and facts of systems that hold statements.
 import dataclasses
 import pathlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -140,7 +140,7 @@ def _labelled(path: str, quarantine: quarantine_lib.Quarantine) -> list[Recorded
         said = profile_match.gold_of(dialogue.turns)
         if said is not None:
             gold, whole = tuple(said.held), not said.unlabelled
-            history = _history(dialogue.turns)
+            history = systems.history(dialogue.turns)
             of = RecordedPerson(dialogue.user_id, history, gold, (), (), (), (), False, whole)
             people.append(of)
     if not people:
@@ -155,15 +155,6 @@ def _labelled(path: str, quarantine: quarantine_lib.Quarantine) -> list[Recorded
             len(dialogues),
         )
     return people
-
-
-def _history(turns: Iterable[schema.Turn]) -> systems.Chat:
-    return tuple(
-        schema.Message(role, text)
-        for turn in turns
-        for role, text in (("user", turn.user), ("assistant", turn.assistant))
-        if text
-    )
 
 
 def _person(item: dict[str, Any]) -> RecordedPerson:
@@ -181,7 +172,7 @@ def _person(item: dict[str, Any]) -> RecordedPerson:
         probes.append(Probe(items.text_of(probe, "user"), tuple(dict.fromkeys(facts))))
     name = items.text_of(item, "user_id")
     whole = all(turn.gold is not None for turn in turns)
-    history = _history(turns)
+    history = systems.history(turns)
     return RecordedPerson(name, history, gold, holds, gone, against, tuple(probes), whole=whole)
 
 

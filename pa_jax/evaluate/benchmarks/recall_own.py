@@ -12,7 +12,6 @@ from absl import logging
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.readers import messages
 from pa_jax.data.synth import truth
-from pa_jax.dialogue import schema
 from pa_jax.english import second_person
 from pa_jax.evaluate import asking_users, profile_match, systems, talks
 from pa_jax.evaluate.benchmarks import recall
@@ -83,7 +82,7 @@ def _moment(
         if len(others) >= recall.OPTIONS - 1
     ]
     person = asking_users.Person(talk.user, {}, frozenset(), ())
-    history = (*_history(talk.turns[:at]), *noise)
+    history = (*systems.history(talk.turns[:at]), *noise)
     return recall.Moment(talk.user, turns, pairs, history, tuple(questions), person)
 
 
@@ -113,12 +112,3 @@ def _drawn(text: str, others: Sequence[str]) -> list[str]:
     """Three of them, by the statement alone, so that every T and N has the same."""
     ranked = sorted(others, key=lambda other: truth.digest("recall", text, other))
     return ranked[: recall.OPTIONS - 1]
-
-
-def _history(turns: Sequence[schema.Turn]) -> systems.Chat:
-    return tuple(
-        schema.Message(role, text)
-        for turn in turns
-        for role, text in (("user", turn.user), ("assistant", turn.assistant))
-        if text
-    )
