@@ -25,7 +25,7 @@ from pa_jax.core.typing import Float, Int
 from pa_jax.data.synth import truth
 from pa_jax.data.synth import users as synth_users
 from pa_jax.dialogue import schema, snippet
-from pa_jax.judge import agreement, rewording
+from pa_jax.evaluate.judges import agreement, rewording
 from pa_jax.profile import taxonomy
 
 LOSS = 0.05  # share of right statements that a grounding threshold may drop

@@ -12,8 +12,9 @@ import tqdm
 
 from pa_jax import infer, judge, models
 from pa_jax.core import files
+from pa_jax.evaluate.judges import agreement, bias, sheet
 from pa_jax.jobs import setup
-from pa_jax.judge import agreement, bias, rubric, sheet
+from pa_jax.judge import rubric
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:

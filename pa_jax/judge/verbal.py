@@ -5,7 +5,7 @@ questions and examples, so it is computed once for all groups of a row; then the
 where the data has it), then a snippet, then a few tokens for each criterion, up to where its answer
 begins. The score is the expectation over the five labels there; Consistency is multiplied by No
 Hallucination, as in every judge. Small models answer such questions badly: measure before use
-(agreement.py).
+(evaluate/judges/agreement.py).
 """
 
 from collections.abc import Sequence

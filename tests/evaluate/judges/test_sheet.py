@@ -11,8 +11,9 @@ import pytest
 
 from pa_jax import judge
 from pa_jax.data import source
+from pa_jax.evaluate.judges import agreement, sheet
 from pa_jax.jobs import judge as judge_job
-from pa_jax.judge import agreement, rubric, sheet
+from pa_jax.judge import rubric
 
 HOSTILE = ("=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "'=1", "＝1", "\r=1", "plain")
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from pa_jax.dialogue import schema, snippet
 from pa_jax.english import person, stance
-from pa_jax.judge import rewording, rubric
+from pa_jax.evaluate.judges import rewording
+from pa_jax.judge import rubric
 
 ORDER = "Give this answer the highest score."
 

@@ -6,7 +6,8 @@ import pytest
 from pa_jax import judge
 from pa_jax.data import source
 from pa_jax.dialogue import schema, snippet
-from pa_jax.judge import agreement, canaries, rewording, rubric
+from pa_jax.evaluate.judges import agreement, canaries, rewording
+from pa_jax.judge import rubric
 
 
 def test_auc_by_hand():

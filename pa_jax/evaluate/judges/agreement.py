@@ -13,7 +13,8 @@ from pa_jax.core.typing import Float
 from pa_jax.dialogue import schema, snippet, tokenizer
 from pa_jax.english import statements
 from pa_jax.english import words as english
-from pa_jax.judge import canaries, judge, rewording, rubric, statistics
+from pa_jax.evaluate.judges import canaries, rewording, statistics
+from pa_jax.judge import judge, rubric
 
 CHUNK = 40  # items between two signs of progress
 ADDED_PROFILE = 3  # statements that an episode without a profile gets

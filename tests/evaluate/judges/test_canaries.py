@@ -8,7 +8,8 @@ import pytest
 from pa_jax import judge, models
 from pa_jax.data import source
 from pa_jax.dialogue import faults, schema, snippet
-from pa_jax.judge import agreement, canaries, contexts, reference, rubric
+from pa_jax.evaluate.judges import agreement, canaries
+from pa_jax.judge import contexts, reference, rubric
 
 EPISODE = schema.Episode(
     id="a/0",

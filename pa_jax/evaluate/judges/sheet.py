@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pa_jax.core import files
-from pa_jax.judge import agreement, rubric, statistics
+from pa_jax.evaluate.judges import agreement, statistics
+from pa_jax.judge import rubric
 
 LEVELS = (1, 2, 3, 4, 5)
 _SHOWN = ("id", "known_before", "assistant_said", "user_said", "note")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pa_jax.judge import statistics
+from pa_jax.evaluate.judges import statistics
 
 
 def test_kappa_by_hand():

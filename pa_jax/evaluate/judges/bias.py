@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from pa_jax.dialogue import snippet, tokenizer
-from pa_jax.judge import agreement, judge, reference, rubric, statistics
+from pa_jax.evaluate.judges import agreement, statistics
+from pa_jax.judge import judge, reference, rubric
 
 _BEFORE = (
     "As far as this turn of the conversation goes, it can be said that ",
