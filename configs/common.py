@@ -284,7 +284,7 @@ def optim(learning_rate: float) -> ml_collections.ConfigDict:
 def asking(preset: str) -> ml_collections.ConfigDict:
     """When to ask the user something; ours.
 
-    Weights are fitted on the dev half of data/requests. On the same half asking_fit.choose took
+    Weights are fitted on the dev half of data/requests. On the same half asking.fit.choose took
     remains, near and cost from (0.4, 0.5) x (0.02, 0.05, 0.1) x (0.2, 0.25, 0.3, 0.4), with known
     facts asked about in under 2 %. The test half is for the report.
     """

@@ -16,8 +16,9 @@ from pa_jax.agent import answering, inferencer, placing, proactive, responder
 from pa_jax.bench import work
 from pa_jax.data import source
 from pa_jax.dialogue import prompts
-from pa_jax.evaluate import chat_model, heldout, systems
+from pa_jax.evaluate import chat_model, heldout
 from pa_jax.evaluate.benchmarks import aloe, conversations, prefeval_data, recall, single_turn
+from pa_jax.evaluate.systems import baselines
 from pa_jax.infer.serving import scheduler
 from pa_jax.jobs import configs, setup, warm
 from pa_jax.judge import remote
@@ -53,7 +54,7 @@ KINDS = {  # a section's last name -> what documents its keys
     "rollout": learner.RolloutConfig,
     "single_turn": single_turn.SingleTurnConfig,
     "chat_model": chat_model.ChatConfig,
-    "system": systems.SystemConfig,
+    "system": baselines.SystemConfig,
     "tokens": plan_work.Tokens,
     "train": loop.LoopConfig,
     "unseen": recall.RecallConfig,

@@ -2,7 +2,7 @@
 
 The gain of a statement s is [log p(s|u) - log p(s)] / |s| (judge/likelihood.py), u being the
 user's words and the message they answer. There is no gold at run time: nats are compared with a
-threshold that evaluate/calibration.py measures.
+threshold that evaluate/profiles/calibration.py measures.
 """
 
 import math

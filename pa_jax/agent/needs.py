@@ -3,7 +3,7 @@
 A logistic model of two scores of each slot, the words shared with the request (overlap.py) and the
 model's own associations (topics.py), each also as the mean of the slot's category, for what one
 slot of a category matters to, others do too. The weights are fitted on data/requests.py's dev half
-(evaluate/asking_fit.py).
+(evaluate/asking/fit.py).
 
 What the profile says about the slots that matter moves the others (`echo`): an answer's words lift
 the slots that they fall on by more than the other possible answers' words would.

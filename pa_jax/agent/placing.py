@@ -25,7 +25,7 @@ MAX_BRANCH = 120  # tokens of a statement and what stands around it
 
 @dataclasses.dataclass(frozen=True)
 class PlaceConfig:
-    """How words and model are weighed; ours, measured by evaluate/calibration.py.
+    """How words and model are weighed; ours, measured by evaluate/profiles/calibration.py.
 
     lexical     nats that full agreement of words is worth
     sure        lexical lead over the second slot from which the model is not asked

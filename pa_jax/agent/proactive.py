@@ -75,7 +75,7 @@ class AskConfig(needing.NeedsConfig):
 class Request:
     """One user's turn that is to be answered.
 
-    A `requests.Request` is one of the data, a `systems.Request` a benchmark's to a system.
+    A `requests.Request` is one of the data, a `baselines.Request` a benchmark's to a system.
 
     words      what the user says
     profile    facts held now, this turn's included

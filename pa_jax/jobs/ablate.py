@@ -17,7 +17,8 @@ import tqdm
 from absl import logging
 
 from pa_jax.core import files, together
-from pa_jax.evaluate import ablation, heldout, plots, tables
+from pa_jax.evaluate import heldout
+from pa_jax.evaluate.reports import ablation, plots, tables
 from pa_jax.jobs import grpo, report, setup
 from pa_jax.judge import rubric
 

@@ -22,10 +22,12 @@ from pa_jax.core import files, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.dialogue import prompts
-from pa_jax.evaluate import agent_system, chat_model, grid, jury, page, plots, systems, tables
+from pa_jax.evaluate import chat_model
 from pa_jax.evaluate.benchmarks import (
     aloe,
     conversations,
+    grid,
+    jury,
     prefeval,
     prefeval_data,
     protocol,
@@ -33,6 +35,8 @@ from pa_jax.evaluate.benchmarks import (
     recall_own,
     single_turn,
 )
+from pa_jax.evaluate.reports import page, plots, tables
+from pa_jax.evaluate.systems import baselines, personal_agent
 from pa_jax.jobs import policy, setup
 from pa_jax.judge import remote
 from pa_jax.train import loop
@@ -63,14 +67,14 @@ def fill_in(
     name: str,
     made: Mapping[str, protocol.Benchmark],
     tools: protocol.Tools,
-    chosen: Mapping[str, systems.System],
+    chosen: Mapping[str, baselines.System],
     records: grid.Records,
 ) -> None:
     """The missing rows of one model: every benchmark under every system."""
     for benchmark in made.values():
         if benchmark.name == single_turn.SingleTurn.name:  # it compares models, not systems
             assert isinstance(benchmark, single_turn.SingleTurn)
-            one = dict.fromkeys(benchmark.cfg.views, systems.System(systems.zero_shot))
+            one = dict.fromkeys(benchmark.cfg.views, baselines.System(baselines.zero_shot))
             grid.run(benchmark, name, one, tools, records)
         else:
             grid.run(benchmark, name, chosen, tools, records)
@@ -84,20 +88,20 @@ def fill_in(
 
 def open_systems(
     config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh | None
-) -> dict[str, systems.System]:
+) -> dict[str, baselines.System]:
     """The systems that config.systems names, with PersonalAgent among the choices."""
-    if mesh is not None and {agent_system.NAME, agent_system.ASKING} & {*config.systems}:
+    if mesh is not None and {personal_agent.NAME, personal_agent.ASKING} & {*config.systems}:
         rows = {"infer.rows": config.infer.rows}
         setup.check_rows(mesh.shape, rows)
-    agent = agent_system.PersonalAgent(
+    agent = personal_agent.PersonalAgent(
         setup.section(inferencer.InferConfig, config.infer),
         setup.section(proactive.AskConfig, config.ask),
     )
-    ours = {agent_system.NAME: agent.system(), agent_system.ASKING: agent.asking()}
-    known = systems.SYSTEMS | ours
+    ours = {personal_agent.NAME: agent.system(), personal_agent.ASKING: agent.asking()}
+    known = baselines.SYSTEMS | ours
     if config.baseline not in known:
         raise ValueError(f"baseline={config.baseline!r}: choose one of {sorted(known)}.")
-    return systems.choose(config.systems, known)
+    return baselines.choose(config.systems, known)
 
 
 def open_benchmark(
@@ -173,7 +177,7 @@ def _recall(
     name: str,
     *,
     split: str = "train",
-    noise: systems.Chat = (),
+    noise: baselines.Chat = (),
 ) -> recall.Recall:
     """Users of a file of one's own where there is one, or else synthetic ones of a split."""
     if cfg.path:
@@ -313,7 +317,7 @@ def open_tools(
     if loaded.prompt is not None:  # what it was trained on
         limits = prompts.PromptConfig.of(loaded.prompt)
     values = ml_collections.ConfigDict({**config.system, "prompt": limits})
-    cfg = setup.section(systems.SystemConfig, values)
+    cfg = setup.section(baselines.SystemConfig, values)
     return protocol.Tools(model, decides, rest.user or judge, cfg)
 
 

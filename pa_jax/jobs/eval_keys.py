@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 
 import ml_collections
 
-from pa_jax.evaluate import agent_system
 from pa_jax.evaluate.benchmarks import aloe, conversations, prefeval, recall, single_turn
+from pa_jax.evaluate.systems import personal_agent
 from pa_jax.jobs import configs, setup
 
 KEYS = prefeval.KEYS | aloe.KEYS | conversations.KEYS | single_turn.KEYS | recall.KEYS
 AGENTS = {  # systems that read a section
-    "infer": (agent_system.NAME, agent_system.ASKING),
-    "ask": (agent_system.ASKING,),
+    "infer": (personal_agent.NAME, personal_agent.ASKING),
+    "ask": (personal_agent.ASKING,),
 }
 
 

@@ -25,7 +25,7 @@ from pa_jax.agent import draft, inferencer
 from pa_jax.core import files
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data import source
-from pa_jax.evaluate import profile_match, talks
+from pa_jax.evaluate.profiles import match, talks
 from pa_jax.jobs import setup
 from pa_jax.profile import database, facts, portable, store
 
@@ -202,10 +202,10 @@ def conclude(
                 }
             )
         )
-        gold = profile_match.gold_of(talk.turns)
+        gold = match.gold_of(talk.turns)
         unlabelled += len(talk.turns) if gold is None else len(gold.unlabelled)
         if gold is not None:
-            matches.append(profile_match.compare(history, gold))
+            matches.append(match.compare(history, gold))
     files.atomic_write(workdir / "profiles.jsonl", "".join(f"{line}\n" for line in lines))
     ops: collections.Counter[str] = collections.Counter()
     dropped: collections.Counter[str] = collections.Counter()
@@ -224,7 +224,7 @@ def conclude(
         "facts_a_user": {"mean": sum(held) / max(len(held), 1), "most": max(held, default=0)},
         "users_with_gold": len(matches),
         "turns_without_gold": unlabelled,
-        "gold": profile_match.summary(matches) if matches else None,
+        "gold": match.summary(matches) if matches else None,
     }
 
 

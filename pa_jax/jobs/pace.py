@@ -22,7 +22,7 @@ from pa_jax.agent import answering, draft, responder, session
 from pa_jax.core import files
 from pa_jax.core import mesh as meshes
 from pa_jax.dialogue import snippet
-from pa_jax.evaluate import talks
+from pa_jax.evaluate.profiles import talks
 from pa_jax.jobs import chat, infer, policy, setup
 from pa_jax.profile import facts, store, taxonomy, turns
 

@@ -18,7 +18,7 @@ from pa_jax import models
 from pa_jax.agent import inferencer, responder
 from pa_jax.core import files
 from pa_jax.core import mesh as meshes
-from pa_jax.evaluate import calibration, drift, full_history, horizon, profile_match, talks
+from pa_jax.evaluate.profiles import calibration, drift, full_history, horizon, match, talks
 from pa_jax.infer import sampler
 from pa_jax.jobs import infer, policy, setup
 
@@ -137,15 +137,15 @@ def read_at_once(
         files.append_lines(path, lines, durable=True)
         done |= rows
     held = reader.profiles(people, [done[talk.user] for talk in people])
-    gold = [profile_match.gold_of(talk.turns) for talk in people]
+    gold = [match.gold_of(talk.turns) for talk in people]
     matches = [
-        profile_match.compare(facts, wanted)
+        match.compare(facts, wanted)
         for facts, wanted in zip(held, gold, strict=True)
         if wanted is not None
     ]
     seconds = (setup.utc_now() - began).total_seconds()
     report = {
-        "gold": profile_match.summary(matches) if matches else None,
+        "gold": match.summary(matches) if matches else None,
         "users": len(people),
         "this_start": {"users": len(left), "seconds": round(seconds, 1)},
     }

@@ -14,7 +14,8 @@ from absl import logging
 
 from pa_jax.core import files
 from pa_jax.dialogue import prompts, schema
-from pa_jax.evaluate import heldout, plots, run_page, run_verdict
+from pa_jax.evaluate import heldout
+from pa_jax.evaluate.reports import plots, run_page, run_verdict
 from pa_jax.jobs import setup
 from pa_jax.judge import rubric
 from pa_jax.rl import advantage

@@ -12,7 +12,7 @@ import pytest
 from pa_jax import models
 from pa_jax.agent import draft, grounding, inferencer, prompt_roots
 from pa_jax.dialogue import prompts, schema, snippet, template
-from pa_jax.evaluate import full_history
+from pa_jax.evaluate.profiles import full_history
 from pa_jax.infer.serving import scheduler
 from pa_jax.jobs import setup
 from pa_jax.judge import contexts

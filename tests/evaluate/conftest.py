@@ -2,8 +2,9 @@ import pytest
 
 from pa_jax import models
 from pa_jax.dialogue import prompts
-from pa_jax.evaluate import chat_model, jury, systems
-from pa_jax.evaluate.benchmarks import protocol
+from pa_jax.evaluate import chat_model
+from pa_jax.evaluate.benchmarks import jury, protocol
+from pa_jax.evaluate.systems import baselines
 
 SIZES = chat_model.ChatConfig(rows=8, max_new_tokens=4)
 LENGTHS = (256, 768)
@@ -15,8 +16,8 @@ def tiny():
 
 
 @pytest.fixture(scope="session")
-def numbers() -> systems.SystemConfig:
-    return systems.SystemConfig(
+def numbers() -> baselines.SystemConfig:
+    return baselines.SystemConfig(
         top=2,
         recent=2,
         turns_a_day=2.0,

@@ -14,7 +14,7 @@ import time
 import pytest
 
 from pa_jax.core import files
-from pa_jax.evaluate import grid
+from pa_jax.evaluate.benchmarks import grid
 
 KILLS = 10
 

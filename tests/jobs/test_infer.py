@@ -19,7 +19,7 @@ from pa_jax.agent import inferencer
 from pa_jax.core import files
 from pa_jax.data import source
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import talks
+from pa_jax.evaluate.profiles import talks
 from pa_jax.jobs import infer, profiles, setup
 from pa_jax.profile import store
 from tests import devices

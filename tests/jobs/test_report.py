@@ -13,7 +13,8 @@ import pytest
 
 from pa_jax.core import metrics
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import heldout, run_page, run_verdict
+from pa_jax.evaluate import heldout
+from pa_jax.evaluate.reports import run_page, run_verdict
 from pa_jax.jobs import grpo, report, setup
 from pa_jax.rl import learner
 

@@ -15,8 +15,9 @@ from absl import logging
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.readers import aloe, items
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import chat_model, jury, parse, systems
-from pa_jax.evaluate.benchmarks import protocol
+from pa_jax.evaluate import chat_model
+from pa_jax.evaluate.benchmarks import jury, parse, protocol
+from pa_jax.evaluate.systems import baselines
 
 NAMES = ("aloe", "aloe_rlpa", "aloe_unseen")
 _OWN = ("aloe.cases", "aloe.turns", "aloe.temperature", "aloe.chunk", "user")
@@ -153,7 +154,7 @@ class Aloe:
     def run(
         self,
         chunk: protocol.Chunk,
-        chosen: Mapping[str, systems.System],
+        chosen: Mapping[str, baselines.System],
         tools: protocol.Tools,
         known: Mapping[tuple[str, str], protocol.Row],
     ) -> Iterator[list[protocol.Row]]:
@@ -185,7 +186,7 @@ class Aloe:
         self,
         chunk: protocol.Chunk,
         histories: Sequence[Sequence[schema.Message]],
-        system: systems.System,
+        system: baselines.System,
         tools: protocol.Tools,
         turn: int,
     ) -> list[tuple[str, chat_model.ChatReply]]:
@@ -207,7 +208,7 @@ class Aloe:
         )
         said = [without_actions(one.text) or "Hi." for one in messages]
         requests = [
-            systems.Request(
+            baselines.Request(
                 id=self._id(case, turn),
                 history=tuple(history),
                 question=words,
@@ -215,7 +216,7 @@ class Aloe:
             )
             for case, history, words in zip(chunk.items, histories, said, strict=True)
         ]
-        replies = systems.answer(system, requests, tools.model, tools.cfg)
+        replies = baselines.answer(system, requests, tools.model, tools.cfg)
         return list(zip(said, replies, strict=True))
 
     def _judged(
@@ -247,7 +248,7 @@ class Aloe:
             for case, (message, reply), of in zip(cases, exchanges, verdicts, strict=True)
         ]
 
-    def judge_question(self, case: SimulatedUser, message: str, reply: str) -> systems.Chat:
+    def judge_question(self, case: SimulatedUser, message: str, reply: str) -> baselines.Chat:
         """What the judge reads of one turn: the user, the message and the reply, nothing before."""
         text = _JUDGE.format(
             profile=case.profile, personality=case.personality, message=message, reply=reply

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import scipy.special
 
-from pa_jax.evaluate import chat_model, parse, systems
-from pa_jax.evaluate.benchmarks import protocol
+from pa_jax.evaluate import chat_model
+from pa_jax.evaluate.benchmarks import parse, protocol
+from pa_jax.evaluate.systems import baselines
 
 OPENING = "<choice>"
 FORM = (
@@ -35,10 +36,12 @@ def shuffled(options: Sequence[str], key: str) -> tuple[tuple[str, ...], int]:
 
 
 BySystem = list[list[dict[str, chat_model.Scored]]]  # of each request of each group
-Groups = Sequence[Sequence[systems.Request]]
+Groups = Sequence[Sequence[baselines.Request]]
 
 
-def scored(groups: Groups, chosen: Mapping[str, systems.System], tools: protocol.Tools) -> BySystem:
+def scored(
+    groups: Groups, chosen: Mapping[str, baselines.System], tools: protocol.Tools
+) -> BySystem:
     """Log-probs of the letters by system, of each request of each group.
 
     The requests of a group share their dialogue, which is computed once for all of them under all
@@ -52,7 +55,7 @@ def scored(groups: Groups, chosen: Mapping[str, systems.System], tools: protocol
 def texts_scored(
     groups: Groups,
     options: Sequence[Sequence[Sequence[str]]],
-    chosen: Mapping[str, systems.System],
+    chosen: Mapping[str, baselines.System],
     tools: protocol.Tools,
 ) -> BySystem:
     """Log-probs of each request's options as the reply: leaves behind the chats of `scored`."""
@@ -62,8 +65,8 @@ def texts_scored(
 
 
 def _asked(
-    groups: Groups, chosen: Mapping[str, systems.System], tools: protocol.Tools
-) -> list[list[systems.Chat]]:
+    groups: Groups, chosen: Mapping[str, baselines.System], tools: protocol.Tools
+) -> list[list[baselines.Chat]]:
     """The chats of each group, request by request: one under every system."""
     flat = [request for group in groups for request in group]
     chats = {name: s.prompts(flat, tools.model, tools.cfg) for name, s in chosen.items()}
@@ -76,7 +79,7 @@ def _asked(
 
 
 def _by_system(
-    found: Sequence[Sequence[chat_model.Scored]], chosen: Mapping[str, systems.System]
+    found: Sequence[Sequence[chat_model.Scored]], chosen: Mapping[str, baselines.System]
 ) -> BySystem:
     size = len(chosen)
     return [

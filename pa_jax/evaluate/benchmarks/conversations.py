@@ -9,7 +9,7 @@ A JSONL file, a person a line, of people's own writing (no training data):
 
 Two parts. `profile`, a row a person: held (share of `holds`), faults (of `gone`, a count), and of
 systems that hold statements turned (statements for what is in `against`, a count), precision and
-recall against the gold statements that still hold (evaluate/profile_match), and facts. What other
+recall against the gold statements that still hold (evaluate/profiles/match), and facts. What other
 systems know is the text that they show the model. `probes`, a row a probe: respected, the share of
 its facts that the judge says the reply heeds.
 
@@ -31,8 +31,10 @@ from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.readers import items, messages
 from pa_jax.dialogue import schema, snippet
 from pa_jax.english import statements
-from pa_jax.evaluate import chat_model, jury, parse, profile_match, systems
-from pa_jax.evaluate.benchmarks import protocol
+from pa_jax.evaluate import chat_model
+from pa_jax.evaluate.benchmarks import jury, parse, protocol
+from pa_jax.evaluate.profiles import match
+from pa_jax.evaluate.systems import baselines
 
 KEYS = {"conversations": ("conversations", *protocol.JUDGED, *protocol.SYSTEMS)}
 PROFILE, PROBES = "profile", "probes"
@@ -84,7 +86,7 @@ class RecordedPerson:
     """
 
     id: str
-    history: systems.Chat
+    history: baselines.Chat
     gold: tuple[str, ...]
     holds: tuple[str, ...]
     gone: tuple[str, ...]
@@ -137,10 +139,10 @@ def _labelled(path: str, quarantine: quarantine_lib.Quarantine) -> list[Recorded
     dialogues = list(messages.read(path, quarantine))
     people = []
     for dialogue in dialogues:
-        said = profile_match.gold_of(dialogue.turns)
+        said = match.gold_of(dialogue.turns)
         if said is not None:
             gold, whole = tuple(said.held), not said.unlabelled
-            history = systems.history(dialogue.turns)
+            history = baselines.history(dialogue.turns)
             of = RecordedPerson(dialogue.user_id, history, gold, (), (), (), (), False, whole)
             people.append(of)
     if not people:
@@ -162,7 +164,7 @@ def _person(item: dict[str, Any]) -> RecordedPerson:
     if not turns:
         raise quarantine_lib.BadItem("sessions hold no turn")
     holds, gone, against = (tuple(_texts(item, name)) for name in LISTS)
-    said = profile_match.gold_of(turns)
+    said = match.gold_of(turns)
     gold = tuple(
         text for text in (said.held if said else ()) if not any(mentions(text, p) for p in gone)
     )
@@ -172,7 +174,7 @@ def _person(item: dict[str, Any]) -> RecordedPerson:
         probes.append(Probe(items.text_of(probe, "user"), tuple(dict.fromkeys(facts))))
     name = items.text_of(item, "user_id")
     whole = all(turn.gold is not None for turn in turns)
-    history = systems.history(turns)
+    history = baselines.history(turns)
     return RecordedPerson(name, history, gold, holds, gone, against, tuple(probes), whole=whole)
 
 
@@ -229,7 +231,7 @@ class Conversations:
     def run(
         self,
         chunk: protocol.Chunk,
-        chosen: Mapping[str, systems.System],
+        chosen: Mapping[str, baselines.System],
         tools: protocol.Tools,
         known: Mapping[tuple[str, str], protocol.Row],
     ) -> Iterator[list[protocol.Row]]:
@@ -242,7 +244,7 @@ class Conversations:
         self,
         people: Sequence[RecordedPerson],
         name: str,
-        system: systems.System,
+        system: baselines.System,
         tools: protocol.Tools,
     ) -> list[protocol.Row]:
         requests = [_request(person, "", person.id) for person in people]
@@ -271,7 +273,7 @@ class Conversations:
     def _probes(
         self,
         people: Sequence[RecordedPerson],
-        chosen: Mapping[str, systems.System],
+        chosen: Mapping[str, baselines.System],
         tools: protocol.Tools,
         known: Mapping[tuple[str, str], protocol.Row],
     ) -> list[protocol.Row]:
@@ -281,7 +283,7 @@ class Conversations:
             for number, probe in enumerate(person.probes)
         ]
         requests = [_request(person, probe.text, name) for person, probe, name in asked]
-        replies = systems.answers(chosen, requests, tools.model, tools.cfg) if requests else {}
+        replies = baselines.answers(chosen, requests, tools.model, tools.cfg) if requests else {}
         left = [
             (name, *of, said)
             for name, row in replies.items()
@@ -296,9 +298,9 @@ class Conversations:
         ]
 
 
-def _request(person: RecordedPerson, question: str, name: str) -> systems.Request:
+def _request(person: RecordedPerson, question: str, name: str) -> baselines.Request:
     """A request that opens a new session."""
-    return systems.Request(
+    return baselines.Request(
         name, person.history, question, gold=person.gold, session=len(person.history)
     )
 
@@ -316,7 +318,7 @@ def _row(person: RecordedPerson, system: str, name: str, part: str) -> protocol.
 
 def profile_measures(person: RecordedPerson, held: Sequence[str]) -> dict[str, float]:
     """The measures of a system that holds these statements."""
-    pairs = profile_match.assign(list(held), list(person.gold))
+    pairs = match.assign(list(held), list(person.gold))
     measures = shown_measures(person, "\n".join(held))
     if person.phrases:
         measures["turned"] = float(sum(turned(text, person.against) for text in held))
@@ -331,7 +333,7 @@ def shown_measures(person: RecordedPerson, text: str) -> dict[str, float]:
     """Those of any text that tells what a system knows."""
     if not person.phrases:
         there = statements.content(text)
-        known = sum(statements.said(gold, there) >= profile_match.LEVEL for gold in person.gold)
+        known = sum(statements.said(gold, there) >= match.LEVEL for gold in person.gold)
         return {"shown": known / len(person.gold)} if person.gold else {}
     held = sum(mentions(text, phrase) for phrase in person.holds)
     return {

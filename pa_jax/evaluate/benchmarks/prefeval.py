@@ -8,8 +8,9 @@ the judge's questions are worded by us; messages and their order are PrefEval's.
 from collections.abc import Iterator, Mapping, Sequence
 
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import chat_model, metrics, parse, systems
-from pa_jax.evaluate.benchmarks import choice, prefeval_data, protocol
+from pa_jax.evaluate import chat_model, metrics
+from pa_jax.evaluate.benchmarks import choice, parse, prefeval_data, protocol
+from pa_jax.evaluate.systems import baselines
 
 KEYS: dict[str, tuple[str, ...]] = dict.fromkeys(
     ("prefeval_mcq", "prefeval_mcq_text", "prefeval_mcq_rotated"), ("prefeval", *protocol.SYSTEMS)
@@ -42,7 +43,7 @@ class Mcq:
 
     def requests(
         self, cases: Sequence[prefeval_data.NoisyItem], tools: protocol.Tools
-    ) -> list[systems.Request]:
+    ) -> list[baselines.Request]:
         """The question with its four options, after the dialogue."""
         out = []
         for case, history in zip(cases, self.dialogues.histories(cases, tools), strict=True):
@@ -53,14 +54,14 @@ class Mcq:
     def run(
         self,
         chunk: protocol.Chunk,
-        chosen: Mapping[str, systems.System],
+        chosen: Mapping[str, baselines.System],
         tools: protocol.Tools,
         known: Mapping[tuple[str, str], protocol.Row],
     ) -> Iterator[list[protocol.Row]]:
         """One list of rows: every case under every system."""
         requests = self.requests(chunk.items, tools)
         if self.as_text:
-            said = systems.answers(chosen, requests, tools.model, tools.cfg)
+            said = baselines.answers(chosen, requests, tools.model, tools.cfg)
             yield [row for name in chosen for row in self._texts(name, chunk, said[name])]
             return
         found = choice.scored([[request] for request in requests], chosen, tools)
@@ -114,7 +115,7 @@ class RotatedMcq:
     def run(
         self,
         chunk: protocol.Chunk,
-        chosen: Mapping[str, systems.System],
+        chosen: Mapping[str, baselines.System],
         tools: protocol.Tools,
         known: Mapping[tuple[str, str], protocol.Row],
     ) -> Iterator[list[protocol.Row]]:
@@ -176,7 +177,7 @@ class Generation:
 
     def requests(
         self, cases: Sequence[prefeval_data.NoisyItem], tools: protocol.Tools
-    ) -> list[systems.Request]:
+    ) -> list[baselines.Request]:
         """The question with its limit of words, after the dialogue."""
         form = WORDS.format(words=self.dialogues.cfg.words)
         histories = self.dialogues.histories(cases, tools)
@@ -185,13 +186,13 @@ class Generation:
     def run(
         self,
         chunk: protocol.Chunk,
-        chosen: Mapping[str, systems.System],
+        chosen: Mapping[str, baselines.System],
         tools: protocol.Tools,
         known: Mapping[tuple[str, str], protocol.Row],
     ) -> Iterator[list[protocol.Row]]:
         """One list of rows: replies, the judge's texts, and what both parsers make of them."""
         requests = self.requests(chunk.items, tools)
-        replies = systems.answers(chosen, requests, tools.model, tools.cfg)
+        replies = baselines.answers(chosen, requests, tools.model, tools.cfg)
         left = [
             (name, case, one)
             for name, said in replies.items()
@@ -208,14 +209,16 @@ class Generation:
         ]
 
 
-def _request(case: prefeval_data.NoisyItem, history: systems.Chat, form: str) -> systems.Request:
+def _request(
+    case: prefeval_data.NoisyItem, history: baselines.Chat, form: str
+) -> baselines.Request:
     item = case.item
-    return systems.Request(
+    return baselines.Request(
         prefeval_data.name_of(case), history, item.question, form, (item.preference,)
     )
 
 
-def judge_questions(item: prefeval_data.Item, reply: str) -> dict[str, systems.Chat]:
+def judge_questions(item: prefeval_data.Item, reply: str) -> dict[str, baselines.Chat]:
     """PrefEval's four questions about a reply; they begin alike."""
     return {
         name: (

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.readers import items, prefeval
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import parse, systems
-from pa_jax.evaluate.benchmarks import choice, protocol
+from pa_jax.evaluate.benchmarks import choice, parse, protocol
+from pa_jax.evaluate.systems import baselines
 
 NOISE = (0, 2, 5, 10, 30, 70, 300)
 ACKNOWLEDGED = "Understood, I will keep that in mind."  # where the model is not asked for its own
@@ -50,7 +50,7 @@ class Item:
     topic: str
     preference: str
     question: str
-    before: systems.Chat
+    before: baselines.Chat
     options: tuple[str, ...]
 
 
@@ -77,11 +77,11 @@ class Dialogues:
         """Every item at every noise level, item by item: its levels share their beginning."""
         return [NoisyItem(item, noise) for item in self.items for noise in self.cfg.noise]
 
-    def histories(self, cases: Sequence[NoisyItem], tools: protocol.Tools) -> list[systems.Chat]:
+    def histories(self, cases: Sequence[NoisyItem], tools: protocol.Tools) -> list[baselines.Chat]:
         """What was said before each question; the model acknowledges what the user states."""
         said = [ACKNOWLEDGED] * len(cases)
         if self.cfg.form == "explicit" and self.cfg.acknowledge:
-            system = schema.Message("system", systems.INSTRUCTION)
+            system = schema.Message("system", baselines.INSTRUCTION)
             asked = [(system, *case.item.before) for case in cases]
             said = [one.text or ACKNOWLEDGED for one in tools.model.reply(asked)]
         out = []
@@ -188,7 +188,7 @@ def _spread(found: list[Item], count: int) -> list[Item]:
     return [found[i * len(found) // count] for i in range(count)]
 
 
-def read_noise(folder: str, levels: Sequence[int]) -> systems.Chat:
+def read_noise(folder: str, levels: Sequence[int]) -> baselines.Chat:
     """The messages of all noise conversations one after the other, user and assistant in turn.
 
     ValueError where one of the `levels` wants more pairs than there are.

@@ -4,7 +4,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from pa_jax.evaluate import chat_model, jury, systems
+from pa_jax.evaluate import chat_model
+from pa_jax.evaluate.benchmarks import jury
+from pa_jax.evaluate.systems import baselines
 
 Row = dict[str, Any]
 # Sections and keys of the config that benchmarks read by way of systems. Each module of a benchmark
@@ -23,7 +25,7 @@ class Tools:
     model: chat_model.ChatModel
     jury: jury.Jury
     user: chat_model.ChatModel
-    cfg: systems.SystemConfig
+    cfg: baselines.SystemConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Benchmark(Protocol):
     def run(
         self,
         chunk: Chunk,
-        chosen: Mapping[str, systems.System],
+        chosen: Mapping[str, baselines.System],
         tools: Tools,
         known: Mapping[tuple[str, str], Row],
     ) -> Iterator[list[Row]]: ...

@@ -22,8 +22,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pa_jax.data.synth import truth
 from pa_jax.data.synth import users as synth_users
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import asking_users, chat_model, systems
+from pa_jax.evaluate import chat_model
+from pa_jax.evaluate.asking import simulated
 from pa_jax.evaluate.benchmarks import choice, protocol
+from pa_jax.evaluate.systems import baselines
 from pa_jax.profile import taxonomy
 
 KEYS = {
@@ -82,12 +84,12 @@ class Moment:
     user: str
     turns: int
     noise: int
-    history: systems.Chat
+    history: baselines.Chat
     questions: tuple[RecallQuestion, ...]
-    person: asking_users.Person
+    person: simulated.Person
 
 
-def moments(cfg: RecallConfig, split: str, noise: systems.Chat = ()) -> list[Moment]:
+def moments(cfg: RecallConfig, split: str, noise: baselines.Chat = ()) -> list[Moment]:
     """Every user at every T at which something is known, T by T; of a T, N by N.
 
     `noise` are messages of user and assistant in turn, the first N pairs of which are taken.
@@ -109,7 +111,7 @@ def _moment(
     dialogue: schema.Dialogue,
     facts: Sequence[truth.Preference],
     turns: int,
-    noise: systems.Chat,
+    noise: baselines.Chat,
 ) -> Moment:
     history = tuple(
         schema.Message(role, text)
@@ -135,7 +137,7 @@ def _moment(
     name = f"{dialogue.id}/T{turns}" + (f"/N{pairs}" if len(cfg.noise) > 1 else "")
     asked = tuple(filter(None, (_question(name, of, turns) for of in liked)))
     untold = list(filter(None, (_question(name, of, turns) for of in coming)))[: cfg.untold]
-    person = asking_users.Person(dialogue.user_id, values, frozenset(), ())
+    person = simulated.Person(dialogue.user_id, values, frozenset(), ())
     return Moment(dialogue.user_id, turns, pairs, (*history, *noise), (*asked, *untold), person)
 
 
@@ -170,7 +172,7 @@ class Recall:
     def run(
         self,
         chunk: protocol.Chunk,
-        chosen: Mapping[str, systems.System],
+        chosen: Mapping[str, baselines.System],
         tools: protocol.Tools,
         known: Mapping[tuple[str, str], protocol.Row],
     ) -> Iterator[list[protocol.Row]]:
@@ -187,9 +189,9 @@ class Recall:
                     rows.append(self._row(moment, question, name, one, figures))
         yield rows
 
-    def _requests(self, moment: Moment) -> list[systems.Request]:
+    def _requests(self, moment: Moment) -> list[baselines.Request]:
         return [
-            systems.Request(
+            baselines.Request(
                 id=question.id,
                 history=moment.history,
                 question=question.text,

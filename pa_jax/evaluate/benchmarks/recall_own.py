@@ -13,8 +13,10 @@ from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.readers import messages
 from pa_jax.data.synth import truth
 from pa_jax.english import second_person
-from pa_jax.evaluate import asking_users, profile_match, systems, talks
+from pa_jax.evaluate.asking import simulated
 from pa_jax.evaluate.benchmarks import recall
+from pa_jax.evaluate.profiles import match, talks
+from pa_jax.evaluate.systems import baselines
 
 QUESTION = "Tell me one thing that you know about me."
 
@@ -23,14 +25,14 @@ def moments(
     cfg: recall.RecallConfig,
     name: str,
     quarantine: quarantine_lib.Quarantine,
-    noise: systems.Chat = (),
+    noise: baselines.Chat = (),
 ) -> list[recall.Moment]:
     """As recall.moments, of the first cfg.users people of cfg.path who have gold.
 
     Who said fewer than T turns is asked once, behind all of them.
     """
     people = talks.by_user(messages.read(cfg.path, quarantine, key=f"{name}.path"))
-    known = [talk for talk in people if profile_match.gold_of(talk.turns) is not None]
+    known = [talk for talk in people if match.gold_of(talk.turns) is not None]
     if len(known) < len(people):
         lacking = len(people) - len(known)
         logging.info("%d of %d users have no gold and are left out", lacking, len(people))
@@ -56,7 +58,7 @@ def _moment(
     cfg: recall.RecallConfig,
     talk: talks.Talk,
     turns: int,
-    noise: systems.Chat,
+    noise: baselines.Chat,
     held: dict[str, tuple[str, ...]],
 ) -> recall.Moment:
     at = min(turns, len(talk.turns))
@@ -81,14 +83,14 @@ def _moment(
         for number, text in enumerate((*asked, *later))
         if len(others) >= recall.OPTIONS - 1
     ]
-    person = asking_users.Person(talk.user, {}, frozenset(), ())
-    history = (*systems.history(talk.turns[:at]), *noise)
+    person = simulated.Person(talk.user, {}, frozenset(), ())
+    history = (*baselines.history(talk.turns[:at]), *noise)
     return recall.Moment(talk.user, turns, pairs, history, tuple(questions), person)
 
 
 def _held(talk: talks.Talk, turns: int) -> Iterator[str]:
     """The gold statements that hold after so many turns, oldest first."""
-    gold = profile_match.gold_of(talk.turns[:turns])
+    gold = match.gold_of(talk.turns[:turns])
     yield from gold.held if gold is not None else ()
 
 
@@ -101,11 +103,7 @@ def _said_at(talk: talks.Talk, statement: str) -> int:
 def _of_others(user: str, own: Sequence[str], held: dict[str, tuple[str, ...]]) -> list[str]:
     """Statements of other people that match none of the user's."""
     said = dict.fromkeys(text for other, of in held.items() if other != user for text in of)
-    return [
-        text
-        for text in said
-        if all(profile_match.likeness(text, one) < profile_match.LEVEL for one in own)
-    ]
+    return [text for text in said if all(match.likeness(text, one) < match.LEVEL for one in own)]
 
 
 def _drawn(text: str, others: Sequence[str]) -> list[str]:

@@ -11,8 +11,8 @@ import numpy as np
 
 from pa_jax.dialogue import prompts, schema
 from pa_jax.english import words
-from pa_jax.evaluate import systems
 from pa_jax.evaluate.benchmarks import protocol
+from pa_jax.evaluate.systems import baselines
 from pa_jax.judge import reference, rubric
 
 KEYS = {"single_turn": ("single_turn", "data")}  # no system takes part
@@ -57,7 +57,7 @@ class SingleTurn:
     def run(
         self,
         chunk: protocol.Chunk,
-        chosen: Mapping[str, systems.System],
+        chosen: Mapping[str, baselines.System],
         tools: protocol.Tools,
         known: Mapping[tuple[str, str], protocol.Row],
     ) -> Iterator[list[protocol.Row]]:

@@ -7,8 +7,8 @@ import pytest
 from pa_jax.core import files
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import systems
 from pa_jax.evaluate.benchmarks import recall, recall_own
+from pa_jax.evaluate.systems import baselines
 from pa_jax.jobs import configs
 from pa_jax.jobs import eval as eval_job
 
@@ -101,7 +101,7 @@ def test_systems_are_asked_as_of_synthetic_users(path, tools):
     cfg = with_path(path, turns=(3,), users=2, untold=0)
     found = recall_own.moments(cfg, "long_horizon", quarantine_lib.Quarantine(None))
     task = recall.Recall(cfg, found, name="long_horizon")
-    chosen = systems.choose(NAMES)
+    chosen = baselines.choose(NAMES)
     rows = [r for chunk in task.chunks() for of in task.run(chunk, chosen, tools, {}) for r in of]
     questions = sum(len(moment.questions) for moment in found)
     assert questions and len(rows) == questions * len(NAMES)
@@ -113,7 +113,7 @@ def test_the_job_asks_them_under_the_agent_that_asks_back_too(path, tmp_path):
     made = configs.load("eval:tiny")
     made.mesh.fsdp, made.infer.rows, made.lengths = 2, 2, (2048,)
     made.benchmarks = ("unseen", "long_horizon")
-    made.systems = (*systems.SYSTEMS, "personal_agent", "personal_agent_asking")
+    made.systems = (*baselines.SYSTEMS, "personal_agent", "personal_agent_asking")
     made.baseline = "oracle"
     made.unseen.path = made.long_horizon.path = path
     eval_job.run(made, tmp_path / "w")

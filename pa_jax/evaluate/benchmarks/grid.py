@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import tqdm
 
 from pa_jax.core import files
-from pa_jax.evaluate import systems
 from pa_jax.evaluate.benchmarks import protocol
+from pa_jax.evaluate.systems import baselines
 
 
 class Records:
@@ -43,7 +43,7 @@ class Records:
 def run(
     benchmark: protocol.Benchmark,
     model: str,
-    chosen: Mapping[str, systems.System],
+    chosen: Mapping[str, baselines.System],
     tools: protocol.Tools,
     records: Records,
 ) -> None:

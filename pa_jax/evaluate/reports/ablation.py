@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from pa_jax.evaluate import heldout, metrics, tables
+from pa_jax.evaluate import heldout, metrics
+from pa_jax.evaluate.reports import tables
 from pa_jax.judge import rubric
 
 UNTRAINED = "untrained"

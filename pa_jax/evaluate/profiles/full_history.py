@@ -10,7 +10,7 @@ from typing import Any
 from pa_jax.agent import inferencer
 from pa_jax.dialogue import schema, template
 from pa_jax.english import person, statements, words
-from pa_jax.evaluate import talks
+from pa_jax.evaluate.profiles import talks
 from pa_jax.infer import sampler
 from pa_jax.profile import facts, update
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pa_jax.evaluate import ablation, heldout, plots, tables
+from pa_jax.evaluate import heldout
+from pa_jax.evaluate.reports import ablation, plots, tables
 from pa_jax.judge import rubric
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import tqdm
 
 from pa_jax.agent import inferencer
-from pa_jax.evaluate import metrics, talks
+from pa_jax.evaluate import metrics
+from pa_jax.evaluate.profiles import talks
 
 
 def measure(

@@ -2,7 +2,7 @@
 
 The asking one decides behind each request whether to ask back, hears the simulated user's answer,
 infers from it as from any turn, and answers the request then. What the decision alone is worth,
-with nothing inferred wrongly, is measured by evaluate/asking.
+with nothing inferred wrongly, is measured by evaluate/asking/worth.
 """
 
 import collections
@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pa_jax.agent import draft, inferencer, proactive
 from pa_jax.dialogue import schema
 from pa_jax.english import refusals
-from pa_jax.evaluate import chat_model, systems
+from pa_jax.evaluate import chat_model
+from pa_jax.evaluate.systems import baselines
 from pa_jax.profile import decay, facts, update
 
 NAME, ASKING = "personal_agent", "personal_agent_asking"
@@ -38,34 +39,34 @@ class PersonalAgent:
         self._known: dict[str, tuple[Profile, Counts]] = {"": NOTHING}
         self._asked: dict[str, float] = {}  # questions by request
 
-    def system(self) -> systems.System:
+    def system(self) -> baselines.System:
         """The grid's view of it."""
-        return systems.System(self.prompts, figures=self.figures, statements=self.statements)
+        return baselines.System(self.prompts, figures=self.figures, statements=self.statements)
 
-    def asking(self) -> systems.System:
+    def asking(self) -> baselines.System:
         """The same with questions to the user."""
-        return systems.System(
+        return baselines.System(
             self.asked_prompts, figures=self.asked_figures, statements=self.statements
         )
 
     def prompts(
         self,
-        requests: Sequence[systems.Request],
+        requests: Sequence[baselines.Request],
         model: chat_model.ChatModel,
-        cfg: systems.SystemConfig,
-    ) -> list[systems.Chat]:
+        cfg: baselines.SystemConfig,
+    ) -> list[baselines.Chat]:
         """The profile in the system message, the last messages of the session, the question."""
         profiles = self.profiles(requests, model, cfg)
         return [
-            systems.with_profile(request, [fact.statement for fact in held], cfg)
+            baselines.with_profile(request, [fact.statement for fact in held], cfg)
             for request, (held, _) in zip(requests, profiles, strict=True)
         ]
 
     def statements(
         self,
-        requests: Sequence[systems.Request],
+        requests: Sequence[baselines.Request],
         model: chat_model.ChatModel,
-        cfg: systems.SystemConfig,
+        cfg: baselines.SystemConfig,
     ) -> list[tuple[str, ...]]:
         """What is held at each request."""
         profiles = self.profiles(requests, model, cfg)
@@ -73,10 +74,10 @@ class PersonalAgent:
 
     def asked_prompts(
         self,
-        requests: Sequence[systems.Request],
+        requests: Sequence[baselines.Request],
         model: chat_model.ChatModel,
-        cfg: systems.SystemConfig,
-    ) -> list[systems.Chat]:
+        cfg: baselines.SystemConfig,
+    ) -> list[baselines.Chat]:
         """The same after the user's answers: the request comes again behind each answer."""
         decider = self._parts(model)[1]
         waiting = [_Asking(request) for request in requests if request.person is not None]
@@ -93,13 +94,13 @@ class PersonalAgent:
         return self.prompts(last, model, cfg)
 
     def asked_figures(
-        self, request: systems.Request, model: chat_model.ChatModel, cfg: systems.SystemConfig
+        self, request: baselines.Request, model: chat_model.ChatModel, cfg: baselines.SystemConfig
     ) -> dict[str, float]:
         """Those of `figures`, before the questions; and how many there were."""
         return self.figures(request, model, cfg) | {"questions": self._asked.get(request.id, 0.0)}
 
     def figures(
-        self, request: systems.Request, model: chat_model.ChatModel, cfg: systems.SystemConfig
+        self, request: baselines.Request, model: chat_model.ChatModel, cfg: baselines.SystemConfig
     ) -> dict[str, float]:
         """Stability of the profile at the request.
 
@@ -119,13 +120,13 @@ class PersonalAgent:
 
     def profiles(
         self,
-        requests: Sequence[systems.Request],
+        requests: Sequence[baselines.Request],
         model: chat_model.ChatModel,
-        cfg: systems.SystemConfig,
+        cfg: baselines.SystemConfig,
     ) -> list[tuple[Profile, Counts]]:
         """What is held after each request's history, and what happened on the way."""
         infers = self._parts(model)[0]
-        walks = [_steps(systems.turns_of(request.history)) for request in requests]
+        walks = [_steps(baselines.turns_of(request.history)) for request in requests]
         for number in range(max(map(len, walks), default=0)):
             steps = [walk[number] for walk in walks if number < len(walk)]
             new = {step.name: step for step in steps if step.name not in self._known}
@@ -179,7 +180,7 @@ class PersonalAgent:
 class _Asking:
     """A request while the agent asks back: `request` is what stands now, with all that was said."""
 
-    def __init__(self, request: systems.Request) -> None:
+    def __init__(self, request: baselines.Request) -> None:
         self.first = self.request = request
         self.slots: list[str] = []
         self.declined: set[str] = set()
@@ -214,7 +215,7 @@ class _Asking:
         return True
 
 
-def _time(turn: int, cfg: systems.SystemConfig) -> datetime.datetime:
+def _time(turn: int, cfg: baselines.SystemConfig) -> datetime.datetime:
     return START + datetime.timedelta(days=turn / cfg.turns_a_day)
 
 

@@ -21,7 +21,8 @@ from pa_jax.core import keys
 from pa_jax.core.typing import Float
 from pa_jax.data import requests
 from pa_jax.english import refusals, statements
-from pa_jax.evaluate import asking_users, metrics
+from pa_jax.evaluate import metrics
+from pa_jax.evaluate.asking import simulated
 from pa_jax.infer.sampler import Sampler
 from pa_jax.profile import facts, taxonomy, update
 
@@ -47,7 +48,7 @@ class Answered:
 class AskingSession:
     """One user's session under one budget."""
 
-    person: asking_users.Person
+    person: simulated.Person
     asked: tuple[str, ...]
     profile: tuple[facts.Fact, ...]
     answers: tuple[Answered, ...]
@@ -85,7 +86,7 @@ def remembering(decider: proactive.Proactive) -> proactive.Proactive:
 class _State:
     """A session while it runs."""
 
-    def __init__(self, person: asking_users.Person) -> None:
+    def __init__(self, person: simulated.Person) -> None:
         self.person = person
         self.profile: tuple[facts.Fact, ...] = ()
         self.asked: list[str] = []
@@ -162,7 +163,7 @@ class _State:
 def sessions(
     decider: proactive.Proactive,
     reply: responder.Responder,
-    people: Sequence[asking_users.Person],
+    people: Sequence[simulated.Person],
     *,
     budget: int,
     turns: int,
@@ -191,7 +192,7 @@ def asks_when(
     """
     heard = []
     for i, want in enumerate(wants):
-        state = _State(asking_users.open_book(i))
+        state = _State(simulated.open_book(i))
         for slot in want.slots if known else ():
             state.turn += 1  # a fact's id follows from its turn
             state.learn(slot, state.person.reply(slot))
@@ -231,7 +232,7 @@ def second_questions(
         if decision.slot is None:
             continue
         slot = taxonomy.Taxonomy.load().get(decision.slot)
-        people = [asking_users.knowing(slot.path, value) for value in slot.values]
+        people = [simulated.knowing(slot.path, value) for value in slot.values]
         heard = []
         for person in people:
             state = _State(person)
@@ -306,7 +307,7 @@ def measure(
 ) -> Report:
     """The same cold-start users under each budget, three requests of four turns each."""
     decider = remembering(decider)
-    people = asking_users.people(users, seed=seed, wants=wants, requests_each=3)
+    people = simulated.people(users, seed=seed, wants=wants, requests_each=3)
     some = [want for want in wants if want.slots]
     none = [want for want in wants if not want.slots]
     return Report(

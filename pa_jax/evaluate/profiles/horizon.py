@@ -6,7 +6,7 @@ from typing import Any
 
 from pa_jax.agent import inferencer, responder
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import profile_match, talks
+from pa_jax.evaluate.profiles import match, talks
 from pa_jax.profile import facts
 
 LONG_QUESTION = "What would you suggest for me, all that you know considered?"
@@ -60,12 +60,12 @@ def _figures(
 
 
 def _held(turns: Sequence[schema.Turn]) -> Mapping[str, str]:
-    gold = profile_match.gold_of(turns)
+    gold = match.gold_of(turns)
     return {} if gold is None else gold.held
 
 
 def _known(held: Sequence[facts.Fact], wanted: Sequence[str]) -> int:
-    return len(profile_match.assign([fact.statement for fact in held], wanted))
+    return len(match.assign([fact.statement for fact in held], wanted))
 
 
 def _together(rows: Sequence[Mapping[str, int]]) -> dict[str, Any]:

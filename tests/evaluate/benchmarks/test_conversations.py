@@ -5,8 +5,8 @@ import json
 import pytest
 
 from pa_jax.data import quarantine as quarantine_lib
-from pa_jax.evaluate import jury, systems
-from pa_jax.evaluate.benchmarks import conversations, protocol
+from pa_jax.evaluate.benchmarks import conversations, jury, protocol
+from pa_jax.evaluate.systems import baselines
 
 ANA = {
     "user_id": "ana",
@@ -109,7 +109,7 @@ def test_phrases_count_from_a_words_start():
 def test_each_system_gets_its_rows_and_the_oracle_is_right(people, tools):
     with_judge, asked = judged(tools, "<answer>Yes</answer>")
     names = ("no_history", "full_history", "memory_bank", "oracle", "inferred")
-    chosen = systems.choose(names)
+    chosen = baselines.choose(names)
     rows = run(people, with_judge, chosen)
     ids = ["ana", "ana/0", "ben"]
     by_system = {name: [r for r in rows if r["system"] == name] for name in chosen}
@@ -134,7 +134,7 @@ def test_each_system_gets_its_rows_and_the_oracle_is_right(people, tools):
 
 def test_no_verdict_is_a_failure_and_earlier_ones_are_kept(people, tools):
     silent, asked = judged(tools, "perhaps")
-    chosen = systems.choose(("oracle",))
+    chosen = baselines.choose(("oracle",))
     rows = run(people, silent, chosen)
     (probe,) = (row for row in rows if row["part"] == "probes")
     assert probe["failed"] and probe["measures"] == {}
@@ -196,7 +196,7 @@ def test_a_file_of_messages_is_read_under_every_system(tools, tmp_path, caplog):
     assert [one.id for one in people] == ["cy", "eve"]  # di has no label
     assert "1 of 3 users have no gold" in caplog.text
     assert people[0].gold == ("The user prefers window seats.", "The user swims on Mondays.")
-    chosen = systems.choose(("no_history", "full_history", "oracle"))
+    chosen = baselines.choose(("no_history", "full_history", "oracle"))
     rows = run(people, tools, chosen)
     found = {(row["system"], row["id"]): row["measures"] for row in rows}
     assert found["oracle", "cy"] == {"shown": 1.0, "precision": 1.0, "recall": 1.0, "facts": 2.0}

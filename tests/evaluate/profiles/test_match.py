@@ -7,7 +7,7 @@ import pytest
 
 from pa_jax.data.synth import truth
 from pa_jax.dialogue import schema, snippet
-from pa_jax.evaluate import profile_match
+from pa_jax.evaluate.profiles import match
 from pa_jax.profile import facts, taxonomy
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -51,23 +51,23 @@ TURNS = (
 
 
 def test_gold_is_what_was_said_and_not_taken_back():
-    gold = profile_match.gold_of(TURNS)
+    gold = match.gold_of(TURNS)
     assert gold.held == {BOAT: "travel/cruise", CATS: "", HERBAL: "food/tea"}
     assert gold.retired == {TEA: "food/tea"}
-    again = profile_match.gold_of([*TURNS, turn(TEA, retires=(HERBAL,))])
+    again = match.gold_of([*TURNS, turn(TEA, retires=(HERBAL,))])
     assert TEA in again.held and set(again.retired) == {HERBAL}
-    assert profile_match.gold_of([turn(None), turn(None)]) is None
-    assert profile_match.gold_of([]).held == {}
+    assert match.gold_of([turn(None), turn(None)]) is None
+    assert match.gold_of([]).held == {}
 
 
 def test_labelled_turns_count_and_of_others_nothing_is_known():
-    gold = profile_match.gold_of([turn(None), *TURNS, turn(None)])
-    whole = profile_match.gold_of(TURNS)
+    gold = match.gold_of([turn(None), *TURNS, turn(None)])
+    whole = match.gold_of(TURNS)
     assert (gold.held, gold.retired) == (whole.held, whole.retired)
     assert gold.unlabelled == {0, 5}
     held = [fact(HERBAL, 4), fact(BOAT, 0), fact(NOISE, 0), fact(NOISE, 2), fact(TEA, 5)]
-    match = profile_match.compare(held, gold)  # the noise of turn 0 may be right, that of 2 is not
-    assert (match.facts, match.right, match.unsupported, match.stale) == (4, 2, 1, 1)
+    matched = match.compare(held, gold)  # the noise of turn 0 may be right, that of 2 is not
+    assert (matched.facts, matched.right, matched.unsupported, matched.stale) == (4, 2, 1, 1)
 
 
 def test_counts_of_one_user():
@@ -79,8 +79,8 @@ def test_counts_of_one_user():
         fact(CATS, 4, slot="other/cats", ended=True),  # known, and wrongly ended
         fact(NOISE, 5),
     ]
-    match = profile_match.compare(history, profile_match.gold_of(TURNS))
-    assert match == profile_match.Match(
+    matched = match.compare(history, match.gold_of(TURNS))
+    assert matched == match.Match(
         facts=5,
         gold=3,
         right=2,
@@ -94,28 +94,28 @@ def test_counts_of_one_user():
         in_slot=1,
     )
     mended = [fact(TEA, 0, ended=True), *history[1:]]
-    assert profile_match.compare(mended, profile_match.gold_of(TURNS)).retired == 1
+    assert match.compare(mended, match.gold_of(TURNS)).retired == 1
 
 
 def test_shares_are_over_all_facts_and_empty_ones_are_none():
-    gold = profile_match.gold_of(TURNS)
-    good = profile_match.compare([fact(text, k) for k, text in enumerate(gold.held)], gold)
-    bad = profile_match.compare([fact(NOISE, 0)], gold)
-    figures = profile_match.summary([good, bad])
+    gold = match.gold_of(TURNS)
+    good = match.compare([fact(text, k) for k, text in enumerate(gold.held)], gold)
+    bad = match.compare([fact(NOISE, 0)], gold)
+    figures = match.summary([good, bad])
     assert figures["precision"]["mean"] == pytest.approx(3 / 4)
     assert figures["recall"]["mean"] == pytest.approx(3 / 6)
     assert figures["f1"]["mean"] == pytest.approx(2 * 0.75 * 0.5 / 1.25)
     assert figures["junk"]["mean"] == pytest.approx(1 / 4)
     assert figures["precision"]["low"] == 0.0 and figures["precision"]["high"] == 1.0
     assert figures["retired_rightly"] == {"mean": None, "low": None, "high": None, "n": 0}
-    nothing = profile_match.summary([profile_match.compare([], gold)])
+    nothing = match.summary([match.compare([], gold)])
     assert nothing["precision"]["mean"] is None and nothing["recall"]["mean"] == 0.0
 
 
 def test_opposites_do_not_match_and_each_statement_is_used_once():
-    assert profile_match.likeness("The user likes tea.", "The user dislikes tea.") == 0
-    assert profile_match.assign([TEA, TEA], [TEA]) == [(0, 0)]
-    assert profile_match.assign([HERBAL, TEA], [TEA, HERBAL]) == [(0, 1), (1, 0)]
+    assert match.likeness("The user likes tea.", "The user dislikes tea.") == 0
+    assert match.assign([TEA, TEA], [TEA]) == [(0, 0)]
+    assert match.assign([HERBAL, TEA], [TEA, HERBAL]) == [(0, 1), (1, 0)]
 
 
 def test_rewordings_match_and_other_values_of_a_slot_hardly_do():
@@ -124,9 +124,9 @@ def test_rewordings_match_and_other_values_of_a_slot_hardly_do():
         likes = [truth.variants(slot.path, v, truth.LIKE) for v in slot.values]
         for first, *rest in likes:
             wordings += len(rest)
-            same += sum(profile_match.likeness(first, x) >= profile_match.LEVEL for x in rest)
+            same += sum(match.likeness(first, x) >= match.LEVEL for x in rest)
         for a, b in itertools.combinations([row[0] for row in likes], 2):
             pairs += 1
-            other += profile_match.likeness(a, b) >= profile_match.LEVEL
+            other += match.likeness(a, b) >= match.LEVEL
     assert same == wordings
     assert other <= 0.07 * pairs

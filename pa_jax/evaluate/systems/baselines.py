@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from pa_jax.dialogue import prompts, schema, snippet
-from pa_jax.evaluate import asking_users, chat_model, memory
+from pa_jax.evaluate import chat_model
+from pa_jax.evaluate.asking import simulated
+from pa_jax.evaluate.systems import memory
 from pa_jax.profile import render
 
 Chat = tuple[schema.Message, ...]
@@ -56,7 +58,7 @@ class Request:
     form: str = ""
     gold: tuple[str, ...] = ()
     session: int = 0
-    person: asking_users.Person | None = None
+    person: simulated.Person | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from pa_jax.data import quarantine as quarantine_lib
-from pa_jax.evaluate import jury, systems
-from pa_jax.evaluate.benchmarks import aloe, protocol
+from pa_jax.evaluate.benchmarks import aloe, jury, protocol
+from pa_jax.evaluate.systems import baselines
 
 CASES = [
     aloe.SimulatedUser(f"{i}x{k}", f"profile-{i}", f"She is cook {i}.", f"She is calm {k}.")
@@ -54,7 +54,7 @@ def with_judge(tools, script):
 
 def test_a_case_goes_on_for_all_its_turns_and_each_is_judged_alone(tools):
     script = Script("4", "2", "no number", "5")
-    chosen = systems.choose(("zero_shot",))
+    chosen = baselines.choose(("zero_shot",))
     task = aloe.Aloe(settings(), CASES, name="aloe")
     rows = played(task, with_judge(tools, script), chosen)
     assert [row["id"] for row in rows] == [f"{c.id}/{t}" for t in range(3) for c in CASES]
@@ -67,7 +67,7 @@ def test_a_case_goes_on_for_all_its_turns_and_each_is_judged_alone(tools):
 
 
 def test_turns_of_an_earlier_start_are_taken_over_and_not_judged_again(tools):
-    chosen = systems.choose(("zero_shot",))
+    chosen = baselines.choose(("zero_shot",))
     task = aloe.Aloe(settings(), CASES, name="aloe")
     whole = played(task, with_judge(tools, Script("3")), chosen)
     kept = {(row["system"], row["id"]): row for row in whole[:6]}  # in the middle of turn 1
@@ -80,14 +80,14 @@ def test_turns_of_an_earlier_start_are_taken_over_and_not_judged_again(tools):
 def test_accept_or_not_is_a_benchmark_of_its_own_in_percent(tools):
     script = Script("<answer>Yes</answer>", "<answer>No</answer>", "4")
     task = aloe.Aloe(settings(turns=1), CASES[:3], name="aloe_rlpa")
-    rows = played(task, with_judge(tools, script), systems.choose(("no_history",)))
+    rows = played(task, with_judge(tools, script), baselines.choose(("no_history",)))
     assert [row["measures"].get("alignment") for row in rows] == [100.0, 0.0, None]
     assert {row["benchmark"] for row in rows} == {"aloe_rlpa"}
 
 
 def test_a_judge_by_labels_gives_a_score_and_its_expectation(tools):
     task = aloe.Aloe(settings(turns=1), CASES[:2], name="aloe")
-    for row in played(task, tools, systems.choose(("no_history",))):
+    for row in played(task, tools, baselines.choose(("no_history",))):
         assert row["measures"]["alignment"] == float(row["judge"]) in (1.0, 2.0, 3.0, 4.0, 5.0)
         assert 1.0 < row["measures"]["expected"] < 5.0
 

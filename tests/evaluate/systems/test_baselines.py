@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import memory, systems
+from pa_jax.evaluate.systems import baselines, memory
 
 HISTORY = tuple(
     schema.Message(("user", "assistant")[i % 2], text)
@@ -22,7 +22,7 @@ HISTORY = tuple(
         ]
     )
 )
-REQUEST = systems.Request(
+REQUEST = baselines.Request(
     id="r",
     history=HISTORY,
     question="Where can I eat meat-free food in Rome?",
@@ -33,7 +33,7 @@ REQUEST = systems.Request(
 
 
 def built(name, tools, request=REQUEST):
-    (chat,) = systems.SYSTEMS[name].prompts([request], tools.model, tools.cfg)
+    (chat,) = baselines.SYSTEMS[name].prompts([request], tools.model, tools.cfg)
     assert chat[0].role == "system" and chat[-1].role == "user"
     assert chat[-1].content.endswith(request.form)
     assert request.question in chat[-1].content
@@ -63,8 +63,8 @@ def test_every_system_sees_its_part_of_the_dialogue(name, seen, tools):
 def test_hints_stand_where_the_benchmark_puts_them(tools):
     question = REQUEST.question
     assert built("zero_shot", tools)[-1].content == question + REQUEST.form
-    assert built("reminder", tools)[-1].content == question + systems.REMINDER + REQUEST.form
-    assert built("cot", tools)[-1].content == systems.REASONING + question + REQUEST.form
+    assert built("reminder", tools)[-1].content == question + baselines.REMINDER + REQUEST.form
+    assert built("cot", tools)[-1].content == baselines.REASONING + question + REQUEST.form
 
 
 def test_self_critic_shows_the_model_its_answer_and_its_critique(tools):
@@ -73,11 +73,11 @@ def test_self_critic_shows_the_model_its_answer_and_its_critique(tools):
     assert chat[: len(chat) - 4] == built("zero_shot", tools)
     assert chat[-4].content == draft.text
     assert [m.role for m in chat[-4:]] == ["assistant", "user", "assistant", "user"]
-    assert chat[-3].content == systems.CRITIQUE
+    assert chat[-3].content == baselines.CRITIQUE
 
 
 def test_only_the_oracle_is_told_the_truth(tools):
-    told = {name: str(built(name, tools)) for name in systems.SYSTEMS if name != "self_critic"}
+    told = {name: str(built(name, tools)) for name in baselines.SYSTEMS if name != "self_critic"}
     assert [n for n, text in told.items() if "The user eats no meat." in text] == ["oracle"]
 
 
@@ -97,7 +97,7 @@ def test_the_nearest_vectors_come_first_whatever_all_share():
 
 def test_unknown_systems_are_named():
     with pytest.raises(ValueError, match="zero_shot"):
-        systems.choose(["zeroshot"])
+        baselines.choose(["zeroshot"])
 
 
 def test_relevance_is_bm25():

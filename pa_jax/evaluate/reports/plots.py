@@ -9,8 +9,9 @@ from typing import Any
 import matplotlib
 from matplotlib import axes, figure
 
-from pa_jax.evaluate import metrics, tables
-from pa_jax.evaluate.ablation import DIFFERENCES, Arm
+from pa_jax.evaluate import metrics
+from pa_jax.evaluate.reports import tables
+from pa_jax.evaluate.reports.ablation import DIFFERENCES, Arm
 from pa_jax.judge import rubric
 
 matplotlib.use("Agg")

@@ -1,6 +1,6 @@
 """PrefEval's generation grid in batches against one case at a time; prints the figures as JSON.
 
-    python tests/evaluate/pace_prefeval.py --path=DIR --items=20 --alone=3
+    python tests/evaluate/benchmarks/pace_prefeval.py --path=DIR --items=20 --alone=3
 
 A case is an item at a noise level under a system. Together: a call has all cases of many items,
 and computes once what they share. Alone: all cases of `alone` of these items, spread over the
@@ -23,8 +23,7 @@ import tqdm
 
 from pa_jax import models
 from pa_jax.core import timing
-from pa_jax.evaluate import jury
-from pa_jax.evaluate.benchmarks import protocol
+from pa_jax.evaluate.benchmarks import jury, protocol
 from pa_jax.jobs import configs
 from pa_jax.jobs import eval as eval_job
 

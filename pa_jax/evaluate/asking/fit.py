@@ -16,7 +16,8 @@ from pa_jax.agent import needs as needing
 from pa_jax.agent import proactive
 from pa_jax.core.typing import Bool
 from pa_jax.data import requests
-from pa_jax.evaluate import asking, metrics
+from pa_jax.evaluate import metrics
+from pa_jax.evaluate.asking import worth
 
 RIDGE = 1e-5  # of the standardised weights, a case
 ROUNDS = 40
@@ -80,18 +81,18 @@ def sweep(
     nothing  the request depends on no slot (asking is a fault)
     unknown  nothing is known; `right` of these questions are about a labelled slot
     """
-    decider = asking.remembering(decider)
+    decider = worth.remembering(decider)
     some = [want for want in wants if want.slots]
     none = [want for want in wants if not want.slots]
     found = []
     for values in itertools.product(*grid.values()):
         setting: dict[str, Any] = dict(zip(grid, values, strict=True))
         decider.cfg = dataclasses.replace(decider.cfg, **setting)
-        first = asking.firsts(decider, some)
+        first = worth.firsts(decider, some)
         right = [slot in want.slots for want, slot in zip(some, first, strict=True) if slot]
         figures = {
-            "known": asking.asks_when(decider, some, known=True).mean,
-            "nothing": asking.asks_when(decider, none, known=False).mean,
+            "known": worth.asks_when(decider, some, known=True).mean,
+            "nothing": worth.asks_when(decider, none, known=False).mean,
             "unknown": sum(map(bool, first)) / len(first),
             "right": sum(right) / max(len(right), 1),
         }

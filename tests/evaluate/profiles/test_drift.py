@@ -9,7 +9,7 @@ import pytest
 from pa_jax import models
 from pa_jax.agent import inferencer
 from pa_jax.data import source
-from pa_jax.evaluate import drift, talks
+from pa_jax.evaluate.profiles import drift, talks
 from pa_jax.jobs import setup
 
 USERS, AT_ONCE, CHANGES = 100, 64, 200

@@ -4,7 +4,7 @@ import base64
 import html
 from collections.abc import Mapping, Sequence
 
-from pa_jax.evaluate import tables
+from pa_jax.evaluate.reports import tables
 
 # Nothing may be fetched or run, whatever a model wrote into the page.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"

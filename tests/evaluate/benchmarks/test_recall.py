@@ -11,8 +11,9 @@ from pa_jax.data import quarantine, source
 from pa_jax.data.synth import truth
 from pa_jax.data.synth import users as synth_users
 from pa_jax.dialogue import schema, snippet
-from pa_jax.evaluate import agent_system, asking_users, systems
+from pa_jax.evaluate.asking import simulated
 from pa_jax.evaluate.benchmarks import recall
+from pa_jax.evaluate.systems import baselines, personal_agent
 from pa_jax.jobs import configs, setup
 from pa_jax.profile import facts, taxonomy, update
 
@@ -93,7 +94,7 @@ def test_noise_stands_between_what_was_told_and_the_question(tools):
         told = plain[moment.user]
         assert moment.history == told.history + said[: 2 * moment.noise]
         assert [q.text for q in moment.questions] == [q.text for q in told.questions]
-    chosen = systems.choose(("full_history", "oracle"))
+    chosen = baselines.choose(("full_history", "oracle"))
     rows = [r for chunk in task.chunks() for of in task.run(chunk, chosen, tools, {}) for r in of]
     assert {row["part"] for row in rows} == {"T=4 N=0", "T=4 N=1", "T=4 N=3"}
     assert len({(row["system"], row["id"]) for row in rows}) == len(rows)
@@ -105,11 +106,11 @@ def test_noise_stands_between_what_was_told_and_the_question(tools):
 def test_a_row_a_question_with_a_new_session_before_it(tools):
     cfg = dataclasses.replace(CFG, users=8, turns=(4,), questions=2)
     task = recall.Recall(cfg, recall.moments(cfg, "unseen"), name="unseen")
-    chosen = systems.choose(("zero_shot", "oracle"))
+    chosen = baselines.choose(("zero_shot", "oracle"))
     requests = task._requests(task.moments[0])
-    (alone,) = systems.zero_shot(requests[:1], tools.model, tools.cfg)
+    (alone,) = baselines.zero_shot(requests[:1], tools.model, tools.cfg)
     assert len(alone) == 2  # a new session: nothing was said in it
-    (told,) = systems.oracle(requests[:1], tools.model, tools.cfg)
+    (told,) = baselines.oracle(requests[:1], tools.model, tools.cfg)
     assert task.moments[0].questions[0].gold in told[0].content
     rows = [
         row
@@ -154,22 +155,22 @@ def history(*texts):
 
 def test_the_agents_profile_is_that_of_its_turns_one_by_one(tiny, tools):
     """Batched over requests with shared beginnings, against one inference a turn."""
-    agent = agent_system.PersonalAgent(INFER, ASK)
+    agent = personal_agent.PersonalAgent(INFER, ASK)
     talks = [
         history("I love tea.", "Nice.", "I hate rain.", "Oh."),
         history("I love tea.", "Nice.", "My job is hard.", "Oh."),
         history("I love tea.", "Nice."),
         (),
     ]
-    requests = [systems.Request(str(i), talk, "Well?") for i, talk in enumerate(talks)]
+    requests = [baselines.Request(str(i), talk, "Well?") for i, talk in enumerate(talks)]
     got = agent.profiles(requests, tools.model, tools.cfg)
     assert [counts["turns"] for _, counts in got] == [2, 2, 1, 0]
     infers = inferencer.Inferencer(tiny, INFER)
     for talk, (held, _) in zip(talks, got, strict=True):
         want: tuple[facts.Fact, ...] = ()
-        for number, (context, words) in enumerate(systems.turns_of(talk)):
+        for number, (context, words) in enumerate(baselines.turns_of(talk)):
             days = number / tools.cfg.turns_a_day
-            now = agent_system.START + datetime.timedelta(days=days)
+            now = personal_agent.START + datetime.timedelta(days=days)
             turn = draft.Observed("u", 0, number, context, words, want)
             (made,) = infers.infer([turn], now=now, seed=0)
             origin = facts.Source(0, number, words)
@@ -185,22 +186,22 @@ def test_the_agents_profile_is_that_of_its_turns_one_by_one(tiny, tools):
 def test_the_asking_agent_hears_its_user_before_it_answers(tools):
     """What it asks is the decider's choice, its chat the plain agent's with the answer behind."""
     always = dataclasses.replace(ASK, cost=0.0, cooldown=0, budget=2)
-    agent = agent_system.PersonalAgent(INFER, always)
+    agent = personal_agent.PersonalAgent(INFER, always)
     seat = taxonomy.Taxonomy.load().get("travel/flight_seat")
-    person = asking_users.Person("p", {seat.path: seat.values[0]}, frozenset(), ())
+    person = simulated.Person("p", {seat.path: seat.values[0]}, frozenset(), ())
     talk = history("I love tea.", "Nice.")
     question = recall.QUESTION.format(when=seat.when)
-    asked = systems.Request("a", talk, question, " A or B?", session=2, person=person)
+    asked = baselines.Request("a", talk, question, " A or B?", session=2, person=person)
     nobody = dataclasses.replace(asked, id="n", person=None)
     plain, quiet = agent.asking().prompts([asked, nobody], tools.model, tools.cfg)
     assert quiet == agent.prompts([nobody], tools.model, tools.cfg)[0]
     shown = [message.content for message in plain]
     assert shown[-1] == question + " A or B?"
-    assert shown[-2] == agent_system.NOTED and shown[-3] in (
+    assert shown[-2] == personal_agent.NOTED and shown[-3] in (
         person.reply(slot.path) for slot in taxonomy.Taxonomy.load().subcategories
     )
     figures = agent.asked_figures(asked, tools.model, tools.cfg)
     assert figures["questions"] == 2
     assert agent.asked_figures(nobody, tools.model, tools.cfg)["questions"] == 0
-    never = agent_system.PersonalAgent(INFER, dataclasses.replace(ASK, budget=0))
+    never = personal_agent.PersonalAgent(INFER, dataclasses.replace(ASK, budget=0))
     assert never.asking().prompts([asked], tools.model, tools.cfg) == [quiet]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pa_jax.evaluate import metrics, parse
+from pa_jax.evaluate import metrics
+from pa_jax.evaluate.benchmarks import parse
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ import random
 import numpy as np
 import pytest
 
-from pa_jax.evaluate import chat_model, grid, jury, metrics, page, plots, systems, tables
-from pa_jax.evaluate.benchmarks import aloe, protocol
+from pa_jax.evaluate import chat_model, metrics
+from pa_jax.evaluate.benchmarks import aloe, grid, jury, protocol
+from pa_jax.evaluate.reports import page, plots, tables
+from pa_jax.evaluate.systems import baselines
 
 
 class Counted:
@@ -31,7 +33,7 @@ def start(path, tiny, tools, judge):
     cfg = aloe.AloeConfig("", "", "", 100, 2, 0.0, 0, 2)
     task = aloe.Aloe(cfg, cases, name="aloe")
     records = grid.Records(path, retry_failed=False)
-    grid.run(task, "a", systems.choose(("zero_shot", "no_history")), mine, records)
+    grid.run(task, "a", baselines.choose(("zero_shot", "no_history")), mine, records)
     return records
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import heldout, page, plots, run_verdict
+from pa_jax.evaluate import heldout
+from pa_jax.evaluate.reports import page, plots, run_verdict
 
 SNIPPETS = 12  # held-out snippets shown
 SHOWN_CHARS = 240  # of each text of them

@@ -9,8 +9,9 @@ import pytest
 
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.dialogue import schema
-from pa_jax.evaluate import chat_model, jury, systems
-from pa_jax.evaluate.benchmarks import prefeval, prefeval_data, protocol
+from pa_jax.evaluate import chat_model
+from pa_jax.evaluate.benchmarks import jury, prefeval, prefeval_data, protocol
+from pa_jax.evaluate.systems import baselines
 
 TALKS = [
     {
@@ -94,7 +95,7 @@ def test_more_noise_than_there_is_is_refused(folder):
 
 def test_the_multiple_choice_has_a_row_a_case_and_system(folder, tools):
     task = prefeval.Mcq(opened(folder, acknowledge=True), as_text=False)
-    chosen = systems.choose(("zero_shot", "reminder"))
+    chosen = baselines.choose(("zero_shot", "reminder"))
     rows = []
     for chunk in task.chunks():
         for made in task.run(chunk, chosen, tools, {}):
@@ -116,7 +117,7 @@ def test_rotated_options_come_once_under_every_letter_and_are_one_tree(folder, t
             assert {options[place] for options, _ in orders} == set(case.item.options)
         for options, right in orders:
             assert options[right] == case.item.options[0]
-    chosen = systems.choose(("zero_shot", "reminder"))
+    chosen = baselines.choose(("zero_shot", "reminder"))
     (chunk,) = dialogues.chunks()
     (rows,) = prefeval.RotatedMcq(dialogues).run(chunk, chosen, tools, {})
     (plain,) = prefeval.Mcq(dialogues, as_text=False).run(chunk, chosen, tools, {})
@@ -152,7 +153,7 @@ def scripted(chats) -> list[str | None]:
 def test_generation_counts_failed_verdicts_apart(folder, tools, tiny):
     tools = protocol.Tools(tools.model, jury.ByText(scripted), tools.user, tools.cfg)
     task = prefeval.Generation(opened(folder, mcq=False, noise=(0, 1, 2, 3)))
-    chosen = systems.choose(("zero_shot",))
+    chosen = baselines.choose(("zero_shot",))
     rows = [
         row
         for chunk in task.chunks()
@@ -205,8 +206,8 @@ def test_prompts_hold_the_benchmarks_messages_in_its_order(form, mcq, real_data,
     cases = [case for case in dialogues.cases() if int(case.item.id.split("/")[-1]) < 20]
     assert len(cases) == 60
     requests = task.requests(cases, tools)
-    chats = systems.zero_shot(requests, tools.model, tools.cfg)
-    hinted = systems.reminder(requests, tools.model, tools.cfg)
+    chats = baselines.zero_shot(requests, tools.model, tools.cfg)
+    hinted = baselines.reminder(requests, tools.model, tools.cfg)
     for case, chat, other in zip(cases, chats, hinted, strict=True):
         number = int(case.item.id.split("/")[-1])
         item = raw[number] | ({"question": choices[number]["question"]} if mcq else {})
@@ -229,7 +230,7 @@ def test_prompts_hold_the_benchmarks_messages_in_its_order(form, mcq, real_data,
 def test_the_acknowledgement_is_the_models_own(folder, tools):
     dialogues = opened(folder, acknowledge=True)
     (history,) = dialogues.histories(dialogues.cases()[:1], tools)
-    asked = (schema.Message("system", systems.INSTRUCTION), history[0])
+    asked = (schema.Message("system", baselines.INSTRUCTION), history[0])
     (said,) = tools.model.reply([asked])
     assert history[1].content == (said.text or prefeval_data.ACKNOWLEDGED)
 
