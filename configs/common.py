@@ -180,7 +180,7 @@ def prompt(preset: str, *, trains: bool = False) -> ml_collections.ConfigDict:
 
 
 def inference(preset: str) -> ml_collections.ConfigDict:
-    """Inference at run time (agent/inferencer); thresholds are ours, measured on SmolLM2 by
+    """Inference at run time (agent/inference); thresholds are ours, measured on SmolLM2 by
 
     python -m pa_jax.main --config=configs/infer.py --config.calibrate=200
 
@@ -346,7 +346,7 @@ def serving(preset: str) -> ml_collections.ConfigDict:
 
 
 def answering(preset: str) -> ml_collections.ConfigDict:
-    """How turns are answered (agent/answering); ours."""
+    """How turns are answered (agent/turn); ours."""
     small, laptop = preset == "tiny", preset in LAPTOP
     return ml_collections.ConfigDict(
         {

@@ -12,7 +12,9 @@ import re
 import tokenize
 from collections.abc import Iterator, Mapping
 
-from pa_jax.agent import answering, inferencer, placing, proactive, responder
+from pa_jax.agent import reply_prompt, turn
+from pa_jax.agent.asking import rule
+from pa_jax.agent.inference import inferencer, placing
 from pa_jax.bench import work
 from pa_jax.data import source
 from pa_jax.dialogue import prompts
@@ -30,9 +32,9 @@ from pa_jax.train import loop, optimizer
 PRESETS = ("qwen2.5-0.5b", "smollm2", "tiny", "qwen3-0.6b", "qwen3-4b-lora", "qwen3-4b")
 
 KINDS = {  # a section's last name -> what documents its keys
-    "agent": answering.AgentConfig,
+    "agent": turn.AgentConfig,
     "aloe": aloe.AloeConfig,
-    "ask": proactive.AskConfig,
+    "ask": rule.AskConfig,
     "bench": work.BenchConfig,
     "conversations": conversations.ConversationsConfig,
     "data": source.DataConfig,
@@ -49,7 +51,7 @@ KINDS = {  # a section's last name -> what documents its keys
     "prompt": prompts.PromptConfig,
     "ragged": work.Sizes,
     "remote": remote.Endpoint,
-    "reply": responder.ReplyConfig,
+    "reply": reply_prompt.ReplyConfig,
     "reward": advantage.RewardConfig,
     "rollout": learner.RolloutConfig,
     "single_turn": single_turn.SingleTurnConfig,

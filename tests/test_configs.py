@@ -6,7 +6,9 @@ import pathlib
 import pytest
 
 from configs import common
-from pa_jax.agent import answering, inferencer, proactive, responder
+from pa_jax.agent import reply_prompt, turn
+from pa_jax.agent.asking import rule
+from pa_jax.agent.inference import inferencer
 from pa_jax.data import source
 from pa_jax.dialogue import prompts
 from pa_jax.evaluate import heldout
@@ -26,9 +28,9 @@ SECTIONS = {
     "reward": advantage.RewardConfig,
     "loss": loss.LossConfig,
     "infer": inferencer.InferConfig,
-    "ask": proactive.AskConfig,
-    "reply": responder.ReplyConfig,
-    "agent": answering.AgentConfig,
+    "ask": rule.AskConfig,
+    "reply": reply_prompt.ReplyConfig,
+    "agent": turn.AgentConfig,
     "limits": limits.Limits,
 }
 

@@ -10,7 +10,7 @@ A message becomes a turn, and a turn goes through five stages (profile/turns.py)
 
 The answer is written meanwhile, from what was known when the turn was received: who waits for it
 waits for one generation and not for two, and its prompt has the turn's own words anyway
-(agent/answering.py). What the turn taught serves the question, and the next answer.
+(agent/turn.py). What the turn taught serves the question, and the next answer.
 
 Each stage keeps what it made before the next one begins, and reads what earlier ones kept. So a
 process may end anywhere: the next message of the user, or `resume`, finds the turn in the journal
@@ -28,11 +28,21 @@ import dataclasses
 import datetime
 from collections.abc import Callable, Generator, Iterator, Sequence
 
-from pa_jax.agent import answering, caller, editing, proactive
+from pa_jax.agent import caller
+from pa_jax.agent.asking import rule
+from pa_jax.agent.turn import (
+    RECENT,
+    AgentConfig,
+    Answering,
+    Decides,
+    Infers,
+    Parts,
+    Prompting,
+    Serves,
+)
 from pa_jax.english import refusals
-from pa_jax.profile import erasure, facts, journal, store, turns, update
+from pa_jax.profile import editing, erasure, facts, journal, store, turns, update
 
-AgentConfig = answering.AgentConfig
 Facts = tuple[facts.Fact, ...]
 
 
@@ -72,10 +82,10 @@ class Agent:
     def __init__(
         self,
         profiles: store.ProfileStore,
-        infers: answering.Infers,
-        decides: answering.Decides,
-        prompts: answering.Prompting,
-        serves: answering.Serves,
+        infers: Infers,
+        decides: Decides,
+        prompts: Prompting,
+        serves: Serves,
         *,
         clock: Callable[[], datetime.datetime],
         cfg: AgentConfig,
@@ -85,8 +95,8 @@ class Agent:
         `clock` gives aware times in UTC.
         """
         self.profiles, self.clock, self.cfg = profiles, clock, cfg
-        self.parts = answering.Parts(infers, decides, prompts, serves)
-        self.answering = answering.Answering(profiles, self.parts, clock=clock, cfg=cfg)
+        self.parts = Parts(infers, decides, prompts, serves)
+        self.answering = Answering(profiles, self.parts, clock=clock, cfg=cfg)
 
     def __enter__(self) -> "Agent":
         return self
@@ -215,7 +225,7 @@ class Session:
         self, text: str, asked_by: caller.Caller | None, replaces: int | None
     ) -> Generator[str, None, Reply]:
         # A generator: the user's turn is held from the first piece that is asked for until the turn
-        # is kept or the stream is closed. What is kept then is answering.carry_on's matter.
+        # is kept or the stream is closed. What is kept then is Answering.carry_on's matter.
         who = asked_by or caller.Caller()
         with self._alone(who):
             begun = self._begun(text) if replaces is None else self._instead(text, replaces)
@@ -252,7 +262,7 @@ class Session:
     def _begun(self, text: str, *, ops: tuple[facts.FactOp, ...] | None = None) -> turns.Turn:
         recent: Sequence[turns.Turn] = ()
         if self.number is not None:
-            recent = self._journal.last(self.user, self.number, answering.RECENT)
+            recent = self._journal.last(self.user, self.number, RECENT)
         turn = self._journal.begin(
             self.user,
             text,
@@ -301,7 +311,7 @@ class Session:
 def _declined(text: str, before: Sequence[turns.Turn]) -> str | None:
     """What words decline to be asked: the question of the last turn before them, or all."""
     if refusals.declined_all(text):
-        return proactive.ANY
+        return rule.ANY
     said = [turn for turn in before if turn.words]
     asked = said[-1].asked if said else None
     return asked if asked and refusals.declined(text) else None

@@ -16,7 +16,10 @@ import ml_collections
 from absl import logging
 
 from pa_jax import models
-from pa_jax.agent import draft, inferencer, proactive, prompt_roots, responder, session, trained
+from pa_jax.agent import reply_prompt, session
+from pa_jax.agent.asking import rule
+from pa_jax.agent.asking.policy import Trained
+from pa_jax.agent.inference import draft, inferencer, prompt_roots
 from pa_jax.core import files, sharding, timing
 from pa_jax.core import mesh as meshes
 from pa_jax.infer.serving import scheduler
@@ -66,7 +69,7 @@ def open_agent(
 def open_parts(
     config: ml_collections.ConfigDict,
 ) -> tuple[
-    tuple[inferencer.Inferencer, proactive.Proactive | trained.Trained, responder.Responder],
+    tuple[inferencer.Inferencer, rule.Proactive | Trained, reply_prompt.Responder],
     scheduler.Scheduler,
 ]:
     """Who infers, who decides and who makes prompts, warmed up, and the engine that they share."""
@@ -89,11 +92,11 @@ def open_parts(
             {} if other else {"serves": engine, "wait_seconds": config.agent.wait_seconds}
         )
         infer = inferencer.Inferencer(model, cfg, **how, **beside)
-        rule = proactive.Proactive(model, setup.section(proactive.AskConfig, config.ask), **how)
+        by_rule = rule.Proactive(model, setup.section(rule.AskConfig, config.ask), **how)
         asking = policy.named(config, config.asker, mesh, key="asker")
-        ask = asker(config, rule, asking, mesh)
-        reply = setup.section(responder.ReplyConfig, config.reply)
-        respond = responder.Responder(replies.words, reply)
+        ask = asker(config, by_rule, asking, mesh)
+        reply = setup.section(reply_prompt.ReplyConfig, config.reply)
+        respond = reply_prompt.Responder(replies.words, reply)
         logging.info("compiling programs; the next start finds them compiled")
         with timing.CompileCounter():  # which says what it hears, a line a program
             engine.warm_up()
@@ -131,15 +134,15 @@ def open_scheduler(
 
 def asker(
     config: ml_collections.ConfigDict,
-    rule: proactive.Proactive,
+    by_rule: rule.Proactive,
     model: models.LoadedModel | None,
     mesh: jax.sharding.Mesh | None,
-) -> proactive.Proactive | trained.Trained:
+) -> rule.Proactive | Trained:
     """Who decides whether to ask: a policy trained for it, or the rule where there is none."""
     if model is None:
-        return rule
+        return by_rule
     cfg = setup.section(inferencer.InferConfig, config.infer)
-    return trained.Trained(rule, model, cfg, mesh=mesh, lengths=tuple(config.lengths))
+    return Trained(by_rule, model, cfg, mesh=mesh, lengths=tuple(config.lengths))
 
 
 def open_store(url: str) -> store.ProfileStore:

@@ -17,7 +17,8 @@ import tqdm
 from absl import logging
 
 from pa_jax import models
-from pa_jax.agent import inferencer, proactive
+from pa_jax.agent.asking import rule
+from pa_jax.agent.inference import inferencer
 from pa_jax.core import files, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.data import quarantine as quarantine_lib
@@ -95,7 +96,7 @@ def open_systems(
         setup.check_rows(mesh.shape, rows)
     agent = personal_agent.PersonalAgent(
         setup.section(inferencer.InferConfig, config.infer),
-        setup.section(proactive.AskConfig, config.ask),
+        setup.section(rule.AskConfig, config.ask),
     )
     ours = {personal_agent.NAME: agent.system(), personal_agent.ASKING: agent.asking()}
     known = baselines.SYSTEMS | ours

@@ -21,7 +21,7 @@ import tqdm
 from absl import logging
 
 from pa_jax import models
-from pa_jax.agent import draft, inferencer
+from pa_jax.agent.inference import draft, inferencer
 from pa_jax.core import files
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data import source

@@ -18,7 +18,9 @@ import jax
 import ml_collections
 import tqdm
 
-from pa_jax.agent import answering, draft, responder, session
+from pa_jax.agent import reply_prompt, session
+from pa_jax.agent.inference import draft
+from pa_jax.agent.turn import Serves
 from pa_jax.core import files
 from pa_jax.core import mesh as meshes
 from pa_jax.dialogue import snippet
@@ -141,7 +143,7 @@ def _said(made: draft.Inferred) -> list[tuple[str, str | None, str]]:
 class _Kept:
     """A responder that remembers its last prompt."""
 
-    def __init__(self, door: responder.Responder) -> None:
+    def __init__(self, door: reply_prompt.Responder) -> None:
         self.door = door
         self.last: list[int] = []
 
@@ -153,7 +155,7 @@ class _Kept:
 class _Again:
     """An engine that remembers how its last reply was asked for; snippets are greedy."""
 
-    def __init__(self, door: answering.Serves) -> None:
+    def __init__(self, door: Serves) -> None:
         self.door = door
         self.how: dict[str, Any] = {}
 

@@ -15,7 +15,8 @@ import ml_collections
 import tqdm
 
 from pa_jax import models
-from pa_jax.agent import inferencer, responder
+from pa_jax.agent import reply_prompt
+from pa_jax.agent.inference import inferencer
 from pa_jax.core import files
 from pa_jax.core import mesh as meshes
 from pa_jax.evaluate.profiles import calibration, drift, full_history, horizon, match, talks
@@ -172,8 +173,8 @@ def _long(
     agent: inferencer.Inferencer,
     people: Sequence[talks.Talk],
 ) -> dict[str, Any]:
-    cfg = setup.section(responder.ReplyConfig, config.reply)
-    reply = responder.Responder(agent.words, cfg)
+    cfg = setup.section(reply_prompt.ReplyConfig, config.reply)
+    reply = reply_prompt.Responder(agent.words, cfg)
     at = functools.partial(
         horizon.measure, agent, reply, people, users=config.users, at=tuple(config.horizon)
     )

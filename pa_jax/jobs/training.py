@@ -32,7 +32,7 @@ from absl import logging
 from flax import nnx
 
 from pa_jax import models
-from pa_jax.agent import noting
+from pa_jax.agent.inference import training_profile
 from pa_jax.core import checkpoint, files, metrics, timing, together
 from pa_jax.core import mesh as meshes
 from pa_jax.data import chains, pipeline, source
@@ -229,7 +229,7 @@ def open_batches(
     return chains.Chains(
         setup.open_dialogues(config, workdir, "train"),
         setup.encoder(config, words),
-        noting.Notes(),
+        training_profile.Notes(),
         chains.ChainConfig(plan, share, cfg.keep_empty),
     )
 

@@ -5,7 +5,7 @@ that ends keeps its place in history, with the time until which it was held to b
 that took its place. `apply` knows no clock and no database: what it makes follows from the facts
 that hold before a turn, what the user had forgotten, the turn's operations and the time. So a turn
 that is done again after a crash makes the same facts, under the same ids (SESSION.TURN.OP), and
-training grows profiles by the same rules as serving does (agent/noting.py).
+training grows profiles by the same rules as serving does (agent/inference/training_profile.py).
 
 Two ideas carry the rules. What users state outranks what a model infers, whatever its confidence:
 a guess never ends what was said, or one bad snippet could end an allergy. And what one turn says

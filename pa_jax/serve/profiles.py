@@ -12,9 +12,9 @@ from typing import Annotated, Any, TypeVar
 import fastapi
 from fastapi import concurrency, responses
 
-from pa_jax.agent import caller, editing, session
+from pa_jax.agent import caller, session
 from pa_jax.english import second_person
-from pa_jax.profile import decay, facts, lookup, portable, store, undo
+from pa_jax.profile import decay, editing, facts, lookup, portable, store, undo
 from pa_jax.serve import errors, guard, keys, moments, seats, slips, wire
 
 T = TypeVar("T")

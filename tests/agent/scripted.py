@@ -14,7 +14,9 @@ import signal
 import sys
 import time
 
-from pa_jax.agent import draft, proactive, session
+from pa_jax.agent import session
+from pa_jax.agent.asking import rule
+from pa_jax.agent.inference import draft
 from pa_jax.profile import facts, forget, store
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
@@ -77,9 +79,9 @@ class Model:
 
     def _decision(self, request):
         barred = request.asked | request.declined
-        if "fly" not in request.words or SEAT in barred or proactive.ANY in barred:
-            return proactive.Decision((), 1.0, 0.0, None, None, "nothing to ask")
-        return proactive.Decision(((SEAT, 0.5),), 0.0, 0.2, SEAT, QUESTION, "the seat is open")
+        if "fly" not in request.words or SEAT in barred or rule.ANY in barred:
+            return rule.Decision((), 1.0, 0.0, None, None, "nothing to ask")
+        return rule.Decision(((SEAT, 0.5),), 0.0, 0.2, SEAT, QUESTION, "the seat is open")
 
     def prompt(self, profile, history, words, *, needs, now, system):
         known = [fact.statement for fact in profile]

@@ -5,8 +5,8 @@ import pathlib
 
 import pytest
 
-from pa_jax.agent import caller, editing, session
-from pa_jax.profile import store, turns, undo, update
+from pa_jax.agent import caller, session
+from pa_jax.profile import editing, store, turns, undo, update
 from tests.agent import scripted
 
 TEA, RUM = "The user likes tea.", "The user likes rum."

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pa_jax.agent import editing
-from pa_jax.profile import facts, store, update
+from pa_jax.profile import editing, facts, store, update
 from tests.agent import scripted
 
 NUTS = "The user is allergic to cashews."

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from pa_jax.agent import proactive
+from pa_jax.agent.asking import rule
 from pa_jax.infer.serving import scheduler
 from pa_jax.profile import connect, store, turns
 from tests.agent import scripted
@@ -73,7 +73,7 @@ def test_the_decision_knows_what_was_asked_and_declined(agent, model):
         (0, 0, "", set(), set()),
         (1, 1, "let us fly", {SEAT}, {SEAT}),
         (1, 2, "", {SEAT}, {SEAT}),
-        (1, 3, "", {SEAT}, {SEAT, proactive.ANY}),
+        (1, 3, "", {SEAT}, {SEAT, rule.ANY}),
     ]
     assert agent.session("ann").respond("let us fly").asked is None
     assert model.requests[-1].questions == 0 and model.requests[-1].asked == {SEAT}

@@ -9,7 +9,9 @@ import re
 import pytest
 
 from pa_jax import models
-from pa_jax.agent import inferencer, proactive, responder, session
+from pa_jax.agent import reply_prompt, session
+from pa_jax.agent.asking import rule
+from pa_jax.agent.inference import inferencer
 from pa_jax.infer.serving import scheduler
 from pa_jax.jobs import setup
 from pa_jax.profile import store
@@ -53,13 +55,13 @@ def doors():
     config.infer.rows, config.infer.prompt_tokens, config.infer.max_new_tokens = 8, 512, 4
     config.infer.context_chars = config.infer.profile_chars = 60
     cfg = setup.section(inferencer.InferConfig, config.infer)
-    ask = setup.section(proactive.AskConfig, config.ask)
-    reply = setup.section(responder.ReplyConfig, config.reply)
+    ask = setup.section(rule.AskConfig, config.ask)
+    reply = setup.section(reply_prompt.ReplyConfig, config.reply)
     engine = scheduler.Scheduler(model, rows=8, trunk=450, slots=8, chunk=4, queue=2)
     yield (
         Heard(inferencer.Inferencer(model, cfg)),
-        Heard(proactive.Proactive(model, ask)),
-        Heard(responder.Responder(model.tokenizer, reply)),
+        Heard(rule.Proactive(model, ask)),
+        Heard(reply_prompt.Responder(model.tokenizer, reply)),
         Heard(engine),
     )
     engine.close()

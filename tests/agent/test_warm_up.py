@@ -6,7 +6,8 @@ import jaxtyping
 import pytest
 
 from pa_jax import models
-from pa_jax.agent import draft, inferencer, proactive
+from pa_jax.agent.asking import rule
+from pa_jax.agent.inference import draft, inferencer
 from pa_jax.core import timing
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -65,13 +66,13 @@ def test_deciding_compiles_nothing_after_it(tiny):
     names = ("lexical", "lexical_peers", "topical", "topical_peers", "bias", "echo", "relevant")
     names += ("sure", "near", "remains", "gain", "cost")
     numbers = dict.fromkeys(names, 0.5)
-    cfg = proactive.AskConfig(words_chars=400, keep=40, budget=2, cooldown=1, **numbers)
-    decider = proactive.Proactive(tiny, cfg, lengths=(128, 512))
+    cfg = rule.AskConfig(words_chars=400, keep=40, budget=2, cooldown=1, **numbers)
+    decider = rule.Proactive(tiny, cfg, lengths=(128, 512))
     decider.warm_up()
     nothing = frozenset()
     with timing.CompileCounter() as compiles:
         for count in (1, 2, 5):
             for words in ("Hi", "a flight to Rome " * 6, "long " * 300):
-                asked = [proactive.Request(words, (), nothing, nothing, 0, 0)] * count
+                asked = [rule.Request(words, (), nothing, nothing, 0, 0)] * count
                 assert len(decider.decide(asked, now=NOW)) == count
     assert compiles.compiled == []

@@ -15,7 +15,7 @@ import time
 import pytest
 
 from pa_jax import models
-from pa_jax.agent import inferencer
+from pa_jax.agent.inference import inferencer
 from pa_jax.core import files
 from pa_jax.data import source
 from pa_jax.dialogue import schema

@@ -10,7 +10,7 @@ import re
 
 import pytest
 
-from pa_jax.agent import noting
+from pa_jax.agent.inference import training_profile
 from pa_jax.data import quarantine
 from pa_jax.data.synth import truth
 from pa_jax.dialogue import schema
@@ -70,7 +70,7 @@ def held_after(turns):
 
 def held_by(turns):
     """The statements held once the gold of the turns was noted."""
-    said, notes = tuple(turns), noting.Notes()
+    said, notes = tuple(turns), training_profile.Notes()
     for number, text in enumerate(turn.gold for turn in said):
         notes = notes.after(schema.Dialogue("d", "u", said), number, text, True)
     return list(notes.statements())

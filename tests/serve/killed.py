@@ -34,7 +34,7 @@ def main(url, place, cache, seconds="0"):
     jax.config.update("jax_compilation_cache_dir", cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     from pa_jax import models
-    from pa_jax.agent import responder, session
+    from pa_jax.agent import reply_prompt, session
     from pa_jax.core import timing
     from pa_jax.infer.serving import scheduler
     from pa_jax.jobs import chat, serve, setup
@@ -45,7 +45,9 @@ def main(url, place, cache, seconds="0"):
     rules = Slow(float(seconds))
     engine = scheduler.Scheduler(model, rows=2, trunk=450, slots=256, chunk=2)
     engine.warm_up()
-    reply = responder.Responder(model.tokenizer, setup.section(responder.ReplyConfig, config.reply))
+    reply = reply_prompt.Responder(
+        model.tokenizer, setup.section(reply_prompt.ReplyConfig, config.reply)
+    )
     config.agent.max_new_tokens = 200
     cfg = setup.section(session.AgentConfig, config.agent)
     profiles = chat.open_store(url)

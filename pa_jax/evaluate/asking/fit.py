@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from pa_jax.agent import needs as needing
-from pa_jax.agent import proactive
+from pa_jax.agent.asking import needs as needing
+from pa_jax.agent.asking import rule
 from pa_jax.core.typing import Bool
 from pa_jax.data import requests
 from pa_jax.evaluate import metrics
@@ -71,7 +71,7 @@ def ranking(needs: needing.Needs, wants: Sequence[requests.Request]) -> dict[str
 
 
 def sweep(
-    decider: proactive.Proactive,
+    decider: rule.Proactive,
     wants: Sequence[requests.Request],
     grid: Mapping[str, Sequence[float]],
 ) -> list[tuple[dict[str, float], dict[str, float]]]:
@@ -101,7 +101,7 @@ def sweep(
 
 
 def choose(
-    decider: proactive.Proactive,
+    decider: rule.Proactive,
     wants: Sequence[requests.Request],
     grid: Mapping[str, Sequence[float]],
     *,

@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pa_jax.agent import needs as needing
-from pa_jax.agent import proactive, responder
+from pa_jax.agent import reply_prompt
+from pa_jax.agent.asking import needs as needing
+from pa_jax.agent.asking import rule
 from pa_jax.core import keys
 from pa_jax.core.typing import Float
 from pa_jax.data import requests
@@ -67,7 +68,7 @@ class AskingSession:
         return len(needed & {fact.statement for fact in self.profile}) / max(len(needed), 1)
 
 
-def remembering(decider: proactive.Proactive) -> proactive.Proactive:
+def remembering(decider: rule.Proactive) -> rule.Proactive:
     """The decider for a simulation: deciding twice on the same words costs little."""
     found: dict[str, needing.Scores] = {}
 
@@ -96,7 +97,7 @@ class _State:
         self.turn = 0
         self.answers: list[Answered] = []
 
-    def listen(self, request: requests.Request, first: bool) -> proactive.Request:
+    def listen(self, request: requests.Request, first: bool) -> rule.Request:
         """The user's next turn: an answer where a question is open, the request, or neither."""
         self.turn += 1
         self.since += 1
@@ -107,7 +108,7 @@ class _State:
             self.pending = None
         if first:
             said.append(request.words)
-        return proactive.Request(
+        return rule.Request(
             words=" ".join(said),
             profile=self.profile,
             asked=frozenset(self.asked),
@@ -120,9 +121,9 @@ class _State:
     def answer(
         self,
         want: requests.Request,
-        request: proactive.Request,
-        decision: proactive.Decision,
-        reply: responder.Responder,
+        request: rule.Request,
+        decision: rule.Decision,
+        reply: reply_prompt.Responder,
         now: datetime.datetime,
     ) -> None:
         """Keeps what the reply to this turn is made of."""
@@ -138,7 +139,7 @@ class _State:
             )
         )
 
-    def take(self, decision: proactive.Decision) -> None:
+    def take(self, decision: rule.Decision) -> None:
         if decision.slot is not None:
             self.pending, self.since = decision.slot, 0
             self.asked.append(decision.slot)
@@ -161,8 +162,8 @@ class _State:
 
 
 def sessions(
-    decider: proactive.Proactive,
-    reply: responder.Responder,
+    decider: rule.Proactive,
+    reply: reply_prompt.Responder,
     people: Sequence[simulated.Person],
     *,
     budget: int,
@@ -184,7 +185,7 @@ def sessions(
 
 
 def asks_when(
-    decider: proactive.Proactive, wants: Sequence[requests.Request], *, known: bool
+    decider: rule.Proactive, wants: Sequence[requests.Request], *, known: bool
 ) -> metrics.Interval:
     """Share of requests that draw a question from a decider that knows all their slots, or none.
 
@@ -201,7 +202,7 @@ def asks_when(
     return metrics.interval([float(decision.slot is not None) for decision in decisions])
 
 
-def firsts(decider: proactive.Proactive, wants: Sequence[requests.Request]) -> list[str | None]:
+def firsts(decider: rule.Proactive, wants: Sequence[requests.Request]) -> list[str | None]:
     """The slot that each request makes the decider ask about when nothing is known."""
     heard = [_heard(want, ()) for want in wants]
     return [decision.slot for decision in decider.decide(heard, now=NOW)]
@@ -222,9 +223,7 @@ class Second:
         return sum(-n / len(self.after) * math.log2(n / len(self.after)) for n in counts.values())
 
 
-def second_questions(
-    decider: proactive.Proactive, wants: Sequence[requests.Request]
-) -> list[Second]:
+def second_questions(decider: rule.Proactive, wants: Sequence[requests.Request]) -> list[Second]:
     """For each request that draws a question, what is asked next after each answer to it."""
     unknown = [_heard(want, ()) for want in wants]
     found = []
@@ -297,8 +296,8 @@ class Report:
 
 
 def measure(
-    decider: proactive.Proactive,
-    reply: responder.Responder,
+    decider: rule.Proactive,
+    reply: reply_prompt.Responder,
     wants: Sequence[requests.Request],
     *,
     users: int,
@@ -334,8 +333,8 @@ def table(by_budget: Mapping[int, Sequence[AskingSession]]) -> str:
 
 def _heard(
     want: requests.Request, profile: tuple[facts.Fact, ...], asked: frozenset[str] = frozenset()
-) -> proactive.Request:
-    return proactive.Request(want.words, profile, asked, frozenset(), 0, 0)
+) -> rule.Request:
+    return rule.Request(want.words, profile, asked, frozenset(), 0, 0)
 
 
 def _mean(values: Sequence[float]) -> float:

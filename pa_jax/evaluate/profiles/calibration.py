@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from pa_jax.agent import inferencer, placing
+from pa_jax.agent.inference import inferencer, placing
 from pa_jax.core.typing import Float, Int
 from pa_jax.data.synth import truth
 from pa_jax.data.synth import users as synth_users

@@ -11,7 +11,7 @@ from typing import Any
 
 import tqdm
 
-from pa_jax.agent import inferencer
+from pa_jax.agent.inference import inferencer
 from pa_jax.evaluate import metrics
 from pa_jax.evaluate.profiles import talks
 

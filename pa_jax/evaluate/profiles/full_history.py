@@ -7,7 +7,7 @@ be. What one prompt cannot hold of the dialogue is left out, the oldest turns fi
 from collections.abc import Sequence
 from typing import Any
 
-from pa_jax.agent import inferencer
+from pa_jax.agent.inference import inferencer
 from pa_jax.dialogue import schema, template
 from pa_jax.english import person, statements, words
 from pa_jax.evaluate.profiles import talks

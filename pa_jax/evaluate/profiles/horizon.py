@@ -4,7 +4,8 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pa_jax.agent import inferencer, responder
+from pa_jax.agent import reply_prompt
+from pa_jax.agent.inference import inferencer
 from pa_jax.dialogue import schema
 from pa_jax.evaluate.profiles import match, talks
 from pa_jax.profile import facts
@@ -15,7 +16,7 @@ Walk = Callable[[inferencer.Inferencer, Sequence[talks.Talk], int], Iterator[tal
 
 def measure(
     agent: inferencer.Inferencer,
-    reply: responder.Responder,
+    reply: reply_prompt.Responder,
     people: Sequence[talks.Talk],
     *,
     walk: Walk,
@@ -40,7 +41,7 @@ def measure(
 
 
 def _figures(
-    agent: inferencer.Inferencer, reply: responder.Responder, step: talks.TurnDone
+    agent: inferencer.Inferencer, reply: reply_prompt.Responder, step: talks.TurnDone
 ) -> dict[str, int]:
     turns, held = step.talk.turns[: step.number + 1], step.after
     gold = _held(turns)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import tqdm
 
-from pa_jax.agent import draft, inferencer
+from pa_jax.agent.inference import draft, inferencer
 from pa_jax.dialogue import schema
 from pa_jax.profile import facts, update
 

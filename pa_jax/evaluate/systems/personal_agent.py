@@ -11,7 +11,8 @@ import datetime
 import hashlib
 from collections.abc import Sequence
 
-from pa_jax.agent import draft, inferencer, proactive
+from pa_jax.agent.asking import rule
+from pa_jax.agent.inference import draft, inferencer
 from pa_jax.dialogue import schema
 from pa_jax.english import refusals
 from pa_jax.evaluate import chat_model
@@ -31,11 +32,9 @@ NOTHING: tuple[Profile, Counts] = ((), collections.Counter())
 class PersonalAgent:
     """Infers with the model under test; a dialogue's beginning is never inferred twice."""
 
-    def __init__(self, cfg: inferencer.InferConfig, ask: proactive.AskConfig) -> None:
+    def __init__(self, cfg: inferencer.InferConfig, ask: rule.AskConfig) -> None:
         self.cfg, self.ask = cfg, ask
-        self._made: (
-            tuple[chat_model.ChatModel, inferencer.Inferencer, proactive.Proactive] | None
-        ) = None
+        self._made: tuple[chat_model.ChatModel, inferencer.Inferencer, rule.Proactive] | None = None
         self._known: dict[str, tuple[Profile, Counts]] = {"": NOTHING}
         self._asked: dict[str, float] = {}  # questions by request
 
@@ -166,12 +165,10 @@ class PersonalAgent:
             )
             self._known[step.name] = (done.facts, counts)
 
-    def _parts(
-        self, model: chat_model.ChatModel
-    ) -> tuple[inferencer.Inferencer, proactive.Proactive]:
+    def _parts(self, model: chat_model.ChatModel) -> tuple[inferencer.Inferencer, rule.Proactive]:
         if self._made is None or self._made[0] is not model:
             infers = inferencer.Inferencer(model.infers, self.cfg, mesh=model.mesh)
-            decides = proactive.Proactive(model.infers, self.ask, mesh=model.mesh)
+            decides = rule.Proactive(model.infers, self.ask, mesh=model.mesh)
             self._made = (model, infers, decides)
             self._known, self._asked = {"": NOTHING}, {}
         return self._made[1:]
@@ -186,9 +183,9 @@ class _Asking:
         self.declined: set[str] = set()
         self.said = [schema.Message("user", request.question)]
 
-    def heard(self, profile: Profile) -> proactive.Request:
+    def heard(self, profile: Profile) -> rule.Request:
         """The user's last turn as the decider sees it."""
-        return proactive.Request(
+        return rule.Request(
             words=self.said[-1].content,
             profile=profile,
             asked=frozenset(self.slots),
@@ -198,7 +195,7 @@ class _Asking:
             open=self.first.question if self.slots else "",
         )
 
-    def ask(self, decision: proactive.Decision) -> bool:
+    def ask(self, decision: rule.Decision) -> bool:
         """Whether a question was asked: then the answer is in, and the request stands behind it."""
         if decision.slot is None:
             return False

@@ -8,8 +8,9 @@ import pytest
 
 from configs import common
 from pa_jax import models
-from pa_jax.agent import needs as needing
-from pa_jax.agent import proactive, responder
+from pa_jax.agent import reply_prompt
+from pa_jax.agent.asking import needs as needing
+from pa_jax.agent.asking import rule
 from pa_jax.data import requests
 from pa_jax.evaluate import metrics
 from pa_jax.evaluate.asking import fit, simulated, worth
@@ -23,9 +24,9 @@ WANT = requests.Request("Which seat on the plane, and which luggage?", (SEAT, "t
 
 def made(preset, source):
     model = models.load(source, dtype="float32")
-    ask = setup.section(proactive.AskConfig, common.asking(preset))
-    say = setup.section(responder.ReplyConfig, common.replying(preset))
-    return model, proactive.Proactive(model, ask), responder.Responder(model.tokenizer, say)
+    ask = setup.section(rule.AskConfig, common.asking(preset))
+    say = setup.section(reply_prompt.ReplyConfig, common.replying(preset))
+    return model, rule.Proactive(model, ask), reply_prompt.Responder(model.tokenizer, say)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ import datetime
 
 import pytest
 
-from pa_jax.agent import draft, inferencer, proactive
+from pa_jax.agent.asking import rule
+from pa_jax.agent.inference import draft, inferencer
 from pa_jax.data import quarantine, source
 from pa_jax.data.synth import truth
 from pa_jax.data.synth import users as synth_users
@@ -146,7 +147,7 @@ INFER = inferencer.InferConfig(
 )
 
 
-ASK = setup.section(proactive.AskConfig, configs.load("eval:tiny").ask)
+ASK = setup.section(rule.AskConfig, configs.load("eval:tiny").ask)
 
 
 def history(*texts):

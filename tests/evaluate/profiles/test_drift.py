@@ -7,7 +7,7 @@ import math
 import pytest
 
 from pa_jax import models
-from pa_jax.agent import inferencer
+from pa_jax.agent.inference import inferencer
 from pa_jax.data import source
 from pa_jax.evaluate.profiles import drift, talks
 from pa_jax.jobs import setup

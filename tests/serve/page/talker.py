@@ -14,7 +14,8 @@ import types
 
 import uvicorn
 
-from pa_jax.agent import draft, proactive
+from pa_jax.agent.asking import rule
+from pa_jax.agent.inference import draft
 from pa_jax.core import timing
 from pa_jax.dialogue import tokenizer
 from pa_jax.infer.serving import scheduler
@@ -84,10 +85,10 @@ class Talker(scripted.Model):
         for word, path in ASKED:
             if word in request.words and path not in barred:
                 slot = taxonomy.Taxonomy.load().get(path)
-                return proactive.Decision(
+                return rule.Decision(
                     ((path, 0.5),), 0.0, 0.2, path, slot.question, "the slot is open"
                 )
-        return proactive.Decision((), 1.0, 0.0, None, None, "nothing to ask")
+        return rule.Decision((), 1.0, 0.0, None, None, "nothing to ask")
 
     def load(self):
         return scheduler.Occupancy(0, 0, 0)

@@ -19,8 +19,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from absl import logging
 
-from pa_jax.agent import caller, draft, gather, proactive
-from pa_jax.agent import needs as needing
+from pa_jax.agent import caller, gather
+from pa_jax.agent.asking import needs as needing
+from pa_jax.agent.asking import rule
+from pa_jax.agent.inference import draft
 from pa_jax.dialogue import schema
 from pa_jax.english import words
 from pa_jax.infer.serving import scheduler
@@ -43,11 +45,11 @@ class Infers(Protocol):
 class Decides(Protocol):
     """What proactive.Proactive does."""
 
-    def needs_of(self, requests: Sequence[proactive.Request]) -> list[proactive.Weights]: ...
+    def needs_of(self, requests: Sequence[rule.Request]) -> list[rule.Weights]: ...
 
     def decide(
-        self, requests: Sequence[proactive.Request], *, now: datetime.datetime
-    ) -> list[proactive.Decision]: ...
+        self, requests: Sequence[rule.Request], *, now: datetime.datetime
+    ) -> list[rule.Decision]: ...
 
 
 @runtime_checkable
@@ -274,7 +276,7 @@ class Answering:
     def _decided(
         self, turn: turns.Turn, past: Sequence[turns.Turn], scores: dict[str, needing.Scores]
     ) -> turns.Turn:
-        found = proactive.Decision((), 1.0, 0.0, None, None, "")
+        found = rule.Decision((), 1.0, 0.0, None, None, "")
         if self._worth_a_try(turn):
             with self._tried(turn):
                 found = self._decide(self._request(turn, past, self._held(turn), scores))
@@ -293,10 +295,10 @@ class Answering:
         past: Sequence[turns.Turn],
         profile: tuple[facts.Fact, ...],
         scores: dict[str, needing.Scores],
-    ) -> proactive.Request:
+    ) -> rule.Request:
         ever = self._journal.asked(turn.user)
         here = [number for session, number in ever.places if session == turn.session]
-        return proactive.Request(
+        return rule.Request(
             words=turn.words,
             profile=profile,
             asked=ever.asked,

@@ -18,7 +18,7 @@ from typing import Any
 import jax
 
 from pa_jax import models
-from pa_jax.agent import draft, grounding, placing, prompt_roots
+from pa_jax.agent.inference import draft, grounding, placing, prompt_roots
 from pa_jax.core import keys
 from pa_jax.dialogue import prompts, schema, template
 from pa_jax.english import statements, words

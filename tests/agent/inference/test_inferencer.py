@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pa_jax import models
-from pa_jax.agent import draft, grounding, inferencer, prompt_roots
+from pa_jax.agent.inference import draft, grounding, inferencer, prompt_roots
 from pa_jax.dialogue import prompts, schema, snippet, template
 from pa_jax.evaluate.profiles import full_history
 from pa_jax.infer.serving import scheduler

@@ -6,7 +6,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from pa_jax.agent import responder
+from pa_jax.agent import reply_prompt
 from pa_jax.dialogue import schema, tokenizer
 from pa_jax.profile import facts
 
@@ -46,7 +46,7 @@ def fact(statement, slot="travel/flight_seat", *, confidence=1.0, turn=0):
 
 
 def made(words, **changed):
-    return responder.Responder(words, responder.ReplyConfig(**(LIMITS | changed)))
+    return reply_prompt.Responder(words, reply_prompt.ReplyConfig(**(LIMITS | changed)))
 
 
 def text(words, ids):

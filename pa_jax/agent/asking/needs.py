@@ -1,7 +1,7 @@
 """Which slots of the taxonomy a good answer to a request depends on, with what probability.
 
-A logistic model of two scores of each slot, the words shared with the request (overlap.py) and the
-model's own associations (topics.py), each also as the mean of the slot's category, for what one
+A logistic model of two scores of each slot, the words shared with the request (lexical.py) and the
+model's own associations (topical.py), each also as the mean of the slot's category, for what one
 slot of a category matters to, others do too. The weights are fitted on data/requests.py's dev half
 (evaluate/asking/fit.py).
 
@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from pa_jax import models
-from pa_jax.agent import overlap, topics
+from pa_jax.agent.asking import lexical, topical
 from pa_jax.core.typing import Float
 from pa_jax.infer import score
 from pa_jax.profile import facts, taxonomy
@@ -66,7 +66,7 @@ class Needs:
         """Requests go through the model in rows of `lengths`."""
         content = taxonomy.Taxonomy.load()
         self.cfg = cfg
-        self.lexicon = overlap.Overlap(content)
+        self.lexicon = lexical.Overlap(content)
         self._index = {path: i for i, path in enumerate(self.lexicon.slots)}
         sizes = [len(category.subcategories) for category in content.categories]
         self._ends = np.cumsum(sizes)[:-1]
@@ -74,7 +74,7 @@ class Needs:
         self._topics = None
         if cfg.topical or cfg.topical_peers:
             scorer = score.Scorer(model.module, mesh=mesh, lengths=lengths)
-            self._topics = topics.Topics(model.tokenizer, scorer, self.lexicon)
+            self._topics = topical.Topics(model.tokenizer, scorer, self.lexicon)
 
     def warm_up(self) -> None:
         """Compiles every program that `of` needs."""

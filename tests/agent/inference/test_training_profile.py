@@ -1,6 +1,6 @@
 """Notes of training grow by the agent's rules."""
 
-from pa_jax.agent import noting
+from pa_jax.agent.inference import training_profile
 from pa_jax.data import episodes as episodes_lib
 from pa_jax.data.synth import users
 from pa_jax.dialogue import schema, snippet
@@ -10,7 +10,7 @@ from pa_jax.english import statements
 def told(*turns):
     """The statements after each turn of (words, snippet) pairs."""
     made = schema.Dialogue("d", "u", tuple(schema.Turn(words) for words, _ in turns))
-    notes, found = noting.Notes(), []
+    notes, found = training_profile.Notes(), []
     for number, (_, text) in enumerate(turns):
         notes = notes.after(made, number, text, True)
         found.append(notes.statements())
@@ -34,7 +34,9 @@ def test_what_is_no_snippet_or_not_about_the_user_changes_nothing():
 def test_a_cut_line_is_dropped_and_the_lines_before_it_stay():
     made = schema.Dialogue("d", "u", (schema.Turn("Tea and walks, that is me."),))
     text = "The user likes tea.\nThe user likes wal"
-    assert noting.Notes().after(made, 0, text, False).statements() == ("The user likes tea.",)
+    assert training_profile.Notes().after(made, 0, text, False).statements() == (
+        "The user likes tea.",
+    )
 
 
 def test_what_is_said_outright_is_noted_where_the_snippet_lacks_it():
@@ -84,7 +86,7 @@ def test_gold_snippets_lead_near_the_gold_profile():
     """Over synthetic users with changes of mind: most statements that hold, few that do not."""
     right = wrong = missing = 0
     for number in range(6):
-        dialogue, notes = users.dialogue(0, number, split="train"), noting.Notes()
+        dialogue, notes = users.dialogue(0, number, split="train"), training_profile.Notes()
         episodes = episodes_lib.decompose(dialogue)
         for turn, episode in enumerate(episodes[:-1]):
             notes = notes.after(dialogue, turn, episode.gold, True)

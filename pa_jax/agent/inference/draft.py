@@ -2,7 +2,7 @@
 
 Read line by line against the turn: what speaks of nobody or of others, what is asked for, what was
 held before and not said again, or what the user just asked to have forgotten is dropped and
-counted, never stored; what is left waits for its grounds and its slots (agent/inferencer).
+counted, never stored; what is left waits for its grounds and its slots (inferencer.py).
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from pa_jax.agent import grounding
+from pa_jax.agent.inference import grounding
 from pa_jax.dialogue import snippet
 from pa_jax.english import explicit, lists, own, person, statements, words
 from pa_jax.profile import facts, forget, relation, update

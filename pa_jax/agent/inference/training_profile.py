@@ -8,7 +8,7 @@ import dataclasses
 import datetime
 import math
 
-from pa_jax.agent import draft
+from pa_jax.agent.inference import draft
 from pa_jax.dialogue import schema
 from pa_jax.english import statements
 from pa_jax.profile import facts, placement, update

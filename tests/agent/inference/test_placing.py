@@ -6,7 +6,7 @@ import pytest
 from flax import nnx
 
 from pa_jax import models
-from pa_jax.agent import placing
+from pa_jax.agent.inference import placing
 from pa_jax.data.synth import truth
 from pa_jax.infer import score
 from pa_jax.profile import taxonomy

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pa_jax.agent import overlap
+from pa_jax.agent.asking import lexical
 from pa_jax.core.typing import Float
 from pa_jax.dialogue import tokenizer
 from pa_jax.infer import forest, score
@@ -36,7 +36,7 @@ class Topics:
     """Scores requests against every slot under one frozen model."""
 
     def __init__(
-        self, words: tokenizer.Tokenizer | None, scorer: score.Scorer, lexicon: overlap.Overlap
+        self, words: tokenizer.Tokenizer | None, scorer: score.Scorer, lexicon: lexical.Overlap
     ) -> None:
         if words is None:
             raise ValueError(

@@ -1,6 +1,6 @@
 """The decision to ask, by a policy trained for it (configs/grpo.py with task=ask).
 
-The rule of proactive.py finds what a request needs and keeps its bounds: budget, cool-down, nothing
+The rule (rule.py) finds what a request needs and keeps its bounds: budget, cool-down, nothing
 asked twice, nothing that was declined. Which of the topics left is worth a question, if any, the
 policy says, in the prompt and the grammar it was trained with.
 """
@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import jax
 
 from pa_jax import models
-from pa_jax.agent import inferencer, proactive, prompt_roots
+from pa_jax.agent.asking import rule
+from pa_jax.agent.inference import inferencer, prompt_roots
 from pa_jax.core import keys
 from pa_jax.dialogue import asking, prompts, schema, template
 from pa_jax.infer import forest, sampler
@@ -24,7 +25,7 @@ class Trained:
 
     def __init__(
         self,
-        rule: proactive.Proactive,
+        by_rule: rule.Proactive,
         model: models.LoadedModel,
         cfg: inferencer.InferConfig,
         *,
@@ -32,7 +33,7 @@ class Trained:
         lengths: Sequence[int] = forest.LENGTHS,
     ) -> None:
         """Of `cfg`, the batch and the limits of the prompt count; prompts are rows of `lengths`."""
-        self.bounds = rule.but(cost=0.0)  # what it may ask, without the weighing
+        self.bounds = by_rule.but(cost=0.0)  # what it may ask, without the weighing
         self.words, self.cfg = model.words, cfg
         self._limits = dataclasses.replace(cfg.trained(model).limits(), examples=())
         two = prompt_roots.strangers(options=("Tea",), others=("Coffee",))
@@ -49,13 +50,13 @@ class Trained:
         self.bounds.warm_up()
         self._sampler.warm_up(self.cfg.prompt_tokens, self.cfg.max_new_tokens)
 
-    def needs_of(self, requests: Sequence[proactive.Request]) -> list[proactive.Weights]:
+    def needs_of(self, requests: Sequence[rule.Request]) -> list[rule.Weights]:
         """As Proactive's."""
         return self.bounds.needs_of(requests)
 
     def decide(
-        self, requests: Sequence[proactive.Request], *, now: datetime.datetime
-    ) -> list[proactive.Decision]:
+        self, requests: Sequence[rule.Request], *, now: datetime.datetime
+    ) -> list[rule.Decision]:
         """A decision for each request, in order; `value` is nan: the policy gives none."""
         made = self.bounds.decide(requests, now=now)
         open_ = [i for i, one in enumerate(made) if one.slot is not None]
@@ -67,7 +68,7 @@ class Trained:
         return made
 
     def episode(
-        self, request: proactive.Request, ruled: proactive.Decision, *, now: datetime.datetime
+        self, request: rule.Request, ruled: rule.Decision, *, now: datetime.datetime
     ) -> schema.Episode:
         """The request as training shows it: what is known, and the likeliest topics."""
         needed = dict(ruled.needs)
@@ -110,10 +111,10 @@ class Trained:
 
 
 def chosen(
-    ruled: proactive.Decision,
-    request: proactive.Request,
+    ruled: rule.Decision,
+    request: rule.Request,
     action: asking.Action | asking.ActionFailure,
-) -> proactive.Decision:
+) -> rule.Decision:
     """The decision with the policy's choice in place of the rule's."""
     silent = dataclasses.replace(ruled, value=float("nan"), slot=None, question=None)
     if isinstance(action, asking.ActionFailure):

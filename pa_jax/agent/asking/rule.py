@@ -29,7 +29,7 @@ import jax
 import numpy as np
 
 from pa_jax import models
-from pa_jax.agent import needs as needing
+from pa_jax.agent.asking import needs as needing
 from pa_jax.infer import forest
 from pa_jax.profile import decay, facts, taxonomy
 
