@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
     from pa_jax.core import checkpoint, distributed, together
     from pa_jax.jobs import eval_keys, setup, table
     from pa_jax.models.io import source
-    from pa_jax.profile import connect
+    from pa_jax.profile.db import connect
     from pa_jax.train import loop
 
     # A second start finds the programs compiled.

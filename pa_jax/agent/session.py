@@ -41,7 +41,8 @@ from pa_jax.agent.turn import (
     Serves,
 )
 from pa_jax.english import refusals
-from pa_jax.profile import editing, erasure, facts, journal, store, turns, update
+from pa_jax.profile import editing, facts, store, turns, update
+from pa_jax.profile.db import erasure, journal
 
 Facts = tuple[facts.Fact, ...]
 

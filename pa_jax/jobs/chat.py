@@ -24,7 +24,8 @@ from pa_jax.core import files, sharding, timing
 from pa_jax.core import mesh as meshes
 from pa_jax.infer.serving import scheduler
 from pa_jax.jobs import policy, setup
-from pa_jax.profile import connect, decay, facts, store, turns, update
+from pa_jax.profile import decay, facts, store, turns, update
+from pa_jax.profile.db import connect
 
 HELP = """/profile        what is known, with how sure it is
 /why FACT       where a fact comes from and what became of it (its id, or words of it)

@@ -27,7 +27,8 @@ from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data import source
 from pa_jax.evaluate.profiles import match, talks
 from pa_jax.jobs import setup
-from pa_jax.profile import database, facts, portable, store
+from pa_jax.profile import facts, portable, store
+from pa_jax.profile.db import database
 
 
 def opened(

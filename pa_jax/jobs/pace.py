@@ -82,7 +82,7 @@ def stored(workdir: pathlib.Path, people: Sequence[talks.Talk]) -> dict[str, flo
 def _applied(
     workdir: pathlib.Path, said: Sequence[tuple], people: Sequence[talks.Talk], level: str
 ) -> dict[str, float | int]:
-    """Rates of a store at a level of `synchronous` (profile/connect.py)."""
+    """Rates of a store at a level of `synchronous` (profile/db/connect.py)."""
     with tempfile.TemporaryDirectory(dir=workdir) as folder:
         profiles = store.ProfileStore(f"sqlite:///{folder}/profiles.db?synchronous={level}")
         began = time.monotonic()

@@ -15,7 +15,7 @@ from pa_jax import models
 from pa_jax.data.source import SPLITS
 from pa_jax.models import decoder
 from pa_jax.models.io import source
-from pa_jax.profile import connect, database
+from pa_jax.profile.db import connect, database
 
 WORDS = {
     "data.form": ("explicit", "choice", "persona", "all"),

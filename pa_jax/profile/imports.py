@@ -9,7 +9,8 @@ import datetime
 import re
 from collections.abc import Iterator
 
-from pa_jax.profile import database, portable, turns
+from pa_jax.profile import portable, turns
+from pa_jax.profile.db import database
 
 MAX_NUMBER = 2**31 - 2**20  # of sessions, turns, versions: a million are left to count on
 MAX_UNFINISHED = 8  # turns; a session finishes one before it begins the next

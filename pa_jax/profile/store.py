@@ -9,24 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from pa_jax.english import memory
-from pa_jax.profile import (
-    cleaning,
-    connect,
-    database,
-    entries,
-    erasure,
-    facts,
-    imports,
-    journal,
-    locks,
-    portable,
-    promote,
-    queries,
-    tables,
-    turns,
-    undo,
-    update,
-)
+from pa_jax.profile import entries, facts, imports, portable, promote, turns, undo, update
+from pa_jax.profile.db import cleaning, connect, database, erasure, journal, locks, queries, tables
 
 Facts = tuple[facts.Fact, ...]  # named here: inside ProfileStore, `facts` is a method
 Ops = Sequence[facts.FactOp]

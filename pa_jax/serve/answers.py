@@ -8,7 +8,8 @@ from typing import Any
 from pa_jax.agent import caller, session
 from pa_jax.dialogue import schema, template
 from pa_jax.infer.serving import scheduler
-from pa_jax.profile import journal, turns
+from pa_jax.profile import turns
+from pa_jax.profile.db import journal
 from pa_jax.serve import errors, profiles, wire
 
 REASONS = {

@@ -11,7 +11,7 @@ from fastapi import exceptions, responses
 from pa_jax.agent import caller
 from pa_jax.dialogue import template
 from pa_jax.infer.serving import scheduler
-from pa_jax.profile import connect
+from pa_jax.profile.db import connect
 from pa_jax.serve import slips
 
 _TYPES = {

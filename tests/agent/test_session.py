@@ -8,7 +8,8 @@ import pytest
 
 from pa_jax.agent.asking import rule
 from pa_jax.infer.serving import scheduler
-from pa_jax.profile import connect, store, turns
+from pa_jax.profile import store, turns
+from pa_jax.profile.db import connect
 from tests.agent import scripted
 
 SEAT, QUESTION = scripted.SEAT, scripted.QUESTION

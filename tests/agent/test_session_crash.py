@@ -5,7 +5,8 @@ import datetime
 
 import pytest
 
-from pa_jax.profile import database, store, turns
+from pa_jax.profile import store, turns
+from pa_jax.profile.db import database
 from tests.agent import scripted
 
 

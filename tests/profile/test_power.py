@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from pa_jax.profile import connect, facts, store
+from pa_jax.profile import facts, store
+from pa_jax.profile.db import connect
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 TURNS = 12

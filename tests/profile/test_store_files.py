@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from alembic import autogenerate
 from alembic.runtime import migration
 
-from pa_jax.profile import connect, facts, store, tables
+from pa_jax.profile import facts, store
+from pa_jax.profile.db import connect, tables
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 

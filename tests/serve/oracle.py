@@ -27,7 +27,7 @@ import numpy as np
 from scipy import stats
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "profile")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "profile" / "db")]
 MINE, THEIRS = "key-of-the-one-who-guesses", "key-of-all-the-others"
 KEYS = f"""
 [[keys]]

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from pa_jax.profile import connect, database
+from pa_jax.profile.db import connect, database
 
 _POLL_SECONDS = 0.01  # between tries for what another process holds
 

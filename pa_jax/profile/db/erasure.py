@@ -8,7 +8,7 @@ import dataclasses
 
 import sqlalchemy as sa
 
-from pa_jax.profile import cleaning, tables
+from pa_jax.profile.db import cleaning, tables
 
 # A value in a statement would stay in SQLAlchemy's memory of it.
 _USER: sa.BindParameter[str] = sa.bindparam("user")

@@ -16,7 +16,7 @@ from alembic.runtime import migration
 from alembic.script import ScriptDirectory
 from sqlalchemy import event, exc
 
-from pa_jax.profile import tables
+from pa_jax.profile.db import tables
 
 WAIT_SECONDS = 30.0  # for a lock that another process holds
 DRIVERS = {

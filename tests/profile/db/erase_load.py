@@ -1,6 +1,6 @@
 """Erasing one user of a large file while others talk; prints what was measured as JSON.
 
-    python tests/profile/erase_load.py --megabytes=250 --facts=200
+    python tests/profile/db/erase_load.py --megabytes=250 --facts=200
 
 The file is filled by imports, the user and those around it by turns, whose rows grow and so leave
 copies behind. Others begin and finish turns all the while; what the erasure makes them wait is

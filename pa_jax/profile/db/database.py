@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from pa_jax.profile import connect, tables
+from pa_jax.profile.db import connect, tables
 
 MAX_USER_CHARS = 256
 CLOCK_SLACK = datetime.timedelta(minutes=5)  # between the clocks of machines

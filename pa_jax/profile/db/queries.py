@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from pa_jax.english import statements
-from pa_jax.profile import facts, portable, promote, tables, update
+from pa_jax.profile import facts, portable, promote, update
+from pa_jax.profile.db import tables
 
 FACTS = tables.FACTS.c
 TURNS = tables.TURNS.c

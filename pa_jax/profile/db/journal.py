@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from pa_jax.english import words
-from pa_jax.profile import database, entries, facts, tables, turns, update
+from pa_jax.profile import entries, facts, turns, update
+from pa_jax.profile.db import database, tables
 
 _BEGINNING = 400  # characters of what was said first that a title is made of
 _JOURNAL = tables.JOURNAL.c

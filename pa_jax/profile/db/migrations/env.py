@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from pa_jax.profile import tables
+from pa_jax.profile.db import tables
 
 context.configure(
     connection=context.config.attributes["connection"],

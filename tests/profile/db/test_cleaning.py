@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from pa_jax.english import memory
-from pa_jax.profile import cleaning, facts, store
+from pa_jax.profile import facts, store
+from pa_jax.profile.db import cleaning
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 WRITER = """
@@ -24,7 +25,8 @@ for number in range(10**9):
 """
 ERASER = """
 import os, sys
-from pa_jax.profile import cleaning, store
+from pa_jax.profile import store
+from pa_jax.profile.db import cleaning
 profiles = store.ProfileStore(sys.argv[1])
 whole = cleaning._zero
 def killed(*where):

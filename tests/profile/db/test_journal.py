@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from alembic import command
 from alembic import config as alembic_config
 
-from pa_jax.profile import connect, facts, store, turns
+from pa_jax.profile import facts, store, turns
+from pa_jax.profile.db import connect
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 SEAT, SPICE = "travel/flight_seat", "food/spice_level"

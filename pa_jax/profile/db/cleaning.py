@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator
 import sqlalchemy as sa
 from absl import logging
 
-from pa_jax.profile import connect, database, locks, tables
+from pa_jax.profile.db import connect, database, locks, tables
 
 _READ_PAGES = 1024  # at once
 _HELD_SECONDS = 0.008  # that one step keeps writers waiting
