@@ -25,7 +25,7 @@ from pa_jax.core import files
 from pa_jax.core import mesh as meshes
 from pa_jax.dialogue import snippet
 from pa_jax.evaluate.profiles import talks
-from pa_jax.jobs import chat, infer, policy, setup
+from pa_jax.jobs import chat, inferring, policy, setup
 from pa_jax.profile import facts, store, taxonomy, turns
 
 PARTS = ("store", "infer", "turn")
@@ -41,7 +41,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
             f"{list(PARTS)}, and pace runs as one process."
         )
     setup.open_workdir(config, workdir)
-    people, _, _ = infer.read(config, workdir)
+    people, _, _ = inferring.read(config, workdir)
     report: dict[str, Any] = {"device": jax.devices()[0].device_kind, "devices": jax.device_count()}
     if "store" in config.parts:
         report["store"] = stored(workdir, people)
@@ -109,7 +109,7 @@ def together(
     mesh = setup.chosen_mesh(config)
     with meshes.using(mesh):
         model = policy.load(config, mesh)
-        agent = infer.opened(config, model, mesh)
+        agent = inferring.opened(config, model, mesh)
         seen = [talk.observed(0, ()) for talk in people]
         agent.warm_up()
         for few in (seen[: config.users], seen[:1]):

@@ -20,7 +20,7 @@ from pa_jax.core import files
 from pa_jax.data import source
 from pa_jax.dialogue import schema
 from pa_jax.evaluate.profiles import talks
-from pa_jax.jobs import infer, profiles, setup
+from pa_jax.jobs import inferring, measure, setup
 from pa_jax.profile import store
 from tests import devices
 
@@ -56,7 +56,7 @@ def profiles_of(workdir):
 def golden(agent, tmp_path_factory):
     """Work directory of a run with gold snippets."""
     workdir = tmp_path_factory.mktemp("golden")
-    infer.infer(config(snippets="gold"), workdir, agent)
+    inferring.infer(config(snippets="gold"), workdir, agent)
     return workdir
 
 
@@ -84,16 +84,16 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(agent, golden, tmp_path):
     lines = (golden / "snippets.jsonl").read_bytes().splitlines(keepends=True)
     (workdir / "snippets.jsonl").write_bytes(b"".join(lines[:8]) + lines[8][:20])
     half = store.ProfileStore(f"sqlite:///{workdir}/profiles.db")
-    keep = infer.InferRun(half, tmp_path / "part.jsonl")
+    keep = inferring.InferRun(half, tmp_path / "part.jsonl")
     (tmp_path / "part.jsonl").write_bytes(b"".join(lines[:6]))
     users = talks.by_user(source.SyntheticDialogues(0, 3, "heldout", (2, 3)))
     keep.replay({talk.user: talk for talk in users})
     half.close()
-    infer.infer(config(snippets="gold"), workdir, agent)
+    inferring.infer(config(snippets="gold"), workdir, agent)
     assert rows(workdir) == rows(golden)
     assert profiles_of(workdir) == profiles_of(golden)
     again = (workdir / "snippets.jsonl").read_bytes()
-    infer.infer(config(snippets="gold"), workdir, agent)  # nothing is left to do
+    inferring.infer(config(snippets="gold"), workdir, agent)  # nothing is left to do
     assert (workdir / "snippets.jsonl").read_bytes() == again
     assert profiles_of(workdir) == profiles_of(golden)
 
@@ -103,7 +103,7 @@ def test_rows_of_other_data_are_refused(agent, golden, tmp_path):
     other = config(snippets="gold")
     other.data.seed = 1
     with pytest.raises(ValueError, match="not the next one in the data"):
-        infer.infer(other, tmp_path, agent)
+        inferring.infer(other, tmp_path, agent)
 
 
 def test_dialogues_from_a_file_and_bad_lines_set_aside(agent, tmp_path):
@@ -117,7 +117,7 @@ def test_dialogues_from_a_file_and_bad_lines_set_aside(agent, tmp_path):
     path.write_text("\n".join(lines) + "\n")
     made = config(split="all", users=2)
     made.data.source, made.data.path = "messages", str(path)
-    infer.infer(made, tmp_path, agent)
+    inferring.infer(made, tmp_path, agent)
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["items"] == {"read": 24, "quarantined": 1}
     assert report["turns"] == 23 and report["gold"] is None
@@ -138,7 +138,7 @@ def test_an_empty_split_says_what_to_change(tmp_path):
     for split in ("train", "heldout", "all"):
         made.split = split
         try:
-            people, _, _ = infer.read(made, tmp_path)
+            people, _, _ = inferring.read(made, tmp_path)
             sides[split] = len(people)
         except ValueError as error:
             assert f"split={split!r} holds no user" in str(error)
@@ -161,7 +161,7 @@ def test_labelled_turns_count_and_the_rest_is_said(agent, tmp_path):
     path.write_text(json.dumps(talk) + "\n" + json.dumps(blank) + "\n")
     made = config(split="all", users=2)
     made.data.source, made.data.path = "messages", str(path)
-    infer.infer(made, tmp_path, agent)
+    inferring.infer(made, tmp_path, agent)
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["users"] == 2 and report["users_with_gold"] == 1
     assert report["turns_without_gold"] == 2 and report["gold"]["recall"]["n"] == 1
@@ -216,7 +216,7 @@ def test_the_job_survives_sigkill_at_any_point(root, tmp_path):
     turns = collections.Counter((row["user"], row["turn"]) for row in rows(workdir))
     assert set(turns.values()) == {1}
     fresh = store.ProfileStore(f"sqlite:///{tmp_path}/again.db")
-    infer.InferRun(fresh, workdir / "snippets.jsonl").replay(
+    inferring.InferRun(fresh, workdir / "snippets.jsonl").replay(
         {t.user: t for t in talks.by_user(source.SyntheticDialogues(0, 6, "heldout", (2, 2)))}
     )
     there = store.ProfileStore(f"sqlite:///{workdir}/profiles.db")
@@ -230,7 +230,7 @@ def test_models_and_ways_stand_in_one_table(tmp_path):
     made = config(runs=("random:tiny",))
     made.data.heldout_users, made.size.sessions, made.size.turns = 2, 1, 2
     made.full_history.prompt_tokens = 600
-    profiles.compare(made, tmp_path, None)
+    measure.compare(made, tmp_path, None)
     lines = (tmp_path / "table.md").read_text().splitlines()
     names = [line.split("|")[1].strip() for line in lines[2:]]
     assert names == [
@@ -238,17 +238,17 @@ def test_models_and_ways_stand_in_one_table(tmp_path):
     ]
     assert lines[2].split("|")[2:] == lines[4].split("|")[2:]  # the same model twice
     written = (tmp_path / names[1] / "lists.jsonl").read_bytes()
-    profiles.compare(made, tmp_path, None)  # nothing is left to do
+    measure.compare(made, tmp_path, None)  # nothing is left to do
     assert (tmp_path / names[1] / "lists.jsonl").read_bytes() == written
     with pytest.raises(ValueError, match="none of"):
-        profiles.compare(config(ways=("half",)), tmp_path, None)
+        measure.compare(config(ways=("half",)), tmp_path, None)
 
 
 @pytest.mark.parametrize("turns", [120, pytest.param(300, marks=pytest.mark.slow)])
 def test_with_gold_snippets_many_turns_stay_bounded_and_known(agent, tmp_path, turns):
     made = config(horizon=(8, turns), snippets="gold", users=1)
     made.data.heldout_users, made.size.sessions, made.size.turns = 1, turns // 8 + 1, 8
-    profiles.measure(made, tmp_path, agent)
+    measure.measure(made, tmp_path, agent)
     found = json.loads((tmp_path / "report.json").read_text())["horizon"]["gold"]
     early, late = found["8"], found[str(turns)]
     assert early["users"] == late["users"] == 1

@@ -7,7 +7,7 @@ import jaxtyping
 import pytest
 
 from pa_jax.dialogue import snippet
-from pa_jax.jobs import infer, pace
+from pa_jax.jobs import inferring, pace
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_the_store_keeps_what_is_counted(tmp_path):
     config.data.seed = 2  # no fact of theirs gives way to another
     pace.run(config, tmp_path)
     stored = json.loads((tmp_path / "report.json").read_text())["store"]
-    people, _, _ = infer.read(config, tmp_path)
+    people, _, _ = inferring.read(config, tmp_path)
     golds = [snippet.parse(talk.gold(k)) for talk in people for k in range(len(talk.turns))]
     assert stored["applies"] == sum(bool(gold.statements) for gold in golds) > 0
     assert stored["facts"] == sum(len(gold.statements) for gold in golds)

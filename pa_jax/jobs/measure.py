@@ -1,7 +1,7 @@
-"""The `infer` job: profiles from dialogues, or what its config has measured instead.
+"""What the `infer` job measures instead of inferring profiles.
 
-That is the thresholds (calibrate), models and ways against each other (runs), changes of preference
-(drift), or hundreds of turns a user (horizon).
+That is the thresholds (calibrate), models and ways against each other (compare), changes of
+preference (drift), or hundreds of turns a user (horizon).
 """
 
 import functools
@@ -18,36 +18,12 @@ from pa_jax import models
 from pa_jax.agent import reply_prompt
 from pa_jax.agent.inference import inferencer
 from pa_jax.core import files
-from pa_jax.core import mesh as meshes
 from pa_jax.evaluate.profiles import calibration, drift, full_history, horizon, match, talks
 from pa_jax.infer import sampler
-from pa_jax.jobs import infer, policy, setup
+from pa_jax.jobs import inferring, policy, setup
 
-SNIPPETS = ("policy", "gold")
 WAYS = ("turns", "full_history")
 SHOWN = ("precision", "recall", "f1", "junk", "stale", "retired_rightly", "in_slot")
-
-
-def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """The `infer` job; with config.calibrate, drift, horizon or runs it measures instead."""
-    if jax.process_count() > 1:
-        raise ValueError(f"{jax.process_count()} processes: infer runs as one; start it alone.")
-    if config.snippets not in SNIPPETS:
-        raise ValueError(f"snippets={config.snippets!r}: choose one of {list(SNIPPETS)}.")
-    setup.open_workdir(config, workdir)
-    mesh = setup.mesh(config, rows={"infer.rows": config.infer.rows})
-    with meshes.using(mesh):
-        if config.runs:
-            compare(config, workdir, mesh)
-            return
-        model = policy.load(config, mesh)
-        agent = infer.opened(config, model, mesh)
-        if config.calibrate:
-            calibrate(config, workdir, agent)
-        elif config.drift or config.horizon:
-            measure(config, workdir, agent)
-        else:
-            infer.infer(config, workdir, agent)
 
 
 def calibrate(
@@ -79,12 +55,12 @@ def compare(
     for number, source in enumerate((config.model.source, *config.runs)):
         name = f"{number}-{pathlib.Path(source).name.replace(':', '-')}"
         model = policy.opened(config, source, mesh, key="runs" if number else "model.source")
-        agent = infer.opened(config, model, mesh)
+        agent = inferring.opened(config, model, mesh)
         for way in config.ways:
             folder = workdir / f"{name}-{way}"
             folder.mkdir(exist_ok=True)
             if way == "turns":
-                infer.infer(config, folder, agent)
+                inferring.infer(config, folder, agent)
             else:
                 read_at_once(config, folder, agent, model, mesh)
             found = json.loads((folder / "report.json").read_text())
@@ -118,7 +94,7 @@ def read_at_once(
 ) -> None:
     """The full-history baseline: lists.jsonl, a line a user, and report.json."""
     began = setup.utc_now()
-    people, _, _ = infer.read(config, workdir)
+    people, _, _ = inferring.read(config, workdir)
     cfg = config.full_history
     reader = full_history.FullHistory(
         agent,
@@ -158,7 +134,7 @@ def measure(
 ) -> None:
     """Drift over config.drift changes, then lengths at the turns of config.horizon."""
     report: dict[str, Any] = {}
-    people, _, _ = infer.read(config, workdir)
+    people, _, _ = inferring.read(config, workdir)
     if config.drift:
         report["drift"] = drift.measure(agent, people, changes=config.drift, users=config.users)
         files.atomic_write(workdir / "report.json", json.dumps(report, indent=2) + "\n")
