@@ -1,4 +1,5 @@
 """python -m pa_jax.main --config=NAME[:preset] [--config.key=value] [--workdir=DIR]
+python -m pa_jax.main --help | --version
 
 NAME is a file (configs/grpo.py, my/own.py) or one of the built-in configs, a job each.
 """
@@ -13,6 +14,7 @@ import pathlib
 import re
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from typing import Any
 
 import ml_collections
@@ -80,6 +82,9 @@ def main(argv: list[str]) -> None:
 def parse(argv: list[str]) -> list[str]:
     """The positional arguments; a wrong flag or config key is one line, not a traceback."""
     given = list(argv)
+    if set(argv[1:]) & {"--version", "-version", "-V"}:
+        sys.stdout.write(f"pa_jax {metadata.version('pa_jax')}\n")
+        sys.exit(0)
     if len(argv) == 1 or set(argv[1:]) & {"--help", "-help", "-h", "--helpshort"}:
         sys.stdout.write(usage())
         sys.exit(0 if len(argv) > 1 else 2)

@@ -102,7 +102,7 @@ def check_named(config: ml_collections.ConfigDict) -> None:
             own.find(kind)
     if known.get("reward.function"):
         named.resolve(known["reward.function"], "reward.function")
-    if "data.source" in known:
+    if "data.source" in known and config.job != "plan":  # which reads none
         cfg = section(source.DataConfig, config.data)
         source.require_there(cfg)
         for _, one in source.mixed(cfg):
@@ -118,7 +118,9 @@ def _require_endpoint(config: ml_collections.ConfigDict, workdir: pathlib.Path) 
         except ValueError as error:
             raise ValueError(f"{error}".removeprefix("judge.")) from error
     elif "remote" in config.get("judge", {}) and config.judge.kind == "remote":
-        _require_key(endpoint(config.judge.remote, workdir))
+        # What asks to ask, and a function of one's own, stand in the judge's place.
+        if config.get("task") != "ask" and not config.get("reward", {}).get("function"):
+            _require_key(endpoint(config.judge.remote, workdir))
 
 
 def _require_key(end: remote.Endpoint) -> None:

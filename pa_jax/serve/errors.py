@@ -132,15 +132,15 @@ async def _http(
 ) -> responses.Response:
     """What FastAPI itself refuses: unknown paths, wrong methods, bodies that are no JSON."""
     code = _CODES.get(error.status_code, "invalid_body")
-    said = f"{error.detail}"
+    said, headers = f"{error.detail}", error.headers
     if error.status_code == 404:
         said = slips.no_address(request)
     elif error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "another method")
-        said = f"{request.method} is not answered at this address; use {allowed}."
+        headers = {"Allow": ", ".join(slips.methods(request))}  # the error's has one route's
+        said = f"{request.method} is not answered at this address; use {headers['Allow']}."
     elif error.status_code == 400:
         said = "the body cannot be read; send JSON in UTF-8, not nested without end."
-    return ApiError(error.status_code, said, code=code, headers=error.headers).response()
+    return ApiError(error.status_code, said, code=code, headers=headers).response()
 
 
 async def _invalid(

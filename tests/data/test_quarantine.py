@@ -126,6 +126,7 @@ def test_marks_of_editors_and_of_files_put_together_are_no_items(tmp_path):
         (b"\x1f\x8b\x08rest", "is compressed; unpack it"),
         (b"PK\x03\x04rest", "is a ZIP archive"),
         (b'\xef\xbb\xbf\n[{"x": 1}]', "holds a JSON list; write one object a line"),
+        (b'[\n{"x": 1},\n{"x": 2}\n]', "holds a JSON list; write one object a line"),
     ],
 )
 def test_a_file_that_holds_no_lines_says_what_to_make_of_it(tmp_path, raw, told):
@@ -133,6 +134,15 @@ def test_a_file_that_holds_no_lines_says_what_to_make_of_it(tmp_path, raw, told)
     source.write_bytes(raw)
     with pytest.raises(quarantine_lib.DataError, match=f"in.jsonl {told}"):
         read_all(source, quarantine_lib.Quarantine(None))
+
+
+@pytest.mark.parametrize("first", [b"[]", b'[{"x": 0}]', b"\xef\xbb\xbf[1, 2]"])
+def test_a_list_in_the_first_line_is_one_bad_line(tmp_path, first):
+    source = write(tmp_path / "in.jsonl", [first, b"", b'{"x": 1}', b'{"x": 2}', b'{"x": 3}'])
+    quarantine = quarantine_lib.Quarantine(None)
+    read = list(items.read_lines(source, quarantine))
+    assert isinstance(read[0][1], list)  # which no reader takes for an item
+    assert [value["x"] for _, value in read[1:]] == [1, 2, 3]
 
 
 def test_too_many_bad_items_name_the_first_and_no_key_that_was_not_read(tmp_path):

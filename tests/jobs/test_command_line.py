@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 from absl import flags
@@ -115,6 +116,7 @@ def test_a_key_without_config_in_front_names_it(root):
         (["--config=grpo:tiny", "--config.rollout.group=four"], 2, 1),
         ([], 2, None),
         (["--help"], 0, None),
+        (["--version"], 0, 0),
     ],
 )
 def test_the_command_says_it_in_a_line_or_lists_the_jobs(arguments, status, lines, root):
@@ -123,7 +125,8 @@ def test_the_command_says_it_in_a_line_or_lists_the_jobs(arguments, status, line
     )
     assert done.returncode == status
     if lines is not None:
-        assert len(done.stderr.strip().splitlines()) == lines and not done.stdout
+        assert len(done.stderr.strip().splitlines()) == lines, done.stderr
+        assert done.stdout == ("" if lines else f"pa_jax {metadata.version('pa_jax')}\n")
         return
     for name in configs.names():
         assert re.search(rf"(?m)^  {name} +\S.+\.$", done.stdout), name

@@ -147,12 +147,18 @@ def test_a_body_that_is_none_says_what_to_send(server, raw, kind, told):
         ("GET", "/healthz", 404, "the nearest is /health"),
         ("GET", "/v1/profiles/ann/fact", 404, "the nearest is /v1/profiles/{user}/fact"),
         ("GET", "/v1/chat/completions", 405, "use POST"),
-        ("PUT", "/v1/profiles/ann", 405, "PUT is not answered at this address; use"),
+        ("PUT", "/v1/profiles/ann", 405, "not answered at this address; use DELETE, GET."),
+        ("PUT", "/v1/profiles/ann/facts/0.0.0", 405, "use DELETE, PATCH."),
+        ("DELETE", "/health", 405, "use GET, HEAD."),
+        ("POST", "/page/page.js", 405, "use GET, HEAD."),
     ],
 )
 def test_an_address_that_is_none_names_the_nearest(server, method, path, status, told):
     answer = httpx.request(method, server.url + path, timeout=60)
-    assert (answer.status_code, told in answer.json()["error"]["message"]) == (status, True)
+    message = answer.json()["error"]["message"]
+    assert (answer.status_code, told in message) == (status, True), message
+    if status == 405:
+        assert message.endswith(f"use {answer.headers['allow']}.")
 
 
 def test_health_is_asked_by_head_too(server):

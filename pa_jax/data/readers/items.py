@@ -1,5 +1,6 @@
 """Items out of JSON and JSONL files, and their fields, checked."""
 
+import io
 import json
 import pathlib
 from collections.abc import Iterator
@@ -60,7 +61,7 @@ def read_lines(
     """
     try:
         with path.open("rb") as file:
-            _require_lines(path, file.peek(_PEEKED)[:_PEEKED])
+            _require_lines(path, file)
             for number, raw in enumerate(file, start=1):
                 if raw.strip(_BLANK):
                     try:
@@ -74,13 +75,28 @@ def read_lines(
         raise _unreadable(path, error) from error
 
 
-def _require_lines(path: pathlib.Path, begins: bytes) -> None:
+def _require_lines(path: pathlib.Path, file: io.BufferedReader) -> None:
     """A DataError where a file begins as no JSON Lines do, with what to make of it."""
+    begins = file.peek(_PEEKED)[:_PEEKED]
     what = next((what for mark, what in _NO_LINES.items() if begins.startswith(mark)), "")
-    if not what and begins.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[":
+    if not what and begins.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[" and _is_list(file):
         what = "holds a JSON list; write one object a line (jq -c '.[]')"
     if what:
         raise quarantine_lib.DataError(f"{path} {what}.")
+
+
+def _is_list(file: io.BufferedReader) -> bool:
+    """Whether a file is one list, not lines of which the first is a list."""
+    lines = (raw.strip(_BLANK) for raw in file)
+    full = (raw for raw in lines if raw)
+    first = next(full).removeprefix(b"\xef\xbb\xbf")
+    more = next(full, b"")
+    file.seek(0)
+    try:
+        json.loads(first)
+    except (ValueError, RecursionError):
+        return True
+    return not more
 
 
 def read_list(path: pathlib.Path) -> list[object]:
