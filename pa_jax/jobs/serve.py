@@ -54,7 +54,12 @@ def listen(host: str, port: int, *, keyless: bool) -> socket.socket:
     """
     if not 0 <= port < 65536:
         raise ValueError(f"port={port}: a number from 0 (any free port) to 65535 is allowed.")
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise ValueError(
+            f"host={host!r} is no address of this machine; give 127.0.0.1, or 0.0.0.0 for all."
+        ) from error
     family, _, _, _, address = found[0]
     if keyless and not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
         raise ValueError(
