@@ -107,6 +107,13 @@ HI = {"role": "user", "content": "Hi"}
         ({"messages": [HI], "temperature": "0.7"}, "temperature", "a number belongs here"),
         ({"messages": [HI], "n": True}, "n", "a whole number belongs here (got true)"),
         ({"messages": [HI], "stream": "yes"}, "stream", "true or false belongs here"),
+        ({"messages": [HI], "temperature": -1}, "temperature", "0.0 or more is allowed (got -1)"),
+        ({"messages": [HI], "temperature": 2.5}, "temperature", "2.0 or less is allowed"),
+        ({"messages": [HI], "top_p": 0}, "top_p", "more than 0.0 is allowed"),
+        ({"messages": [HI], "n": 0}, "n", "1 or more is allowed"),
+        ({"messages": [HI], "top_k": 10**12}, "top_k", "2147483647 or less is allowed"),
+        ({"messages": [HI], "stop": ""}, "stop", "at least 1 characters must be given"),
+        ({"messages": [HI], "stop": ["x" * 300]}, "stop.0", "at most 256 characters are allowed"),
     ],
 )
 def test_a_wrong_field_is_named_with_what_belongs_there(server, body, param, told):
@@ -161,5 +168,6 @@ def test_an_address_that_is_none_names_the_nearest(server, method, path, status,
         assert message.endswith(f"use {answer.headers['allow']}.")
 
 
-def test_health_is_asked_by_head_too(server):
-    assert httpx.head(f"{server.url}/health").status_code == 200
+def test_watchers_ask_by_head(server):
+    for path in ("/health", "/"):
+        assert httpx.head(server.url + path).status_code == 200
