@@ -52,6 +52,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         # prompts a chip, and what 16 GB have room for beside the 30B judge
         "cases": {
             "v5e": ((256, 32, 96), (256, 32, 3), (1024, 64, 96), (1024, 64, 1)),  # of v5e
+            "v6e": ((256, 32, 96), (256, 32, 3), (1024, 64, 96), (1024, 64, 1)),  # of v6e
             "v5p": ((256, 32, 96), (1024, 64, 96)),  # of v5p
         },
         "apart": 64,

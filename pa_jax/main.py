@@ -1,4 +1,5 @@
 """python -m pa_jax.main --config=NAME[:preset] [--config.key=value] [--workdir=DIR]
+python -m pa_jax.main --help | --version
 
 NAME is a file (configs/grpo.py, my/own.py) or one of the built-in configs, a job each.
 """
@@ -13,6 +14,7 @@ import pathlib
 import re
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from typing import Any
 
 import ml_collections
@@ -47,7 +49,7 @@ def main(argv: list[str]) -> None:
     import jax
 
     from pa_jax.core import checkpoint, distributed, together
-    from pa_jax.jobs import eval_keys, setup, table
+    from pa_jax.jobs import eval_keys, setup, table, values
     from pa_jax.models.io import source
     from pa_jax.profile.db import connect
     from pa_jax.train import loop
@@ -56,8 +58,6 @@ def main(argv: list[str]) -> None:
     if not getattr(jax.config, CACHE):
         jax.config.update(CACHE, str(source.cache_dir() / "xla"))
 
-    if config.job not in table.JOBS:
-        raise app.UsageError(f"config.job={config.job!r}: choose one of {sorted(table.JOBS)}.")
     expected = (ValueError, OSError, checkpoint.DamagedError, connect.StoreError, loop.Diverged)
     date = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     workdir = pathlib.Path(_WORKDIR.value or f"runs/{config.job}-{date}")
@@ -71,8 +71,13 @@ def main(argv: list[str]) -> None:
             )
         if jax.process_index() > 0:
             logging.set_verbosity(logging.WARNING)
+        if config.job not in table.JOBS:
+            raise ValueError(f"job={config.job!r}: choose one of {sorted(table.JOBS)}.")
+        values.require(config)
+        given = config_flags.get_override_values(flags.FLAGS["config"])
         if config.job == "eval":
-            eval_keys.require_used(config, config_flags.get_override_values(flags.FLAGS["config"]))
+            eval_keys.require_used(config, given)
+        values.require_read(config, given)
         with setup.alone(workdir):
             table.JOBS[config.job](config, workdir)
 
@@ -80,12 +85,16 @@ def main(argv: list[str]) -> None:
 def parse(argv: list[str]) -> list[str]:
     """The positional arguments; a wrong flag or config key is one line, not a traceback."""
     given = list(argv)
+    if set(argv[1:]) & {"--version", "-version", "-V"}:
+        sys.stdout.write(f"pa_jax {metadata.version('pa_jax')}\n")
+        sys.exit(0)
     if len(argv) == 1 or set(argv[1:]) & {"--help", "-help", "-h", "--helpshort"}:
         sys.stdout.write(usage())
         sys.exit(0 if len(argv) > 1 else 2)
     try:
         with configs.importable():
             given = named(argv)
+            _require_values(given)
             rest = flags.FLAGS(given)
             if len(rest) > 1:
                 raise flags.Error(_stray(given, rest[1]))
@@ -99,11 +108,10 @@ def parse(argv: list[str]) -> list[str]:
     except flags.UnrecognizedFlagError as error:
         message = _misspelt(given, error.flagname) or str(error)
     except (flags.Error, OSError) as error:
-        words = [one for one in argv[1:] if one.partition(":")[0] in configs.names()]
-        if words and not any(re.match(r"--?config(=|$)", one) for one in argv):
-            message = _stray(given, words[0])
-        else:
-            message = _plainly(str(error).strip().splitlines()[-1].strip())
+        plain = _plainly(str(error).strip().splitlines()[-1].strip())
+        message = _misspelt(given) or plain
+    if not any(re.match(r"--?config(=|$)", one) for one in argv):
+        message = _without_config(argv)
     sys.stderr.write(f"{message}\n")
     sys.exit(2)
 
@@ -113,6 +121,36 @@ def usage() -> str:
     width = max(map(len, configs.names()))
     jobs = "\n".join(f"  {name:{width}}  {configs.about(name)}" for name in configs.names())
     return f"{__doc__}\n{jobs}\n\n--helpfull has every flag; docs/reference/config.md every key.\n"
+
+
+def _without_config(argv: Sequence[str]) -> str:
+    """What to say where no config is named, with the job that is meant."""
+    for argument in argv[1:]:
+        word = argument.rpartition("=")[2].partition(":")[0]
+        alike = difflib.get_close_matches(word.lower(), configs.names(), 1)
+        if alike and alike[0] == word:
+            return f"unknown argument {argument!r}; the job is named by --config={word}."
+        if alike:
+            return f"no config is named; the nearest to {argument!r} is --config={alike[0]}."
+    return f"no config is named: give --config=NAME, one of {', '.join(configs.names())}."
+
+
+def _require_values(argv: Sequence[str]) -> None:
+    """A flags.Error where the next flag would be taken for a flag's value, or two name configs."""
+    for flag, value in zip(argv[1:], argv[2:], strict=False):
+        if re.fullmatch(r"--?(config|workdir)(\.[\w.]+)?", flag) and re.match("--?config", value):
+            if "." not in flag or not _is_switch(argv, flag.partition(".")[2]):
+                raise flags.Error(f"{flag} has no value: write {flag}=VALUE.")
+    if sum(bool(re.match(r"--?config(=|$)", one)) for one in argv) > 1:
+        raise flags.Error("--config is given twice; give one.")
+
+
+def _is_switch(argv: Sequence[str], key: str) -> bool:
+    """Whether a key is true or false, which alone means true."""
+    config = _parsed(argv)
+    known = configs.keys(config) if config is not None else ()
+    value = functools.reduce(operator.getitem, key.split("."), config) if key in known else None
+    return isinstance(value, bool)
 
 
 def _stray(argv: Sequence[str], word: str) -> str:
@@ -126,6 +164,8 @@ def _stray(argv: Sequence[str], word: str) -> str:
 
 def _plainly(message: str) -> str:
     """An error of a flag's value without Python's names for it."""
+    if " as tuple" in message:
+        return f"{message.partition(': Error')[0]}: several are written (A,B), words in quotes."
     for said, what in _VALUES.items():
         if said in message:
             return f"{message.partition(f': {said}')[0].removesuffix(': (')}: {what} is allowed."
@@ -172,17 +212,14 @@ def _require_elements(config: ml_collections.ConfigDict) -> None:
 
 def _misspelt(argv: Sequence[str], flag: str = "") -> str:
     """What is wrong with the first unknown key, and the nearest one; "" where all are known."""
-    path = next((a.partition("=")[2] for a in argv if re.match("--?config=", a)), "")
-    path = path or next((b for a, b in zip(argv, argv[1:], strict=False) if a == "--config"), "")
-    if not path:
+    config = _parsed(argv)
+    if config is None:
         return ""
-    try:
-        with configs.importable():
-            known = configs.keys(flags.FLAGS["config"].parser.parse(path))
-    except (AttributeError, KeyError, TypeError, OSError):  # of the file itself
-        return ""
+    known = configs.keys(config)
     if flag:
         flag = flag.partition("=")[0]
+        if flag in _OUTSIDE:
+            return f"unknown flag --{flag}; {_OUTSIDE[flag]}."
         alike = difflib.get_close_matches(flag, ("workdir", "config", "verbosity"), 1)
         if "." not in flag and alike:
             nearest = alike[0]
@@ -192,6 +229,8 @@ def _misspelt(argv: Sequence[str], flag: str = "") -> str:
         return f"unknown flag --{flag}; keys begin with config: --{nearest} is the nearest."
     for argument in argv:
         match = re.match(r"--?(?:no)?config\.([^=]+)", argument)
+        if match and match[1] in _OUTSIDE:
+            return f"unknown config key {match[1]!r}; {_OUTSIDE[match[1]]}."
         if match and match[1] not in known:
             keys = [key for key in known if key.startswith(f"{match[1]}.")]
             if keys:
@@ -199,6 +238,28 @@ def _misspelt(argv: Sequence[str], flag: str = "") -> str:
             nearest = _nearest(match[1], known)
             return f"unknown config key {match[1]!r}; the nearest is {nearest!r}."
     return ""
+
+
+def _parsed(argv: Sequence[str]) -> Any:
+    """The config that the arguments name, without their overrides; None where it cannot be read."""
+    path = next((a.partition("=")[2] for a in argv if re.match("--?config=", a)), "")
+    path = path or next((b for a, b in zip(argv, argv[1:], strict=False) if a == "--config"), "")
+    if not path:
+        return None
+    try:
+        with configs.importable():
+            config = flags.FLAGS["config"].parser.parse(path)
+            config.get("job")  # a file that failed to load says so here
+            return config
+    except (AttributeError, KeyError, TypeError, ValueError, OSError):  # of the file itself
+        return None
+
+
+_OUTSIDE = {  # what is no key of a config -> where it is said
+    "preset": "a preset stands behind the config's name, --config=grpo:tiny",
+    "workdir": "the folder is named by --workdir=DIR",
+    "config": "the job is named by --config=NAME",
+}
 
 
 def _nearest(given: str, known: Sequence[str]) -> str:

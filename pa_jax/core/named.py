@@ -1,8 +1,11 @@
 """Code that a config names by "module:name"."""
 
+import difflib
 import importlib
 from collections.abc import Callable
 from typing import Any
+
+SHOWN = 8  # names of a module in a message
 
 
 def resolve(text: str, key: str) -> Callable[..., Any]:
@@ -28,6 +31,8 @@ def resolve(text: str, key: str) -> Callable[..., Any]:
         ) from error
     if not hasattr(found, name):
         there = sorted(k for k, v in vars(found).items() if callable(v) and not k.startswith("_"))
+        if len(there) > SHOWN:
+            there = difflib.get_close_matches(name, there, SHOWN, cutoff=0.0)
         raise ValueError(
             f"{key}={text!r}: {found.__file__} has no {name!r}; it has {there or 'none to call'}."
         )

@@ -120,9 +120,10 @@ def _runs(
         pieces[-1] = thought.closed(pieces[-1])
     order = [int(number) for number in pieces[1::2]]
     if order != list(range(len(roles))):
-        raise ValueError(
-            f"the chat template renders messages {order} of {len(roles)}: every message must "
-            "appear once and in order; change the roles or use another template."
+        raise Refused(
+            f"the model's chat template renders messages {order} of {len(roles)} "
+            f"({', '.join(roles)}): every one must appear once and in order. Send roles that it "
+            "takes, set model.merge_roles=True, or use another model."
         )
     longest_first = sorted(tokenizer.added, key=len, reverse=True)
     added = re.compile(f"({'|'.join(map(re.escape, longest_first))})") if longest_first else None

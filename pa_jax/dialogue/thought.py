@@ -43,9 +43,13 @@ def behind(text: str) -> str:
 
 def closed(prompt: str) -> str:
     """A prompt's end without an open thought: one that the template opens is empty."""
-    if prompt.rfind(OPEN) <= prompt.rfind(CLOSE):
-        return prompt
-    return f"{prompt.rstrip()}\n\n{CLOSE}\n\n"
+    small = prompt.translate(_SMALL)
+    for opens, closes in _MARKS.items():
+        at = small.rfind(opens)
+        if at > small.rfind(closes):
+            end = closes.upper() if prompt[at : at + len(opens)].isupper() else closes
+            return f"{prompt.rstrip()}\n\n{end}\n\n"
+    return prompt
 
 
 def _past_space(text: str, at: int) -> int:

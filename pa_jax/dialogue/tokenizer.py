@@ -20,7 +20,10 @@ CHATML = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 # How somebody else's template fails: by its own words, or by a fault of the code in it.
-TEMPLATE_FAULTS = (jinja2.TemplateError, TypeError, ArithmeticError, LookupError, AttributeError)
+TEMPLATE_FAULTS = (
+    *(jinja2.TemplateError, TypeError, ValueError, RuntimeError),
+    *(ArithmeticError, LookupError, AttributeError),
+)
 TINY_VOCAB = 512
 FREQUENT_LETTERS = "etaoinshrdlucmfw"  # their 256 pairs fill the tiny vocabulary
 

@@ -46,11 +46,10 @@ def located(given: str) -> str:
     if name in names():
         return f"{folder() / name}.py{colon}{preset}"
     if not pathlib.Path(name).is_file():
-        alike = difflib.get_close_matches(pathlib.Path(name).stem, names(), 1)
+        alike = difflib.get_close_matches(pathlib.Path(name).stem.lower(), names(), 1)
+        what = "a folder, no file" if pathlib.Path(name).is_dir() else "no such file"
         nearest = f"; the nearest is {alike[0]}" if alike else ""
-        raise FileNotFoundError(
-            f"--config={given}: no such file{nearest}; built in are {_built_in()}."
-        )
+        raise FileNotFoundError(f"--config={given}: {what}{nearest}; built in are {_built_in()}.")
     return given
 
 

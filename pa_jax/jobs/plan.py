@@ -58,7 +58,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         plans.append(planned(config, slice_, one, make_step(one, slice_), workdir))
         if len(plans) >= enough and any(plan.fits for plan in plans):
             break
-    plan = max(plans, key=lambda plan: (plan.fits, plan.trained_tokens / plan.expected))
+    plan = max(plans, key=lambda plan: (plan.fits, plan.rate(plan.trained_tokens)))
     text = "\n\n".join(report.table(one) for one in plans)
     if config.search:
         text += f"\n\n{proposal(plan, found[plans.index(plan)])}"
@@ -101,7 +101,6 @@ def priced(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     wanted = []
     for name in cfg.slices:
         slice_ = topology.named(name)
-        cfg.price(slice_)
         for case in cfg.lines(slice_):
             one = costs.on(config, cfg, name, case)
             wanted.append((one, slice_, make_request(one, slice_), case))
@@ -111,9 +110,13 @@ def priced(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     lines = []
     for one, slice_, asked, case in wanted:
         step = make_step(asked, slice_)
-        budget = one.hbm_share * slice_.chip.hbm_bytes
-        if cfg.compile and sum(step.resident().values()) <= budget:
+        resident, budget = step.resident(), one.hbm_share * slice_.chip.hbm_bytes
+        if cfg.compile and sum(resident.values()) <= budget:
             plan = planned(one, slice_, asked, step, workdir)
+        elif cfg.compile and asked.work.policy.experts:  # not compiled and not estimated
+            over = f"{sum(resident.values()) / 1e9:.1f} GB a chip stay resident"
+            found = Planned((), figures.Memory(resident, 0.0, 0.0, "none"), (over,))
+            plan = summed(one, slice_, asked, step, found)
         else:
             found = Planned(estimate.rows(step), estimate.memory(step))
             plan = summed(one, slice_, asked, step, found)

@@ -32,22 +32,19 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     cfg = setup.section(limits.Limits, config.limits)
     known = keys.load(pathlib.Path(config.key_file)) if config.key_file else None
     setup.open_workdir(config, workdir)
-    listening = listen(config.host, config.port, keyless=known is None)
-    with starting.told(listening, cfg):
-        agent, closing = chat.open_agent(config)
-        with contextlib.ExitStack() as failed, timing.CompileCounter():  # which says what it hears
+    with (
+        listen(config.host, config.port, keyless=known is None) as listening,
+        contextlib.ExitStack() as ends,
+    ):
+        with starting.told(listening, cfg), timing.CompileCounter():  # which says what it hears
+            agent, closing = chat.open_agent(config)
             for close in reversed(closing):
-                failed.callback(close)
+                ends.callback(close)
             parts: Any = agent.parts  # the chat job's own, which can
             parts.infers.warm_up()
             parts.decides.warm_up()
-            failed.pop_all()
-    try:
         with timing.CompileCounter() as compiles:
             serve_agent(config, cfg, agent, known, listening, compiles)
-    finally:
-        for close in closing:
-            close()
 
 
 def listen(host: str, port: int, *, keyless: bool) -> socket.socket:
@@ -57,7 +54,12 @@ def listen(host: str, port: int, *, keyless: bool) -> socket.socket:
     """
     if not 0 <= port < 65536:
         raise ValueError(f"port={port}: a number from 0 (any free port) to 65535 is allowed.")
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise ValueError(
+            f"host={host!r} is no address of this machine; give 127.0.0.1, or 0.0.0.0 for all."
+        ) from error
     family, _, _, _, address = found[0]
     if keyless and not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
         raise ValueError(

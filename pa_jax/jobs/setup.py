@@ -15,7 +15,7 @@ import numpy as np
 from absl import logging
 from jax.experimental import multihost_utils
 
-from pa_jax import models
+from pa_jax import judge, models
 from pa_jax.core import exclusive, files, keys, named, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.data import quarantine, source
@@ -97,12 +97,14 @@ def open_workdir(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> No
 def check_named(config: ml_collections.ConfigDict) -> None:
     """ValueError where the config names a module:function or module:Class that is not there."""
     known = flat(config.to_dict())
+    if config.job in ("grpo", "ablate"):
+        judge.require_kind(config.judge.kind)
     for kind in (known.get("judge.kind", ""), *known.get("kinds", ())):
         if ":" in kind:
             own.find(kind)
     if known.get("reward.function"):
         named.resolve(known["reward.function"], "reward.function")
-    if "data.source" in known:
+    if "data.source" in known and config.job != "plan":  # which reads none
         cfg = section(source.DataConfig, config.data)
         source.require_there(cfg)
         for _, one in source.mixed(cfg):
@@ -112,13 +114,17 @@ def check_named(config: ml_collections.ConfigDict) -> None:
 
 def _require_endpoint(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """ValueError where a judge behind an endpoint is named and cannot be asked."""
+    if config.get("sheet"):  # which people fill in
+        return
     if "remote" in config.get("kinds", ()):  # of the judge job, whose section is called remote
         try:
             _require_key(endpoint(config.remote, workdir))
         except ValueError as error:
             raise ValueError(f"{error}".removeprefix("judge.")) from error
     elif "remote" in config.get("judge", {}) and config.judge.kind == "remote":
-        _require_key(endpoint(config.judge.remote, workdir))
+        # What asks to ask, and a function of one's own, stand in the judge's place.
+        if config.get("task") != "ask" and not config.get("reward", {}).get("function"):
+            _require_key(endpoint(config.judge.remote, workdir))
 
 
 def _require_key(end: remote.Endpoint) -> None:

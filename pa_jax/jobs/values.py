@@ -6,7 +6,7 @@ of a key, or what a key ends with behind a dot. What only a part can tell, the p
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -110,6 +110,20 @@ def require(config: ml_collections.ConfigDict) -> None:
             f"user_header={ascii(config.user_header)}: the name of an HTTP header is allowed, as "
             "X-User; letters, digits and -."
         )
+
+
+def require_read(config: ml_collections.ConfigDict, given: Sequence[str]) -> None:
+    """A ValueError for a key of an endpoint that was set on the command line and is not asked."""
+    for key in given:
+        kinds = config.get("kinds", ()) if key.startswith("remote.") else ()
+        if key.startswith("judge.remote."):
+            kinds = (config.judge.kind,)
+        if kinds and "remote" not in kinds:
+            where = "kinds" if key.startswith("remote.") else "judge.kind"
+            raise ValueError(
+                f"{key} is not read by {where}={', '.join(kinds)}: leave it out, or add "
+                f"--config.{where}=remote."
+            )
 
 
 def _require_number(key: str, value: int | float) -> None:

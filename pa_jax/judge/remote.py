@@ -32,6 +32,7 @@ _NOT_TAKEN = re.compile(  # in what an endpoint says of a parameter that it has 
     re.IGNORECASE,
 )
 _OVERHEAD = 64  # tokens that a chat template may add to the bytes of the messages
+TOKENS = 2**40  # of one answer: nobody writes more
 
 
 class Unreachable(OSError):
@@ -327,7 +328,7 @@ def _content(body: str) -> tuple[str | None, tuple[int, int] | None]:
     usage = usage if isinstance(usage, dict) else {}
     read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
     used = None
-    if type(read) is int and type(written) is int and min(read, written) >= 0:
+    if all(type(count) is int and 0 <= count < TOKENS for count in (read, written)):
         used = read, written
     if isinstance(text, list):  # in parts, of which those that think have no text
         text = "".join(p["text"] for p in text if isinstance(p, dict) and _is_text(p.get("text")))
@@ -345,7 +346,8 @@ def _blamed(error: Any, sent: dict[str, Any]) -> tuple[str, str] | None:
     text = json.dumps(error.body) if isinstance(error.body, dict | list) else f"{error.body}"
     if error.status_code not in (400, 422) or not _NOT_TAKEN.search(text):
         return None
-    names = [error.param] if error.param in sent else [name for name in sent if name in text]
+    names = [name for name in sent if name == error.param]  # which may be of any kind
+    names = names or [name for name in sent if name in text]
     if not names and "json_schema" in text:
         names = ["response_format"]
     name = next((name for name in names if name in sent), None)

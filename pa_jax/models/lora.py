@@ -245,9 +245,13 @@ def _checked(config: dict, folder: pathlib.Path) -> LoraConfig:
             "without biases, on the weights of its base as they are, is read. Merge such an "
             "adapter with peft and load the merged folder."
         )
-    try:
-        return LoraConfig(rank=int(config["r"]), alpha=float(config["lora_alpha"]))
-    except (KeyError, TypeError) as error:
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    if type(rank) is not int or type(alpha) not in (int, float) or not math.isfinite(alpha):
         raise ValueError(
-            f"{folder / CONFIG}: r and lora_alpha must be numbers ({error}); fetch it again."
-        ) from error
+            f"{folder / CONFIG}: got r={rank!r}, lora_alpha={alpha!r}; r must be a whole number, "
+            "lora_alpha a number. Fetch it again."
+        )
+    try:
+        return LoraConfig(rank=rank, alpha=float(alpha))
+    except ValueError as error:
+        raise ValueError(f"{folder / CONFIG}: {error}") from error

@@ -1,10 +1,12 @@
 """Starts the compiling process, hands it a request and follows its events."""
 
+import contextlib
 import dataclasses
 import importlib.util
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -67,8 +69,9 @@ def ask(
         ) as process,
     ):
         assert process.stdin and process.stdout  # both are pipes
-        process.stdin.write(json.dumps(dataclasses.asdict(asked)))
-        process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it ended at once: its status says so below
+            process.stdin.write(json.dumps(dataclasses.asdict(asked)))
+            process.stdin.close()
         try:
             for line in process.stdout:
                 event: dict[str, Any] = json.loads(line)
@@ -85,8 +88,10 @@ def ask(
             raise
     if process.returncode:
         last = (log.read_text().strip().splitlines() or ["no message"])[-1]
+        killed = process.returncode == -signal.SIGKILL
+        why = " (killed, as a system does that is short of memory)" if killed else ""
         raise ValueError(
-            f"the compiling process ended with status {process.returncode}: {last} (all of it: "
-            f"{log})."
+            f"the compiling process ended with status {process.returncode}{why}: {last} (all of "
+            f"it: {log})."
         )
     return PlanAnswer(compiled, tuple(too_large))

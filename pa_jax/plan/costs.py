@@ -40,15 +40,10 @@ class CostsConfig:
             )
         return self.cases[slice_.chip.name]
 
-    def price(self, slice_: topology.Slice) -> float:
-        """Dollars an hour of the whole slice; ValueError where its chip has no price."""
-        if slice_.chip.name not in self.prices:
-            raise ValueError(
-                f"costs.prices has {', '.join(sorted(self.prices))}, not {slice_.chip.name}, of "
-                f"{slice_.name}; choose another slice, or add its price and its day to "
-                "configs/plan.py."
-            )
-        return slice_.chips * self.prices[slice_.chip.name]
+    def price(self, slice_: topology.Slice) -> float | None:
+        """Dollars an hour of the whole slice; None where its chip has no price."""
+        price = self.prices.get(slice_.chip.name)
+        return None if price is None else slice_.chips * price
 
 
 def on(
@@ -93,30 +88,37 @@ def table(plans: Sequence[tuple[report.Plan, tuple[int, int, int]]], cfg: CostsC
         ]
         lines.append(f"| {' | '.join(cells)} |")
     kinds = sorted({plan.slice.chip.name for plan, _ in plans})
-    dollars = ", ".join(f"{kind} {cfg.prices[kind]:.2f}" for kind in kinds)
+    dollars = ", ".join(f"{kind} {cfg.prices[kind]:.2f}" for kind in kinds if kind in cfg.prices)
+    told = [f"Dollars a chip and hour: {dollars} ({cfg.read})."] if dollars else []
+    told += [
+        f"Of {kind} no price is known here: add it and its day to configs/plan.py."
+        for kind in kinds
+        if kind not in cfg.prices
+    ]
     first = plans[0][0]
     return "\n".join(
         [
             *lines,
             "",
             f"`expected` and the dollars behind it are at {first.efficiency:.0%} of the peaks, "
-            f"which is assumed. Dollars a chip and hour: {dollars} ({cfg.read}).",
+            f"which is assumed. {' '.join(told)}",
         ]
     )
 
 
-def _whole(plan: report.Plan, price: float) -> list[str]:
+def _whole(plan: report.Plan, price: float | None) -> list[str]:
     """Of the step and its dollars; of one whose phases are not all known none but the hour's."""
+    hourly = "-" if price is None else f"{price:,.2f}"
     if plan.too_large:
-        return ["-", "-", "-", "-", f"{price:,.2f}", "-"]
+        return ["-", "-", "-", "-", hourly, "-"]
     expected = plan.prompts / plan.expected
     return [
         f"{plan.floor:.2f}",
         bound(plan),
         f"{plan.prompts / plan.floor:,.0f}",
         f"{expected:,.0f}",
-        f"{price:,.2f}",
-        f"{price / HOUR / expected * 1000:,.2f}",
+        hourly,
+        "-" if price is None else f"{price / HOUR / expected * 1000:,.2f}",
     ]
 
 

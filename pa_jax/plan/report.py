@@ -46,11 +46,15 @@ class Plan:
 
     @property
     def floor(self) -> float:
-        return sum(row.seconds(self.slice).floor for row in self.rows)
+        return sum((row.seconds(self.slice).floor for row in self.rows), 0.0)
 
     @property
     def expected(self) -> float:
         return self.floor / self.efficiency
+
+    def rate(self, count: int) -> float:
+        """So many a second; 0 where no phase was compiled."""
+        return count / self.expected if self.expected else 0.0
 
     @property
     def ici_share(self) -> float:
@@ -109,12 +113,14 @@ def _bytes(plan: Plan) -> list[str]:
 
 
 def _time(plan: Plan) -> list[str]:
+    if not plan.rows:
+        return ["  no seconds: no phase was compiled"]
     cpu = sum(row.cpu_seconds for row in plan.rows)
     lines = [
         f"  step {plan.floor:.3g} s at the peaks (each phase by what bounds it), expected "
         f"{plan.expected:.3g} s at {plan.efficiency:.0%} of them (assumed): "
-        f"{plan.new_tokens / plan.expected:,.0f} new tokens/s, "
-        f"{plan.trained_tokens / plan.expected:,.0f} trained tokens/s on the slice",
+        f"{plan.rate(plan.new_tokens):,.0f} new tokens/s, "
+        f"{plan.rate(plan.trained_tokens):,.0f} trained tokens/s on the slice",
         f"  links' share of all seconds {plan.ici_share:.0%}; compile "
         f"{sum(row.compile_seconds for row in plan.rows):.0f} s ({cpu:.0f} s of CPU)",
     ]
@@ -164,8 +170,8 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "efficiency_assumed": plan.efficiency,
         "prompts": plan.prompts,
         "fill": dict(plan.fill),
-        "new_tokens_per_second": plan.new_tokens / plan.expected,
-        "trained_tokens_per_second": plan.trained_tokens / plan.expected,
+        "new_tokens_per_second": plan.rate(plan.new_tokens),
+        "trained_tokens_per_second": plan.rate(plan.trained_tokens),
         "ici_share": plan.ici_share,
         "compile_seconds": sum(row.compile_seconds for row in plan.rows),
     }

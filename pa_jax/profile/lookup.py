@@ -9,8 +9,13 @@ MAX_CHARS = 200  # of what is searched for
 
 
 def matching(held: Iterable[facts.Fact], text: str) -> tuple[facts.Fact, ...]:
-    """The facts that have every word of `text`, or one that begins with it; all for no words."""
+    """The facts that have every word of `text`, or one that begins with it.
+
+    All for no text or blanks; none for signs alone, which no word is.
+    """
     wanted = words.tokens(text)
+    if text.strip() and not wanted:
+        return ()
     return tuple(fact for fact in held if _has(fact, wanted))
 
 

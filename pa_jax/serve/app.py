@@ -108,6 +108,7 @@ def _add_models(app: fastapi.FastAPI, model: wire.Model) -> None:
 def _add_pages(app: fastapi.FastAPI, *, keyed: bool) -> None:
     """The web page and its files, and what the API's reference is read and tried with."""
 
+    @app.head("/", include_in_schema=False)  # as watchers ask, and curl -I
     @app.get("/", include_in_schema=False)
     def page() -> responses.Response:
         """The web page."""

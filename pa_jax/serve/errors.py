@@ -38,6 +38,13 @@ _PLAIN = {  # pydantic's names of faults -> what belongs there
     "too_short": "at least {min_length} must be given",
     "too_long": "at most {max_length} may be given",
     "literal_error": "choose one of {expected}",
+    "greater_than_equal": "{ge} or more is allowed",
+    "greater_than": "more than {gt} is allowed",
+    "less_than_equal": "{le} or less is allowed",
+    "less_than": "less than {lt} is allowed",
+    "finite_number": "a finite number belongs here",
+    "string_too_short": "at least {min_length} characters must be given",
+    "string_too_long": "at most {max_length} characters are allowed",
 }
 _SLIP = "extra_forbidden"  # pydantic's name of a field that a model has not
 
@@ -132,15 +139,15 @@ async def _http(
 ) -> responses.Response:
     """What FastAPI itself refuses: unknown paths, wrong methods, bodies that are no JSON."""
     code = _CODES.get(error.status_code, "invalid_body")
-    said = f"{error.detail}"
+    said, headers = f"{error.detail}", error.headers
     if error.status_code == 404:
         said = slips.no_address(request)
     elif error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "another method")
-        said = f"{request.method} is not answered at this address; use {allowed}."
+        headers = {"Allow": ", ".join(slips.methods(request))}  # the error's has one route's
+        said = f"{request.method} is not answered at this address; use {headers['Allow']}."
     elif error.status_code == 400:
         said = "the body cannot be read; send JSON in UTF-8, not nested without end."
-    return ApiError(error.status_code, said, code=code, headers=error.headers).response()
+    return ApiError(error.status_code, said, code=code, headers=headers).response()
 
 
 async def _invalid(
@@ -161,7 +168,10 @@ async def _invalid(
     if first["type"] == "json_invalid":
         message = f"the body is no JSON: {first.get('ctx', {}).get('error', first['msg'])}."
         return ApiError(400, message, code="invalid_json").response()
-    said = _PLAIN.get(first["type"], "{msg}").format(
+    kind = first["type"]
+    if kind in ("too_short", "too_long") and isinstance(first.get("input"), str):
+        kind = f"string_{kind}"
+    said = _PLAIN.get(kind, "{msg}").format(
         msg=first["msg"].removeprefix("Value error, "), **first.get("ctx", {})
     )
     if first["type"] == _SLIP:

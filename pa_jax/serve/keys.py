@@ -90,6 +90,8 @@ def load(path: pathlib.Path) -> Keys:
         utf16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
         text = raw.decode("utf-16" if utf16 else "utf-8-sig").replace("\r\n", "\n")
         data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise ValueError(f"key_file={str(path)!r} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise ValueError(f"keys file {path}: {error}; see pa_jax/serve/keys.py.") from error
     entries = data.get("keys") if isinstance(data, dict) else None

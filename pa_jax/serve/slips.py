@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import fastapi
 from fastapi import exceptions
+from starlette import routing
 
 _SHOWN_CHARS = 60
 _MEANT = dict.fromkeys(("completions", "responses", "chat", "generate"), "/v1/chat/completions")
@@ -40,6 +41,17 @@ def no_address(request: fastapi.Request) -> str:
     alike = [meant] if meant else difflib.get_close_matches(path, paths, 1, cutoff=0.5)
     nearest = f"; the nearest is {alike[0]}" if alike else ""
     return f"{ascii(path[:_SHOWN_CHARS])} is no address of this server{nearest}. /docs lists all."
+
+
+def methods(request: fastapi.Request) -> list[str]:
+    """The methods that are answered at an address, by whichever route; files have two."""
+    found = [
+        method
+        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST")
+        for route in request.app.routes
+        if route.matches({**request.scope, "method": method})[0] is routing.Match.FULL
+    ]
+    return list(dict.fromkeys(found)) or ["GET", "HEAD"]
 
 
 def unknown(name: str, known: Sequence[str]) -> str:

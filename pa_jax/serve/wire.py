@@ -122,12 +122,13 @@ class Message(pydantic.BaseModel):
     model_config = STRICT
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Text | list[TextPart] | None = None
+    refusal: Text | None = None  # of an assistant's message, in its content's place
     tool_calls: list[ToolCall] | None = None
     function_call: Called | None = None
 
     def text(self) -> str:
         """Its words, parts joined, and the calls in it."""
-        parts = self.content or ""
+        parts = self.content or self.refusal or ""
         text = parts if isinstance(parts, str) else "".join(part.text for part in parts)
         if self.role in RESULTS:
             return f"<tool_response>\n{text}\n</tool_response>"

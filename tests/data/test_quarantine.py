@@ -37,7 +37,7 @@ def test_bad_lines_are_kept_with_number_and_reason_and_reading_goes_on(tmp_path)
     assert [row["number"] for row in rows] == [8, 21]
     assert {row["file"] for row in rows} == {str(source)}
     assert rows[0]["text"] == '{"x": ' and "not JSON" in rows[0]["reason"]
-    assert "utf-8" in rows[1]["reason"]
+    assert "UTF-8" in rows[1]["reason"]
 
 
 def test_blank_lines_and_a_byte_order_mark_are_no_items(tmp_path):
@@ -126,6 +126,10 @@ def test_marks_of_editors_and_of_files_put_together_are_no_items(tmp_path):
         (b"\x1f\x8b\x08rest", "is compressed; unpack it"),
         (b"PK\x03\x04rest", "is a ZIP archive"),
         (b'\xef\xbb\xbf\n[{"x": 1}]', "holds a JSON list; write one object a line"),
+        (b'[\n{"x": 1},\n{"x": 2}\n]', "holds a JSON list; write one object a line"),
+        (b'{\n  "x": 1\n}\n', "holds objects of several lines; write one object a line"),
+        ('{"x": 1}\n'.encode("utf-16-le"), "is UTF-16; save it as UTF-8"),
+        ('{"x": 1}\n'.encode("utf-16-be"), "is UTF-16; save it as UTF-8"),
     ],
 )
 def test_a_file_that_holds_no_lines_says_what_to_make_of_it(tmp_path, raw, told):
@@ -133,6 +137,38 @@ def test_a_file_that_holds_no_lines_says_what_to_make_of_it(tmp_path, raw, told)
     source.write_bytes(raw)
     with pytest.raises(quarantine_lib.DataError, match=f"in.jsonl {told}"):
         read_all(source, quarantine_lib.Quarantine(None))
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b'{"x": 1},', "leave out the comma behind the object"),
+        (b'{"x": 1},\r', "leave out the comma behind the object"),
+        (b'{"x": "th\xe9"}', "not UTF-8 (byte 0xe9); save it as UTF-8"),
+        (b"{'x': 1}", "not JSON: "),
+    ],
+)
+def test_a_line_that_is_no_json_says_what_to_do(tmp_path, line, told):
+    source = write(tmp_path / "in.jsonl", [line, *[b'{"x": 1}'] * 30])
+    with quarantine_lib.Quarantine(tmp_path / "bad.jsonl") as quarantine:
+        assert len(read_all(source, quarantine)) == 30
+    (kept,) = map(json.loads, (tmp_path / "bad.jsonl").read_text().splitlines())
+    assert told in kept["reason"]
+
+
+def test_a_mark_alone_is_an_empty_file(tmp_path):
+    source = tmp_path / "in.jsonl"
+    source.write_bytes(b"\xef\xbb\xbf\r\n")
+    assert list(items.read_lines(source, quarantine_lib.Quarantine(None))) == []
+
+
+@pytest.mark.parametrize("first", [b"[]", b'[{"x": 0}]', b"\xef\xbb\xbf[1, 2]"])
+def test_a_list_in_the_first_line_is_one_bad_line(tmp_path, first):
+    source = write(tmp_path / "in.jsonl", [first, b"", b'{"x": 1}', b'{"x": 2}', b'{"x": 3}'])
+    quarantine = quarantine_lib.Quarantine(None)
+    read = list(items.read_lines(source, quarantine))
+    assert isinstance(read[0][1], list)  # which no reader takes for an item
+    assert [value["x"] for _, value in read[1:]] == [1, 2, 3]
 
 
 def test_too_many_bad_items_name_the_first_and_no_key_that_was_not_read(tmp_path):

@@ -229,9 +229,9 @@ def test_aloe_user_is_profile_and_personality(tmp_path, quarantine):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"profile": None}, "'profile' is a NoneType"),
+        ({"profile": None}, "'profile' is null"),
         ({"conversations": []}, "at least one turn"),
-        ({"conversations": [aloe_turn(0, 3, "None")]}, "turn 0: 'inferred_profile' is a int"),
+        ({"conversations": [aloe_turn(0, 3, "None")]}, "turn 0: 'inferred_profile' is a number"),
         ({"conversations": [aloe_turn(0, "x", "None", chosen="both")]}, "'chosen' is 'both'"),
         ({"conversations": [aloe_turn(0, "y" * 500, "None")]}, "a line of 500 characters"),
     ],
@@ -318,6 +318,13 @@ def test_one_user_id_that_no_database_keeps_is_set_aside_alone(tmp_path, quarant
     assert "NUL" in kept["reason"]
 
 
+def test_whole_numbers_are_read_as_tables_write_them(tmp_path, quarantine):
+    rows = [{"messages": say(f"{n}"), "user_id": 7.0, "session": 2.0 - n} for n in range(2)]
+    (dialogue,) = messages.read(write_lines(tmp_path / "m.jsonl", rows), quarantine)
+    assert dialogue.user_id == "7"
+    assert [(turn.user, turn.session) for turn in dialogue.turns] == [("1", 1), ("0", 2)]
+
+
 def test_other_roles_parts_and_null_content(tmp_path, quarantine):
     talk = [
         {"role": "system", "content": "Be kind."},
@@ -342,8 +349,14 @@ def test_other_roles_parts_and_null_content(tmp_path, quarantine):
         ({"messages": []}, "no user message"),
         ({"messages": [{"role": "user", "content": " "}]}, "'content' is blank"),
         ({"messages": [{"role": "bot", "content": "x"}]}, "role 'bot'"),
-        ({"messages": [{"role": "user", "content": 3}]}, "'content' is a int"),
+        ({"messages": [{"role": "user", "content": 3}]}, "'content' is a number"),
+        ({"messages": ["x"]}, "a text where an object belongs"),
+        ({"conversations": say("x")}, "the fields are ['conversations']"),
         ({"messages": say("x"), "session": "one"}, "'session' is 'one'"),
+        ({"messages": say("x"), "session": 1.5}, "not a whole number"),
+        ({"messages": say("x"), "session": True}, "not a whole number"),
+        ({"messages": say("x"), "gold": [""]}, "null is a turn without a label"),
+        ({"messages": say("x"), "user_id": 1.5}, "'user_id' is a number, not a text"),
         ({"messages": say("x"), "gold": []}, "a list of 1"),
         ({"messages": say("x"), "gold": ["..."]}, "is no snippet"),
         ({"messages": say("x"), "user_id": ["a"]}, "'user_id' is a list"),

@@ -105,7 +105,7 @@ def test_a_template_that_drops_a_message_is_refused():
     words = tokenizer.tiny()
     words.hf.chat_template = "{% for m in messages[1:] %}{{ m['content'] }}{% endfor %}"
     chat = [schema.Message("system", "x"), schema.Message("user", "y")]
-    with pytest.raises(ValueError, match=r"renders messages \[1\] of 2"):
+    with pytest.raises(template.Refused, match=r"renders messages \[1\] of 2 .*merge_roles"):
         template.encode_chat(words, chat, add_generation_prompt=True)
 
 
@@ -169,6 +169,9 @@ def test_a_template_with_a_fault_of_its_own_is_one_message():
         "{{ range(10**9) | list }}",
         "{% for m in messages %}{{ m.content",
         "{{ 'x'.center('y') }}",
+        "{{ 'x'.index('y') }}",
+        "{{ messages[0]['content'].split('') }}",
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
     ],
 )
 def test_whatever_a_template_does_wrong_is_one_message(fault):

@@ -54,3 +54,17 @@ def test_a_snippet_is_what_was_written_behind_the_thought():
 def test_nothing_is_nothing_however_it_is_spelt(text):
     assert snippet.parse(text) == snippet.Snippet(())
     assert snippet.parse("No new preference for tea.").statements
+
+
+@pytest.mark.parametrize(
+    ("prompt", "ends"),
+    [
+        ("<|im_start|>assistant\n<think>\n", "<think>\n\n</think>\n\n"),
+        ("[/INST][THINK]", "[THINK]\n\n[/THINK]\n\n"),
+        ("<seed:think>", "<seed:think>\n\n</seed:think>\n\n"),
+        ("<think>\n\n</think>\n\n", "<think>\n\n</think>\n\n"),
+        ("<|im_start|>assistant\n", "<|im_start|>assistant\n"),
+    ],
+)
+def test_a_thought_that_a_template_opens_is_closed(prompt, ends):
+    assert thought.closed(prompt).endswith(ends)

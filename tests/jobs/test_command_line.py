@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 from absl import flags
@@ -115,6 +116,7 @@ def test_a_key_without_config_in_front_names_it(root):
         (["--config=grpo:tiny", "--config.rollout.group=four"], 2, 1),
         ([], 2, None),
         (["--help"], 0, None),
+        (["--version"], 0, 0),
     ],
 )
 def test_the_command_says_it_in_a_line_or_lists_the_jobs(arguments, status, lines, root):
@@ -123,7 +125,8 @@ def test_the_command_says_it_in_a_line_or_lists_the_jobs(arguments, status, line
     )
     assert done.returncode == status
     if lines is not None:
-        assert len(done.stderr.strip().splitlines()) == lines and not done.stdout
+        assert len(done.stderr.strip().splitlines()) == lines, done.stderr
+        assert done.stdout == ("" if lines else f"pa_jax {metadata.version('pa_jax')}\n")
         return
     for name in configs.names():
         assert re.search(rf"(?m)^  {name} +\S.+\.$", done.stdout), name
@@ -172,6 +175,20 @@ def test_a_misspelt_flag_names_the_nearest(flag, nearest, root):
         (["grpo:tiny", "--config.data.keep_empty=no"], "keep_empty=no: true or false is allowed."),
         (["grpo:tiny", "rollout.group=4"], "options are --config.rollout.group=VALUE."),
         (["gropo"], "--config=gropo: no such file; the nearest is grpo;"),
+        (["GRPO:tiny"], "--config=GRPO:tiny: no such file; the nearest is grpo;"),
+        (["grpo:tiny", "--config=sft:tiny"], "--config is given twice; give one."),
+        (["grpo:tiny", "--preset=tiny"], "a preset stands behind the config's name"),
+        (["grpo:tiny", "--config.workdir=x"], "the folder is named by --workdir=DIR."),
+        (["grpo:tiny", "--config.data.path", "--config.seed=1"], "write --config.data.path=VALUE."),
+        (["grpo:tiny", "--config.lengths=512 2048"], "several are written (A,B), words in quotes."),
+        (["grpo:tiny", "--config.job=x"], "job='x': choose one of"),
+        (["grpo:tiny", "--config.rollout.prompts=-1"], "rollout.prompts=-1: at least 1 is"),
+        (["grpo:tiny", "--config.judge.kind=Verbal"], "judge.kind='Verbal': choose one of"),
+        (["grpo:tiny", "--config.judge.remote.model=m"], "add --config.judge.kind=remote."),
+        (["judge:tiny", "--config.remote.model=m"], "add --config.kinds=remote."),
+        (["grpo:tiny", "--config.judge.source=a/b"], "of the Hub it is hf:a/b; allowed"),
+        (["serve:tiny", "--config.host=x,"], "host='x,' is no address of this machine"),
+        (["serve:tiny", "--config.key_file=/nix"], "key_file='/nix' cannot be read: No such"),
         (["grpo:tiny", "--config.rollout.group", "four"], "group=four: a whole number is allowed."),
         (["grpo:tiny", "--config.data.path=x"], "data.path='x' is not read by data.source="),
         (["serve:tiny", "--config.port=99999999"], "port=99999999: a number from 0"),
@@ -186,6 +203,19 @@ def test_a_wrong_value_is_a_line_that_names_its_key(arguments, said, started, tm
     done = started(command, one_device)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert said in done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["grpo:tiny"], "unknown argument 'grpo:tiny'; the job is named by --config=grpo."),
+        (["--job=grpo"], "unknown argument '--job=grpo'; the job is named by --config=grpo."),
+        (["gropo:tiny", "--config.seed=1"], "the nearest to 'gropo:tiny' is --config=grpo."),
+        (["start"], "no config is named: give --config=NAME, one of ablate, bench,"),
+    ],
+)
+def test_without_a_config_one_is_asked_for(arguments, said):
+    assert said in main._without_config(["main", *arguments])
 
 
 def test_the_package_runs_as_its_main_module_does(root):

@@ -98,6 +98,10 @@ def test_a_remote_judges_key_is_looked_for_first(tmp_path, monkeypatch):
     changes |= {"judge.remote.key_env": "NO_SUCH_KEY"}
     told = said(config_of("grpo", tmp_path, **changes), tmp_path)
     assert told.startswith("judge.remote.key_env='NO_SUCH_KEY'")
+    mine = {"reward.function": "math:sqrt", "reward.names": ("root",), "reward.weights": (1.0,)}
+    for instead in (mine, {"task": "ask"}):  # nobody asks it
+        told = said(config_of("grpo", tmp_path, **changes | instead), tmp_path)
+        assert told.startswith(UNDER)
 
 
 @pytest.mark.parametrize("name", configs.names())

@@ -136,6 +136,12 @@ def test_an_answer_without_bottom_is_none(body):
     assert remote._content(body) == (None, None)
 
 
+@pytest.mark.parametrize("count", [10**400, -1, True, "5", None, 2.5])
+def test_a_usage_that_is_none_is_not_counted(count):
+    _, _, body = endpoint.completion("x", {"prompt_tokens": count, "completion_tokens": 1})
+    assert remote._content(body) == ("x", None)
+
+
 def test_a_whole_character_written_as_a_pair_is_no_fault():
     text = json.dumps(endpoint.GOOD | {"why": "\U0001f642"})
     assert "\\ud83d\\ude42" in text and ratings.parse(text).tolist() == endpoint.WANT

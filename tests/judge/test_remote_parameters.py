@@ -63,18 +63,18 @@ def test_the_strictness_of_json_steps_down(opened):
 
 
 @pytest.mark.parametrize(
-    ("field", "message"),
+    ("field", "message", "param"),
     [
-        ("temperature", "`temperature` is deprecated for this model."),
-        ("temperature", "temperature is not available with this model"),
-        ("response_format", "This response_format type is unavailable now"),
-        ("response_format", "'response_format.type' must be 'text'"),
+        ("temperature", "`temperature` is deprecated for this model.", None),
+        ("temperature", "temperature is not available with this model", ["temperature"]),
+        ("response_format", "This response_format type is unavailable now", {}),
+        ("response_format", "'response_format.type' must be 'text'", 0),
     ],
 )
-def test_however_the_endpoint_says_that_it_does_not_take_it(opened, field, message):
+def test_however_the_endpoint_says_that_it_does_not_take_it(opened, field, message, param):
     def reply(request, seen):
         if field in request:
-            return 400, {}, json.dumps({"error": {"message": message}})
+            return 400, {}, json.dumps({"error": {"message": message, "param": param}})
         return endpoint.rated(request, seen)
 
     with endpoint.serving(reply) as (url, got):

@@ -63,6 +63,8 @@ def test_a_change_is_undone_by_the_turn_that_made_it(server, teach):
         ("flight", ["The user likes window seats."]),  # the slot's name
         ("seats cashews", []),
         ("%", []),  # no wildcard of a database
+        ("-", []),
+        ('?! "', []),
     ],
 )
 def test_facts_are_found_by_beginnings_of_their_words(server, teach, search, found):

@@ -107,6 +107,13 @@ HI = {"role": "user", "content": "Hi"}
         ({"messages": [HI], "temperature": "0.7"}, "temperature", "a number belongs here"),
         ({"messages": [HI], "n": True}, "n", "a whole number belongs here (got true)"),
         ({"messages": [HI], "stream": "yes"}, "stream", "true or false belongs here"),
+        ({"messages": [HI], "temperature": -1}, "temperature", "0.0 or more is allowed (got -1)"),
+        ({"messages": [HI], "temperature": 2.5}, "temperature", "2.0 or less is allowed"),
+        ({"messages": [HI], "top_p": 0}, "top_p", "more than 0.0 is allowed"),
+        ({"messages": [HI], "n": 0}, "n", "1 or more is allowed"),
+        ({"messages": [HI], "top_k": 10**12}, "top_k", "2147483647 or less is allowed"),
+        ({"messages": [HI], "stop": ""}, "stop", "at least 1 characters must be given"),
+        ({"messages": [HI], "stop": ["x" * 300]}, "stop.0", "at most 256 characters are allowed"),
     ],
 )
 def test_a_wrong_field_is_named_with_what_belongs_there(server, body, param, told):
@@ -147,13 +154,20 @@ def test_a_body_that_is_none_says_what_to_send(server, raw, kind, told):
         ("GET", "/healthz", 404, "the nearest is /health"),
         ("GET", "/v1/profiles/ann/fact", 404, "the nearest is /v1/profiles/{user}/fact"),
         ("GET", "/v1/chat/completions", 405, "use POST"),
-        ("PUT", "/v1/profiles/ann", 405, "PUT is not answered at this address; use"),
+        ("PUT", "/v1/profiles/ann", 405, "not answered at this address; use DELETE, GET."),
+        ("PUT", "/v1/profiles/ann/facts/0.0.0", 405, "use DELETE, PATCH."),
+        ("DELETE", "/health", 405, "use GET, HEAD."),
+        ("POST", "/page/page.js", 405, "use GET, HEAD."),
     ],
 )
 def test_an_address_that_is_none_names_the_nearest(server, method, path, status, told):
     answer = httpx.request(method, server.url + path, timeout=60)
-    assert (answer.status_code, told in answer.json()["error"]["message"]) == (status, True)
+    message = answer.json()["error"]["message"]
+    assert (answer.status_code, told in message) == (status, True), message
+    if status == 405:
+        assert message.endswith(f"use {answer.headers['allow']}.")
 
 
-def test_health_is_asked_by_head_too(server):
-    assert httpx.head(f"{server.url}/health").status_code == 200
+def test_watchers_ask_by_head(server):
+    for path in ("/health", "/"):
+        assert httpx.head(server.url + path).status_code == 200

@@ -72,3 +72,14 @@ def test_strangers_take_no_memory_while_it_starts(listening, bounds, megabytes, 
         assert megabytes(None) - before <= 20
         began = time.monotonic()
     assert time.monotonic() - began < 5 and threading.active_count() == threads
+
+
+def test_a_model_that_cannot_be_loaded_leaves_no_socket_open(tmp_path):
+    config = importlib.import_module("configs.serve").get_config("tiny")
+    config.model.source, config.store = str(tmp_path / "nix"), f"sqlite:///{tmp_path}/p.db"
+    with serve.listen("127.0.0.1", 0, keyless=True) as free:
+        config.port = free.getsockname()[1]
+    with pytest.raises((ValueError, OSError), match="nix"):
+        serve.run(config, tmp_path / "w")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", config.port))

@@ -1,12 +1,15 @@
 """Items out of JSON and JSONL files, and their fields, checked."""
 
+import io
 import json
 import pathlib
+import re
 from collections.abc import Iterator
 
 from pa_jax.data import quarantine as quarantine_lib
 
 _PEEKED = 64
+_MARK = b"\xef\xbb\xbf"  # that editors put before UTF-8
 _BLANK = b" \t\r\n\x1a"  # and the mark that DOS put at a file's end
 _NO_LINES = {
     b"\xff\xfe": "is UTF-16; save it as UTF-8",
@@ -60,27 +63,55 @@ def read_lines(
     """
     try:
         with path.open("rb") as file:
-            _require_lines(path, file.peek(_PEEKED)[:_PEEKED])
+            _require_lines(path, file)
             for number, raw in enumerate(file, start=1):
-                if raw.strip(_BLANK):
+                if raw.removeprefix(_MARK).strip(_BLANK):
                     try:
                         value = json.loads(raw.decode("utf-8-sig"))
                     except (ValueError, RecursionError) as error:
                         text = raw.decode("utf-8", errors="replace").rstrip("\n")
-                        quarantine.reject(path, number, f"not JSON: {error}", text)
+                        quarantine.reject(path, number, _no_json(error, raw), text)
                         continue
                     yield number, value
     except OSError as error:
         raise _unreadable(path, error) from error
 
 
-def _require_lines(path: pathlib.Path, begins: bytes) -> None:
+def _require_lines(path: pathlib.Path, file: io.BufferedReader) -> None:
     """A DataError where a file begins as no JSON Lines do, with what to make of it."""
+    begins = file.peek(_PEEKED)[:_PEEKED]
     what = next((what for mark, what in _NO_LINES.items() if begins.startswith(mark)), "")
-    if not what and begins.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[":
+    opens = begins.removeprefix(_MARK).lstrip()[:2]
+    if not what and b"\0" in opens and opens.strip(b"\0"):
+        what = _NO_LINES[b"\xff\xfe"]  # without its mark
+    elif not what and opens[:1] == b"[" and _is_list(file):
         what = "holds a JSON list; write one object a line (jq -c '.[]')"
+    elif re.match(rb"\{\r?\n[ \t]", begins):
+        what = "holds objects of several lines; write one object a line (jq -c .)"
     if what:
         raise quarantine_lib.DataError(f"{path} {what}.")
+
+
+def _no_json(error: Exception, raw: bytes) -> str:
+    """Why a line is no JSON, in words that say what to do where that is known."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 (byte {error.object[error.start]:#x}); save it as UTF-8"
+    comma = "; leave out the comma behind the object" if raw.rstrip(_BLANK).endswith(b",") else ""
+    return f"not JSON: {error}{comma}"
+
+
+def _is_list(file: io.BufferedReader) -> bool:
+    """Whether a file is one list, not lines of which the first is a list."""
+    lines = (raw.strip(_BLANK) for raw in file)
+    full = (raw for raw in lines if raw)
+    first = next(full).removeprefix(_MARK)
+    more = next(full, b"")
+    file.seek(0)
+    try:
+        json.loads(first)
+    except (ValueError, RecursionError):
+        return True
+    return not more
 
 
 def read_list(path: pathlib.Path) -> list[object]:
@@ -101,7 +132,7 @@ def read_list(path: pathlib.Path) -> list[object]:
 def as_dict(value: object) -> dict:
     """The value, which must be a JSON object."""
     if not isinstance(value, dict):
-        raise quarantine_lib.BadItem(f"a {type(value).__name__} where an object belongs")
+        raise quarantine_lib.BadItem(f"{kind(value)} where an object belongs")
     return value
 
 
@@ -115,7 +146,7 @@ def text_of(item: dict, key: str) -> str:
 def as_text(value: object, name: str) -> str:
     """The value, which must be a string of valid Unicode that holds more than blanks."""
     if not isinstance(value, str):
-        raise quarantine_lib.BadItem(f"{name!r} is a {type(value).__name__}, not a string")
+        raise quarantine_lib.BadItem(f"{name!r} is {kind(value)}, not a text")
     if not value.strip():
         raise quarantine_lib.BadItem(f"{name!r} is blank")
     try:
@@ -123,6 +154,21 @@ def as_text(value: object, name: str) -> str:
     except UnicodeEncodeError as error:
         raise quarantine_lib.BadItem(f"{name!r} holds half a character pair: {error}") from error
     return value
+
+
+def kind(value: object) -> str:
+    """What JSON calls a value."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    kinds = {str: "a text", list: "a list", dict: "an object"}
+    return kinds.get(type(value), "a number")
+
+
+def as_whole(value: object) -> int | None:
+    """The whole number that a value is, also as 3.0, as tables write it; else None."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def as_name(value: object, name: str) -> str:

@@ -58,10 +58,15 @@ def _in_order(sessions: list[_Session]) -> tuple[schema.Turn, ...]:
 
 
 def _session(item: dict, file: pathlib.Path, line: int) -> _Session:
-    number = item.get("session")
-    if number is not None and (not isinstance(number, int) or isinstance(number, bool)):
-        raise quarantine_lib.BadItem(f"'session' is {number!r}, not a number")
-    turns = _turns(item.get("messages"))
+    given = item.get("session")
+    number = items.as_whole(given)
+    if given is not None and number is None:
+        raise quarantine_lib.BadItem(f"'session' is {given!r}, not a whole number")
+    if not isinstance(item.get("messages"), list):
+        raise quarantine_lib.BadItem(
+            f"'messages' must be a list of {{role, content}}; the fields are {sorted(item)}"
+        )
+    turns = _turns(item["messages"])
     gold = item.get("gold")
     if gold is not None:
         if not isinstance(gold, list) or len(gold) != len(turns):
@@ -78,16 +83,15 @@ def _session(item: dict, file: pathlib.Path, line: int) -> _Session:
 def _user_id(item: dict, file: pathlib.Path, line: int) -> str:
     for key, prefix in (("user_id", ""), ("id", f"{file.stem}/")):
         value = item.get(key)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return f"{prefix}{value}"
+        number = items.as_whole(value)
+        if number is not None:
+            return f"{prefix}{number}"
         if value is not None:
             return prefix + items.as_name(value, key)
     return f"{file.stem}/line-{line}"
 
 
-def _turns(messages: object) -> list[schema.Turn]:
-    if not isinstance(messages, list):
-        raise quarantine_lib.BadItem("'messages' must be a list of {role, content}")
+def _turns(messages: list[object]) -> list[schema.Turn]:
     turns: list[schema.Turn] = []
     for value in messages:
         message = items.as_dict(value)
@@ -118,12 +122,17 @@ def _content(content: object) -> str:
     if isinstance(content, list):
         parts = [items.as_dict(part).get("text") for part in content]
         return "\n".join(part for part in parts if isinstance(part, str))
-    raise quarantine_lib.BadItem(f"'content' is a {type(content).__name__}, not text")
+    raise quarantine_lib.BadItem(f"'content' is {items.kind(content)}, not a text")
 
 
 def _gold(value: object) -> str | None:
     if value is None:
         return None
+    if value == "":
+        raise quarantine_lib.BadItem(
+            f"a 'gold' is blank; null is a turn without a label, {snippet.NOTHING!r} one that "
+            "shows no preference"
+        )
     gold = items.as_text(value, "gold")
     parsed = snippet.parse(gold)
     if isinstance(parsed, snippet.ParseFailure):

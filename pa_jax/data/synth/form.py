@@ -74,7 +74,7 @@ def synthetic(split: str, *, count: int, seed: int) -> Form:
 
 def conversations(path: str | os.PathLike) -> Form:
     """The form of a file of conversations (docs/reference/data.md)."""
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8-sig") as file:
         people = [json.loads(line) for line in file if line.strip()]
     sessions = (session for person in people for session in person["sessions"])
     return measured((turn["user"], turn["gold"]) for session in sessions for turn in session)

@@ -124,7 +124,7 @@ def resolve(source: str) -> Random | pathlib.Path:
         return path
     if source and path.is_dir():
         return _in_folder(path)
-    raise ValueError(f"model.source={source!r}: no such file or folder; allowed: {FORMS}.")
+    raise ValueError(f"model.source={source!r}: no such file or folder; {_meant(source)}.")
 
 
 def require_there(source: str, key: str) -> None:
@@ -140,7 +140,15 @@ def require_there(source: str, key: str) -> None:
     elif not (kind == "hf" and name.count("/") == 1):
         path = pathlib.Path(source).expanduser()
         if not path.is_dir() and not (path.suffix == ".gguf" and path.is_file()):
-            raise ValueError(f"{key}={source!r}: no such file or folder; allowed: {FORMS}.")
+            raise ValueError(f"{key}={source!r}: no such file or folder; {_meant(source)}.")
+
+
+def _meant(source: str) -> str:
+    """What is allowed; for a name of the Hub's that it wants hf: before it."""
+    name = re.sub(r"^https?://huggingface\.co/", "", source).rstrip("/")
+    if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name):
+        return f"of the Hub it is hf:{name}; allowed: {FORMS}"
+    return f"allowed: {FORMS}"
 
 
 def cache_dir() -> pathlib.Path:

@@ -150,7 +150,7 @@ def test_no_verdict_is_a_failure_and_earlier_ones_are_kept(people, tools):
         ({"sessions": [[{"user": "Hi."}]]}, "no field 'gold'"),
         ({"holds": "kiwi"}, "holds is no list of strs"),
         ({"probes": [{"user": "x", "respect": [1]}]}, "respect is no list"),
-        ({"user_id": 3}, "not a string"),
+        ({"user_id": 3}, "not a text"),
     ],
 )
 def test_malformed_lines_are_named(change, says, tmp_path):
