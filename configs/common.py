@@ -129,7 +129,9 @@ def lengths(preset: str, *, trains: bool = False) -> tuple[int, ...]:
         return (2048,) if trains else (256, 2048)
     if preset in LAPTOP:
         return (
-            (128, 256, 448, 512, 576, 768, 1024, 1152, 1280, 2048) if trains else (128, 512, 1088, 2048)
+            (128, 256, 448, 512, 576, 768, 1024, 1152, 1280, 2048)
+            if trains
+            else (128, 512, 1088, 2048)
         )
     return (256, 512, 1024, 1536, 2048, 2560, 3072, 4096, 6144, 7168)
 
