@@ -63,7 +63,8 @@ _SINCE = (  # a day from which something holds
     rf"|(?:as (?:of|from)|starting|beginning|effective)(?: (?:in|on|from|as of|with))? {_DAY}"
 )
 _STRONG = re.compile(  # the whole clause speaks of a change
-    rf"\b(?:{_SINCE}|instead|switched(?: sides)?"
+    rf"\b(?:{_SINCE}|(?:ditched|dropped|quit|gave up|got rid of|done with) (?:it|that|them|those)"
+    r"|instead|switched(?: sides)?"
     r"|changed my mind|change of (?:mind|heart|plans?)|on (?:second thoughts?|reflection)"
     r"|(?:re-?considered|rethought|rethink|thought better of)"
     r"|slept (?:on|over) (?:it|this|that)"
@@ -93,6 +94,11 @@ _PUTS_RIGHT = (
 _RIGHT = re.compile(rf"\b(?:{_PUTS_RIGHT})\b", re.IGNORECASE)
 _CORRECTS = re.compile(
     rf"\b(?:{_PUTS_RIGHT}|it is actually|actually it is|wait|sorry|oops|rather)\b", re.IGNORECASE
+)
+_NOT_THEN = re.compile(
+    r"\b(?:did|was|were|had|could|would) (?:not|never|no)\b(?!.*\b(?:since|anymore|again)\b)"
+    r"|\bthere (?:was|were) no\b",
+    re.IGNORECASE,
 )
 _OBJECTS = re.compile(
     r"^\W*(?:(?:hm+|um+|oh|er+|well|wait)\W+)?(?:no|nah|nope|actually)"
@@ -188,8 +194,12 @@ def adds(text: str, what: frozenset[str]) -> bool:
 
 
 def stops(text: str) -> bool:
-    """Whether words that tell how it was say beside it that it is no more: "not since spring"."""
-    rest = [part for part in clauses(text) if "used to" not in part.lower()]
+    """Whether words that tell how it was say beside it that it is no more: "not since spring".
+
+    What was not there then ("I did not have a car") says nothing of today.
+    """
+    rest = (part for part in clauses(text) if "used to" not in part.lower())
+    rest = (part for part in rest if not _NOT_THEN.search(part))
     return any(stance.denials(part) or _BEFORE.search(part) for part in rest)
 
 
@@ -199,9 +209,10 @@ def turns(text: str) -> bool:
     return bool(_STRONG.search(words.expanded(text)) or abroad.CHANGE.search(text))
 
 
-def objects(text: str) -> bool:
-    """Whether the words begin with an objection to what was said before: "no, ...", "actually"."""
-    return _OBJECTS.match(text) is not None
+def objects(text: str, what: frozenset[str]) -> bool:
+    """Whether the words about `what` begin with an objection to what was said: "no, ..."."""
+    whole = [text, *(part for part in sentences(text) if what & set(words.content(part)))]
+    return any(map(_OBJECTS.match, whole))
 
 
 @memory.remembered(1024)
