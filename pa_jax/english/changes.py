@@ -5,7 +5,7 @@ Words count where they stand: in the clause that speaks of the fact, not anywher
 
 import re
 
-from pa_jax.english import abroad, memory, person, stance, statements, words
+from pa_jax.english import abroad, errands, memory, person, stance, statements, words
 
 _UNHEARD = frozenset(map(words.stem, words.STOP))  # `given_up` has no such words
 NAMED = 0.8  # share of a statement's object by which words name it
@@ -33,7 +33,7 @@ _BEFORE = re.compile(  # what is given up follows
     r"|drop|ignore|out with|stop assuming|swore by|once (?:wanted|liked|loved|had)"
     r"|(?:have|has) me down for|i said|i told you(?: about)?|changed my mind (?:about|on)"
     r"|changed (?:about|on)|days of|remember|take back (?:what i said about)?"
-    r"|correct (?:your|the) notes on|lost (?:my|our|the)|broke up with|divorced|cancel(?:led)?"
+    r"|correct (?:your|the) notes on|lost (?:my|our|the)|broke up with|divorced|(?:cancelled|canceled|(?<=i )cancel)"
     r"|replaced|swapped|traded|outgrew|outgrown|over|too (?:old|young|tired|ill) for|grew out of"
     r"|(?:am|been|went|gone|came|come|coming|weaned) off|through with|moved on from|goodbye to"
     r"|parted (?:ways )?with|cut out|gave away|threw (?:out|away)|kicked|ended"
@@ -117,6 +117,13 @@ _REQUEST = re.compile(  # "also" of a request adds nothing to what is known
     re.IGNORECASE,
 )
 
+_TELLS = re.compile(r"\b(?:i|we|my|our)\b", re.IGNORECASE)
+_ASKS = re.compile(
+    r"^\W*(?:(?:what|which|who|where|how)\b|(?:is|are|do|does|did|can|could|should|would|will) "
+    r"(?:there|you|i|we|it|the|any\w*|some\w*)\b)",
+    re.IGNORECASE,
+)
+
 
 @memory.remembered(1024)
 def clauses(text: str) -> tuple[str, ...]:
@@ -142,7 +149,8 @@ def given_up(text: str) -> tuple[frozenset[str], ...]:
         for pattern in (_BEFORE, _AFTER):
             hit = pattern.search(clause)
             while hit is not None and hit["what"].strip():
-                found.append(hit["what"])
+                if not errands.is_business(hit["what"]):
+                    found.append(hit["what"])
                 hit = pattern.search(hit["what"])
         if _BACK.search(clause):
             found.append(before)
@@ -187,10 +195,17 @@ def _besides_change(clause: str) -> tuple[str, ...]:
 
 def adds(text: str, what: frozenset[str]) -> bool:
     """Whether a clause that names `what` puts it beside what was known: "I also like ..."."""
-    near = [part for part in clauses(text) if what & set(words.content(part))]
+    told = (part for one in sentences(text) if not _only_asks(one) for part in clauses(one))
+    near = [part for part in told if what & set(words.content(part))]
     if any(_ALSO.search(part) and not _REQUEST.match(part) for part in near):
         return True
     return abroad.ALSO.search(text) is not None and not words.is_english(text)
+
+
+def _only_asks(sentence: str) -> bool:
+    """Whether a sentence asks and tells nothing: "besides jazz, what is there?"."""
+    rest = [part for part in clauses(sentence) if not _ASKS.match(part)]
+    return len(rest) < len(clauses(sentence)) and not any(map(_TELLS.search, rest))
 
 
 def stops(text: str) -> bool:

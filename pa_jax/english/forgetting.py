@@ -10,7 +10,7 @@ import dataclasses
 import re
 from collections.abc import Iterator
 
-from pa_jax.english import abroad, changes, stance, statements, words
+from pa_jax.english import abroad, changes, errands, stance, statements, words
 
 _KEEP = "remember|know|keep|save|store|note|record|hold|track|log"
 _KEEPING = (  # the same in any form
@@ -26,32 +26,34 @@ _LOST = (
 _FILES = (
     r"(?:your (?:notes?|lists?|memory|memories|records?|files?|data)"
     r"|(?:my|the) (?:profile|notes?|records?|file)"
-    r"|what you (?:know|have)(?: (?:of|about|on) me)?)"
+    r"|what you (?:know|have)(?: (?:of|about|on) me)?|memory)"
 )
-_OF_FILES = re.compile(rf"\b(?:{_FILES}|you (?:know|have|keep|noted|saved|remember\w*))\b", re.I)
 _OUT = r"(?:out|off|away)"
 _VERBS = (
     r"forget|un-?(?:learn|remember|note|know|save)|delete|erase"
     r"|stop (?:remember|keep|stor|not|track)ing"
-    rf"|no longer (?:{_KEEP})|(?:do not(?: (?:need|have) to)?|(?:you |there is )?no need (?:for you )?to"
+    rf"|no longer (?:{_KEEP})"
+    r"|(?:do not(?: (?:need|have) to)?|(?:you |there is )?no need (?:for you )?to"
     rf"|you (?:need not|do not (?:need|have) to)) (?:{_KEEP})"
     r"|disregard|scratch|never mind|ignore|get rid of|purge|clean out"
     rf"|(?:remove|wipe|clear|scrub|drop|scrap|strike)(?: {_OUT}| clean)?"
     rf"|(?:take|throw|cross|rub|leave|keep) {_OUT}"
     rf"|(?:take|throw|cross|rub|leave|keep|pull|cut|get)(?= .{{1,60}} (?:off|from|out of) {_FILES})"
+    r"|pretend (?:that )?i (?:never|did not) (?:said|say|mention(?:ed)?|told you|tell you)"
     r"|reset(?= .{1,40}(?:preferences|tastes|habits|profile|memory)\b)"
 )
 _OPENING = (  # what may stand before a request
     r"please|just|kindly|ok|okay|oh|hey|hi|hello|hm+|um+|uh|ah|well|right|wait|yes|yeah|sorry|no"
     r"|actually|and|also|now|then|so|thanks|thank you|on (?:second thoughts?|reflection)|again"
+    r"|by the way|btw|one more thing|lol|haha"
 )
 _ASKED = (  # how one asks for it
-    r"please|just|(?:can|could|will|would) (?:you|u)|you can|you may|you should|let(?:['’]?s| us)"
+    r"please|just|(?:can|could|will|would) you|you can|you may|you should|let(?:['’]?s| us)"
     r"|we can|i (?:need|want|am asking|ask|beg|would like) you to|feel free to|favou?r and"
 )
 _FORGET = re.compile(
     rf"(?:(?P<start>^\W*(?:(?:{_OPENING})\b\W*)*)|\b(?:{_ASKED})(?: please| just)?\s+"
-    rf"|(?P<loose>,\s*(?:so )?|\band\s+))(?P<verb>{_VERBS})\s+(?P<what>.{{1,200}})",
+    rf"|(?P<loose>(?:,|\s[-–—])\s*(?:so )?|\band\s+))(?P<verb>{_VERBS})\s+(?P<what>.{{1,200}})",
     re.IGNORECASE,
 )
 _WOULD_MIND = re.compile(
@@ -78,13 +80,23 @@ _NOT_KEPT = re.compile(  # "I don't want my age on file", "nothing about my work
     rf"(?:on (?:record|file)|{_KEPT}|in {_FILES})"
     r"|i would (?:rather|prefer)(?: it)?(?: if)? (?P<rather>.{1,60}?) (?:was|were|is) not "
     rf"(?:{_KEPT}|on (?:record|file)|(?:{_KEPT} )?(?:in|on) {_FILES})"
+    r"|(?P<wrong>.{1,60}?) should not (?:be|have been) "
+    rf"(?:on (?:record|file)|(?:{_KEPT} )?(?:in|on) {_FILES})"
     r"|i (?:want|need|would (?:like|prefer)) (?P<out>.{1,60}?) (?:to be )?"
     rf"(?:forgotten|(?:{_LOST})(?: {_OUT})?(?: from| of)? {_FILES})"
     r"|nothing (?:about|on) (?P<none>.{1,60}?) (?:should|must|may)"
     rf" (?:stay|remain|be (?:kept|stored))){_ENDS}",
     re.IGNORECASE,
 )
-_TAKE_BACK = re.compile(r"\bi take back (?P<what>what i said about .{1,200})", re.IGNORECASE)
+_TAKE_BACK = re.compile(
+    r"\bi take (?:(?:it|that) )?back (?P<what>(?:what i said )?(?:about|regarding|on) .{1,200}"
+    r"|(?:the|that) .{1,60}(?:thing|bit|part))",
+    re.IGNORECASE,
+)
+_NO_OBJECT = re.compile(  # "what I said about tea, please forget"
+    r",\s*(?:please |just |so )*(?P<verb>forget|delete|erase|remove)(?: please)?$", re.IGNORECASE
+)
+_YOU = re.compile(r"\bu\b")
 _RATHER = r"i (?:would (?:rather|prefer|like|love)|wish)(?: it)?(?: if| that)? you"
 _WRONGLY = re.compile(  # "you shouldn't have noted X", "I'd rather you didn't know X", "you forgot"
     r"^\W*(?:\w+, )?(?:(?:you should not (?:have |be )?"
@@ -100,7 +112,8 @@ _SUBJECT = re.compile(r"\b(?:i|we|he|she|they|you|it|people)\b", re.IGNORECASE)
 _PLEASE = re.compile(r"\bplease\b", re.IGNORECASE)
 _ADDRESS = re.compile(
     r"\b(?:please|kindly|again|now|thanks|thank you|for me|about me|too|completely|entirely|fully"
-    r"|altogether|forever|for good|at once|right away|immediately|as well|would you|will you)\b",
+    r"|altogether|forever|for good|at once|right away|immediately|as well|ok|okay|would you"
+    r"|will you)\b",
     re.IGNORECASE,
 )
 _LAST = re.compile(
@@ -110,12 +123,16 @@ _LAST = re.compile(
 )
 # "that" is something said with these, without "scratch that", which corrects (changes.py)
 _SAID = re.compile(r"forget|un-?\w+|delete|erase|remove|wipe|do not|stop|no longer|take out")
-_OF_MEMORY = re.compile(  # what is remembered has no other place, as nuts have: "remove the nuts"
-    r"(?:forget|un-?\w+|disregard|scratch|scrap|strike|never mind|.*\b(?:remember|know|note))$"
+# nuts are removed from elsewhere, too: "remove the nuts"; what is unlearnt was known
+_OF_MEMORY = re.compile(
+    r"(?:forget|disregard|scratch|scrap|strike|never mind|un-?\w+|stop remembering|pretend .*"
+    r"|.*\bneed .*remember)$"
 )
-_TELLS = re.compile(r"(?:forget|.*\b(?:remember|know|note))$")  # "forget I like tea" needs no "that"
+_SURELY = re.compile(r"(?:un-?\w+|stop remembering|pretend .*|.*\bneed .*remember)$")
+_POLITE = re.compile(r"(?:forget|.*\b(?:remember|know|note))$")  # so with "please"
 _TOLD = re.compile(
-    r"^(?:that )?i (?:ever |just |have )*(?:said|told you|mentioned|noted) (?:that )?(?=(?:i|my|we)\b)",
+    r"^(?:that )?i (?:ever |just |have )*(?:said|told you|mentioned|noted) (?:that |about )?"
+    r"(?!(?:that|it|this|anything|something|so)$)",
     re.IGNORECASE,
 )
 _ALL = re.compile(  # all there is of the user
@@ -127,12 +144,13 @@ _NAMED = re.compile(
     r"^(?P<wide>(?:all|everything|anything|whatever|any|every)\s+)?"
     r"(?:(?:that|this|it|stuff|things?|bits?|part|what|you|your|i|we|have|has|had|got|ever|just"
     r"|once|know|noted|saved|stored|kept|keep|gathered|collected|heard|remember|learned|learnt|said"
-    r"|mentioned|told you|the|facts?|notes?|line|entry|memory|of|there is|traces?|mentions?|records?"
-    r"|data|info(?:rmation)?|details?|relat(?:ing|ed)|connected|slate|clean)\s+)*"
+    r"|mentioned|told you|earlier|before|the|facts?|notes?|line|entry|memory|of|there is|traces?"
+    r"|mentions?|records?|data|info(?:rmation)?|details?|relat(?:ing|ed)|connected|slate|clean)\s+)*"
     r"(?:about |that |regarding |on |concerning |to do with |where |how |my |our "
     r"|(?<=relating )to |(?<=related )to |(?<=connected )(?:to|with) "
     r"|(?<=what i )|(?<=who i )|(?P<bare>(?<=the )))(?P<rest>.+?)"
-    r"(?P<noted>(?: (?:things?|bit|part|stuff|business|info(?:rmation)?|details?|facts?|entry|notes?))?"
+    r"(?P<noted>(?: (?:things?|bit|part|stuff|business|info(?:rmation)?|details?|facts?|entry"
+    r"|notes?))?"
     r"(?: (?:that )?(?:i|you) (?:ever |have )?(?:told|said|mentioned|know|noted|saved)(?: you)?)?"
     rf"(?: (?:from|in|off|out of|on) {_FILES})?)$",
     re.IGNORECASE,
@@ -140,6 +158,7 @@ _NAMED = re.compile(
 _RELATED = re.compile(  # "anything health-related"
     r"^(?:all|everything|anything|whatever|any|every)\b.*?(?P<rest>\w+)[ -]related\b", re.IGNORECASE
 )
+_WIDELY = ("things", "stuff", "info", "detail")
 _OF_LIFE = re.compile(
     r"\b(?:what|how|where|when) (?:i|we) (?:(?:like|love|prefer|want|enjoy) (?:to )?)?"
     r"(?!said\b|told\b)",
@@ -152,9 +171,20 @@ _FROM_FILES = re.compile(  # "strike tea from your notes" needs no "that" or "ab
 )
 _ASKING = re.compile(rf"\b(?:{_ASKED})\W*$", re.IGNORECASE)
 _WHY = re.compile(  # words in front of "delete that" that do not tell what it is
-    rf"^(?:\W*(?:{_OPENING})\b)*\W*(?:(?:that|this|it|those|these|they)\b.*"
-    r"|.*\bi (?:should|did|do|would|want|wish|said)\b(?!.*\b(?:about|on|that|my)\b).*)?$",
+    rf"^(?:\W*(?:{_OPENING})\b)*\W*(?:(?:that|this|it|those|these|they)\b"
+    r"(?!.*\babout\b)(?! (?:[\w'-]+ ){0,3}(?:thing|bit|stuff|part)\b).*)?$",
     re.IGNORECASE,
+)
+_TELLING = re.compile(
+    r"\b(?:sa(?:id|y)|t[eo]ld|tell|mention\w*|lying|lied|joking|kidding|private|personal|wrong)\b",
+    re.IGNORECASE,
+)
+_OF_TELLING = frozenset(
+    map(
+        words.stem,
+        "said told tell mention mistake wrong private joke kidding lying lied secret personal "
+        "business never sorry mean meant silly".split(),
+    )
 )
 _FRONT = re.compile(
     r"\b(?:the|my|our|about|on) (?P<what>(?!second\b)[\w -]+)$"
@@ -164,19 +194,7 @@ _FRONT = re.compile(
 _OF_WHAT_IS_KEPT = re.compile(  # "it" of "forget it" is a fact only behind such words
     r"\byou (?:have|know|keep|noted|saved|remember)|\bon (?:file|record)\b|\bmentioned\b"
     r"|\b(?:private|preferences|tastes|habits|start (?:fresh|over))\b"
-    r"|\b(?:said|told you|wrong|not have) (?:\w+ )?(?:about|on)",
-    re.IGNORECASE,
-)
-_TEXT = (
-    r"(?:paragraph|sentence|verse|stanza|chapter|slide|bullet(?: point)?|section|step|footnote"
-    r"|draft|e-?mail|letter|essay|story|poem|song|lyrics|text|code|script|function|picture|photo"
-    r"|image|recipe|scene|column|row|cell|document|spreadsheet|table|order|cart|basket|playlist"
-    r"|shopping list|score|bar|cover letter|cv|resume)"
-)
-_WORKS = re.compile(  # a text, or a part of one
-    rf"\b(?:the|this|that|these|each|every|your|\w+(?:st|nd|rd|th)) (?:[\w-]+ )?{_TEXT}s?\b"
-    r"|^\W*(?:(?:can|could|would) you |please )*(?:write|rewrite|rephrase|edit|proofread|translate"
-    r"|summari[sz]e|shorten|polish|revise|draft)\b",
+    r"|\b(?:said|told you|tell you|wrong|not have) (?:\w+ )?(?:about|on)",
     re.IGNORECASE,
 )
 
@@ -207,10 +225,12 @@ class Request:
 
 def requests(heard: str) -> Iterator[Request]:
     """The requests to forget that name something, or point at it."""
-    works = any(map(_WORKS.search, changes.sentences(heard)))
+    works = any(map(errands.works_on_text, changes.sentences(heard)))
+    polite = _PLEASE.search(words.expanded(heard)) is not None
     for verb, what, before in _asked(heard):
-        read = _read(verb, what, before)
-        if read is not None and not (works and (read.loose or not read.name) and not read.every):
+        read = _read(verb, what, before, polite)
+        kept = read is not None and (read.every or (read.memory and read.name and not read.loose))
+        if read is not None and (kept or not works):
             yield read
 
 
@@ -239,7 +259,7 @@ def front(sentence: str) -> str:
     return hit["what"] or hit["mine"] or ""
 
 
-def _read(verb: str, what: str, before: str) -> Request | None:
+def _read(verb: str, what: str, before: str, polite: bool) -> Request | None:
     if _ALL.match(what):
         return Request("", every=True)
     if _LAST.match(what):
@@ -247,11 +267,14 @@ def _read(verb: str, what: str, before: str) -> Request | None:
             return None
         return Request("", before=before, unclear=verb in ("forget", "unlearn") and not before)
     if kept := _FROM_FILES.match(what):
-        return Request(kept["rest"])
+        return Request(kept["rest"], memory=True)
     if related := _RELATED.match(what):
-        return Request(related["rest"], wide=True, whole=True)
-    if _TELLS.match(verb):
+        return Request(related["rest"], wide=True, whole=True, memory=True)
+    if _POLITE.match(verb):
         what = re.sub(r"^(?=(?:i|we) )", "that ", _TOLD.sub("that ", what), flags=re.IGNORECASE)
+    bare = not re.match(r"(?:the|my|our|that|about|all|every\w*|any\w*|what|i|it)\b", what, re.I)
+    if bare and (_SURELY.match(verb) or (polite and _POLITE.match(verb))):
+        return Request(what, loose=True, memory=True)
     hit = _NAMED.match(what)
     if hit is None:
         return None
@@ -262,10 +285,10 @@ def _read(verb: str, what: str, before: str) -> Request | None:
         return None
     return Request(
         name,
-        wide=of_all or hit["noted"].strip().startswith(("things", "stuff")),
+        wide=of_all or hit["noted"].strip().startswith(_WIDELY),
         whole=hit["wide"] is not None,
         loose=hit["bare"] is not None and not hit["noted"],
-        memory=_OF_MEMORY.match(verb) is not None,
+        memory=bool(_OF_MEMORY.match(verb) or (polite and _POLITE.match(verb))),
     )
 
 
@@ -275,26 +298,35 @@ def _asked(heard: str) -> Iterator[tuple[str, str, str]]:
     for part, found in _parts(heard):
         naming = [hit for hit in found if not _LAST.match(hit[1])]
         for verb, what in naming or found:  # "all my films can go, delete them"
-            head = _ASKING.sub("", part[: max(part.lower().find(verb), 0)]).strip(" ,")
-            tells = words.content(head) and not _WHY.match(head)
-            yield verb, what, head if tells else before
-        before = part if len(part.split()) > 2 else before
+            head = _ASKING.sub("", part[: max(part.lower().find(verb), 0)]).strip(" ,-–—")
+            yield verb, what, head if _tells(head) else before
+        before = part if len(part.split()) > 1 and _tells(part) else ""
+
+
+def _tells(head: str) -> bool:
+    """Whether words in front of "delete that" tell what it is, and not only why."""
+    own = set(words.content(head, words.STOP | words.ASKING)) - _OF_TELLING
+    return bool(own) and not _WHY.match(head)
 
 
 def _parts(heard: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Each part of the words, with verb and object of the requests to forget in it."""
     for sentence in changes.sentences(words.expanded(heard)):
         for part in re.split(r"[;:]", sentence):
-            part, found = _SPLIT.sub(r"\1 \3 \2", part.strip(" .!?\n")), []
+            part, found = _YOU.sub("you", part.strip(" .!?\n")), []
+            part = _SPLIT.sub(r"\1 \3 \2", part)
             hit = _FORGET.search(part)
             told = (
                 hit is not None
                 and hit["loose"] is not None
                 and _SUBJECT.search(part[: hit.start()])
                 and not _PLEASE.search(part)
+                and not (_LAST.match(_object(hit["what"])) and _TELLING.search(part[: hit.start()]))
             )
             if hit is not None and not told:
                 found.append((hit["verb"].lower(), _object(hit["what"])))
+            elif hit := _NO_OBJECT.search(part):
+                found.append((hit["verb"].lower(), "it"))
             if abroad.FORGET_THAT.match(part):
                 found.append(("forget", "that"))
             hit = _WOULD_MIND.search(part)
@@ -311,7 +343,8 @@ def _parts(heard: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
                 found.append(("forget", hit["what"]))
             hit = _NOT_KEPT.match(part)
             if hit is not None:
-                name = hit["what"] or hit["rather"] or hit["out"]
+                name = hit["rather"] or hit["wrong"] or hit["out"]
+                name = f"about {name}" if name else hit["what"]
                 found.append(("forget", name or f"everything about {hit['none']}"))
             hit = _TAKE_BACK.search(part)
             if hit is not None:

@@ -89,12 +89,14 @@ def unclear(heard: str, profile: Sequence[facts.Fact], at: tuple[int, int]) -> b
 def _told_before(sentence: str, profile: Sequence[facts.Fact]) -> list[facts.Fact]:
     """The facts that a sentence names; none where it speaks of something else."""
     heard = frozenset(words.content(sentence))
-    told = [
-        fact
-        for fact in profile
-        if (own := statements.parse(fact.statement).named) and len(own & heard) >= 0.8 * len(own)
-    ]
+    told = [fact for fact in profile if (own := _told(fact)) and len(own & heard) >= 0.8 * len(own)]
     return told or _named_by(forgetting.front(sentence), False, profile)
+
+
+def _told(fact: facts.Fact) -> frozenset[str]:
+    """Stems by which a fact is told; a verb alone is not enough: "the school run" is no sport."""
+    read = statements.parse(fact.statement)
+    return read.named | read.scope if read.named <= {read.verb} else read.named
 
 
 def _naming(rest: str, wide: bool, profile: Sequence[facts.Fact]) -> list[facts.Fact]:
