@@ -42,7 +42,7 @@ _BEFORE = re.compile(  # what is given up follows
     re.IGNORECASE,
 )
 _AFTER = re.compile(  # what is given up comes first
-    r"(?P<what>.+?)\b(?:anymore|any longer|no more|no longer|out of date|died|passed away|broke"
+    r"(?P<what>.+?)\b(?:anymore|any longer|no more|no longer|out of date|died|passed away|broke|retired"
     r"|(?:is|are) (?:out|over|history|gone|dead|off|behind me|not for me|a thing of the past)"
     r"|got stolen|fell through|put me off|was wrong)\b",
     re.IGNORECASE,
@@ -195,14 +195,14 @@ def _besides_change(clause: str) -> tuple[str, ...]:
 
 def adds(text: str, what: frozenset[str]) -> bool:
     """Whether a clause that names `what` puts it beside what was known: "I also like ..."."""
-    told = (part for one in sentences(text) if not _only_asks(one) for part in clauses(one))
-    near = [part for part in told if what & set(words.content(part))]
-    if any(_ALSO.search(part) and not _REQUEST.match(part) for part in near):
-        return True
-    return abroad.ALSO.search(text) is not None and not words.is_english(text)
+    if not words.is_english(text):
+        return abroad.ALSO.search(text) is not None
+    told = (part for one in sentences(text) if not only_asks(one) for part in clauses(one))
+    near = (part for part in told if what & set(words.content(part)))
+    return any(_ALSO.search(part) and not _REQUEST.match(part) for part in near)
 
 
-def _only_asks(sentence: str) -> bool:
+def only_asks(sentence: str) -> bool:
     """Whether a sentence asks and tells nothing: "besides jazz, what is there?"."""
     rest = [part for part in clauses(sentence) if not _ASKS.match(part)]
     return len(rest) < len(clauses(sentence)) and not any(map(_TELLS.search, rest))

@@ -300,7 +300,10 @@ def _asked(heard: str) -> Iterator[tuple[str, str, str]]:
         for verb, what in naming or found:  # "all my films can go, delete them"
             head = _ASKING.sub("", part[: max(part.lower().find(verb), 0)]).strip(" ,-–—")
             yield verb, what, head if _tells(head) else before
-        before = part if len(part.split()) > 1 and _tells(part) else ""
+        if part.endswith("?"):  # then "that" is what was asked
+            before = part
+        else:
+            before = part if len(part.split()) > 1 and _tells(part) else ""
 
 
 def _tells(head: str) -> bool:
@@ -349,7 +352,8 @@ def _parts(heard: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
             hit = _TAKE_BACK.search(part)
             if hit is not None:
                 found.append(("take back", hit["what"].split(",")[0].strip()))
-            yield part, found
+            asks = not found and changes.only_asks(sentence)
+            yield f"{part}?" if asks else part, found
 
 
 def _object(what: str) -> str:

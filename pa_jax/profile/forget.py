@@ -87,7 +87,9 @@ def unclear(heard: str, profile: Sequence[facts.Fact], at: tuple[int, int]) -> b
 
 
 def _told_before(sentence: str, profile: Sequence[facts.Fact]) -> list[facts.Fact]:
-    """The facts that a sentence names; none where it speaks of something else."""
+    """The facts that a sentence names; none where it asks, or speaks of something else."""
+    if sentence.endswith("?"):
+        return []
     heard = frozenset(words.content(sentence))
     told = [fact for fact in profile if (own := _told(fact)) and len(own & heard) >= 0.8 * len(own)]
     return told or _named_by(forgetting.front(sentence), False, profile)
