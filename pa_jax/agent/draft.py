@@ -88,6 +88,7 @@ class Draft:
         self.content = statements.content(self.heard)
         self.forgets = forget.asked(self.heard, turn.profile, (turn.session, turn.turn))
         self.besides = statements.content(forgetting.besides(self.heard))
+        self.besides |= forgetting.judged(self.heard)
         self.to_forget = forgetting.named(self.heard) - self.besides  # held or not
         self.statements: list[str] = []
         self.gains: list[float] = []

@@ -33,7 +33,8 @@ _BEFORE = re.compile(  # what is given up follows
     r"|drop|ignore|out with|stop assuming|swore by|once (?:wanted|liked|loved|had)"
     r"|(?:have|has) me down for|i said|i told you(?: about)?|changed my mind (?:about|on)"
     r"|changed (?:about|on)|days of|remember|take back (?:what i said about)?"
-    r"|correct (?:your|the) notes on|lost (?:my|our|the)|broke up with|divorced|(?:cancelled|canceled|(?<=i )cancel)"
+    r"|correct (?:your|the) notes on|lost (?:my|our|the)|broke up with|divorced"
+    r"|(?:cancelled|canceled|(?<=i )cancel)"
     r"|replaced|swapped|traded|outgrew|outgrown|over|too (?:old|young|tired|ill) for|grew out of"
     r"|(?:am|been|went|gone|came|come|coming|weaned) off|through with|moved on from|goodbye to"
     r"|parted (?:ways )?with|cut out|gave away|threw (?:out|away)|kicked|ended"
@@ -42,7 +43,8 @@ _BEFORE = re.compile(  # what is given up follows
     re.IGNORECASE,
 )
 _AFTER = re.compile(  # what is given up comes first
-    r"(?P<what>.+?)\b(?:anymore|any longer|no more|no longer|out of date|died|passed away|broke|retired"
+    r"(?P<what>.+?)\b(?:anymore|any longer|no more|no longer|out of date|died|passed away|broke"
+    r"|retired"
     r"|(?:is|are) (?:out|over|history|gone|dead|off|behind me|not for me|a thing of the past)"
     r"|got stolen|fell through|put me off|was wrong)\b",
     re.IGNORECASE,

@@ -97,6 +97,7 @@ _NO_OBJECT = re.compile(  # "what I said about tea, please forget"
     r",\s*(?:please |just |so )*(?P<verb>forget|delete|erase|remove)(?: please)?$", re.IGNORECASE
 )
 _YOU = re.compile(r"\bu\b")
+_POINTS = re.compile(r"\b(?:it|them|that|those|these)\b", re.IGNORECASE)
 _RATHER = r"i (?:would (?:rather|prefer|like|love)|wish)(?: it)?(?: if| that)? you"
 _WRONGLY = re.compile(  # "you shouldn't have noted X", "I'd rather you didn't know X", "you forgot"
     r"^\W*(?:\w+, )?(?:(?:you should not (?:have |be )?"
@@ -242,13 +243,21 @@ def besides(heard: str) -> str:
 
 def named(heard: str) -> frozenset[str]:
     """Words for what is to be forgotten, unless a stance stands beside it ("I hate it")."""
-    found: set[str] = set()
+    return frozenset().union(*(asked for asked, beside in _judged(heard) if not beside))
+
+
+def judged(heard: str) -> frozenset[str]:
+    """Words for what is to be forgotten on which a stance beside the request turns: "I hate it"."""
+    found = (asked for asked, beside in _judged(heard) if any(map(_POINTS.search, beside)))
+    return frozenset().union(*found)
+
+
+def _judged(heard: str) -> Iterator[tuple[frozenset[str], list[str]]]:
+    """The words of each request, and the clauses beside it that give a stance of the user's."""
     for _, what, _ in _asked(heard):
         asked = statements.content((changes.clauses(what) or ("",))[0])
         others = (part for part in changes.clauses(heard) if not asked & statements.content(part))
-        if not any(map(stance.is_own, others)):
-            found |= asked
-    return frozenset(found)
+        yield asked, [part for part in others if stance.is_own(part)]
 
 
 def front(sentence: str) -> str:
