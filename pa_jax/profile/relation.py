@@ -179,6 +179,11 @@ class _Said:
             return self._in_one(fact, old)
         if self._gives_up(fact, old):
             return Decision(REPLACES, "the words give it up")
+        if self.bearer and pairs.another_age(self.claim.statement, fact.statement):
+            return Decision(REPLACES, "another age")
+        anew = changes.is_new(self.quote) or "new" in words.tokens(self.quote)
+        if anew and pairs.another_holder(self.claim.statement, fact.statement):
+            return Decision(REPLACES, "there is one at a time")
         if self._another_number(old) and not self._scopes_apart(fact, old):
             return Decision(REPLACES, "another number")
         return None
