@@ -97,6 +97,7 @@ _NO_OBJECT = re.compile(  # "what I said about tea, please forget"
     r",\s*(?:please |just |so )*(?P<verb>forget|delete|erase|remove)(?: please)?$", re.IGNORECASE
 )
 _YOU = re.compile(r"\bu\b")
+_ABOUT = re.compile(r"\W*(?:about|regarding|on)\b", re.IGNORECASE)
 _POINTS = re.compile(r"\b(?:it|them|that|those|these)\b", re.IGNORECASE)
 _RATHER = r"i (?:would (?:rather|prefer|like|love)|wish)(?: it)?(?: if| that)? you"
 _WRONGLY = re.compile(  # "you shouldn't have noted X", "I'd rather you didn't know X", "you forgot"
@@ -312,7 +313,8 @@ def _asked(heard: str) -> Iterator[tuple[str, str, str]]:
         if part.endswith("?"):  # then "that" is what was asked
             before = part
         else:
-            before = part if len(part.split()) > 1 and _tells(part) else ""
+            names = len(part.split()) > 2 or _ABOUT.match(part)
+            before = part if names and _tells(part) else ""
 
 
 def _tells(head: str) -> bool:

@@ -40,6 +40,7 @@ NUMBERS = {
         "zero one two three four five six seven eight nine ten eleven twelve".split()
     )
 }
+_ORDINAL = re.compile(r"(?<=\d)(?:st|nd|rd|th)$")
 NUMBER = re.compile(r"^[€$£#]?\d[\d.,:']*(?:[a-z%€$£]{0,3})$")
 
 _CONTRACTIONS = (
@@ -247,7 +248,7 @@ def content(text: str, stop: frozenset[str] = STOP) -> tuple[str, ...]:
 
 def numbers(text: str) -> list[str]:
     """The numbers in a text, written out or not, as digits."""
-    digits = (NUMBERS.get(word, word) for word in tokens(text))
+    digits = (NUMBERS.get(word, _ORDINAL.sub("", word)) for word in tokens(text))
     return [word for word in digits if NUMBER.match(word)]
 
 
