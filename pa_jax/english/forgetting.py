@@ -282,7 +282,9 @@ def _read(verb: str, what: str, before: str, polite: bool) -> Request | None:
         return Request(related["rest"], wide=True, whole=True, memory=True)
     if _POLITE.match(verb):
         what = re.sub(r"^(?=(?:i|we) )", "that ", _TOLD.sub("that ", what), flags=re.IGNORECASE)
-    bare = not re.match(r"(?:the|my|our|that|about|all|every\w*|any\w*|what|i|it)\b", what, re.I)
+    bare = not re.match(
+        r"(?:the|my|our|that|about|all|every\w*|any\w*|wh\w+|how|i|it)\b", what, re.I
+    )
     if bare and (_SURELY.match(verb) or (polite and _POLITE.match(verb))):
         return Request(what, loose=True, memory=True)
     hit = _NAMED.match(what)
