@@ -12,6 +12,7 @@ from pa_jax.english import memory, words
 
 CHANGE = re.compile(
     r"\b(?:ab (?:jetzt|heute|sofort)|von (?:jetzt|nun) an|nicht mehr|umgezogen|gezogen|gewechselt"
+    r"|n(?:e |['’])\w+ plus"
     r"|stattdessen|désormais|à partir de maintenant|dorénavant|j'ai déménagé|j'ai changé"
     r"|a partir de ahora|de ahora en adelante|ya no|mudado|mudamos|me mudé|cambiado|déménagé)\b"
     r"|从现在起|从今以后|以后都|不再|改成|换成|搬到|搬家",
@@ -44,6 +45,7 @@ _STANDS = tuple(
     for pattern, english in (
         (r"\b(?:nicht|nie) mehr\b|\bya no\b|\bnicht\b|\bkein(?:e[nmrs]?)?\b", "not"),
         (r"\bn(?:e |['’])(\w+) (?:pas|plus|jamais|guère)\b", r"not \1"),
+        (r"\bno (?=(?:le|es|está|tiene|come|bebe|vive|habla|quiere|puede|soporta|toma)\b)", "not "),
         (r"\b(?:niemals|nie|nunca|jamais)\b", "never"),
         (r"\b(?:mag|liebt|aime|adore|ama|le (?:gustan?|encantan?))\b", "likes"),
         (r"\b(?:hasst|verabscheut|déteste|hait|odia|detesta)\b", "hates"),

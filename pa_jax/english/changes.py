@@ -5,7 +5,7 @@ Words count where they stand: in the clause that speaks of the fact, not anywher
 
 import re
 
-from pa_jax.english import abroad, memory, person, stance, statements, words
+from pa_jax.english import abroad, errands, memory, person, stance, statements, words
 
 _UNHEARD = frozenset(map(words.stem, words.STOP))  # `given_up` has no such words
 NAMED = 0.8  # share of a statement's object by which words name it
@@ -33,7 +33,8 @@ _BEFORE = re.compile(  # what is given up follows
     r"|drop|ignore|out with|stop assuming|swore by|once (?:wanted|liked|loved|had)"
     r"|(?:have|has) me down for|i said|i told you(?: about)?|changed my mind (?:about|on)"
     r"|changed (?:about|on)|days of|remember|take back (?:what i said about)?"
-    r"|correct (?:your|the) notes on|lost (?:my|our|the)|broke up with|divorced|cancel(?:led)?"
+    r"|correct (?:your|the) notes on|lost (?:my|our|the)|broke up with|divorced"
+    r"|(?:cancelled|canceled|(?<=i )cancel)"
     r"|replaced|swapped|traded|outgrew|outgrown|over|too (?:old|young|tired|ill) for|grew out of"
     r"|(?:am|been|went|gone|came|come|coming|weaned) off|through with|moved on from|goodbye to"
     r"|parted (?:ways )?with|cut out|gave away|threw (?:out|away)|kicked|ended"
@@ -43,6 +44,7 @@ _BEFORE = re.compile(  # what is given up follows
 )
 _AFTER = re.compile(  # what is given up comes first
     r"(?P<what>.+?)\b(?:anymore|any longer|no more|no longer|out of date|died|passed away|broke"
+    r"|retired"
     r"|(?:is|are) (?:out|over|history|gone|dead|off|behind me|not for me|a thing of the past)"
     r"|got stolen|fell through|put me off|was wrong)\b",
     re.IGNORECASE,
@@ -63,7 +65,8 @@ _SINCE = (  # a day from which something holds
     rf"|(?:as (?:of|from)|starting|beginning|effective)(?: (?:in|on|from|as of|with))? {_DAY}"
 )
 _STRONG = re.compile(  # the whole clause speaks of a change
-    rf"\b(?:{_SINCE}|instead|switched(?: sides)?"
+    rf"\b(?:{_SINCE}|(?:ditched|dropped|quit|gave up|got rid of|done with) (?:it|that|them|those)"
+    r"|instead|switched(?: sides)?"
     r"|changed my mind|change of (?:mind|heart|plans?)|on (?:second thoughts?|reflection)"
     r"|(?:re-?considered|rethought|rethink|thought better of)"
     r"|slept (?:on|over) (?:it|this|that)"
@@ -94,6 +97,11 @@ _RIGHT = re.compile(rf"\b(?:{_PUTS_RIGHT})\b", re.IGNORECASE)
 _CORRECTS = re.compile(
     rf"\b(?:{_PUTS_RIGHT}|it is actually|actually it is|wait|sorry|oops|rather)\b", re.IGNORECASE
 )
+_NOT_THEN = re.compile(
+    r"\b(?:did|was|were|had|could|would) (?:not|never|no)\b(?!.*\b(?:since|anymore|again)\b)"
+    r"|\bthere (?:was|were) no\b",
+    re.IGNORECASE,
+)
 _OBJECTS = re.compile(
     r"^\W*(?:(?:hm+|um+|oh|er+|well|wait)\W+)?(?:no|nah|nope|actually)"
     r"(?=,| i\b| we\b| make\b)(?!, ?(?:thanks|thank you|could|can|would)\b)",
@@ -108,6 +116,13 @@ _ALSO = re.compile(
 _REQUEST = re.compile(  # "also" of a request adds nothing to what is known
     r"^\W*(?:(?:and|but|so|also|then|now|please)\W+)*(?:can|could|would|recommend|suggest|give|tell"
     r"|show|help|write|find|what|which|how|where)\b",
+    re.IGNORECASE,
+)
+
+_TELLS = re.compile(r"\b(?:i|we|my|our)\b", re.IGNORECASE)
+_ASKS = re.compile(
+    r"^\W*(?:(?:what|which|who|where|how)\b|(?:is|are|do|does|did|can|could|should|would|will) "
+    r"(?:there|you|i|we|it|the|any\w*|some\w*)\b)",
     re.IGNORECASE,
 )
 
@@ -136,7 +151,8 @@ def given_up(text: str) -> tuple[frozenset[str], ...]:
         for pattern in (_BEFORE, _AFTER):
             hit = pattern.search(clause)
             while hit is not None and hit["what"].strip():
-                found.append(hit["what"])
+                if not errands.is_business(hit["what"]):
+                    found.append(hit["what"])
                 hit = pattern.search(hit["what"])
         if _BACK.search(clause):
             found.append(before)
@@ -181,15 +197,26 @@ def _besides_change(clause: str) -> tuple[str, ...]:
 
 def adds(text: str, what: frozenset[str]) -> bool:
     """Whether a clause that names `what` puts it beside what was known: "I also like ..."."""
-    near = [part for part in clauses(text) if what & set(words.content(part))]
-    if any(_ALSO.search(part) and not _REQUEST.match(part) for part in near):
-        return True
-    return abroad.ALSO.search(text) is not None and not words.is_english(text)
+    if not words.is_english(text):
+        return abroad.ALSO.search(text) is not None
+    told = (part for one in sentences(text) if not only_asks(one) for part in clauses(one))
+    near = (part for part in told if what & set(words.content(part)))
+    return any(_ALSO.search(part) and not _REQUEST.match(part) for part in near)
+
+
+def only_asks(sentence: str) -> bool:
+    """Whether a sentence asks and tells nothing: "besides jazz, what is there?"."""
+    rest = [part for part in clauses(sentence) if not _ASKS.match(part)]
+    return len(rest) < len(clauses(sentence)) and not any(map(_TELLS.search, rest))
 
 
 def stops(text: str) -> bool:
-    """Whether words that tell how it was say beside it that it is no more: "not since spring"."""
-    rest = [part for part in clauses(text) if "used to" not in part.lower()]
+    """Whether words that tell how it was say beside it that it is no more: "not since spring".
+
+    What was not there then ("I did not have a car") says nothing of today.
+    """
+    rest = (part for part in clauses(text) if "used to" not in part.lower())
+    rest = (part for part in rest if not _NOT_THEN.search(part))
     return any(stance.denials(part) or _BEFORE.search(part) for part in rest)
 
 
@@ -199,9 +226,10 @@ def turns(text: str) -> bool:
     return bool(_STRONG.search(words.expanded(text)) or abroad.CHANGE.search(text))
 
 
-def objects(text: str) -> bool:
-    """Whether the words begin with an objection to what was said before: "no, ...", "actually"."""
-    return _OBJECTS.match(text) is not None
+def objects(text: str, what: frozenset[str]) -> bool:
+    """Whether the words about `what` begin with an objection to what was said: "no, ..."."""
+    whole = [text, *(part for part in sentences(text) if what & set(words.content(part)))]
+    return any(map(_OBJECTS.match, whole))
 
 
 @memory.remembered(1024)

@@ -1,8 +1,22 @@
 """What two statements have in common: the frame, the verb, all but a number or a word."""
 
-from pa_jax.english import statements
+import re
+
+from pa_jax.english import statements, words
 
 WISHES = frozenset("wants want needs need prefers prefer".split())
+
+_AGE = re.compile(
+    r"\b(?:is|are|turned|aged?)(?: now)? (?P<age>[\w]+)(?: years? old)?(?=\W*$|,| and )"
+    r"|\b(?P<old>[\w]+)[- ]years?[- ]old\b",
+    re.IGNORECASE,
+)
+
+_POST = re.compile(  # whom one has one of at a time
+    r"^the user['’]s (?:new )?(?P<post>boss|manager|landlord|landlady|doctor|gp|dentist|therapist"
+    r"|coach|husband|wife|partner|girlfriend|boyfriend) is ",
+    re.IGNORECASE,
+)
 
 
 def comparable(new: statements.Statement, old: statements.Statement) -> bool:
@@ -26,6 +40,29 @@ def another_number(new: statements.Statement, old: statements.Statement) -> bool
         and new.numbers != old.numbers
         and frozenset(new.core) == frozenset(old.core)
     )
+
+
+def another_age(new: str, old: str) -> bool:
+    """Whether two statements of one person give that person two ages, in whatever frame."""
+    named, known = statements.names(new), statements.names(old)
+    ages = _age(new), _age(old)
+    return bool(named & known) and all(ages) and ages[0] != ages[1]
+
+
+def another_holder(new: str, old: str) -> bool:
+    """Whether two statements name two people for what one has one of: "the user's boss is Lena"."""
+    now, was = _POST.match(new), _POST.match(old)
+    if now is None or was is None or now["post"].lower() != was["post"].lower():
+        return False
+    named, known = statements.names(new), statements.names(old)
+    return bool(named - known and known - named)
+
+
+def _age(statement: str) -> str:
+    hit = _AGE.search(statement)
+    said = (hit["age"] or hit["old"]).lower() if hit else ""
+    number = words.NUMBERS.get(said, said)
+    return number if number.isdecimal() else ""
 
 
 def framed(new: statements.Statement, old: statements.Statement) -> bool:

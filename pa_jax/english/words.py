@@ -40,6 +40,7 @@ NUMBERS = {
         "zero one two three four five six seven eight nine ten eleven twelve".split()
     )
 }
+_ORDINAL = re.compile(r"(?<=\d)(?:st|nd|rd|th)$")
 NUMBER = re.compile(r"^[€$£#]?\d[\d.,:']*(?:[a-z%€$£]{0,3})$")
 
 _CONTRACTIONS = (
@@ -59,6 +60,8 @@ _CONTRACTIONS = (
     (re.compile(r"\b(he|she|it|that|there|what)['’]s\b", re.I), r"\1 is"),
     (re.compile(r"\b(you|we|they)['’]re\b", re.I), r"\1 are"),
     (re.compile(r"\bany more\b", re.I), "anymore"),
+    (re.compile(r"\b(?:nvm|nevermind)\b", re.I), "never mind"),
+    (re.compile(r"\bpl(?:[sz]|ese|eas|eese|aese|s?ease)\b", re.I), "please"),
 )
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _IRREGULAR = {
@@ -245,7 +248,7 @@ def content(text: str, stop: frozenset[str] = STOP) -> tuple[str, ...]:
 
 def numbers(text: str) -> list[str]:
     """The numbers in a text, written out or not, as digits."""
-    digits = (NUMBERS.get(word, word) for word in tokens(text))
+    digits = (NUMBERS.get(word, _ORDINAL.sub("", word)) for word in tokens(text))
     return [word for word in digits if NUMBER.match(word)]
 
 

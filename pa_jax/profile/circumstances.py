@@ -100,7 +100,8 @@ def over(new: str, slot: str, old: str, of_old: str, quote: str) -> str:
     if _moved(_home(new), _home(old), quote):
         return HOME
     hired = _HIRED.search(quote) is not None or changes.is_new(quote) or _stopped(old, quote)
-    if hired and not _ASIDE.search(quote) and _ends_job(new, slot, old, of_old):
+    told = " ".join(one for one in changes.sentences(quote) if not one.endswith("?"))
+    if hired and not _ASIDE.search(told) and _ends_job(new, slot, old, of_old):
         return JOB
     return ""
 

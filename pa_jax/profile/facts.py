@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 from pa_jax.english import statements
@@ -129,6 +130,18 @@ class FactOp:
         op = object.__new__(cls)
         op.__dict__.update(fields)
         return op
+
+
+def of_last_turn(held: Sequence[Fact], at: tuple[int, int]) -> list[Fact]:
+    """What the turn right before `at` (session, turn) taught; a session follows the one before."""
+    last = max(((fact.source.session, fact.source.turn) for fact in held), default=None)
+    if last is None:
+        return []
+    session, turn = at
+    follows = last[1] == turn - 1 or (turn <= 1 and last[0] == session - 1)
+    if not follows or last[0] not in (session, session - 1):
+        return []
+    return [fact for fact in held if (fact.source.session, fact.source.turn) == last]
 
 
 def is_safety(fact: Fact) -> bool:

@@ -69,6 +69,9 @@ class _Said:
         self.passing = new.passing or changes.passing(self.quote, new.named)
         self.adds = changes.adds(self.quote, new.named)
         self.gives = bool(changes.given_up(self.quote))  # most words give nothing up
+        at = (claim.source.session, claim.source.turn)
+        objects = changes.objects(self.quote, new.named)
+        self.objected = facts.of_last_turn(held, at) if objects else []
 
     def against(self, fact: facts.Fact) -> Decision:
         old = statements.parse(fact.statement)
@@ -176,6 +179,11 @@ class _Said:
             return self._in_one(fact, old)
         if self._gives_up(fact, old):
             return Decision(REPLACES, "the words give it up")
+        if self.bearer and pairs.another_age(self.claim.statement, fact.statement):
+            return Decision(REPLACES, "another age")
+        anew = changes.is_new(self.quote) or "new" in words.tokens(self.quote)
+        if anew and pairs.another_holder(self.claim.statement, fact.statement):
+            return Decision(REPLACES, "there is one at a time")
         if self._another_number(old) and not self._scopes_apart(fact, old):
             return Decision(REPLACES, "another number")
         return None
@@ -200,7 +208,7 @@ class _Said:
         near = changes.near(self.quote, new.named | new.scope) or [self.quote]
         wish = new.kind == statements.LIKE and new.verb in pairs.WISHES
         turned = any(map(changes.turns, near))
-        turned = turned or (wish and fact in self.last and changes.objects(self.quote))
+        turned = turned or (wish and fact in self.objected)
         if wish and pairs.like(new, old) and pairs.apart(new, old) and self._put_out(old):
             return True
         if not pairs.framed(new, old):
@@ -302,7 +310,8 @@ class _Said:
         if not near or old.kind == statements.ALLERGY and self.new.kind != statements.ALLERGY:
             return False
         same_slot = self.claim.slot == fact.slot
-        alone = len(old.named) == 1 and not same_slot  # one word names too much elsewhere
+        alike = same_slot or pairs.like(self.new, old)
+        alone = len(old.named) == 1 and not alike  # one word names too much elsewhere
         what = old.named | old.scope if alone else old.named
         what = what - slots.when(fact.slot) - _PERIODS or old.named | old.scope
         if what <= self.new.named:

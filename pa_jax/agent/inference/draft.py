@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from pa_jax.agent.inference import grounding
 from pa_jax.dialogue import snippet
-from pa_jax.english import explicit, lists, own, person, statements, words
+from pa_jax.english import explicit, forgetting, lists, own, person, statements, words
 from pa_jax.profile import facts, forget, relation, update
 
 # Why a statement was dropped.
@@ -87,8 +87,9 @@ class Draft:
         self.heard = words.clean(turn.words, MAX_HEARD)
         self.content = statements.content(self.heard)
         self.forgets = forget.asked(self.heard, turn.profile, (turn.session, turn.turn))
-        self.besides = statements.content(forget.besides(self.heard))
-        self.to_forget = forget.named(self.heard) - self.besides  # held or not
+        self.besides = statements.content(forgetting.besides(self.heard))
+        self.besides |= forgetting.judged(self.heard)
+        self.to_forget = forgetting.named(self.heard) - self.besides  # held or not
         self.statements: list[str] = []
         self.gains: list[float] = []
         self.dropped: list[Dropped] = []
