@@ -248,7 +248,7 @@ def _parsed(argv: Sequence[str]) -> Any:
         return None
     try:
         with configs.importable():
-            config = flags.FLAGS["config"].parser.parse(path)
+            config: Any = flags.FLAGS["config"].parser.parse(path)
             config.get("job")  # a file that failed to load says so here
             return config
     except (AttributeError, KeyError, TypeError, ValueError, OSError):  # of the file itself

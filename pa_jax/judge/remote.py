@@ -14,7 +14,7 @@ import pathlib
 import re
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import numpy as np
@@ -328,13 +328,17 @@ def _content(body: str) -> tuple[str | None, tuple[int, int] | None]:
     usage = usage if isinstance(usage, dict) else {}
     read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
     used = None
-    if all(type(count) is int and 0 <= count < TOKENS for count in (read, written)):
+    if _is_count(read) and _is_count(written):
         used = read, written
     if isinstance(text, list):  # in parts, of which those that think have no text
         text = "".join(p["text"] for p in text if isinstance(p, dict) and _is_text(p.get("text")))
     text = text if isinstance(text, str) else ""
     # Half a surrogate pair, which JSON can write, is kept as it was written.
     return text.encode(errors="backslashreplace").decode(), used
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value < TOKENS
 
 
 def _is_text(value: Any) -> bool:

@@ -246,7 +246,12 @@ def _checked(config: dict, folder: pathlib.Path) -> LoraConfig:
             "adapter with peft and load the merged folder."
         )
     rank, alpha = config.get("r"), config.get("lora_alpha")
-    if type(rank) is not int or type(alpha) not in (int, float) or not math.isfinite(alpha):
+    if (
+        not isinstance(rank, int)
+        or not isinstance(alpha, int | float)
+        or bool in (type(rank), type(alpha))
+        or not math.isfinite(alpha)
+    ):
         raise ValueError(
             f"{folder / CONFIG}: got r={rank!r}, lora_alpha={alpha!r}; r must be a whole number, "
             "lora_alpha a number. Fetch it again."

@@ -160,7 +160,7 @@ def kind(value: object) -> str:
     """What JSON calls a value."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    kinds = {str: "a text", list: "a list", dict: "an object"}
+    kinds: dict[type, str] = {str: "a text", list: "a list", dict: "an object"}
     return kinds.get(type(value), "a number")
 
 
