@@ -48,6 +48,19 @@ def test_imports_point_down(path):
         assert DEPTH[part] < DEPTH[other], f"{part} may not import {other}"
 
 
+def test_every_job_is_found_without_the_extras():
+    """README's first command installs none of them; each is asked for by the job that needs it."""
+    extras = ("fastapi", "starlette", "uvicorn", "prometheus_client", "psycopg", "openai", "libtpu")
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({extras}))\n"
+        "import pa_jax.main\n"
+        "from pa_jax.jobs import eval_keys, setup, table, values\n"
+        "sys.exit(0 if 'grpo' in table.JOBS else 1)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("part", ["english", "profile", "dialogue"])
 def test_text_packages_do_not_load_jax(part):
     modules = [

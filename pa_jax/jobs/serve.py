@@ -17,7 +17,6 @@ from pa_jax.agent import session
 from pa_jax.core import timing
 from pa_jax.jobs import chat, setup
 from pa_jax.models.io import source
-from pa_jax.serve import keys, limits, starting
 
 NEEDED = ("fastapi", "uvicorn", "prometheus_client")  # the extra `serve`
 
@@ -27,6 +26,8 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ValueError(f"{', '.join(missing)} not installed; pip install 'pa_jax[serve]'.")
+    from pa_jax.serve import keys, limits, starting  # they import what the extra brings
+
     if jax.process_count() > 1:
         raise ValueError(f"{jax.process_count()} processes: serve runs as one; start it alone.")
     cfg = setup.section(limits.Limits, config.limits)
