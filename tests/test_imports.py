@@ -1,6 +1,7 @@
 """Imports point down the layers of the design; text-only packages never load JAX."""
 
 import ast
+import importlib
 import pathlib
 import subprocess
 import sys
@@ -46,6 +47,18 @@ def test_imports_point_down(path):
         return
     for other in imported(path) - {part}:
         assert DEPTH[part] < DEPTH[other], f"{part} may not import {other}"
+
+
+CONTRACT = (  # what scripts and notebooks outside import, and the way in which they do
+    *("models.load", "models.save_hf", "infer.Engine", "infer.score.logprobs", "judge.Judge"),
+    *("data.decompose", "profile.ProfileStore", "agent.Agent", "evaluate.metrics.alignment_curve"),
+)
+
+
+@pytest.mark.parametrize("path", CONTRACT)
+def test_a_name_that_people_outside_use_is_where_it_was(path):
+    module, _, name = f"pa_jax.{path}".rpartition(".")
+    assert callable(getattr(importlib.import_module(module), name))
 
 
 def test_every_job_is_found_without_the_extras():
