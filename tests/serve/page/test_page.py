@@ -275,7 +275,8 @@ def test_a_lost_server_is_told_and_what_was_typed_is_kept(tab):
     assert page.input_value("#say") == "Are you there?" and page.locator(".turn").count() == 0
     page.context.set_offline(False)
     page.click("#problem-retry")
-    page.get_by_text("You said Are you there?").wait_for()
+    messages = page.get_by_role("region", name="Messages")  # the status says it, too
+    messages.get_by_text("You said Are you there?").wait_for()
     assert not page.locator("#problem").is_visible()
 
 

@@ -15,7 +15,7 @@ def exported(user: str) -> dict:
         "user": user,
         "facts": [
             {
-                "id": "f1",
+                "id": "0.0.0",
                 "category": "travel",
                 "subcategory": "flight_seat",
                 "statement": "The user likes window seats.",
@@ -69,3 +69,30 @@ def test_a_small_model_learns_what_it_is_told(tab, real, artefacts):
         group.locator(".statement").first.hover()
         assert "window seat when I fly" in one.page.inner_text("#tip")
         one.page.screenshot(path=artefacts / "smollm2.png")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_persons_first_conversation_is_typed_in(tab, real, real_data, violations, artefacts):
+    """What needs no model to be noted is known at the end, and everything can be read anywhere."""
+    file = real_data / "conversations" / "dev.jsonl"
+    if not file.is_file():
+        pytest.skip(f"no {file}")
+    person = json.loads(file.read_text().splitlines()[0])
+    turns = [turn["user"] for session in person["sessions"] for turn in session]
+    assert len(turns) > 10
+    with real("tiny") as server:
+        one = tab(server.url).open("sam")
+        for words in turns:
+            one.say(words, seconds=120)
+        assert one.page.locator(".turn.you .words").all_inner_texts() == turns
+        known = one.statements()
+        assert {"You are allergic to peanuts.", "You are allergic to shellfish."} <= set(known)
+        assert not any("techno" in statement for statement in known)
+        for width in (1280, 390):
+            one.page.set_viewport_size({"width": width, "height": 800})
+            for scheme in ("light", "dark"):
+                one.page.emulate_media(color_scheme=scheme)
+                one.page.screenshot(path=artefacts / f"conversation-{width}-{scheme}.png")
+                assert violations(one) == []
+                assert one.page.evaluate("document.documentElement.scrollWidth") <= width
