@@ -42,9 +42,13 @@ def another_number(new: statements.Statement, old: statements.Statement) -> bool
     )
 
 
-def another_age(new: str, old: str) -> bool:
-    """Whether two statements of one person give that person two ages, in whatever frame."""
+def another_age(new: str, old: str, quote: str) -> bool:
+    """Whether two statements of one person give that person two ages, in whatever frame.
+
+    The words of the new one may name whom it leaves unnamed.
+    """
     named, known = statements.names(new), statements.names(old)
+    named = named or frozenset(words.content(quote))
     ages = _age(new), _age(old)
     return bool(named & known) and all(ages) and ages[0] != ages[1]
 
@@ -55,7 +59,7 @@ def another_holder(new: str, old: str) -> bool:
     if now is None or was is None or now["post"].lower() != was["post"].lower():
         return False
     named, known = statements.names(new), statements.names(old)
-    return bool(named - known and known - named)
+    return bool(named - known and known - named) and purpose(new) == purpose(old)
 
 
 def _age(statement: str) -> str:

@@ -62,12 +62,14 @@ class _Said:
         """`last` are those of the held facts that the turn before taught."""
         self.claim, self.new, self.held, self.last = claim, new, held, last
         self.gone = losses.gone(claim.statement)
+        self.lost = losses.head(claim.statement)
         self.favourite = stance.favourite(claim.statement)
         self.settles = circumstances.tells(claim.statement, claim.slot)
         self.quote = claim.source.quote
         self.bearer = person.bearer(claim.statement)
         self.passing = new.passing or changes.passing(self.quote, new.named)
         self.adds = changes.adds(self.quote, new.named)
+        self.corrects = changes.corrects(self.quote, new.named | new.scope)
         self.gives = bool(changes.given_up(self.quote))  # most words give nothing up
         at = (claim.source.session, claim.source.turn)
         objects = changes.objects(self.quote, new.named)
@@ -102,7 +104,9 @@ class _Said:
 
         Names tell it; without one, "the cat died" means the only cat there is.
         """
-        if not self.gone or old.against or old.kind in (statements.LIKE, statements.ALLERGY):
+        if not self.lost & old.named or old.against:
+            return False
+        if old.kind in (statements.LIKE, statements.ALLERGY):
             return False
         known = statements.names(fact.statement)
         if known:
@@ -157,6 +161,8 @@ class _Said:
         return None
 
     def _replaces(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
+        if self.bearer and pairs.another_age(self.claim.statement, fact.statement, self.quote):
+            return Decision(REPLACES, "another age")
         if self.passing:
             return None
         new = self.new
@@ -179,8 +185,6 @@ class _Said:
             return self._in_one(fact, old)
         if self._gives_up(fact, old):
             return Decision(REPLACES, "the words give it up")
-        if self.bearer and pairs.another_age(self.claim.statement, fact.statement):
-            return Decision(REPLACES, "another age")
         anew = changes.is_new(self.quote) or "new" in words.tokens(self.quote)
         if anew and pairs.another_holder(self.claim.statement, fact.statement):
             return Decision(REPLACES, "there is one at a time")
@@ -268,7 +272,7 @@ class _Said:
 
     def _corrected(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         """What the words of a correction put right: what they name, else what was said last."""
-        if self.adds or not changes.corrects(self.quote):
+        if self.adds or not self.corrects:
             return None
         named = self._put_out(old)
         if self.new.over and not named:  # "tables instead of lists" corrects what said lists
@@ -307,7 +311,9 @@ class _Said:
             return False
         category = self.claim.slot.partition("/")[0]
         near = facts.OTHER in (category, fact.category) or category == fact.category
-        if not near or old.kind == statements.ALLERGY and self.new.kind != statements.ALLERGY:
+        if not near or (self.gone and not self.lost & old.named):
+            return False
+        if old.kind == statements.ALLERGY and not (self.new.kind == old.kind and self.corrects):
             return False
         same_slot = self.claim.slot == fact.slot
         alike = same_slot or pairs.like(self.new, old)
