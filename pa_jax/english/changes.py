@@ -58,7 +58,7 @@ _KEPT_UP = re.compile(  # nothing is given up: "I can't quit", "should I stop", 
     re.IGNORECASE,
 )
 _REMINDS = re.compile(  # what was said stays so, where no word of change stands beside it
-    r"\b(?:remember|i said|i told you)\b", re.IGNORECASE
+    r"\b(?:remember|(?<!what )i said|(?<!what )i told you)\b", re.IGNORECASE
 )
 _AFTER = re.compile(  # what is given up comes first
     r"(?P<what>.+?)\b(?:anymore|any longer|no more|no longer|out of date|died|passed away|broke"

@@ -97,9 +97,7 @@ _NO_OBJECT = re.compile(  # "what I said about tea, please forget"
     r",\s*(?:please |just |so )*(?P<verb>forget|delete|erase|remove)(?: please)?$", re.IGNORECASE
 )
 _YOU = re.compile(r"\bu\b")
-_TOPIC = re.compile(
-    r"^(?:the|my|our|that i)\b(?: [\w'’-]+){1,4}\??$", re.IGNORECASE
-)  # "The tattoo?"
+
 _ABOUT = re.compile(r"\W*(?:about|regarding|on)\b", re.IGNORECASE)
 _POINTS = re.compile(r"\b(?:it|them|that|those|these)\b", re.IGNORECASE)
 _RATHER = r"i (?:would (?:rather|prefer|like|love)|wish)(?: it)?(?: if| that)? you"
@@ -114,10 +112,6 @@ _WRONGLY = re.compile(  # "you shouldn't have noted X", "I'd rather you didn't k
     re.IGNORECASE,
 )
 _SUBJECT = re.compile(r"\b(?:i|we|he|she|they|you|it|people)\b", re.IGNORECASE)
-_DOER = re.compile(  # "I just forget about lunch"
-    r"\b(?:i|we|he|she|they|people)(?: (?:\w+ly|would|will|always|sometimes|often|do|can|could))*\W*$",
-    re.IGNORECASE,
-)
 _BARE = re.compile(r"^the (?!.*\b(?:thing|bit|part|stuff)\b)", re.IGNORECASE)
 _PLEASE = re.compile(r"\bplease\b", re.IGNORECASE)
 _ADDRESS = re.compile(
@@ -140,16 +134,6 @@ _OF_MEMORY = re.compile(
 )
 _SURELY = re.compile(r"(?:un-?\w+|stop remembering|pretend .*|.*\bneed .*remember)$")
 _POLITE = re.compile(r"(?:forget|.*\b(?:remember|know|note))$")  # so with "please"
-_MILD = re.compile(r"(?:ignore|never mind|leave out|keep out|get rid of)$")  # of much else, too
-_OF_WORDS = re.compile(
-    r"(?:(?:what|that|all|every\w*|any\w*|the fact)\b|(?:about|regarding|on) )", re.I
-)
-_OWN_FILES = re.compile(  # of the user's, or on the screen: "my notes on chemistry", "my history"
-    r"^(?:my|our) (?:notes?|files?|photos?|pictures?|drafts?|e-?mails?|homework)(?: .*)?$"
-    r"|^(?:my|our) (?:(?:brows\w+|search|chat|call|watch|order|purchase) )?history$"
-    r"|^(?:my|our) (?:data|info|information|details|records?|world|life)$",
-    re.IGNORECASE,
-)
 _TOLD = re.compile(
     r"^(?:that )?i (?:ever |just |have )*(?:said|told you|mentioned|noted) (?:that |about )?"
     r"(?!(?:that|it|this|anything|something|so)$)",
@@ -259,8 +243,13 @@ def requests(heard: str) -> Iterator[Request]:
 
 def besides(heard: str) -> str:
     """The words without the requests to forget; taking a word back tells the opposite, too."""
-    parts = _parts(heard)
-    return ". ".join(p for p, found in parts if all(verb == "take back" for verb, _ in found))
+    kept = []
+    for part, found in _parts(heard):
+        if all(verb == "take back" for verb, _ in found):
+            kept.append(part)
+        else:  # "forget the nuts, I'm allergic to nuts"
+            kept += idioms.told_behind(part)
+    return ". ".join(kept)
 
 
 def named(heard: str) -> frozenset[str]:
@@ -311,14 +300,12 @@ def _read(verb: str, what: str, before: str, polite: bool) -> Request | None:
     if bare and (_SURELY.match(verb) or (polite and _POLITE.match(verb))):
         return Request(what, loose=True, memory=True)
     hit = _NAMED.match(what)
-    if hit is None or _OWN_FILES.match(what):
+    if hit is None or idioms.of_other_things(verb, what, hit["noted"]):
         return None
     life = _OF_LIFE.search(what)  # "what I eat" is a topic
     of_all = hit["wide"] is not None or life is not None
     name = what[life.end() :].strip() if life else hit["rest"]
     if not name:
-        return None
-    if _MILD.match(verb) and not (hit["noted"] or _OF_WORDS.match(what)):  # "ignore my cat"
         return None
     return Request(
         name,
@@ -336,9 +323,13 @@ def _asked(heard: str) -> Iterator[tuple[str, str, str]]:
         naming = [hit for hit in found if not _LAST.match(hit[1])]
         for verb, what in naming or found:  # "all my films can go, delete them"
             head = _ASKING.sub("", part[: max(part.lower().find(verb), 0)]).strip(" ,-–—")
-            yield verb, what, head if _tells(head) else before
-        if part.endswith("?"):  # then "that" is what was asked, or what it names
-            before = part.rstrip("?") if _TOPIC.match(part) else part
+            topic = idioms.topic(before) if what != "it" and _LAST.match(what) else ""
+            if topic:  # "The juggling? Please don't keep that."
+                yield verb, f"about {topic}", ""
+            else:
+                yield verb, what, head if _tells(head) else before
+        if part.endswith("?"):  # then "that" is what was asked
+            before = part
         else:
             names = len(part.split()) > 2 or _ABOUT.match(part)
             before = part if names and _tells(part) else ""
@@ -363,7 +354,7 @@ def _parts(heard: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
             before = part
             idle = quoted or idioms.asks_nothing(part, question)
             found = [] if idle else list(_found(part))
-            asks = not found and question and (changes.only_asks(sentence) or _TOPIC.match(part))
+            asks = not found and question and (changes.only_asks(sentence) or idioms.topic(part))
             yield f"{part}?" if asks else part, found
 
 
@@ -397,7 +388,7 @@ def _told(part: str, hit: re.Match) -> bool:
     """Whether a request behind a subject only tells what somebody does: "and forget my keys"."""
     front = part[: hit.start()]
     what = _object(hit["what"])
-    if hit["just"] and _DOER.search(front):
+    if hit["just"] and idioms.is_habit(front):
         return True
     if hit["loose"] is None or not _SUBJECT.search(front):
         return False

@@ -1,8 +1,9 @@
 """Words of forgetting that ask for nothing of the kind: quotes, suppositions, idioms, this once."""
 
 import re
+from collections.abc import Sequence
 
-from pa_jax.english import statements
+from pa_jax.english import statements, words
 
 _QUOTE = re.compile(r"[\"“«][^\"”»]*[\"”»]|(?<!\w)['‘][^'’]*['’](?!\w)")
 _SPOKEN = re.compile(  # what stands behind a colon is another's word, a text or a plan then
@@ -53,12 +54,74 @@ _OF_TELLING = re.compile(
     re.IGNORECASE,
 )
 
+_MILD = re.compile(r"(?:ignore|never mind|leave out|keep out|get rid of)$")  # of much else, too
+_OF_WORDS = re.compile(
+    r"(?:(?:what|that|all|every\w*|any\w*|the fact)\b|(?:about|regarding|on) )", re.I
+)
+_OWN_FILES = re.compile(  # of the user's, or on the screen: "my notes on chemistry", "my history"
+    r"^(?:my|our) (?:notes?|files?|photos?|pictures?|drafts?|e-?mails?|homework)(?: .*)?$"
+    r"|^(?:my|our) (?:(?:brows\w+|search|chat|call|watch|order|purchase) )?history$"
+    r"|^(?:my|our) (?:data|info|information|details|records?|world|life)$",
+    re.IGNORECASE,
+)
+_DOER = re.compile(  # "I just forget about lunch"
+    r"\b(?:i|we|he|she|they|people)(?: (?:\w+ly|would|will|always|sometimes|often|do|can|could))*\W*$",
+    re.IGNORECASE,
+)
+_TOPIC = re.compile(
+    r"^(?:the|my|our|that i)\b(?: [\w'’-]+){1,4}\??$", re.IGNORECASE
+)  # "The tattoo?"
+_BEHIND = re.compile(r"(?:i|my|we|our)\b", re.IGNORECASE)
+_NOT_TO_KEEP = re.compile(  # what is said here, not before: "I'm 52, but don't save that"
+    r"(?:,|^|\bbut|\band|[–—-])\s*(?:(?:please|just|so|you) )*(?:do not|never|need not)(?: (?:have|need) to)? "
+    r"(?:remember|save|store|note|keep|record|write|log) (?:any of )?(?:that|this|it)"
+    r"(?: down)?(?: please)?(?=\W*$|:)",
+    re.IGNORECASE,
+)
+
 
 def unquoted(text: str, asks: re.Pattern) -> str:
     """The text without quotations that ask themselves: what another said, or is to be written."""
     return _QUOTE.sub(
         lambda quote: " " if asks.search(quote[0].strip("\"“”«»'‘’")) else quote[0], text
     )
+
+
+def not_to_keep(sentences: Sequence[str]) -> list[str]:
+    """Of the sentences of a message, those of which it asks in the same breath to note nothing.
+
+    "I'm 52, but don't save that"; a sentence that says nothing else means the one before it.
+    """
+    found, before = [], ""
+    for sentence in map(words.expanded, sentences):
+        told = sentence.strip(" .!")
+        if _NOT_TO_KEEP.search(told):
+            rest = _NOT_TO_KEEP.sub(" ", told).strip(" :,.")
+            found.append(rest or before)
+        before = told
+    return found
+
+
+def told_behind(part: str) -> list[str]:
+    """What the user tells behind a request: "the nuts, I'm allergic to nuts"."""
+    clauses = [clause.strip() for clause in part.split(",")[1:]]
+    return [one for one in clauses if _BEHIND.match(one) and not _OF_TELLING.search(one)]
+
+
+def topic(question: str) -> str:
+    """What a question only names: "the tattoo" of "The tattoo?"; "" where it asks."""
+    return question.rstrip("?") if _TOPIC.match(question) else ""
+
+
+def is_habit(front: str) -> bool:
+    """Whether "just forget" behind these words tells what somebody does: "some days I ..."."""
+    return _DOER.search(front) is not None
+
+
+def of_other_things(verb: str, what: str, noted: str) -> bool:
+    """Whether what is to go is no fact: the user's own files, a cat that is to be ignored."""
+    mild = _MILD.match(verb) and not (noted or _OF_WORDS.match(what))
+    return bool(mild) or _OWN_FILES.match(what) is not None
 
 
 def introduces(part: str) -> bool:
