@@ -39,26 +39,37 @@ _BEFORE = re.compile(  # what is given up follows
     r"|(?:am|been|went|gone|came|come|coming|weaned) off|through with|moved on from|goodbye to"
     r"|parted (?:ways )?with|cut out|gave away|threw (?:out|away)|kicked|ended"
     r"|finished with"
-    r"|(?<!come )(?<!came )(?<!all )(?<!been )over(?! (?:dinner|lunch|breakfast|supper|coffee|drinks"
-    r"|here|there|for|at|to|in|on|and|time|night|christmas|easter|winter|summer|a|the (?:next|last|past"
+    r"|(?<!come )(?<!came )(?<!all )(?<!been )over(?! (?:dinner|lunch|breakfast|supper|coffee"
+    r"|drinks"
+    r"|here|there|for|at|to|in|on|and|time|night|christmas|easter|winter|summer|a|the (?:next"
+    r"|last|past"
     r"|weekend|years?|months?|phone|summer|winter|holidays?))\b)"
     r"|(?:retired|resigned) (?:as|from))\b(?P<what>.*)",
     re.IGNORECASE,
 )
 _KEPT_UP = re.compile(  # nothing is given up: "I can't quit", "should I stop", "not sure about"
-    r"\b(?:never|not|refuse[sd]? to|hate to|hard to|without|if|should i|would|want(?:ed)? to|try(?:ing)? to"
+    r"\b(?:never|not|refuse[sd]? to|hate to|hard to|without|if|should i|would|want(?:ed)? to"
+    r"|try(?:ing)? to"
     r"|think(?:ing)? (?:of|about)|plan(?:ning)? (?:to|on)|might|may|could|tempted to) "
-    r"(?:(?:i|we|ever|really|even|be) )*(?:giv\w+ up|gave up|quit\w*|stop\w*|drop\w*|ditch\w*|sell\w*|los\w+"
+    r"(?:(?:i|we|ever|really|even|be) )*(?:giv\w+ up|gave up|quit\w*|stop\w*|drop\w*|ditch\w*"
+    r"|sell\w*|los\w+"
     r"|leav\w+|cut(?:ting)? out|cancel\w*|forget\w*|replac\w+)\b"
-    r"|\bnot (?:sure|mind|just|only|bad|least|to mention|because|yet|(?:\w+ )?in the mood|have time|a problem)\b"
+    r"|\bnot (?:sure|mind|just|only|bad|least|to mention|because|yet|(?:\w+ )?in the mood"
+    r"|have time|a problem)\b"
     r"|\bno (?:doubt|problem|wonder|matter|chance|need|reason)\b|\bno\b.*\bleft\b"
-    r"|\b(?:left|forgot|lost) (?:my|the|our|his|her|it|them)(?: \w+){0,2} (?:behind|today|again|on the|(?:at|in)"
+    r"|\b(?:left|forgot|lost) (?:my|the|our|his|her|it|them)(?: \w+){0,2} (?:behind|today|again"
+    r"|on the|(?:at|in)"
     r" (?:home|work|school|my|a|(?:the|our) (?:office|car|train|bus|hotel|gym|house|kitchen)))\b"
-    r"|\b(?:had|tried|gave|served|brought) .*\binstead of\b|\bstopped (?:at|by|in|over)\b|\bended up\b",
+    r"|\b(?:had|tried|gave|served|brought) .*\binstead of\b|\bstopped (?:at|by|in|over)\b"
+    r"|\bended up\b",
     re.IGNORECASE,
 )
 _REMINDS = re.compile(  # what was said stays so, where no word of change stands beside it
     r"\b(?:remember|(?<!what )i said|(?<!what )i told you)\b", re.IGNORECASE
+)
+_RETHOUGHT = re.compile(
+    r"\b(?:chang\w+ my mind|second thoughts|change of (?:mind|heart)) (?:about|on) (?P<what>.+)",
+    re.IGNORECASE,
 )
 _AFTER = re.compile(  # what is given up comes first
     r"(?P<what>.+?)\b(?:anymore|any longer|no more|no longer|out of date|died|passed away|broke"
@@ -92,7 +103,8 @@ _STRONG = re.compile(  # the whole clause speaks of a change
     r"|(?:thought|thinking|think) (?:it|this|that) (?:over|through)|convert(?:ed)? (?:me|us|to)"
     r"|won (?:me|us) over|(?:settled|decided) on|changed (?:sides|tack|course)"
     r"|plans (?:have )?changed"
-    r"|gone over to|come (?:round|around) to|for good|(?:going|moving) forward|in future|(?<!\w )in the future"
+    r"|gone over to|come (?:round|around) to|for good|(?:going|moving) forward|in future"
+    r"|(?<!\w )in the future"
     r"|(?:have|has) (?:changed|shifted)|not going back|after all|take back|turns out"
     r"|(?:changed|moved|swapped|upgraded|promoted|traded|replaced)|make (?:it|that)"
     r"|it is(?: \w+)? (?:now|then)|now it is)\b",
@@ -109,7 +121,8 @@ _PUTS_RIGHT = (
     r"|should have (?:said|been|read)|should be|autocorrect"
     r"|no,? wait|wait,? no|mix(?:ed|ing)? (?:that|it|them|those) up|(?:came|come) out wrong"
     r"|mistyped|mis-?spel(?:t|led)|slip of the (?:tongue|pen)"
-    r"|(?<!as )(?<!like )(?<!what )(?<!have )(?<!did )(?<!because )i said(?! before| already| that)(?!.*\band (?:i|my|we)\b)"
+    r"|(?<!as )(?<!like )(?<!what )(?<!have )(?<!did )(?<!because )i said(?! before| already"
+    r"| that)(?!.*\band (?:i|my|we)\b)"
 )
 _RIGHT = re.compile(rf"\b(?:{_PUTS_RIGHT})\b", re.IGNORECASE)
 _CORRECTS = re.compile(
@@ -229,6 +242,13 @@ def near(text: str, what: frozenset[str]) -> list[str]:
 
 def _besides_change(clause: str) -> tuple[str, ...]:
     return words.content(_STRONG.sub(" ", clause), words.STOP | words.ASKING)
+
+
+@memory.remembered(1024)
+def rethought(text: str) -> frozenset[str]:
+    """Stems of what the words say that a mind was changed about: "changed my mind about seats"."""
+    hits = filter(None, map(_RETHOUGHT.search, clauses(text)))
+    return frozenset(stem for hit in hits for stem in words.content(hit["what"]))
 
 
 def adds(text: str, what: frozenset[str]) -> bool:

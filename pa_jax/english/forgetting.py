@@ -14,7 +14,8 @@ from pa_jax.english import abroad, changes, errands, idioms, stance, statements,
 
 _KEEP = "remember|know|keep|save|store|note|record|hold|track|log"
 _KEEPING = (  # the same in any form
-    r"know|knew|known|knowing|remember(?:ed|ing)?|keep(?:ing)?|kept|sav(?:e|ed|ing)|stor(?:e|ed|ing)"
+    r"know|knew|known|knowing|remember(?:ed|ing)?|keep(?:ing)?|kept|sav(?:e|ed|ing)|stor(?:e|ed"
+    r"|ing)"
     r"|not(?:e|ed|ing)|record(?:ed|ing)?|hold(?:ing)?|held|track(?:ed|ing)?|log(?:ged|ging)?"
     r"|have|had|having"
 )
@@ -48,7 +49,8 @@ _OPENING = (  # what may stand before a request
     r"|by the way|btw|one more thing|lol|haha|jk|just kidding|kidding|joking"
 )
 _ASKED = (  # how one asks for it
-    r"please|(?P<just>just)|(?:can|could|will|would) you|you can|you may|you should|let(?:['’]?s| us)"
+    r"please|(?P<just>just)|(?:can|could|will|would) you|you can|you may|you should|let(?:['’]?s"
+    r"| us)"
     r"|we can|i (?:need|want|am asking|ask|beg|would like) you to|feel free to|favou?r and"
 )
 _FORGET = re.compile(
@@ -116,12 +118,14 @@ _BARE = re.compile(r"^the (?!.*\b(?:thing|bit|part|stuff)\b)", re.IGNORECASE)
 _PLEASE = re.compile(r"\bplease\b", re.IGNORECASE)
 _ADDRESS = re.compile(
     r"\b(?:please|kindly|again|now|thanks|thank you|for me|about me|too|completely|entirely|fully"
-    r"|altogether|forever|for good|anymore|any longer|at once|right away|immediately|as well|ok|okay|would you"
+    r"|altogether|forever|for good|anymore|any longer|at once|right away|immediately|as well|ok"
+    r"|okay|would you"
     r"|will you)\b",
     re.IGNORECASE,
 )
 _LAST = re.compile(
-    r"^(?:(?:all )?(?:of )?|about )(?:that|this|it|those|them|(?:the|that) last (?:one|thing|part|bit)"
+    r"^(?:(?:all )?(?:of )?|about )(?:that|this|it|those|them|(?:the|that) last (?:one|thing|part"
+    r"|bit)"
     r"|what i (?:just )?(?:said|told you))(?: one| part| thing)?$",
     re.IGNORECASE,
 )
@@ -149,11 +153,13 @@ _NAMED = re.compile(
     r"(?:(?:that|this|it|stuff|things?|bits?|part|what|you|your|i|we|have|has|had|got|ever|just"
     r"|once|know|noted|saved|stored|kept|keep|gathered|collected|heard|remember|learned|learnt|said"
     r"|mentioned|told you|earlier|before|the|facts?|notes?|line|entry|memory|of|there is|traces?"
-    r"|mentions?|records?|data|info(?:rmation)?|details?|relat(?:ing|ed)|connected|slate|clean)\s+)*"
+    r"|mentions?|records?|data|info(?:rmation)?|details?|relat(?:ing|ed)|connected|slate"
+    r"|clean)\s+)*"
     r"(?:about |that |regarding |on |concerning |to do with |where |how |my |our "
     r"|(?<=relating )to |(?<=related )to |(?<=connected )(?:to|with) "
     r"|(?<=what i )|(?<=who i )|(?P<bare>(?<=the )))(?P<rest>.+?)"
-    r"(?P<noted>(?: (?:things?|bit|part|stuff|business|info(?:rmation)?|details?|facts?|entry|comment"
+    r"(?P<noted>(?: (?:things?|bit|part|stuff|business|info(?:rmation)?|details?|facts?|entry"
+    r"|comment"
     r"|remark|notes?))?"
     r"(?: (?:that )?(?:i|you) (?:ever |have )?(?:told|said|mentioned|know|noted|saved)(?: you)?)?"
     r"(?: (?:earlier|before|yesterday|last time))?"

@@ -19,7 +19,8 @@ _SUPPOSES = re.compile(  # "would you forget it if I asked?", "could you ever fo
     re.IGNORECASE,
 )
 _MOMENT = re.compile(
-    r"\bfor (?:just )?(?:a|one|this|that) (?:moment|second|sec|minute|bit|while|one|recipe|question)"
+    r"\bfor (?:just )?(?:a|one|this|that) (?:moment|second|sec|minute|bit|while|one|recipe"
+    r"|question)"
     r"\b|\bjust (?:this|for)\b|\bwhen you (?:write|answer|reply|talk|speak)\b",
     re.IGNORECASE,
 )
@@ -65,7 +66,8 @@ _OWN_FILES = re.compile(  # of the user's, or on the screen: "my notes on chemis
     re.IGNORECASE,
 )
 _DOER = re.compile(  # "I just forget about lunch"
-    r"\b(?:i|we|he|she|they|people)(?: (?:\w+ly|would|will|always|sometimes|often|do|can|could))*\W*$",
+    r"\b(?:i|we|he|she|they|people)(?: (?:\w+ly|would|will|always|sometimes|often|do|can"
+    r"|could))*\W*$",
     re.IGNORECASE,
 )
 _TOPIC = re.compile(
@@ -73,7 +75,8 @@ _TOPIC = re.compile(
 )  # "The tattoo?"
 _BEHIND = re.compile(r"(?:i|my|we|our)\b", re.IGNORECASE)
 _NOT_TO_KEEP = re.compile(  # what is said here, not before: "I'm 52, but don't save that"
-    r"(?:,|^|\bbut|\band|[–—-])\s*(?:(?:please|just|so|you) )*(?:do not|never|need not)(?: (?:have|need) to)? "
+    r"(?:,|^|\bbut|\band|[–—-])\s*(?:(?:please|just|so|you) )*(?:do not|never"
+    r"|need not)(?: (?:have|need) to)? "
     r"(?:remember|save|store|note|keep|record|write|log) (?:any of )?(?:that|this|it)"
     r"(?: down)?(?: please)?(?=\W*$|:)",
     re.IGNORECASE,

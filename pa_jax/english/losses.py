@@ -12,7 +12,8 @@ _GONE = re.compile(  # what is lost follows
 )
 _DEAD = re.compile(  # it comes first
     r"^the user['’]s (?P<what>[^,;]+?) (?:has |have |was |were |is |got )?"
-    r"(?:died|dead|passed away|broke(?: down)?|broken|stolen|gone|ran away)\b(?!.*\b(?:back|found|returned)\b)",
+    r"(?:died|dead|passed away|broke(?: down)?|broken|stolen|gone|ran away)\b(?!.*\b(?:back|found"
+    r"|returned)\b)",
     re.IGNORECASE,
 )
 _CALLED = frozenset(("call", "nam"))

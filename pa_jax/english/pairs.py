@@ -90,6 +90,15 @@ def like(new: statements.Statement, old: statements.Statement) -> bool:
     return (new.kind, new.against, new.verb) == (old.kind, old.against, old.verb)
 
 
+def rethought(new: statements.Statement, old: statements.Statement, about: frozenset[str]) -> bool:
+    """Whether a mind changed `about` a thing is about the last word of the old, in one situation:
+    "takes an aisle seat when flying", "prefers the window when flying".
+    """
+    does = (statements.LIKE, statements.HABIT, statements.DO)
+    plain = new.kind in does and old.kind in does and not (new.against or old.against)
+    return plain and about == {*old.core[-1:]} and bool(new.scope & old.scope)
+
+
 def parallel(new: statements.Statement, old: statements.Statement) -> bool:
     """Whether two statements are alike but for one word: "a daughter called Anna", "... Hanna"."""
     one, other = frozenset(new.core), frozenset(old.core)

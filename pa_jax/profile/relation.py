@@ -7,7 +7,7 @@ to update.apply in its place.
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
-from pa_jax.english import changes, losses, memory, pairs, person, stance, statements, words
+from pa_jax.english import changes, losses, pairs, person, stance, statements, words
 from pa_jax.profile import circumstances, facts, placement, slots
 
 SAME = "same"  # says what is known
@@ -67,6 +67,7 @@ class _Said:
         self.settles = circumstances.tells(claim.statement, claim.slot)
         self.quote = claim.source.quote
         self.bearer = person.bearer(claim.statement)
+        self.rethought = changes.rethought(self.quote)
         self.passing = new.passing or changes.passing(self.quote, new.named)
         self.adds = changes.adds(self.quote, new.named)
         self.corrects = changes.corrects(self.quote, new.named | new.scope)
@@ -183,7 +184,9 @@ class _Said:
             return Decision(REPLACES, "there is one favourite")
         if self._one_slot(fact):
             return self._in_one(fact, old)
-        if self._gives_up(fact, old):
+        if self._gives_up(fact, old) or (
+            self.rethought and pairs.rethought(new, old, self.rethought)
+        ):
             return Decision(REPLACES, "the words give it up")
         anew = changes.is_new(self.quote) or "new" in words.tokens(self.quote)
         if anew and pairs.another_holder(self.claim.statement, fact.statement):
@@ -364,30 +367,6 @@ def ends(past: str, fact: facts.Fact, quote: str) -> bool:
 
 def _parsed(held: Iterable[facts.Fact]) -> list[statements.Statement]:
     return [statements.parse(fact.statement) for fact in held]
-
-
-def heard(quote: str, held: Sequence[facts.Fact], statement: str) -> frozenset[str] | None:
-    """The content words that a statement may rest on, None where they cannot tell.
-
-    Those of the user's words, and of the held facts that the words name in part: "I meant Hanna,
-    not Anna" rests on "a daughter called Anna". Also of those beside which all that is new was
-    heard: "I meant six". Words in another language cannot be compared.
-    """
-    if not words.is_english(quote):
-        return None
-    said, own = _worded(quote), _worded(statement)
-    known = [_worded(fact.statement) for fact in held]
-    named = [parts for parts in known if parts & said or set() < own - parts <= said | _DIGITS]
-    return said.union(*named)
-
-
-@memory.remembered(4096)
-def _worded(text: str) -> frozenset[str]:
-    """The content words of a text, and its numbers in digits."""
-    return statements.content(text) | frozenset(words.numbers(text))
-
-
-_DIGITS = frozenset(map(words.stem, words.NUMBERS))  # written out: they count as digits
 
 
 def _turn(fact: facts.Fact) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from pa_jax.english import (
     statements,
     words,
 )
-from pa_jax.profile import facts, forget, relation, update
+from pa_jax.profile import facts, forget, grounds, update
 
 # Why a statement was dropped.
 NO_SNIPPET = "no snippet"
@@ -204,7 +204,7 @@ class Draft:
         """Operations of the statements that are left, in their slots."""
         ops = list(self.forgets)
         for statement, slot, gain in zip(self.statements, slots, self.gains, strict=True):
-            heard = relation.heard(self.heard, self.turn.profile, statement)
+            heard = grounds.heard(self.heard, self.turn.profile, statement)
             said = heard is None or statements.said(statement, heard) >= stated
             ops.append(
                 facts.FactOp(
