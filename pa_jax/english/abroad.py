@@ -64,7 +64,8 @@ _STANDS = tuple(
     )
 )
 _ASIDE = re.compile(  # articles, and words that say how much or when, of what is told
-    r"\b(?:der|die|das|den|dem|des|ein(?:e[nmrs]?)?|gerne?|mehr|sehr|le|la|les|une?|du|de|el|los|las"
+    r"\b(?:der|die|das|den|dem|des|ein(?:e[nmrs]?)?|gerne?|mehr|sehr|le|la|les|une?|du|de|el|los"
+    r"|las"
     r"|una|très|beaucoup|muy|mucho)\b|\b[ld]['’]|[了很也都还再的]|非常|现在|已经",
     re.IGNORECASE,
 )

@@ -29,17 +29,46 @@ _BEFORE = re.compile(  # what is given up follows
     r"|dropped|ditched|sold|got rid of|used to|instead of|rather than|in place of|switched from"
     r"|changed from|moved (?:away )?from|moved out of|left|leaving|done with|tired of|sick of"
     r"|bored of|fed up with|had enough of|over with|wrong about|thought better of|decided against"
-    r"|forget|forgot|scrap|scratch|strike"
+    r"|forget|scrap|scratch|strike"
     r"|drop|ignore|out with|stop assuming|swore by|once (?:wanted|liked|loved|had)"
     r"|(?:have|has) me down for|i said|i told you(?: about)?|changed my mind (?:about|on)"
     r"|changed (?:about|on)|days of|remember|take back (?:what i said about)?"
     r"|correct (?:your|the) notes on|lost (?:my|our|the)|broke up with|divorced"
     r"|(?:cancelled|canceled|(?<=i )cancel)"
-    r"|replaced|swapped|traded|outgrew|outgrown|over|too (?:old|young|tired|ill) for|grew out of"
+    r"|replaced|swapped|traded|outgrew|outgrown|too (?:old|young|tired|ill) for|grew out of"
     r"|(?:am|been|went|gone|came|come|coming|weaned) off|through with|moved on from|goodbye to"
     r"|parted (?:ways )?with|cut out|gave away|threw (?:out|away)|kicked|ended"
     r"|finished with"
+    r"|(?<!come )(?<!came )(?<!all )(?<!been )over(?! (?:dinner|lunch|breakfast|supper|coffee"
+    r"|drinks"
+    r"|here|there|for|at|to|in|on|and|time|night|christmas|easter|winter|summer|a|the (?:next"
+    r"|last|past"
+    r"|weekend|years?|months?|phone|summer|winter|holidays?))\b)"
     r"|(?:retired|resigned) (?:as|from))\b(?P<what>.*)",
+    re.IGNORECASE,
+)
+_KEPT_UP = re.compile(  # nothing is given up: "I can't quit", "should I stop", "not sure about"
+    r"\b(?:never|not|refuse[sd]? to|hate to|hard to|without|if|should i|would|want(?:ed)? to"
+    r"|try(?:ing)? to"
+    r"|think(?:ing)? (?:of|about)|plan(?:ning)? (?:to|on)|might|may|could|tempted to) "
+    r"(?:(?:i|we|ever|really|even|be) )*(?:giv\w+ up|gave up|quit\w*|stop\w*|drop\w*|ditch\w*"
+    r"|sell\w*|los\w+"
+    r"|leav\w+|cut(?:ting)? out|cancel\w*|forget\w*|replac\w+)\b"
+    r"|\bnot (?:sure|mind|just|only|bad|least|to mention|because|yet|(?:\w+ )?in the mood"
+    r"|have time|a problem)\b"
+    r"|\bno (?:doubt|problem|wonder|matter|chance|need|reason)\b|\bno\b.*\bleft\b"
+    r"|\b(?:left|forgot|lost) (?:my|the|our|his|her|it|them)(?: \w+){0,2} (?:behind|today|again"
+    r"|on the|(?:at|in)"
+    r" (?:home|work|school|my|a|(?:the|our) (?:office|car|train|bus|hotel|gym|house|kitchen)))\b"
+    r"|\b(?:had|tried|gave|served|brought) .*\binstead of\b|\bstopped (?:at|by|in|over)\b"
+    r"|\bended up\b",
+    re.IGNORECASE,
+)
+_REMINDS = re.compile(  # what was said stays so, where no word of change stands beside it
+    r"\b(?:remember|(?<!what )i said|(?<!what )i told you)\b", re.IGNORECASE
+)
+_RETHOUGHT = re.compile(
+    r"\b(?:chang\w+ my mind|second thoughts|change of (?:mind|heart)) (?:about|on) (?P<what>.+)",
     re.IGNORECASE,
 )
 _AFTER = re.compile(  # what is given up comes first
@@ -74,7 +103,8 @@ _STRONG = re.compile(  # the whole clause speaks of a change
     r"|(?:thought|thinking|think) (?:it|this|that) (?:over|through)|convert(?:ed)? (?:me|us|to)"
     r"|won (?:me|us) over|(?:settled|decided) on|changed (?:sides|tack|course)"
     r"|plans (?:have )?changed"
-    r"|gone over to|come (?:round|around) to|for good|(?:going|moving) forward|in (?:the )?future"
+    r"|gone over to|come (?:round|around) to|for good|(?:going|moving) forward|in future"
+    r"|(?<!\w )in the future"
     r"|(?:have|has) (?:changed|shifted)|not going back|after all|take back|turns out"
     r"|(?:changed|moved|swapped|upgraded|promoted|traded|replaced)|make (?:it|that)"
     r"|it is(?: \w+)? (?:now|then)|now it is)\b",
@@ -91,12 +121,16 @@ _PUTS_RIGHT = (
     r"|should have (?:said|been|read)|should be|autocorrect"
     r"|no,? wait|wait,? no|mix(?:ed|ing)? (?:that|it|them|those) up|(?:came|come) out wrong"
     r"|mistyped|mis-?spel(?:t|led)|slip of the (?:tongue|pen)"
-    r"|(?<!as )(?<!like )(?<!what )(?<!have )(?<!did )(?<!because )i said(?! before| already| that)"
+    r"|(?<!as )(?<!like )(?<!what )(?<!have )(?<!did )(?<!because )i said(?! before| already"
+    r"| that)(?!.*\band (?:i|my|we)\b)"
 )
 _RIGHT = re.compile(rf"\b(?:{_PUTS_RIGHT})\b", re.IGNORECASE)
 _CORRECTS = re.compile(
-    rf"\b(?:{_PUTS_RIGHT}|it is actually|actually it is|wait|sorry|oops|rather)\b", re.IGNORECASE
+    rf"\b(?:{_PUTS_RIGHT}|it is actually|actually it is|oops|rather"
+    r"|(?<!not )(?<!to )wait(?! (?:for|to|till|until|a)\b)|sorry(?! (?:for|about|to|if)\b))\b",
+    re.IGNORECASE,
 )
+_SLIP = re.compile(r"\b(?:wrong|mistake\w*|mix\w*|confus\w+|mean|meant|bad|brain)\b", re.IGNORECASE)
 _NOT_THEN = re.compile(
     r"\b(?:did|was|were|had|could|would) (?:not|never|no)\b(?!.*\b(?:since|anymore|again)\b)"
     r"|\bthere (?:was|were) no\b",
@@ -143,21 +177,36 @@ def sentences(text: str) -> tuple[str, ...]:
 @memory.remembered(1024)
 def given_up(text: str) -> tuple[frozenset[str], ...]:
     """Of each place in the words where something is given up, the stems that name what is."""
-    found, before = [], ""
-    for clause in clauses(text):
+    found: list[str] = []
+    before, changed = "", _NEWLY.search(words.expanded(text)) or corrects(text) or turns(text)
+    for clause, question in _told(text):
         if person.whose(clause):  # what others gave up is no matter here
             before = ""
+            continue
+        if question or _KEPT_UP.search(clause) or (_REMINDS.search(clause) and not changed):
+            before = clause
             continue
         for pattern in (_BEFORE, _AFTER):
             hit = pattern.search(clause)
             while hit is not None and hit["what"].strip():
-                if not errands.is_business(hit["what"]):
+                once = statements.passing(clause) and hit[0].lower().startswith("no")
+                if not once and not errands.is_business(hit["what"]):
                     found.append(hit["what"])
                 hit = pattern.search(hit["what"])
         if _BACK.search(clause):
             found.append(before)
         before = clause
     return tuple(frozenset(words.content(part)) for part in found)
+
+
+def _told(text: str) -> list[tuple[str, bool]]:
+    """The clauses of the words, and whether each asks: "I quit, what now?" asks behind."""
+    found = []
+    for sentence in sentences(text):
+        parts = clauses(sentence)
+        last = len(parts) - 1 if sentence.endswith("?") else -1
+        found += [(part, place == last) for place, part in enumerate(parts)]
+    return found
 
 
 def gives_up(text: str, what: frozenset[str], name: frozenset[str] = frozenset()) -> bool:
@@ -195,6 +244,13 @@ def _besides_change(clause: str) -> tuple[str, ...]:
     return words.content(_STRONG.sub(" ", clause), words.STOP | words.ASKING)
 
 
+@memory.remembered(1024)
+def rethought(text: str) -> frozenset[str]:
+    """Stems of what the words say that a mind was changed about: "changed my mind about seats"."""
+    hits = filter(None, map(_RETHOUGHT.search, clauses(text)))
+    return frozenset(stem for hit in hits for stem in words.content(hit["what"]))
+
+
 def adds(text: str, what: frozenset[str]) -> bool:
     """Whether a clause that names `what` puts it beside what was known: "I also like ..."."""
     if not words.is_english(text):
@@ -226,6 +282,11 @@ def turns(text: str) -> bool:
     return bool(_STRONG.search(words.expanded(text)) or abroad.CHANGE.search(text))
 
 
+def asks(text: str) -> bool:
+    """Whether the words ask something, or ask for something: "suggest a restaurant"."""
+    return any(one.endswith("?") or _REQUEST.match(one) for one in sentences(text))
+
+
 def objects(text: str, what: frozenset[str]) -> bool:
     """Whether the words about `what` begin with an objection to what was said: "no, ..."."""
     whole = [text, *(part for part in sentences(text) if what & set(words.content(part)))]
@@ -240,9 +301,21 @@ def is_new(text: str) -> bool:
 
 
 @memory.remembered(1024)
-def corrects(text: str) -> bool:
-    """Whether the words take back what was said before them, perhaps: "sorry", "wait"."""
-    return puts_right(text) or _CORRECTS.search(words.expanded(text)) is not None
+def corrects(text: str, what: frozenset[str] = frozenset()) -> bool:
+    """Whether the words take back what was said before them, perhaps: "sorry", "wait".
+
+    What tells of something else ("oops, spilled my coffee") takes nothing back of `what`.
+    """
+    if puts_right(text):
+        return True
+    hits = filter(_CORRECTS.search, sentences(words.expanded(text)))
+    return any(_of_itself(one, what) for one in hits)
+
+
+def _of_itself(sentence: str, what: frozenset[str]) -> bool:
+    """Whether a sentence that says "sorry" says it of `what`, or says little else."""
+    rest = set(words.content(_CORRECTS.sub(" ", sentence), words.STOP | words.ASKING))
+    return not what or len(rest) < 2 or bool(rest & what) or _SLIP.search(sentence) is not None
 
 
 @memory.remembered(1024)

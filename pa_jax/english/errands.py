@@ -6,7 +6,7 @@ _TEXT = (
     r"(?:paragraph|sentence|verse|stanza|chapter|slide|bullet(?: point)?|section|step|footnote"
     r"|draft|e-?mail|letter|essay|story|poem|song|lyrics|text|code|script|function|picture|photo"
     r"|image|recipe|scene|column|row|cell|document|spreadsheet|cart|basket|playlist|shopping list"
-    r"|cv|resume)s?"
+    r"|cv|resume|toast|speech|article|blog post|bio|invitation)s?"
 )
 _POINTED = r"(?:the|this|that|these|each|every|your|\w+(?:st|nd|rd|th))"
 _WORKS = re.compile(

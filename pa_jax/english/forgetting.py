@@ -10,11 +10,12 @@ import dataclasses
 import re
 from collections.abc import Iterator
 
-from pa_jax.english import abroad, changes, errands, stance, statements, words
+from pa_jax.english import abroad, changes, errands, idioms, stance, statements, words
 
 _KEEP = "remember|know|keep|save|store|note|record|hold|track|log"
 _KEEPING = (  # the same in any form
-    r"know|knew|known|knowing|remember(?:ed|ing)?|keep(?:ing)?|kept|sav(?:e|ed|ing)|stor(?:e|ed|ing)"
+    r"know|knew|known|knowing|remember(?:ed|ing)?|keep(?:ing)?|kept|sav(?:e|ed|ing)|stor(?:e|ed"
+    r"|ing)"
     r"|not(?:e|ed|ing)|record(?:ed|ing)?|hold(?:ing)?|held|track(?:ed|ing)?|log(?:ged|ging)?"
     r"|have|had|having"
 )
@@ -24,7 +25,7 @@ _LOST = (
     "|gone"
 )
 _FILES = (
-    r"(?:your (?:notes?|lists?|memory|memories|records?|files?|data)"
+    r"(?:your (?:notes?|memory|memories|records?|files?|data)"
     r"|(?:my|the) (?:profile|notes?|records?|file)"
     r"|what you (?:know|have)(?: (?:of|about|on) me)?|memory)"
 )
@@ -33,7 +34,7 @@ _VERBS = (
     r"forget|un-?(?:learn|remember|note|know|save)|delete|erase"
     r"|stop (?:remember|keep|stor|not|track)ing"
     rf"|no longer (?:{_KEEP})"
-    r"|(?:do not(?: (?:need|have) to)?|(?:you |there is )?no need (?:for you )?to"
+    r"|(?!do not know\b)(?:do not(?: (?:need|have) to)?|(?:you |there is )?no need (?:for you )?to"
     rf"|you (?:need not|do not (?:need|have) to)) (?:{_KEEP})"
     r"|disregard|scratch|never mind|ignore|get rid of|purge|clean out"
     rf"|(?:remove|wipe|clear|scrub|drop|scrap|strike)(?: {_OUT}| clean)?"
@@ -45,10 +46,11 @@ _VERBS = (
 _OPENING = (  # what may stand before a request
     r"please|just|kindly|ok|okay|oh|hey|hi|hello|hm+|um+|uh|ah|well|right|wait|yes|yeah|sorry|no"
     r"|actually|and|also|now|then|so|thanks|thank you|on (?:second thoughts?|reflection)|again"
-    r"|by the way|btw|one more thing|lol|haha"
+    r"|by the way|btw|one more thing|lol|haha|jk|just kidding|kidding|joking"
 )
 _ASKED = (  # how one asks for it
-    r"please|just|(?:can|could|will|would) you|you can|you may|you should|let(?:['’]?s| us)"
+    r"please|(?P<just>just)|(?:can|could|will|would) you|you can|you may|you should|let(?:['’]?s"
+    r"| us)"
     r"|we can|i (?:need|want|am asking|ask|beg|would like) you to|feel free to|favou?r and"
 )
 _FORGET = re.compile(
@@ -97,6 +99,7 @@ _NO_OBJECT = re.compile(  # "what I said about tea, please forget"
     r",\s*(?:please |just |so )*(?P<verb>forget|delete|erase|remove)(?: please)?$", re.IGNORECASE
 )
 _YOU = re.compile(r"\bu\b")
+
 _ABOUT = re.compile(r"\W*(?:about|regarding|on)\b", re.IGNORECASE)
 _POINTS = re.compile(r"\b(?:it|them|that|those|these)\b", re.IGNORECASE)
 _RATHER = r"i (?:would (?:rather|prefer|like|love)|wish)(?: it)?(?: if| that)? you"
@@ -104,22 +107,25 @@ _WRONGLY = re.compile(  # "you shouldn't have noted X", "I'd rather you didn't k
     r"^\W*(?:\w+, )?(?:(?:you should not (?:have |be )?"
     r"|i (?:do not (?:want|like)|never wanted) you(?: to)?(?: be)? "
     r"|i am not (?:\w+ )?(?:happy|comfortable|okay|ok|fine) (?:with|about) you(?:r)? "
-    rf"|{_RATHER} (?:did not|do not|had not|would not|not|never) )(?:{_KEEPING})"
+    rf"|{_RATHER} (?:did not|do not|had not|would not|not to|not|never) )(?:{_KEEPING})"
     rf"|{_RATHER} (?:to )?"
     r"(?:forg[eo]t|deleted?|erased?|removed?|dropped|wiped?|unlearn\w*|cleared))"
     r" (?P<what>.{1,200})",
     re.IGNORECASE,
 )
 _SUBJECT = re.compile(r"\b(?:i|we|he|she|they|you|it|people)\b", re.IGNORECASE)
+_BARE = re.compile(r"^the (?!.*\b(?:thing|bit|part|stuff)\b)", re.IGNORECASE)
 _PLEASE = re.compile(r"\bplease\b", re.IGNORECASE)
 _ADDRESS = re.compile(
     r"\b(?:please|kindly|again|now|thanks|thank you|for me|about me|too|completely|entirely|fully"
-    r"|altogether|forever|for good|at once|right away|immediately|as well|ok|okay|would you"
+    r"|altogether|forever|for good|anymore|any longer|at once|right away|immediately|as well|ok"
+    r"|okay|would you"
     r"|will you)\b",
     re.IGNORECASE,
 )
 _LAST = re.compile(
-    r"^(?:all )?(?:of )?(?:that|this|it|those|them|the last (?:one|thing|part|bit)"
+    r"^(?:(?:all )?(?:of )?|about )(?:that|this|it|those|them|(?:the|that) last (?:one|thing|part"
+    r"|bit)"
     r"|what i (?:just )?(?:said|told you))(?: one| part| thing)?$",
     re.IGNORECASE,
 )
@@ -128,7 +134,7 @@ _SAID = re.compile(r"forget|un-?\w+|delete|erase|remove|wipe|do not|stop|no long
 # nuts are removed from elsewhere, too: "remove the nuts"; what is unlearnt was known
 _OF_MEMORY = re.compile(
     r"(?:forget|disregard|scratch|scrap|strike|never mind|un-?\w+|stop remembering|pretend .*"
-    r"|.*\bneed .*remember)$"
+    r"|.*\b(?:need|have) .*remember)$"
 )
 _SURELY = re.compile(r"(?:un-?\w+|stop remembering|pretend .*|.*\bneed .*remember)$")
 _POLITE = re.compile(r"(?:forget|.*\b(?:remember|know|note))$")  # so with "please"
@@ -147,13 +153,16 @@ _NAMED = re.compile(
     r"(?:(?:that|this|it|stuff|things?|bits?|part|what|you|your|i|we|have|has|had|got|ever|just"
     r"|once|know|noted|saved|stored|kept|keep|gathered|collected|heard|remember|learned|learnt|said"
     r"|mentioned|told you|earlier|before|the|facts?|notes?|line|entry|memory|of|there is|traces?"
-    r"|mentions?|records?|data|info(?:rmation)?|details?|relat(?:ing|ed)|connected|slate|clean)\s+)*"
+    r"|mentions?|records?|data|info(?:rmation)?|details?|relat(?:ing|ed)|connected|slate"
+    r"|clean)\s+)*"
     r"(?:about |that |regarding |on |concerning |to do with |where |how |my |our "
     r"|(?<=relating )to |(?<=related )to |(?<=connected )(?:to|with) "
     r"|(?<=what i )|(?<=who i )|(?P<bare>(?<=the )))(?P<rest>.+?)"
     r"(?P<noted>(?: (?:things?|bit|part|stuff|business|info(?:rmation)?|details?|facts?|entry"
-    r"|notes?))?"
+    r"|comment"
+    r"|remark|notes?))?"
     r"(?: (?:that )?(?:i|you) (?:ever |have )?(?:told|said|mentioned|know|noted|saved)(?: you)?)?"
+    r"(?: (?:earlier|before|yesterday|last time))?"
     rf"(?: (?:from|in|off|out of|on) {_FILES})?)$",
     re.IGNORECASE,
 )
@@ -195,7 +204,7 @@ _FRONT = re.compile(
 )
 _OF_WHAT_IS_KEPT = re.compile(  # "it" of "forget it" is a fact only behind such words
     r"\byou (?:have|know|keep|noted|saved|remember)|\bon (?:file|record)\b|\bmentioned\b"
-    r"|\b(?:private|preferences|tastes|habits|start (?:fresh|over))\b"
+    r"|\b(?:private|business|preferences|tastes|habits|start (?:fresh|over))\b"
     r"|\b(?:said|told you|tell you|wrong|not have) (?:\w+ )?(?:about|on)",
     re.IGNORECASE,
 )
@@ -213,6 +222,7 @@ class Request:
     memory   whether its verb is said of what is remembered
     before   of "that": the words in front that tell what it is, "" where none do
     unclear  whether "that" must be asked for where nothing tells what it is
+    it       whether it may be what the user asked: "forget it"
     """
 
     name: str
@@ -223,6 +233,7 @@ class Request:
     memory: bool = False
     before: str = ""
     unclear: bool = False
+    it: bool = False
 
 
 def requests(heard: str) -> Iterator[Request]:
@@ -231,15 +242,20 @@ def requests(heard: str) -> Iterator[Request]:
     polite = _PLEASE.search(words.expanded(heard)) is not None
     for verb, what, before in _asked(heard):
         read = _read(verb, what, before, polite)
-        kept = read is not None and (read.every or (read.memory and read.name and not read.loose))
+        kept = read is not None and read.memory and read.name and not read.loose
         if read is not None and (kept or not works):
             yield read
 
 
 def besides(heard: str) -> str:
     """The words without the requests to forget; taking a word back tells the opposite, too."""
-    parts = _parts(heard)
-    return ". ".join(p for p, found in parts if all(verb == "take back" for verb, _ in found))
+    kept = []
+    for part, found in _parts(heard):
+        if all(verb == "take back" for verb, _ in found):
+            kept.append(part)
+        else:  # "forget the nuts, I'm allergic to nuts"
+            kept += idioms.told_behind(part)
+    return ". ".join(kept)
 
 
 def named(heard: str) -> frozenset[str]:
@@ -275,7 +291,8 @@ def _read(verb: str, what: str, before: str, polite: bool) -> Request | None:
     if _LAST.match(what):
         if not _SAID.match(verb):
             return None
-        return Request("", before=before, unclear=verb in ("forget", "unlearn") and not before)
+        unclear = verb in ("forget", "unlearn") and not before
+        return Request("", before=before, unclear=unclear, it=what.lower() == "it")
     if kept := _FROM_FILES.match(what):
         return Request(kept["rest"], memory=True)
     if related := _RELATED.match(what):
@@ -285,10 +302,11 @@ def _read(verb: str, what: str, before: str, polite: bool) -> Request | None:
     bare = not re.match(
         r"(?:the|my|our|that|about|all|every\w*|any\w*|wh\w+|how|i|it)\b", what, re.I
     )
+    what = idioms.alone(what)
     if bare and (_SURELY.match(verb) or (polite and _POLITE.match(verb))):
         return Request(what, loose=True, memory=True)
     hit = _NAMED.match(what)
-    if hit is None:
+    if hit is None or idioms.of_other_things(verb, what, hit["noted"]):
         return None
     life = _OF_LIFE.search(what)  # "what I eat" is a topic
     of_all = hit["wide"] is not None or life is not None
@@ -311,7 +329,11 @@ def _asked(heard: str) -> Iterator[tuple[str, str, str]]:
         naming = [hit for hit in found if not _LAST.match(hit[1])]
         for verb, what in naming or found:  # "all my films can go, delete them"
             head = _ASKING.sub("", part[: max(part.lower().find(verb), 0)]).strip(" ,-–—")
-            yield verb, what, head if _tells(head) else before
+            topic = idioms.topic(before) if what != "it" and _LAST.match(what) else ""
+            if topic:  # "The juggling? Please don't keep that."
+                yield verb, f"about {topic}", ""
+            else:
+                yield verb, what, head if _tells(head) else before
         if part.endswith("?"):  # then "that" is what was asked
             before = part
         else:
@@ -327,46 +349,58 @@ def _tells(head: str) -> bool:
 
 def _parts(heard: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Each part of the words, with verb and object of the requests to forget in it."""
-    for sentence in changes.sentences(words.expanded(heard)):
-        for part in re.split(r"[;:]", sentence):
-            part, found = _YOU.sub("you", part.strip(" .!?\n")), []
+    for sentence in changes.sentences(idioms.unquoted(words.expanded(heard), _FORGET)):
+        question = sentence.endswith("?")
+        quoted, before = False, ""  # whether what stands behind the colon is another's
+        pieces = re.split(r"([;:])", sentence)
+        for sign, part in zip(["", *pieces[1::2]], pieces[::2], strict=True):
+            part = _YOU.sub("you", part.strip(" .!?\n"))
             part = _SPLIT.sub(r"\1 \3 \2", part)
-            hit = _FORGET.search(part)
-            told = (
-                hit is not None
-                and hit["loose"] is not None
-                and _SUBJECT.search(part[: hit.start()])
-                and not _PLEASE.search(part)
-                and not (_LAST.match(_object(hit["what"])) and _TELLING.search(part[: hit.start()]))
-            )
-            if hit is not None and not told:
-                found.append((hit["verb"].lower(), _object(hit["what"])))
-            elif hit := _NO_OBJECT.search(part):
-                found.append((hit["verb"].lower(), "it"))
-            if abroad.FORGET_THAT.match(part):
-                found.append(("forget", "that"))
-            hit = _WOULD_MIND.search(part)
-            if hit is not None:
-                forgets = hit["verb"].lower().startswith("forg")
-                found.append(("forget" if forgets else "delete", _object(hit["what"])))
-            hit = _WRONGLY.match(part)
-            if hit is not None:
-                what = _object(hit["what"])
-                wide = _NAMED.match(what)
-                found.append(("forget", what if wide and wide["wide"] else f"that {what}"))
-            hit = _MAY_GO.match(part)
-            if hit is not None:
-                found.append(("forget", hit["what"]))
-            hit = _NOT_KEPT.match(part)
-            if hit is not None:
-                name = hit["rather"] or hit["wrong"] or hit["out"]
-                name = f"about {name}" if name else hit["what"]
-                found.append(("forget", name or f"everything about {hit['none']}"))
-            hit = _TAKE_BACK.search(part)
-            if hit is not None:
-                found.append(("take back", hit["what"].split(",")[0].strip()))
-            asks = not found and changes.only_asks(sentence)
+            quoted = quoted or (sign == ":" and idioms.introduces(before))
+            before = part
+            idle = quoted or idioms.asks_nothing(part, question)
+            found = [] if idle else list(_found(part))
+            asks = not found and question and (changes.only_asks(sentence) or idioms.topic(part))
             yield f"{part}?" if asks else part, found
+
+
+def _found(part: str) -> Iterator[tuple[str, str]]:
+    """Verb and object of the requests to forget in a part of a sentence."""
+    hit = _FORGET.search(part)
+    if hit is not None and not _told(part, hit):
+        yield hit["verb"].lower(), _object(hit["what"])
+    elif hit := _NO_OBJECT.search(part):
+        yield hit["verb"].lower(), "it"
+    if abroad.FORGET_THAT.match(part):
+        yield "forget", "that"
+    if hit := _WOULD_MIND.search(part):
+        forgets = hit["verb"].lower().startswith("forg")
+        yield "forget" if forgets else "delete", _object(hit["what"])
+    if hit := _WRONGLY.match(part):
+        what = _object(hit["what"])
+        wide = _NAMED.match(what)
+        yield "forget", what if wide and wide["wide"] else f"that {what}"
+    if hit := _MAY_GO.match(part):
+        yield "forget", hit["what"]
+    if hit := _NOT_KEPT.match(part):
+        name = hit["rather"] or hit["wrong"] or hit["out"]
+        name = f"about {name}" if name else hit["what"]
+        yield "forget", name or f"everything about {hit['none']}"
+    if hit := _TAKE_BACK.search(part):
+        yield "take back", hit["what"].split(",")[0].strip()
+
+
+def _told(part: str, hit: re.Match) -> bool:
+    """Whether a request behind a subject only tells what somebody does: "and forget my keys"."""
+    front = part[: hit.start()]
+    what = _object(hit["what"])
+    if hit["just"] and idioms.is_habit(front):
+        return True
+    if hit["loose"] is None or not _SUBJECT.search(front):
+        return False
+    if _PLEASE.search(part) and not _BARE.match(what):
+        return False
+    return not (_LAST.match(what) and _TELLING.search(front))
 
 
 def _object(what: str) -> str:

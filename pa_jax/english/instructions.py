@@ -22,6 +22,12 @@ _CALL = re.compile(
 )
 _NAME = re.compile(r"^(?:my name is|I go by) (?P<name>[A-Z][\w'-]+)$")
 _PRONOUNS = re.compile(r"^my pronouns are (?P<what>\w+(?:/\w+)+)$", re.IGNORECASE)
+_BRIEF = re.compile(  # "keep it short, I read on my phone": a reason that lasts
+    r"^(?:keep|make) it (?P<how>short|brief|concise|simple)(?: and \w+)?,? (?:because |since |as )?"
+    r"I (?:(?:always|mostly|usually|only|often) )?(?:read|listen|use|have (?!to\b|a meeting\b"
+    r"|no time\b))",
+    re.IGNORECASE,
+)
 _STANDING = re.compile(
     r"^(?:(?:can|could|would|will) you |i (?:want|need|would like) you to )?"
     r"(?P<when>(?:from now on|in (?:the )?future|going forward|by default)\W+)?"
@@ -34,7 +40,7 @@ _STANDING = re.compile(
 _ABOUT_REPLIES = re.compile(
     rf"\b{_REPLIES}\b(?! (?:to|from|for) )|\b(?:emojis?|bullet points|exclamation marks|small talk"
     rf"|{_UNITS}|british (?:english|spelling)|american (?:english|spelling)|jargon|markdown"
-    r"|headings|tables|swear\w*|apologi\w+)\b"
+    r"|headings|tables|swear\w*|apologi\w+|grams|ounces|cups|millilit\w+|kilomet\w+|miles)\b"
     r"|^(?:answer|reply|respond|speak|talk|write)(?: (?:to )?(?:me|us))?"
     r" (?:in|briefly|simply|formally|casually|without|with|using|like)\b"
     r"|^(?:speak|talk) \w+ (?:to|with) (?:me|us)$",
@@ -44,7 +50,7 @@ _LASTS = re.compile(
     rf"\b(?:from now on|in (?:the )?future|going forward|by default|every time|each time|keep"
     rf"|avoid|skip|use (?:{_UNITS}|british|american)|apologi\w+|swear|all (?:your )?{_REPLIES}"
     rf"|your {_REPLIES}"
-    r"|answers|replies|responses|explanations)\b",
+    r"|answers|replies|responses|explanations)\b|, (?:never|not ever) \w+$",
     re.IGNORECASE,
 )
 _THIS = re.compile(r"\b(?:here|this|that|these|those|it|the (?:following|above|text|list))\b", re.I)
@@ -69,6 +75,9 @@ def of(sentence: str) -> str:
     pronouns = _PRONOUNS.match(bare)
     if pronouns:
         return f"The user's pronouns are {pronouns['what']}."
+    brief = _BRIEF.match(bare)
+    if brief and not statements.passing(bare):
+        return f"The user wants {brief['how'].lower()} answers."
     always = bare.endswith(" always")
     hit = _STANDING.match(bare.removesuffix(" always").rstrip(" ,"))
     if hit is None or _THIS.search(bare) or statements.passing(bare):

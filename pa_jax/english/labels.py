@@ -27,7 +27,8 @@ _BEFORE = re.compile(
     r"|(?:using|having|visiting|wearing|owning|playing|eating|drinking|consuming|watching|reading"
     r"|buying|purchasing|learning|doing|being|going|participating|engaging|use|wear|buy|avoid|watch"
     r"|read|play|eat|drink|visit|own|have|keep|follow|explore|learn|listen|go|stay|engage"
-    r"|participate|try|uses|tries|finds|gets|wears|buys|keeps|follows|cannot|can't|handle|only)\s+(?=\w)(?:to\s+|in\s+|with\s+)?)+",
+    r"|participate|try|uses|tries|finds|gets|wears|buys|keeps|follows|cannot|can't|handle"
+    r"|only)\s+(?=\w)(?:to\s+|in\s+|with\s+)?)+",
     re.IGNORECASE,
 )
 _EMPTY = frozenset(  # what names nothing by itself

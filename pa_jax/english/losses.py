@@ -12,10 +12,12 @@ _GONE = re.compile(  # what is lost follows
 )
 _DEAD = re.compile(  # it comes first
     r"^the user['’]s (?P<what>[^,;]+?) (?:has |have |was |were |is |got )?"
-    r"(?:died|dead|passed away|broke(?: down)?|broken|stolen|gone|ran away)\b",
+    r"(?:died|dead|passed away|broke(?: down)?|broken|stolen|gone|ran away)\b(?!.*\b(?:back|found"
+    r"|returned)\b)",
     re.IGNORECASE,
 )
 _CALLED = frozenset(("call", "nam"))
+_BESIDE = re.compile(r"\s(?:in|at|on|of|from|to|with|for|after|during|last|this|called|named)\s.*$")
 
 
 @memory.remembered(4096)
@@ -24,3 +26,14 @@ def gone(statement: str) -> frozenset[str]:
     text = words.expanded(statement).strip().rstrip(".!")
     hit = _GONE.match(text) or _DEAD.match(text)
     return statements.content(hit["what"]) - _CALLED if hit else frozenset()
+
+
+@memory.remembered(4096)
+def head(statement: str) -> frozenset[str]:
+    """The stem of the thing itself: of "lost their dog's leash" the leash, not the dog."""
+    text = words.expanded(statement).strip().rstrip(".!")
+    hit = _GONE.match(text) or _DEAD.match(text)
+    stems = words.content(_BESIDE.sub("", hit["what"])) if hit else ()
+    names = statements.names(statement) & set(stems)
+    things = [stem for stem in stems if stem not in names]
+    return frozenset(things[-1:]) | (names if stems and stems[-1] in names else frozenset())

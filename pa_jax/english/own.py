@@ -28,7 +28,8 @@ _STANDING = re.compile(  # a request for all replies to come says what the user 
     r"|no longer|not|answers|replies|responses|explanations)\b"
     r"|^\W*(?:can|could|would) (?:you|we) (?:please |just )?(?:(?<=we )do|use|keep|stick to"
     r"|answer|reply|respond|speak|address|call me|switch)"
-    r"|\b(?:write|talk|speak)(?: to me)? in (?-i:[A-Z])\w+|\b(?:tell|give|show) me \w+s in \w+"
+    r"|\b(?:write|talk|speak|explain(?: \w+)?)(?: to me)? in (?-i:[A-Z])\w+|\b(?:tell|give"
+    r"|show) me \w+s in \w+"
     r"|^\W*(?:please )?(?:write|explain|answer|reply|describe|show|summari[sz]e)"
     r"(?: (?:it|things|everything|this|that|to me|me|(?:all |any )?my \w+s))*\s+"
     r"(?:in|as|without|using|like|more|less|briefly|simply|with)\b",
@@ -57,7 +58,8 @@ _OTHERS = re.compile(  # somebody else's stance, or of a person of the user's al
     r"(?! (?:me|us)\b)"  # done to the user: "they switched me to another tablet"
 )
 _HOUSEHOLD = (
-    r"(?:wife|husband|spouse|partner|girlfriend|boyfriend|fianc\w+|son|daughter|child|children|kids?|twins?|toddler|baby|boys?|girls?"
+    r"(?:wife|husband|spouse|partner|girlfriend|boyfriend|fianc\w+|son|daughter|child|children"
+    r"|kids?|twins?|toddler|baby|boys?|girls?"
     r"|grand(?:son|daughter|child|kid)\w*)"
 )
 _TASTE_OF = re.compile(  # what an adult of another household likes is that person's own business
@@ -73,6 +75,14 @@ _REACTS = re.compile(  # the user's own mind about what was said of another
     r"|am not|find (?:it|that|them|those)|never"
     r"|prefer|hate|can not)\b"
     r"|\b(?:neither|so) (?:do|am) I\b|\bme (?:too|neither)\b",
+    re.IGNORECASE,
+)
+_SAYS = re.compile(
+    r"^the user (?:(?:just|now|also|has|would like to|wants to) )*(?:tak(?:es?|en) back|took back"
+    r"|retract(?:s|ed)?|withdraw(?:s|n)? (?:what|the)|apologi[sz]e[sd]?|thank(?:s"
+    r"|ed)? the assistant"
+    r"|chang(?:es?|ed) (?:their|his|her) minds?(?!.*\b(?:often|easily|a lot|frequently|always)\b)"
+    r"|correct(?:s|ed) (?:what|themsel\w+|himself|herself))\b",
     re.IGNORECASE,
 )
 _USED = re.compile(r"\bI used to (?:really |always |often |absolutely )?(?P<rest>.+)$", re.I)
@@ -117,6 +127,11 @@ def not_own(statement: str, heard: str) -> bool:
         if carrying:
             return all(_is_foreign(text, kin, own) for text in carrying)
     return False
+
+
+def only_says(statement: str) -> bool:
+    """Whether a statement tells an act of speech: "takes back what the user said about tea"."""
+    return _SAYS.match(statement) is not None
 
 
 def past(statement: str, heard: str) -> bool:

@@ -42,9 +42,13 @@ def another_number(new: statements.Statement, old: statements.Statement) -> bool
     )
 
 
-def another_age(new: str, old: str) -> bool:
-    """Whether two statements of one person give that person two ages, in whatever frame."""
+def another_age(new: str, old: str, quote: str) -> bool:
+    """Whether two statements of one person give that person two ages, in whatever frame.
+
+    The words of the new one may name whom it leaves unnamed.
+    """
     named, known = statements.names(new), statements.names(old)
+    named = named or frozenset(words.content(quote))
     ages = _age(new), _age(old)
     return bool(named & known) and all(ages) and ages[0] != ages[1]
 
@@ -55,7 +59,7 @@ def another_holder(new: str, old: str) -> bool:
     if now is None or was is None or now["post"].lower() != was["post"].lower():
         return False
     named, known = statements.names(new), statements.names(old)
-    return bool(named - known and known - named)
+    return bool(named - known and known - named) and purpose(new) == purpose(old)
 
 
 def _age(statement: str) -> str:
@@ -84,6 +88,15 @@ def apart(new: statements.Statement, old: statements.Statement) -> bool:
 def like(new: statements.Statement, old: statements.Statement) -> bool:
     """Whether two statements say the same kind of thing, on the same side, with the same verb."""
     return (new.kind, new.against, new.verb) == (old.kind, old.against, old.verb)
+
+
+def rethought(new: statements.Statement, old: statements.Statement, about: frozenset[str]) -> bool:
+    """Whether a mind changed `about` a thing is about the last word of the old, in one situation:
+    "takes an aisle seat when flying", "prefers the window when flying".
+    """
+    does = (statements.LIKE, statements.HABIT, statements.DO)
+    plain = new.kind in does and old.kind in does and not (new.against or old.against)
+    return plain and about == {*old.core[-1:]} and bool(new.scope & old.scope)
 
 
 def parallel(new: statements.Statement, old: statements.Statement) -> bool:

@@ -20,7 +20,8 @@ BODY = frozenset(  # whose state is the person's own
 )
 VERB = (  # a verb that statements about a user begin with, in either person
     r"(?:(?:also|always|only|really) )?(?:never|does not|doesn['’]t|do not|don['’]t|cannot|can['’]t"
-    r"|(?:is|am|has|have|loves?|likes?|hates?|dislikes?|avoids?|prefers?|enjoys?|wants?|needs?|lives?"
+    r"|(?:is|am|has|have|loves?|likes?|hates?|dislikes?|avoids?|prefers?|enjoys?|wants?|needs?"
+    r"|lives?"
     r"|works?|plays?|speaks?|owns?|takes?|drinks?|eats?|uses?|listens?|watches|reads?)\b)"
 )
 _ADVERB = (

@@ -34,7 +34,8 @@ _SAID = re.compile(
 # A second verb of the same subject: "eats fish but avoids meat". Words that are things as well
 # ("plays", "drinks") count where a thing follows them.
 _SURE = (
-    r"is|has|does|was|isn't|hasn't|doesn't|wasn't|likes|loves|hates|dislikes|avoids|prefers|enjoys|wants"
+    r"is|has|does|was|isn't|hasn't|doesn't|wasn't|likes|loves|hates|dislikes|avoids|prefers"
+    r"|enjoys|wants"
     r"|lives|owns|eats|speaks|listens|believes|finds|takes|needs|thinks|feels|tries|goes|keeps"
     r"|refuses|adores|wishes|knows|sleeps|gives|gets|makes|says|suffers"
 )

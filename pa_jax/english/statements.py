@@ -111,7 +111,8 @@ _TODAY = re.compile(  # a state; what happened today lasts: "moved to Berlin tod
 )
 _OPINION = re.compile(
     r"\bfinds? (?P<what>.+?)(?: (?:\w+ly|too|so|very|quite|rather|a bit))? (?:"
-    r"(?P<bad>annoying|boring|dull|tedious|tiresome|irritating|disgusting|awful|horrible|terrible|dreadful|overrated|ugly"
+    r"(?P<bad>annoying|boring|dull|tedious|tiresome|irritating|disgusting|awful|horrible|terrible"
+    r"|dreadful|overrated|ugly"
     r"|unpleasant|stressful|exhausting|creepy|pointless|depressing|scary|hard|difficult)|wonderful"
     r"|great|fun|relaxing|fascinating|beautiful|lovely|delicious|exciting|soothing|amazing|useful"
     r"|interesting|brilliant|easy)$",

@@ -61,6 +61,7 @@ _CONTRACTIONS = (
     (re.compile(r"\b(you|we|they)['’]re\b", re.I), r"\1 are"),
     (re.compile(r"\bany more\b", re.I), "anymore"),
     (re.compile(r"\b(?:nvm|nevermind)\b", re.I), "never mind"),
+    (re.compile(r"\babt\b", re.I), "about"),
     (re.compile(r"\bpl(?:[sz]|ese|eas|eese|aese|s?ease)\b", re.I), "please"),
 )
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")

@@ -10,7 +10,7 @@ a user asks for by command. What the words ask is read in english/forgetting.
 import re
 from collections.abc import Sequence
 
-from pa_jax.english import forgetting, lists, person, statements, words
+from pa_jax.english import changes, forgetting, lists, person, statements, words
 from pa_jax.profile import facts, taxonomy, topics
 
 _LISTED = re.compile(r"\s*(?:,|/|\bor\b|\band\b)\s*")
@@ -48,8 +48,11 @@ def _meant(
     if request.every:
         return list(profile)
     if not request.name:
-        before = request.before
-        return _told_before(before, profile) if before else facts.of_last_turn(profile, at)
+        if request.before:
+            return _told_before(request.before, profile)
+        last = facts.of_last_turn(profile, at)
+        asked_then = any(changes.asks(fact.source.quote) for fact in last)
+        return [] if request.it and asked_then else last
     hits = _naming(request.name, request.wide, profile)
     if request.loose:
         hits = [fact for fact in hits if request.memory and not facts.is_safety(fact)]
@@ -119,7 +122,7 @@ def _named_by(rest: str, wide: bool, profile: Sequence[facts.Fact]) -> list[fact
     by_words = [
         fact
         for fact in profile
-        if wanted <= statements.content(fact.statement)
+        if wanted <= _worded(fact.statement)
         and words.stem(statements.parse(fact.statement).whose) in wanted | {""}
     ]
     if by_words and not (wide or said & _ANY):
@@ -131,6 +134,13 @@ def _named_by(rest: str, wide: bool, profile: Sequence[facts.Fact]) -> list[fact
     else:
         by_topic = [fact for fact in profile if wanted <= _topic_of(fact.slot, wide)]
     return by_words + [fact for fact in by_topic if fact not in by_words]
+
+
+def _worded(statement: str) -> frozenset[str]:
+    """The words by which a fact is called: "my nut allergy" is "allergic to nuts"."""
+    if statements.parse(statement).kind == statements.ALLERGY:
+        return frozenset(words.content(statement))
+    return statements.content(statement)
 
 
 def _topic_of(path: str, wide: bool) -> frozenset[str]:

@@ -7,7 +7,7 @@ to update.apply in its place.
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
-from pa_jax.english import changes, losses, memory, pairs, person, stance, statements, words
+from pa_jax.english import changes, losses, pairs, person, stance, statements, words
 from pa_jax.profile import circumstances, facts, placement, slots
 
 SAME = "same"  # says what is known
@@ -62,12 +62,15 @@ class _Said:
         """`last` are those of the held facts that the turn before taught."""
         self.claim, self.new, self.held, self.last = claim, new, held, last
         self.gone = losses.gone(claim.statement)
+        self.lost = losses.head(claim.statement)
         self.favourite = stance.favourite(claim.statement)
         self.settles = circumstances.tells(claim.statement, claim.slot)
         self.quote = claim.source.quote
         self.bearer = person.bearer(claim.statement)
+        self.rethought = changes.rethought(self.quote)
         self.passing = new.passing or changes.passing(self.quote, new.named)
         self.adds = changes.adds(self.quote, new.named)
+        self.corrects = changes.corrects(self.quote, new.named | new.scope)
         self.gives = bool(changes.given_up(self.quote))  # most words give nothing up
         at = (claim.source.session, claim.source.turn)
         objects = changes.objects(self.quote, new.named)
@@ -102,7 +105,9 @@ class _Said:
 
         Names tell it; without one, "the cat died" means the only cat there is.
         """
-        if not self.gone or old.against or old.kind in (statements.LIKE, statements.ALLERGY):
+        if not self.lost & old.named or old.against:
+            return False
+        if old.kind in (statements.LIKE, statements.ALLERGY):
             return False
         known = statements.names(fact.statement)
         if known:
@@ -157,6 +162,8 @@ class _Said:
         return None
 
     def _replaces(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
+        if self.bearer and pairs.another_age(self.claim.statement, fact.statement, self.quote):
+            return Decision(REPLACES, "another age")
         if self.passing:
             return None
         new = self.new
@@ -177,10 +184,10 @@ class _Said:
             return Decision(REPLACES, "there is one favourite")
         if self._one_slot(fact):
             return self._in_one(fact, old)
-        if self._gives_up(fact, old):
+        if self._gives_up(fact, old) or (
+            self.rethought and pairs.rethought(new, old, self.rethought)
+        ):
             return Decision(REPLACES, "the words give it up")
-        if self.bearer and pairs.another_age(self.claim.statement, fact.statement):
-            return Decision(REPLACES, "another age")
         anew = changes.is_new(self.quote) or "new" in words.tokens(self.quote)
         if anew and pairs.another_holder(self.claim.statement, fact.statement):
             return Decision(REPLACES, "there is one at a time")
@@ -268,7 +275,7 @@ class _Said:
 
     def _corrected(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         """What the words of a correction put right: what they name, else what was said last."""
-        if self.adds or not changes.corrects(self.quote):
+        if self.adds or not self.corrects:
             return None
         named = self._put_out(old)
         if self.new.over and not named:  # "tables instead of lists" corrects what said lists
@@ -307,7 +314,9 @@ class _Said:
             return False
         category = self.claim.slot.partition("/")[0]
         near = facts.OTHER in (category, fact.category) or category == fact.category
-        if not near or old.kind == statements.ALLERGY and self.new.kind != statements.ALLERGY:
+        if not near or (self.gone and not self.lost & old.named):
+            return False
+        if old.kind == statements.ALLERGY and not (self.new.kind == old.kind and self.corrects):
             return False
         same_slot = self.claim.slot == fact.slot
         alike = same_slot or pairs.like(self.new, old)
@@ -358,30 +367,6 @@ def ends(past: str, fact: facts.Fact, quote: str) -> bool:
 
 def _parsed(held: Iterable[facts.Fact]) -> list[statements.Statement]:
     return [statements.parse(fact.statement) for fact in held]
-
-
-def heard(quote: str, held: Sequence[facts.Fact], statement: str) -> frozenset[str] | None:
-    """The content words that a statement may rest on, None where they cannot tell.
-
-    Those of the user's words, and of the held facts that the words name in part: "I meant Hanna,
-    not Anna" rests on "a daughter called Anna". Also of those beside which all that is new was
-    heard: "I meant six". Words in another language cannot be compared.
-    """
-    if not words.is_english(quote):
-        return None
-    said, own = _worded(quote), _worded(statement)
-    known = [_worded(fact.statement) for fact in held]
-    named = [parts for parts in known if parts & said or set() < own - parts <= said | _DIGITS]
-    return said.union(*named)
-
-
-@memory.remembered(4096)
-def _worded(text: str) -> frozenset[str]:
-    """The content words of a text, and its numbers in digits."""
-    return statements.content(text) | frozenset(words.numbers(text))
-
-
-_DIGITS = frozenset(map(words.stem, words.NUMBERS))  # written out: they count as digits
 
 
 def _turn(fact: facts.Fact) -> tuple[int, int]:

@@ -12,8 +12,18 @@ from collections.abc import Sequence
 
 from pa_jax.agent.inference import grounding
 from pa_jax.dialogue import snippet
-from pa_jax.english import explicit, forgetting, lists, own, person, statements, words
-from pa_jax.profile import facts, forget, relation, update
+from pa_jax.english import (
+    changes,
+    explicit,
+    forgetting,
+    idioms,
+    lists,
+    own,
+    person,
+    statements,
+    words,
+)
+from pa_jax.profile import facts, forget, grounds, update
 
 # Why a statement was dropped.
 NO_SNIPPET = "no snippet"
@@ -28,11 +38,12 @@ REPEATED = "said twice"
 VAGUE = "does not say what it is about"
 PAST = "told as past"
 TODAY = "of today alone"
+SPEECH = "tells what was said, not what holds"
 OUTDONE = "said more fully in the user's words"
 UNCLEAR = "asked to forget, but not what"
 REASONS = (
     *(NO_SNIPPET, CUT, QUOTED, NOT_ABOUT_USER, NOT_OWN, COPIED, FORGOTTEN, UNGROUNDED, REPEATED),
-    *(UNCLEAR, VAGUE, PAST, TODAY, OUTDONE),
+    *(UNCLEAR, VAGUE, PAST, TODAY, SPEECH, OUTDONE),
 )
 
 _FILLER = re.compile(r",? (?:by the way|btw|to be honest|lol|haha)(?=[.,;]|$)", re.IGNORECASE)
@@ -90,6 +101,8 @@ class Draft:
         self.besides = statements.content(forgetting.besides(self.heard))
         self.besides |= forgetting.judged(self.heard)
         self.to_forget = forgetting.named(self.heard) - self.besides  # held or not
+        told = idioms.not_to_keep(changes.sentences(self.heard))
+        self.untold = [statements.content(part) for part in told]
         self.statements: list[str] = []
         self.gains: list[float] = []
         self.dropped: list[Dropped] = []
@@ -124,6 +137,8 @@ class Draft:
             return NOT_ABOUT_USER
         if statements.vague(statement):
             return VAGUE
+        if own.only_says(statement):
+            return SPEECH
         if own.not_own(statement, self.heard):
             return NOT_OWN
         if own.past(statement, self.heard):
@@ -133,7 +148,10 @@ class Draft:
         held = {statements.key(fact.statement) for fact in self.turn.profile}
         if statements.key(statement) in held and not statements.said(statement, self.content):
             return COPIED
-        if statements.content(statement) <= self.to_forget:
+        said = statements.content(statement)
+        if said <= self.to_forget - self.besides:
+            return FORGOTTEN
+        if any(2 * len(said & part) > len(said) for part in self.untold):
             return FORGOTTEN
         if any(forget.comes_back(statement, op.old, self.besides) for op in self.forgets):
             return FORGOTTEN
@@ -186,7 +204,7 @@ class Draft:
         """Operations of the statements that are left, in their slots."""
         ops = list(self.forgets)
         for statement, slot, gain in zip(self.statements, slots, self.gains, strict=True):
-            heard = relation.heard(self.heard, self.turn.profile, statement)
+            heard = grounds.heard(self.heard, self.turn.profile, statement)
             said = heard is None or statements.said(statement, heard) >= stated
             ops.append(
                 facts.FactOp(
