@@ -197,21 +197,10 @@ _OF_TELLING = frozenset(
         "business never sorry mean meant silly".split(),
     )
 )
-_FRONT = re.compile(
-    r"\b(?:the|my|our|about|on) (?P<what>(?!second\b)[\w -]+)$"
-    r"|^\W*(?:my|our) (?P<mine>[\w -]+?) (?:is|are|was|were)\b",
-    re.IGNORECASE,
-)
-_OF_WHAT_IS_KEPT = re.compile(  # "it" of "forget it" is a fact only behind such words
-    r"\byou (?:have|know|keep|noted|saved|remember)|\bon (?:file|record)\b|\bmentioned\b"
-    r"|\b(?:private|business|preferences|tastes|habits|start (?:fresh|over))\b"
-    r"|\b(?:said|told you|tell you|wrong|not have) (?:\w+ )?(?:about|on)",
-    re.IGNORECASE,
-)
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class ForgetRequest:
     """What one request asks to have forgotten.
 
     name     the words that name it, "" for "that" and for everything about the user
@@ -236,7 +225,7 @@ class Request:
     it: bool = False
 
 
-def requests(heard: str) -> Iterator[Request]:
+def requests(heard: str) -> Iterator[ForgetRequest]:
     """The requests to forget that name something, or point at it."""
     works = any(map(errands.works_on_text, changes.sentences(heard)))
     polite = _PLEASE.search(words.expanded(heard)) is not None
@@ -277,26 +266,18 @@ def _judged(heard: str) -> Iterator[tuple[frozenset[str], list[str]]]:
         yield asked, [part for part in others if stance.is_own(part)]
 
 
-def front(sentence: str) -> str:
-    """What a sentence in front of "delete that" names as something that is kept; "" where none."""
-    hit = _FRONT.search(sentence)
-    if hit is None or not _OF_WHAT_IS_KEPT.search(sentence):
-        return ""
-    return hit["what"] or hit["mine"] or ""
-
-
-def _read(verb: str, what: str, before: str, polite: bool) -> Request | None:
+def _read(verb: str, what: str, before: str, polite: bool) -> ForgetRequest | None:
     if _ALL.match(what):
-        return Request("", every=True)
+        return ForgetRequest("", every=True)
     if _LAST.match(what):
         if not _SAID.match(verb):
             return None
         unclear = verb in ("forget", "unlearn") and not before
-        return Request("", before=before, unclear=unclear, it=what.lower() == "it")
+        return ForgetRequest("", before=before, unclear=unclear, it=what.lower() == "it")
     if kept := _FROM_FILES.match(what):
-        return Request(kept["rest"], memory=True)
+        return ForgetRequest(kept["rest"], memory=True)
     if related := _RELATED.match(what):
-        return Request(related["rest"], wide=True, whole=True, memory=True)
+        return ForgetRequest(related["rest"], wide=True, whole=True, memory=True)
     if _POLITE.match(verb):
         what = re.sub(r"^(?=(?:i|we) )", "that ", _TOLD.sub("that ", what), flags=re.IGNORECASE)
     bare = not re.match(
@@ -304,7 +285,7 @@ def _read(verb: str, what: str, before: str, polite: bool) -> Request | None:
     )
     what = idioms.alone(what)
     if bare and (_SURELY.match(verb) or (polite and _POLITE.match(verb))):
-        return Request(what, loose=True, memory=True)
+        return ForgetRequest(what, loose=True, memory=True)
     hit = _NAMED.match(what)
     if hit is None or idioms.of_other_things(verb, what, hit["noted"]):
         return None
@@ -313,7 +294,7 @@ def _read(verb: str, what: str, before: str, polite: bool) -> Request | None:
     name = what[life.end() :].strip() if life else hit["rest"]
     if not name:
         return None
-    return Request(
+    return ForgetRequest(
         name,
         wide=of_all or hit["noted"].strip().startswith(_WIDELY),
         whole=hit["wide"] is not None,

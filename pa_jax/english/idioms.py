@@ -1,4 +1,6 @@
-"""Words of forgetting that ask for nothing of the kind: quotes, suppositions, idioms, this once."""
+"""Words beside a request to forget: quotes, suppositions and idioms that are none, this once, and
+what a sentence in front of "delete that" names.
+"""
 
 import re
 from collections.abc import Sequence
@@ -81,6 +83,17 @@ _NOT_TO_KEEP = re.compile(  # what is said here, not before: "I'm 52, but don't 
     r"(?: down)?(?: please)?(?=\W*$|:)",
     re.IGNORECASE,
 )
+_FRONT = re.compile(
+    r"\b(?:the|my|our|about|on) (?P<what>(?!second\b)[\w -]+)$"
+    r"|^\W*(?:my|our) (?P<mine>[\w -]+?) (?:is|are|was|were)\b",
+    re.IGNORECASE,
+)
+_OF_WHAT_IS_KEPT = re.compile(  # "it" of "forget it" is a fact only behind such words
+    r"\byou (?:have|know|keep|noted|saved|remember)|\bon (?:file|record)\b|\bmentioned\b"
+    r"|\b(?:private|business|preferences|tastes|habits|start (?:fresh|over))\b"
+    r"|\b(?:said|told you|tell you|wrong|not have) (?:\w+ )?(?:about|on)",
+    re.IGNORECASE,
+)
 
 
 def unquoted(text: str, asks: re.Pattern) -> str:
@@ -148,3 +161,11 @@ def asks_nothing(part: str, question: bool) -> bool:
 def alone(what: str) -> str:
     """What is to be forgotten, without what is to be done besides: "work and watch a film"."""
     return _MORE.split(what)[0]
+
+
+def front(sentence: str) -> str:
+    """What a sentence in front of "delete that" names as something that is kept; "" where none."""
+    hit = _FRONT.search(sentence)
+    if hit is None or not _OF_WHAT_IS_KEPT.search(sentence):
+        return ""
+    return hit["what"] or hit["mine"] or ""

@@ -12,6 +12,7 @@ MOST_WORDS = 24
 
 _REPLIES = r"(?:answers?|repl(?:y|ies)|responses?|explanations?|messages)"
 _UNITS = r"(?:metric|imperial|celsius|fahrenheit)"
+_MEASURES = r"(?:grams|ounces|cups|millilit(?:re|er)s|kilomet(?:re|er)s|miles)"
 _NO_NAMES = (
     "back|later|when|if|today|tonight|tomorrow|now|again|crazy|old|maybe|on|at|in|a|an|the|out|up"
 )
@@ -40,7 +41,8 @@ _STANDING = re.compile(
 _ABOUT_REPLIES = re.compile(
     rf"\b{_REPLIES}\b(?! (?:to|from|for) )|\b(?:emojis?|bullet points|exclamation marks|small talk"
     rf"|{_UNITS}|british (?:english|spelling)|american (?:english|spelling)|jargon|markdown"
-    r"|headings|tables|swear\w*|apologi\w+|grams|ounces|cups|millilit\w+|kilomet\w+|miles)\b"
+    r"|headings|tables|swear\w*|apologi\w+"
+    rf"|{_MEASURES})\b"
     r"|^(?:answer|reply|respond|speak|talk|write)(?: (?:to )?(?:me|us))?"
     r" (?:in|briefly|simply|formally|casually|without|with|using|like)\b"
     r"|^(?:speak|talk) \w+ (?:to|with) (?:me|us)$",
@@ -58,6 +60,7 @@ _WHEN = re.compile(r",? ?\b(?:from now on|in (?:the )?future|going forward|by de
 _POLITE = re.compile(r",? ?\b(?:please|thanks|thank you)\b,?", re.IGNORECASE)
 _HOW = re.compile(r"^(?:in|without|with|using|like)\b")
 _ONES = {"using": "use", "giving": "give", "writing": "write", "adding": "add"}
+_MEASURED = re.compile(rf"^(?:exact |in )*{_MEASURES}\b", re.IGNORECASE)
 _THINGS = ("avoid", "skip", "use", "give", "add", "include")  # what follows is what is wanted
 
 
@@ -101,6 +104,8 @@ def _wanted(hit: re.Match) -> str:
     how = re.sub(r"^(?:to )?the user ", "", rest)
     if verb.startswith(("emoji", "bullet", "jargon")):
         return f"The user {side} {verb} {rest}".strip() + "."
+    if verb in _THINGS and _MEASURED.match(how):
+        return f"The user {side} quantities in {how.removeprefix('in ')}."
     if verb in _THINGS:
         return f"The user {side} {how}."
     if verb in ("answer", "reply", "respond", "speak", "talk") and _HOW.match(how):

@@ -112,10 +112,9 @@ _TODAY = re.compile(  # a state; what happened today lasts: "moved to Berlin tod
 _OPINION = re.compile(
     r"\bfinds? (?P<what>.+?)(?: (?:\w+ly|too|so|very|quite|rather|a bit))? (?:"
     r"(?P<bad>annoying|boring|dull|tedious|tiresome|irritating|disgusting|awful|horrible|terrible"
-    r"|dreadful|overrated|ugly"
-    r"|unpleasant|stressful|exhausting|creepy|pointless|depressing|scary|hard|difficult)|wonderful"
-    r"|great|fun|relaxing|fascinating|beautiful|lovely|delicious|exciting|soothing|amazing|useful"
-    r"|interesting|brilliant|easy)$",
+    r"|dreadful|overrated|ugly|unpleasant|stressful|exhausting|creepy|pointless|depressing|scary"
+    r"|hard|difficult)|wonderful|great|fun|relaxing|fascinating|beautiful|lovely|delicious|exciting"
+    r"|soothing|amazing|useful|interesting|brilliant|easy)$",
     re.IGNORECASE,
 )
 _ALLERGY = re.compile(r"\b(?:allerg\w+|intoleran\w+|anaphyla\w+|not tolerate)\b", re.IGNORECASE)

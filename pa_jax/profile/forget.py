@@ -10,7 +10,7 @@ a user asks for by command. What the words ask is read in english/forgetting.
 import re
 from collections.abc import Sequence
 
-from pa_jax.english import changes, forgetting, lists, person, statements, words
+from pa_jax.english import changes, forgetting, idioms, lists, person, statements, words
 from pa_jax.profile import facts, taxonomy, topics
 
 _LISTED = re.compile(r"\s*(?:,|/|\bor\b|\band\b)\s*")
@@ -42,7 +42,7 @@ def asked(
 
 
 def _meant(
-    request: forgetting.Request, profile: Sequence[facts.Fact], at: tuple[int, int]
+    request: forgetting.ForgetRequest, profile: Sequence[facts.Fact], at: tuple[int, int]
 ) -> list[facts.Fact]:
     """The facts that a request asks to have forgotten."""
     if request.every:
@@ -95,7 +95,7 @@ def _told_before(sentence: str, profile: Sequence[facts.Fact]) -> list[facts.Fac
         return []
     heard = frozenset(words.content(sentence))
     told = [fact for fact in profile if (own := _told(fact)) and len(own & heard) >= 0.8 * len(own)]
-    return told or _named_by(forgetting.front(sentence), False, profile)
+    return told or _named_by(idioms.front(sentence), False, profile)
 
 
 def _told(fact: facts.Fact) -> frozenset[str]:
