@@ -19,6 +19,7 @@ import jax
 
 from pa_jax import models
 from pa_jax.agent.inference import draft, grounding, placing, prompt_roots
+from pa_jax.agent.inference.draft import Inferred, Observed
 from pa_jax.core import keys
 from pa_jax.dialogue import prompts, schema, template
 from pa_jax.english import statements, words
@@ -120,13 +121,13 @@ class Inferencer:
         self.placer.warm_up()
 
     def infer(
-        self, turns: Sequence[draft.Observed], *, now: datetime.datetime, seed: int
-    ) -> list[draft.Inferred]:
+        self, turns: Sequence[Observed], *, now: datetime.datetime, seed: int
+    ) -> list[Inferred]:
         """Greedy snippets of the turns and their operations, in order; none where nothing was said.
 
         `seed` enters the engine's keys; greedy decoding draws nothing from them.
         """
-        made = [draft.Inferred("", (), ())] * len(turns)
+        made = [Inferred("", (), ())] * len(turns)
         spoken = [i for i, turn in enumerate(turns) if words.clean(turn.words, draft.MAX_HEARD)]
         if not spoken:
             return made
@@ -150,11 +151,11 @@ class Inferencer:
         done = self._sampler.generate(asked, n=1, stream=keys.Stream.GENERATE, **how)
         return [text for [text] in done.texts], done.finished[:, 0].tolist()
 
-    def ops_of(self, turn: draft.Observed, text: str) -> draft.Inferred:
+    def ops_of(self, turn: Observed, text: str) -> Inferred:
         """What one turn makes of a given snippet text (a gold one, say): all but the policy."""
         return self.read([turn], [text])[0]
 
-    def prompt(self, turn: draft.Observed, *, now: datetime.datetime) -> list[int]:
+    def prompt(self, turn: Observed, *, now: datetime.datetime) -> list[int]:
         """Prompt ids, the same text as in training; the facts nearest to the words go in.
 
         User text of any length fits cfg.prompt_tokens: its parts are halved until they do.
@@ -179,12 +180,12 @@ class Inferencer:
 
     def read(
         self,
-        turns: Sequence[draft.Observed],
+        turns: Sequence[Observed],
         texts: Sequence[str],
         finished: Sequence[bool] | None = None,
         *,
         trusted: bool = False,
-    ) -> list[draft.Inferred]:
+    ) -> list[Inferred]:
         """What the turns make of snippet texts; `finished` says which came to their end.
 
         Those of `trusted` texts (gold) are not grounded: all that they say is certain.
@@ -211,7 +212,7 @@ class Inferencer:
         return made
 
     def _episode(
-        self, turn: draft.Observed, limits: prompts.PromptConfig, *, now: datetime.datetime
+        self, turn: Observed, limits: prompts.PromptConfig, *, now: datetime.datetime
     ) -> schema.Episode:
         """The turn as training sees it, with the part of the profile that fits its prompt."""
         heard = statements.content(words.clean(turn.words, draft.MAX_HEARD))
@@ -225,7 +226,7 @@ class Inferencer:
         return _heard(turn, profile=tuple(fact.statement for fact in chosen))
 
 
-def _grounds(turn: draft.Observed) -> schema.Episode:
+def _grounds(turn: Observed) -> schema.Episode:
     """What may carry the turn's statements: the user's words alone.
 
     The message they answer counts only where a short answer picks from it: from a question or a
@@ -238,7 +239,7 @@ def _grounds(turn: draft.Observed) -> schema.Episode:
     return dataclasses.replace(heard, context="")
 
 
-def _heard(turn: draft.Observed, profile: tuple[str, ...] = ()) -> schema.Episode:
+def _heard(turn: Observed, profile: tuple[str, ...] = ()) -> schema.Episode:
     """The turn as an episode: one line each, without control characters."""
     return schema.Episode(
         id=f"{turn.session}.{turn.turn}",
