@@ -93,6 +93,6 @@ def test_a_persons_first_conversation_is_typed_in(tab, real, real_data, violatio
             one.page.set_viewport_size({"width": width, "height": 800})
             for scheme in ("light", "dark"):
                 one.page.emulate_media(color_scheme=scheme)
+                assert violations(one) == []  # waits until the colours are there
                 one.page.screenshot(path=artefacts / f"conversation-{width}-{scheme}.png")
-                assert violations(one) == []
                 assert one.page.evaluate("document.documentElement.scrollWidth") <= width
