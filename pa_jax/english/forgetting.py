@@ -186,11 +186,7 @@ _WHY = re.compile(  # words in front of "delete that" that do not tell what it i
     r"(?!.*\babout\b)(?! (?:[\w'-]+ ){0,3}(?:thing|bit|stuff|part)\b).*)?$",
     re.IGNORECASE,
 )
-_TELLING = re.compile(
-    r"\b(?:sa(?:id|y)|t[eo]ld|tell|mention\w*|lying|lied|joking|kidding|private|personal|wrong)\b",
-    re.IGNORECASE,
-)
-_OF_TELLING = frozenset(
+_TELLING = frozenset(
     map(
         words.stem,
         "said told tell mention mistake wrong private joke kidding lying lied secret personal "
@@ -324,7 +320,7 @@ def _asked(heard: str) -> Iterator[tuple[str, str, str]]:
 
 def _tells(head: str) -> bool:
     """Whether words in front of "delete that" tell what it is, and not only why."""
-    own = set(words.content(head, words.STOP | words.ASKING)) - _OF_TELLING
+    own = set(words.content(head, words.STOP | words.ASKING)) - _TELLING
     return bool(own) and not _WHY.match(head)
 
 
@@ -381,7 +377,7 @@ def _told(part: str, hit: re.Match) -> bool:
         return False
     if _PLEASE.search(part) and not _BARE.match(what):
         return False
-    return not (_LAST.match(what) and _TELLING.search(front))
+    return not (_LAST.match(what) and idioms.OF_TELLING.search(front))
 
 
 def _object(what: str) -> str:

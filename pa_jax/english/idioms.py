@@ -51,7 +51,7 @@ _NOT_NOW = re.compile(  # "forget the gym, I'd rather nap", "forget it, I found 
     r"|\bforget it\b\W+(?:i|we|you|this|it|let)\b|\bnever mind\W+(?:just )?forget it\b",
     re.IGNORECASE,
 )
-_OF_TELLING = re.compile(
+OF_TELLING = re.compile(
     r"\b(?:said|say|t[eo]ld|tell|mention\w*|lying|lied|joking|kidding|private|personal|wrong|true"
     r"|secret|serious|mean|meant|gave up|over|anymore|business)\b",
     re.IGNORECASE,
@@ -121,7 +121,7 @@ def not_to_keep(sentences: Sequence[str]) -> list[str]:
 def told_behind(part: str) -> list[str]:
     """What the user tells behind a request: "the nuts, I'm allergic to nuts"."""
     clauses = [clause.strip() for clause in part.split(",")[1:]]
-    return [one for one in clauses if _BEHIND.match(one) and not _OF_TELLING.search(one)]
+    return [one for one in clauses if _BEHIND.match(one) and not OF_TELLING.search(one)]
 
 
 def topic(question: str) -> str:
@@ -152,7 +152,7 @@ def asks_nothing(part: str, question: bool) -> bool:
     if _FOR_OTHERS.search(part) or _LET_US.search(part):
         return True
     idle = _NOT_NOW.search(part)
-    if idle and not _OF_TELLING.search(part, idle.end()):
+    if idle and not OF_TELLING.search(part, idle.end()):
         return True
     once = _MOMENT.search(part) is not None or statements.passing(_AT_ONCE.sub(" ", part))
     return once and not _FOR_GOOD.search(part)

@@ -77,7 +77,7 @@ def with_gradients(impl):
     return jax.jit(run)
 
 
-def check(got, want):
+def assert_near(got, want):
     np.testing.assert_allclose(got[0], want[0], rtol=1e-5, atol=1e-5)
     for a, b in zip(got[1:], want[1:], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * float(jnp.abs(b).max()))
@@ -115,7 +115,7 @@ def test_blocks_equal_the_oracle_forward_and_backward(shape, small_blocks):
         (d_real,) = on_real([d], real)
         got, want = (list(run(q, k, v, d_real, end)) for run in (fast, slow))
         got[:1], want[:1] = on_real(got[:1], real), on_real(want[:1], real)
-        check(got, want)
+        assert_near(got, want)
 
 
 def test_blocks_of_their_own_size_equal_the_oracle():
@@ -124,7 +124,7 @@ def test_blocks_of_their_own_size_equal_the_oracle():
     end = np.full((1, t), t, np.int32)
     end[0, 150:200], end[0, 200:] = 200, np.arange(201, t + 1)
     arrays = inputs(1, t, t, 2, 1)
-    check(with_gradients("blocks")(*arrays, end), with_gradients("dense")(*arrays, end))
+    assert_near(with_gradients("blocks")(*arrays, end), with_gradients("dense")(*arrays, end))
 
 
 def test_rows_without_tokens_give_zeros_and_no_gradient(small_blocks):

@@ -149,7 +149,7 @@ class Draft:
         if statements.key(statement) in held and not statements.said(statement, self.content):
             return COPIED
         said = statements.content(statement)
-        if said <= self.to_forget - self.besides:
+        if said <= self.to_forget:
             return FORGOTTEN
         if any(2 * len(said & part) > len(said) for part in self.untold):
             return FORGOTTEN
