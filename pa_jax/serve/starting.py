@@ -73,8 +73,11 @@ async def _answering(listening: socket.socket, cfg: limits.Limits, ends: asyncio
 
     server = await asyncio.start_server(one, sock=listening, limit=_HEAD_BYTES)
     await ends.wait()
+    # Accept no more, let in who was just accepted, then close: closed at once, asyncio loses
+    # the links it has accepted and not begun (its `Server._attach` asserts that it is open).
+    asyncio.get_running_loop().remove_reader(listening)
+    await asyncio.sleep(_ACCEPT_SECONDS)
     server.close()
-    await asyncio.sleep(_ACCEPT_SECONDS)  # links that were just accepted come in
     if links:
         await asyncio.wait(list(links), timeout=_END_SECONDS)
     while running:

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import importlib
 import socket
+import sys
 import threading
 import time
 
@@ -72,6 +73,30 @@ def test_strangers_take_no_memory_while_it_starts(listening, bounds, megabytes, 
         assert megabytes(None) - before <= 20
         began = time.monotonic()
     assert time.monotonic() - began < 5 and threading.active_count() == threads
+
+
+@pytest.mark.parametrize("seconds", [1e-4, 0.005, 0.05, 0.2])
+def test_who_comes_as_it_ends_is_answered_or_waits_for_the_server(listening, bounds, seconds):
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(seconds)  # how the two threads fall in with each other
+    try:
+        with contextlib.ExitStack() as closing:
+            with starting.told(listening, bounds):
+                links = [socket.create_connection(listening.getsockname()) for _ in range(90)]
+                for link in links:
+                    closing.enter_context(link).settimeout(10)
+                    link.sendall(b"GET /health HTTP/1.1\r\n\r\n")
+            waiting = set()
+            listening.settimeout(0)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    taken, peer = listening.accept()
+                    closing.enter_context(taken)
+                    waiting.add(peer)
+            for link in links:
+                assert link.getsockname() in waiting or link.recv(12) == b"HTTP/1.1 503"
+    finally:
+        sys.setswitchinterval(switch)
 
 
 def test_a_model_that_cannot_be_loaded_leaves_no_socket_open(tmp_path):
