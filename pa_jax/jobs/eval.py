@@ -50,8 +50,6 @@ NOT_TRAINED = 1_000_003  # added to the seed of users whose split training draws
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The `eval` job; a second start on the same folder goes on."""
-    if jax.process_count() > 1:
-        raise ValueError(f"{jax.process_count()} processes: eval runs as one; start it alone.")
     began = time.monotonic()
     mesh = setup.chosen_mesh(config)
     chosen, loads = open_systems(config, mesh), openers(config, mesh)
@@ -61,7 +59,8 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     with meshes.using(mesh), others(config, workdir, mesh) as rest:
         for name, load in loads.items():
             fill_in(name, made, open_tools(config, load(), rest, mesh), chosen, records)
-    write(config, workdir, records, seconds=time.monotonic() - began)
+    if jax.process_index() == 0:
+        write(config, workdir, records, seconds=time.monotonic() - began)
 
 
 def fill_in(
@@ -111,7 +110,8 @@ def open_benchmark(
     """The benchmark of a name, with its data read."""
     if name not in BENCHMARKS:
         raise ValueError(f"benchmarks has {name!r}: choose among {sorted(BENCHMARKS)}.")
-    with quarantine_lib.Quarantine(workdir / f"quarantine-{name}.jsonl") as quarantine:
+    path = workdir / f"quarantine-{name}.jsonl" if jax.process_index() == 0 else None
+    with quarantine_lib.Quarantine(path) as quarantine:
         return BENCHMARKS[name](Opening(config, workdir, quarantine))
 
 

@@ -184,7 +184,11 @@ class Remote:
         """Answers to chats of any kind, in order, None where none came; kept and paid as ratings.
 
         What they say is for the caller to read: only a question without an answer counts as failed.
+        With several processes the first asks for all.
         """
+        return first.texts(lambda: self._texts(chats))
+
+    def _texts(self, chats: Sequence[list[dict[str, str]]]) -> list[str | None]:
         names = [self._name(messages) for messages in chats]
         found = self._answered(dict(zip(names, chats, strict=True)), self._text)
         return [found[name] for name in names]

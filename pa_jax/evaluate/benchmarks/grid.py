@@ -4,22 +4,31 @@ import json
 import pathlib
 from collections.abc import Mapping, Sequence
 
+import jax
 import tqdm
 
-from pa_jax.core import files
+from pa_jax.core import distributed, files
 from pa_jax.evaluate.benchmarks import protocol
 from pa_jax.evaluate.systems import baselines
 
+_READ_SECONDS = 300  # that processes wait for each other to have read what is there
+
 
 class Records:
-    """The rows of a work directory; a half-written last one is dropped and made again."""
+    """The rows of a work directory; a half-written last one is dropped and made again.
+
+    Several processes make every row together: all hold them, and the first writes them.
+    """
 
     def __init__(self, path: pathlib.Path, *, retry_failed: bool) -> None:
-        self.path = path
-        files.truncate_rows(path, lambda row: not (retry_failed and row["failed"]))
+        self.path, self._writes = path, jax.process_index() == 0
+        if self._writes:
+            files.truncate_rows(path, lambda row: not (retry_failed and row["failed"]))
+        distributed.meet("records cut", _READ_SECONDS)
         self._rows: dict[tuple[str, str], dict[tuple[str, str], protocol.Row]] = {}
         for row in files.read_rows(path) if path.exists() else ():
             self._keep(row)
+        distributed.meet("records read", _READ_SECONDS)  # before one is added
 
     def _keep(self, row: protocol.Row) -> None:
         of = self._rows.setdefault((row["benchmark"], row["model"]), {})
@@ -27,7 +36,8 @@ class Records:
 
     def add(self, row: protocol.Row) -> None:
         """Write a row and remember it."""
-        files.append_line(self.path, json.dumps(row))
+        if self._writes:
+            files.append_line(self.path, json.dumps(row))
         self._keep(row)
 
     def known(self, benchmark: str, model: str) -> Mapping[tuple[str, str], protocol.Row]:
