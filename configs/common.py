@@ -362,5 +362,7 @@ def answering(preset: str) -> ml_collections.ConfigDict:
             "wait_seconds": 120.0,
             "attempts": 3,
             "seed": 0,
+            # never name what the profile rules out: for models too small to be told
+            "avoid": small or laptop,
         }
     )

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pa_jax.dialogue import prompts, schema, template, tokenizer
 from pa_jax.profile import decay, facts, render
 
-MANNER = "communication"  # category of facts about how to reply, whatever the request
-
 
 @dataclasses.dataclass(frozen=True)
 class ReplyConfig:
@@ -97,7 +95,7 @@ class Responder:
         )
 
     def _relevance(self, fact: facts.Fact, weight: Mapping[str, float]) -> float:
-        floor = self.cfg.manner if fact.category == MANNER else self.cfg.background
+        floor = self.cfg.manner if fact.category == facts.MANNER else self.cfg.background
         return max(weight.get(fact.slot, 0.0), floor)
 
     def _without_least(

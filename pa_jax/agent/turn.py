@@ -19,7 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from absl import logging
 
-from pa_jax.agent import caller, gather
+from pa_jax.agent import avoid, caller, gather
 from pa_jax.agent.asking import needs as needing
 from pa_jax.agent.asking import rule
 from pa_jax.agent.inference import draft
@@ -96,6 +96,8 @@ class AgentConfig:
     wait_seconds    for another session of the same user, or for room in the engine's queue
     attempts        how often the models may fail on a turn before it goes without them
     seed            of the engine's draws
+    avoid           whether answers never name what the profile rules out (agent/avoid): for small
+                    models, which do so whatever their prompt says; larger ones can warn of it
     """
 
     max_new_tokens: int
@@ -108,6 +110,7 @@ class AgentConfig:
     wait_seconds: float
     attempts: int
     seed: int
+    avoid: bool = False
 
 
 class Answering:
@@ -325,7 +328,7 @@ class Answering:
         prompt = self._parts.prompts.prompt(
             known, history, turn.words, needs=needs, now=turn.times[0], system=who.system
         )
-        how = {
+        how: dict[str, Any] = {
             "max_new_tokens": cfg.max_new_tokens,
             "temperature": cfg.temperature,
             "top_k": cfg.top_k,
@@ -334,6 +337,8 @@ class Answering:
             "adapters": False,  # they were trained to write snippets
             "seed": zlib.crc32(f"{cfg.seed}/{turn.user}/{turn.session}/{turn.turn}".encode()),
         }
+        if cfg.avoid:
+            how["avoid"] = avoid.texts(avoid.words_of(known, turn.words))
         submit = functools.partial(self._parts.serves.submit, prompt, **how | who.how)
         return who.ticket_of(submit, wait_seconds=cfg.wait_seconds)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pa_jax.dialogue import asking, schema, snippet
+from pa_jax.english import second_person
 from pa_jax.english import words as english
 from pa_jax.profile import render
 
@@ -19,6 +20,7 @@ _INFER_SYSTEM = (
     f'remember, write "{snippet.NOTHING}"'
 )
 _KNOWN = "What have you noted about me so far?"  # an exchange that shows a profile begins so
+_NOTED = "I have noted:"
 _INFER_CONTEXT = "answering:"
 _ASK_SYSTEM = "You decide whether to ask a user something before you help."
 _ASK_TASK = (
@@ -108,8 +110,9 @@ def respond(
 ) -> tuple[schema.Message, ...]:
     """Messages that ask for the reply to the user's words.
 
-    What is known stands in an exchange of its own, quoted, a line a statement: data, not an order
-    (whether it is heeded as one: tests/agent/orders.py). `history` are messages of the
+    What is known stands in an exchange of its own, each statement quoted: data, not an order
+    (whether it is heeded as one: tests/agent/orders.py). It is said to the user, and in a row:
+    small models reply in the person and the form of what they read. `history` are messages of the
     user and the assistant in their own roles, each on one line and cut at `message_chars`.
     `system` is the operator's own word and comes first, cut at `user_chars`.
     """
@@ -121,8 +124,8 @@ def respond(
             )
     usual = _RESPOND_SYSTEM if statements else _RESPOND_STRANGER
     given = system.strip()[:user_chars].rstrip()
-    lines = [english.quoted(" ".join(text.split())) for text in statements]
-    known = render.render(lines, max_chars=sum(len(line) + 3 for line in lines) + 8)
+    told = (second_person.told(" ".join(text.split())) for text in statements)
+    known = " ".join((_NOTED, *map(english.quoted, told)))
     exchange = zip(_TALKING, (_KNOWN, known), strict=True) if statements else ()
     return (
         schema.Message("system", f"{given}\n\n{usual}" if given else usual),

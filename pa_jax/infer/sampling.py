@@ -5,6 +5,7 @@ One number for all rows, or one a row.
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,8 @@ import numpy as np
 
 from pa_jax.core.typing import Array, Bool, Float, Int, Key
 
+SEQUENCE = 4  # tokens, at most, of a sequence that is not to be drawn
+NONE, ANY = -2, -1  # no token was drawn; whatever was drawn
 BLOCKS = 128  # of tokens, in the two-stage draw; tp cuts a vocabulary between them
 
 
@@ -74,6 +77,33 @@ def discouraged(
         return jnp.where(logits_bv > 0, logits_bv / by, logits_bv * by)
 
     return jax.lax.cond((penalty_b != 1).any(), less, lambda x: x, logits_bv)
+
+
+def sequences(of: Sequence[Sequence[int]], count: int) -> Int[np.ndarray, "w s"]:
+    """So many sequences of tokens for `forbidden`, right-aligned; of long ones the last tokens."""
+    made = np.full((count, SEQUENCE), ANY, np.int32)
+    for row, ids in zip(made, of, strict=False):
+        last = ids[-SEQUENCE:]
+        row[SEQUENCE - len(last) :] = last
+    return made
+
+
+def forbidden(
+    logits_bv: Float[Array, "b v"], recent_bs: Int[Array, "b s"], avoid_bws: Int[Array, "b w s"]
+) -> Float[Array, "b v"]:
+    """Logits with those at -inf that would end one of the row's `sequences`, given its last tokens.
+
+    A sequence of ANY alone ends nowhere.
+    """
+
+    def without(logits_bv: Array) -> Array:
+        begun_bws = (avoid_bws[..., :-1] == ANY) | (avoid_bws[..., :-1] == recent_bs[:, None, 1:])
+        last_bw = jnp.where(avoid_bws[..., -1] == ANY, logits_bv.shape[1], avoid_bws[..., -1])
+        last_bw = jnp.where(begun_bws.all(axis=-1), last_bw, logits_bv.shape[1])
+        row_b1 = jnp.arange(logits_bv.shape[0])[:, None]
+        return logits_bv.at[row_b1, last_bw].set(-jnp.inf, mode="drop")
+
+    return jax.lax.cond((avoid_bws[..., -1] != ANY).any(), without, lambda x: x, logits_bv)
 
 
 def _kept(scaled_bv: Array, how: Sampling) -> Array:

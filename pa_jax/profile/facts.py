@@ -16,6 +16,7 @@ KINDS = (ADD, REVISE, RETRACT)
 POLARITIES = ("positive", "negative", "neutral")
 AUTHORITIES = ("stated", "inferred")
 OTHER = "other"
+MANNER = "communication"  # category of facts about how to reply, whatever the request
 
 
 @dataclasses.dataclass(frozen=True)

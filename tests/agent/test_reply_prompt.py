@@ -61,8 +61,7 @@ def test_needed_facts_are_shown_others_are_not(words):
         fact("The user wants short answers.", "communication/answer_length", turn=2),
     )
     ids = made(words).prompt(profile, (), "Book me a flight.", needs=NEEDS, now=NOW)
-    assert '- "The user prefers a window seat."\n' in text(words, ids)
-    assert '- "The user wants short answers."<|im_end|>\n' in text(words, ids)
+    assert '"You prefer a window seat." "You want short answers."<|im_end|>\n' in text(words, ids)
     assert "tea" not in text(words, ids)
     both = made(words, background=0.1).prompt(profile, (), "Hi.", needs=NEEDS, now=NOW)
     assert "strong tea" in text(words, both)
@@ -99,7 +98,7 @@ def test_what_is_known_stands_in_no_system_message(words):
     shown = text(words, made(words).prompt((order,), (), "Hi", needs=NEEDS, now=NOW, system="Be."))
     system, _, rest = shown.partition("<|im_end|>")
     assert system.startswith("<|im_start|>system\nBe.\n\n") and "French" not in system
-    assert r'- "Always answer \"oui\" in French."<|im_end|>' in rest
+    assert r'"Always answer \"oui\" in French."<|im_end|>' in rest
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)

@@ -157,3 +157,31 @@ def test_a_penalty_makes_what_was_drawn_less_likely_whatever_its_sign():
     drawn = jnp.array([[True, True, False], [True, True, False]])
     got = sampling.discouraged(logits, drawn, jnp.array([2.0, 1.0]))
     np.testing.assert_array_equal(got, [[1.0, -2.0, 0.5], [2.0, -1.0, 0.5]])
+
+
+def test_what_would_end_a_sequence_is_forbidden_and_nothing_else():
+    """Against a loop over rows, sequences and tokens."""
+    rng, (b, v, s) = np.random.default_rng(0), (5, 7, sampling.SEQUENCE)
+    for _ in range(30):
+        said = [rng.integers(0, v, rng.integers(0, 6)).tolist() for _ in range(b)]
+        avoid = [
+            [rng.integers(0, v, rng.integers(1, 6)).tolist() for _ in range(rng.integers(0, 9))]
+            for _ in range(b)
+        ]
+        logits = rng.normal(size=(b, v)).astype(np.float32)
+        want = logits.copy()
+        for row in range(b):
+            for ids in avoid[row]:
+                *begun, last = ids[-s:]
+                if (
+                    len(said[row]) >= len(begun)
+                    and said[row][len(said[row]) - len(begun) :] == begun
+                ):
+                    want[row, last] = -np.inf
+        recent = np.full((b, s), sampling.NONE, np.int32)
+        for row, ids in enumerate(said):
+            last = ids[-s:]
+            recent[row, s - len(last) :] = last
+        ruled = np.stack([sampling.sequences(of, 9) for of in avoid])
+        got = sampling.forbidden(*map(jnp.asarray, (logits, recent, ruled)))
+        np.testing.assert_array_equal(got, want)

@@ -36,7 +36,7 @@ class Detokenizer:
             return "", None
         sure, start = self._certain(ids, last=last)
         if self._stop_at(sure, start) is not None:  # the fewest ids decide, however they came
-            return self._stopped(ids, last=last)
+            return self._stopped(ids, start, last=last)
         self._ids += ids
         end = len(sure) if last else len(sure) - self._held(sure, start)
         return self._out(sure, start, end), None
@@ -53,9 +53,10 @@ class Detokenizer:
             self._sent = end
         return text[start:end]
 
-    def _stopped(self, ids: Sequence[int], *, last: bool) -> tuple[str, int]:
+    def _stopped(self, ids: Sequence[int], start: int, *, last: bool) -> tuple[str, int]:
+        """Of what `start` begins; with fewer ids a thought might still have come before it."""
         for count in range(len(ids) + 1):
-            sure, start = self._certain(ids[:count], last=last and count == len(ids))
+            sure, _ = self._certain(ids[:count], last=last and count == len(ids))
             at = self._stop_at(sure, start)
             if at is not None:
                 break

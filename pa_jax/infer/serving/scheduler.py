@@ -20,7 +20,7 @@ import numpy as np
 from pa_jax.core import keys
 from pa_jax.infer import forest, sampler, sampling
 from pa_jax.infer.serving import detokenize
-from pa_jax.infer.serving.slots import DecodeSlots, RowRequest
+from pa_jax.infer.serving.slots import AVOIDED, DecodeSlots, RowRequest
 
 
 class Busy(RuntimeError):
@@ -204,19 +204,19 @@ class Scheduler:
         top_p: float = 1.0,
         penalty: float = 1.0,
         adapters: bool = True,
+        avoid: Sequence[str] = (),
         stop: Sequence[str] = (),
         deadline: float | None = None,
         wait_seconds: float = 0.0,
     ) -> Ticket:
         """Ask for a reply; from any thread, returns as soon as there is room for it.
 
-        Room is waited for `wait_seconds`, then Busy is raised.
-
+        That is waited for `wait_seconds`, then Busy is raised.
         The tokens are those of Sampler.generate([prompt_ids], n=1, stream=keys.Stream.GENERATE)
         whoever else is served; without `adapters` they are the base's, and a `penalty` above 1
-        keeps them from saying the same again (sampling.discouraged). Text ends before the first of
-        the `stop` strings. After `deadline` seconds the reply is cut where it is. Raises Busy,
-        Closed, or ValueError on bad values.
+        keeps them from saying the same again (sampling.discouraged). No text of `avoid` is drawn.
+        Text ends before the first `stop` string. After `deadline` seconds it is cut where it is.
+        Raises Busy, Closed, or ValueError on bad values.
         """
         batched, prompt, vocab = self._slots, tuple(prompt_ids), self.model.config.vocab
         if not prompt or min(prompt) < 0 or max(prompt) >= vocab:
@@ -228,10 +228,13 @@ class Scheduler:
         if not 1 <= max_new_tokens <= batched.slots:
             raise ValueError(f"max_new_tokens={max_new_tokens}: allowed are 1 to {batched.slots}.")
         sampling.check(temperature, top_k, top_p, penalty)
+        if len(avoid) > AVOIDED or not all(avoid):
+            raise ValueError(f"avoid: {len(avoid)} texts; allowed are {AVOIDED}, none empty.")
+        ruled_out = tuple(map(self.model.tokenizer.encode, avoid)) if avoid else ()
         keys.check_seed(seed)
         top_k = min(top_k, vocab)
         request = RowRequest(
-            prompt, max_new_tokens, seed, temperature, top_k, top_p, penalty, adapters
+            prompt, max_new_tokens, seed, temperature, top_k, top_p, penalty, adapters, ruled_out
         )
         text = detokenize.Detokenizer(self.model.tokenizer, stop)
         until = math.inf if deadline is None else time.monotonic() + deadline

@@ -8,7 +8,6 @@ again.
 
 import dataclasses
 import functools
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -21,10 +20,11 @@ from pa_jax.core import keys, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.core.typing import Array, Bool, Float, Int, Key, UInt32
 from pa_jax.infer import decode, forest, sampler, sampling
+from pa_jax.infer.serving import widths
 from pa_jax.models import decoder, lora
 
-NARROWEST = 128  # trunk slots of the smallest program
 SHORTEST = 64  # tokens of a root from which it is worth programs of its own
+AVOIDED = 1024  # sequences of tokens that a request may rule out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class RowRequest:
 
     They are those of Sampler.generate([prompt], n=1, seed=seed, stream=keys.Stream.GENERATE, ...),
     without `adapters` those of the base. `penalty` makes what was drawn before less likely
-    (sampling.discouraged); 1 is off.
+    (sampling.discouraged); 1 is off. None of the token sequences of `avoid` is drawn.
     """
 
     prompt: Sequence[int]
@@ -44,6 +44,7 @@ class RowRequest:
     top_p: float
     penalty: float = 1.0
     adapters: bool = True
+    avoid: Sequence[Sequence[int]] = ()
 
 
 @jax.tree_util.register_dataclass
@@ -62,13 +63,14 @@ class Joining:
     seed: UInt32[Array | np.ndarray, " n"]
     penalty: Float[Array | np.ndarray, " n"]
     adapters: Bool[Array | np.ndarray, " n"]
+    avoid: Int[Array | np.ndarray, "n w s"]
     how: sampling.Sampling
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """What is on device. `token` is the last one drawn and `step` its place in the branch.
+    """What is on device. `recent` are the last tokens drawn, `step` the last one's place.
 
     `drawn` says which tokens of the vocabulary a row has drawn.
 
@@ -78,7 +80,7 @@ class Rows:
     trunk_kv: tuple[Float[Array, "l n k z p"], Float[Array, "l n k p z"]]
     own_kv: tuple[Float[Array, "l n 1 k z c"], Float[Array, "l n 1 k c z"]]
     trunk_len: Int[Array, " n"]
-    token: Int[Array, " n"]
+    recent: Int[Array, "n s"]
     step: Int[Array, " n"]
     allowed: Int[Array, " n"]
     done: Bool[Array, " n"]
@@ -86,6 +88,7 @@ class Rows:
     drawn: Bool[Array, "n v"]
     penalty: Float[Array, " n"]
     adapters: Bool[Array, " n"]
+    avoid: Int[Array, "n w s"]
     how: sampling.Sampling
 
 
@@ -100,7 +103,7 @@ class Drawn:
     done: Bool[Array | np.ndarray, " n"]
 
 
-# Tokens of the chunk so far, last tokens, steps, own caches, tokens seen, what was drawn.
+# Tokens of the chunk so far, the last few, steps, own caches, tokens seen, what was drawn.
 _Carry = tuple[Array, Array, Array, decode.KV | list[decode.KV], Array, Drawn]
 
 
@@ -139,8 +142,10 @@ def empty(graph: nnx.GraphDef, state: Any, *, count: int, trunk: int, slots: int
     how = sampling.Sampling(real, zero, real + 1)
     done, key = jnp.ones(count, bool), jnp.zeros((count, 2), jnp.uint32)
     drawn = jnp.zeros((count, cfg.vocab), bool)
+    recent = jnp.zeros((count, sampling.SEQUENCE), jnp.int32)
+    avoid = jnp.full((count, AVOIDED, sampling.SEQUENCE), sampling.ANY, jnp.int32)
     return _laid_out(
-        Rows((k, v), own_kv, zero, zero, zero, zero, done, key, drawn, real + 1, done, how)
+        Rows((k, v), own_kv, zero, recent, zero, zero, done, key, drawn, real + 1, done, avoid, how)
     )
 
 
@@ -173,6 +178,8 @@ def admit(
     logits, context = decode.prefill(model, _alone(joining), root=0, before=before)
     zero = jnp.zeros_like(joining.row)
     key = jax.vmap(_branch_key)(jnp.asarray(joining.seed))
+    recent = jnp.full((len(zero), sampling.SEQUENCE), sampling.NONE)
+    logits = sampling.forbidden(logits, recent, jnp.asarray(joining.avoid))
     token, logp = sampling.sample(logits, _step_keys(key, zero), joining.how)
     done = (joining.allowed <= 1) | (token[:, None] == end).any(axis=-1)
 
@@ -191,7 +198,7 @@ def admit(
         (k, v),
         rows.own_kv,
         entered(rows.trunk_len, context.start),
-        entered(rows.token, token),
+        entered(rows.recent, recent.at[:, -1].set(token)),
         entered(rows.step, zero),
         entered(rows.allowed, joining.allowed),
         entered(rows.done, done),
@@ -199,6 +206,7 @@ def admit(
         entered(rows.drawn, jnp.arange(rows.drawn.shape[1]) == token[:, None]),
         entered(rows.penalty, joining.penalty),
         entered(rows.adapters, joining.adapters),
+        entered(rows.avoid, joining.avoid),
         jax.tree.map(entered, rows.how, joining.how),
     )
     return _laid_out(rows), Drawn(token[:, None], logp[:, None], zero + 1, done)
@@ -221,7 +229,7 @@ def advance(
     `width` trunk slots hold every kept row's prompt. `eager` stops as soon as a row is done:
     somebody waits for it.
     """
-    model, n = lora.on_rows(nnx.merge(graph, state), rows.adapters), rows.token.shape[0]
+    model, n = lora.on_rows(nnx.merge(graph, state), rows.adapters), rows.step.shape[0]
     trunk_kv = rows.trunk_kv[0][..., :width], rows.trunk_kv[1][..., :width, :]
     context = decode.BranchContext(trunk_kv, rows.trunk_len, rows.trunk_len)
     idle = rows.done | ~keep
@@ -232,54 +240,37 @@ def advance(
         return (i < chunk) & ~out.done.all() & ~(eager & left)
 
     def body(carry: _Carry) -> _Carry:
-        i, token, step, own_kv, seen, out = carry
-        logits, own_kv = decode.decode_step(model, token[:, None], context, own_kv, step)
+        i, recent, step, own_kv, seen, out = carry
+        logits, own_kv = decode.decode_step(model, recent[:, -1:], context, own_kv, step)
         likely = sampling.discouraged(logits[:, 0], seen, rows.penalty)
+        likely = sampling.forbidden(likely, recent, rows.avoid)
         new, logp = sampling.sample(likely, _step_keys(rows.key, step + 1), rows.how)
         alive = ~out.done
         seen = seen.at[jnp.arange(n), new].max(alive)
-        token, step = jnp.where(alive, new, token), step + alive
-        ended = (token[:, None] == end).any(axis=-1) | (step + 1 >= rows.allowed)
+        grown = jnp.concatenate([recent[:, 1:], new[:, None]], axis=1)
+        recent, step = jnp.where(alive[:, None], grown, recent), step + alive
+        ended = (recent[:, -1:] == end).any(axis=-1) | (step + 1 >= rows.allowed)
         out = Drawn(
-            jnp.asarray(out.ids).at[:, i].set(jnp.where(alive, token, 0)),
+            jnp.asarray(out.ids).at[:, i].set(jnp.where(alive, new, 0)),
             jnp.asarray(out.logprobs).at[:, i].set(jnp.where(alive, logp, 0.0)),
             out.count + alive,
             out.done | ended,
         )
-        return i + 1, token, step, own_kv, seen, out
+        return i + 1, recent, step, own_kv, seen, out
 
     ids = jnp.zeros((n, chunk), jnp.int32)
     out = Drawn(ids, ids.astype(jnp.float32), jnp.zeros(n, jnp.int32), idle)
-    first: _Carry = (jnp.int32(0), rows.token, rows.step, rows.own_kv, rows.drawn, out)
-    _, token, step, own_kv, seen, out = jax.lax.while_loop(more, body, first)
+    first: _Carry = (jnp.int32(0), rows.recent, rows.step, rows.own_kv, rows.drawn, out)
+    _, recent, step, own_kv, seen, out = jax.lax.while_loop(more, body, first)
     rows = dataclasses.replace(
         rows,
-        token=token,
+        recent=recent,
         step=step,
         own_kv=cast(decode.KV, own_kv),
         drawn=seen,
         done=jnp.asarray(out.done),
     )
     return _laid_out(rows), out
-
-
-def widths(trunk: int) -> tuple[int, ...]:
-    """`trunk` and its halves down to NARROWEST, smallest first."""
-    found = [trunk]
-    while found[-1] % (2 * NARROWEST) == 0:
-        found.append(found[-1] // 2)
-    return tuple(reversed(found))
-
-
-def entries(trunk: int) -> tuple[int, ...]:
-    """Prompt slots of the programs that let requests in: a prefill costs what its slots cost.
-
-    The widths, the middle between two, and quarters of the smallest.
-    """
-    found = widths(trunk)
-    short = () if found[0] % NARROWEST else (found[0] // 4, found[0] // 2)
-    middles = ((a + b) // 2 for a, b in itertools.pairwise(found))
-    return tuple(sorted({*found, *middles, *short}))
 
 
 class DecodeSlots:
@@ -305,7 +296,7 @@ class DecodeSlots:
                 f"1, and trunk + slots at most the model's {longest} positions."
             )
         self.rows, self.slots, self.chunk = rows, slots, chunk
-        self.widths, self._entries = widths(trunk), entries(trunk)
+        self.widths, self._entries = widths.of(trunk), widths.entries(trunk)
         fit = tuple(n for n in self._entries if len(run.root) + n <= trunk)
         self._behind = fit if len(run.root) >= SHORTEST else ()
         self._run = run
@@ -373,6 +364,7 @@ class DecodeSlots:
             np.array([r.seed for r in requests], np.uint32),
             np.array([r.penalty for r in requests], np.float32),
             np.array([r.adapters for r in requests], bool),
+            np.stack([sampling.sequences(r.avoid, AVOIDED) for r in requests]),
             how,
         )
         with meshes.using(run.mesh):

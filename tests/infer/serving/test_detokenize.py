@@ -45,6 +45,8 @@ def test_pieces_of_any_tokens_join_to_their_text(ids, cuts):
     assert "".join(out) == WORDS.decode(ids) and stopped is None
 
 
+@hypothesis.example(parts=["\n", "\n", "a"], cuts=[], stop=["\n\n", "END"])
+@hypothesis.example(parts=["\n", "\n", "a"], cuts=[1, 2], stop=["\n\n", "END"])
 @hypothesis.given(
     parts=st.lists(st.sampled_from(["a", "b", "é", "!", "🙂", "\n", "EN", "D"]), max_size=20),
     cuts=cuts,

@@ -11,7 +11,7 @@ from pa_jax import models
 from pa_jax.core import keys
 from pa_jax.core import mesh as meshes
 from pa_jax.infer import decode, sampler
-from pa_jax.infer.serving import slots
+from pa_jax.infer.serving import slots, widths
 from pa_jax.models import lora
 
 RNG = np.random.default_rng(4)
@@ -214,10 +214,31 @@ def test_rows_over_a_mesh_draw_the_same(model, alone):
     same(served(rows, [i for i, n in enumerate(LENGTHS) if n <= 128]), alone)
 
 
+def test_a_row_draws_none_of_its_own_sequences_and_the_others_draw_as_before(loaded):
+    """Whatever a greedy row would draw is ruled out: a token, then the second of two."""
+    words = types.SimpleNamespace(eos_ids=(), decode=loaded.tokenizer.decode)
+    own = types.SimpleNamespace(module=loaded.module, config=loaded.config, tokenizer=words)
+    run = sampler.Sampler(own, rows=1, lengths=(256,))
+    how = {"allowed": SLOTS, "temperature": 0.0, "top_k": 0, "top_p": 1.0}
+
+    def drawn(avoid):
+        asked = [slots.RowRequest(PROMPTS[0], seed=0, **how, avoid=one) for one in avoid]
+        return drawn_by(run, asked)
+
+    free = drawn([()])[0]
+    assert len(free) > 4
+    pair, single, longer = tuple(free[1:3]), (free[0],), tuple(free[:6])
+    got = drawn([(), (single,), (pair, (1, 2, 3)), (longer,), ()])
+    assert got[0] == got[4] == free
+    assert free[0] not in got[1]
+    assert got[2][:2] == free[:2] and pair not in set(zip(got[2], got[2][1:], strict=False))
+    assert got[3][:5] == free[:5] and got[3][5] != free[5]
+
+
 def test_trunk_widths_are_halves_down_to_one_tile():
-    assert slots.widths(2048) == (128, 256, 512, 1024, 2048)
-    assert slots.widths(1536) == (384, 768, 1536)  # multiples of 128 all
-    assert slots.widths(100) == (100,)
+    assert widths.of(2048) == (128, 256, 512, 1024, 2048)
+    assert widths.of(1536) == (384, 768, 1536)  # multiples of 128 all
+    assert widths.of(100) == (100,)
 
 
 @pytest.mark.parametrize("bad", [{"rows": 0}, {"chunk": 0}, {"trunk": 2048}])
@@ -227,5 +248,5 @@ def test_shapes_that_cannot_be_are_named(run, bad):
 
 
 def test_prompts_have_programs_between_the_widths_and_below_them():
-    assert slots.entries(512) == (32, 64, 128, 192, 256, 384, 512)
-    assert slots.entries(450) == (450,)
+    assert widths.entries(512) == (32, 64, 128, 192, 256, 384, 512)
+    assert widths.entries(450) == (450,)

@@ -1,0 +1,86 @@
+"""What a reply must not name, for the profile rules it out: an allergy, a diet, a dislike.
+
+A small model reads "is allergic to peanuts" and suggests peanut butter, whatever its prompt says
+(docs/results/agent.md). So the words are not drawn at all. What the message itself names may be
+named, and what the profile likes. English; what is in none of the lists is left to the model.
+"""
+
+import functools
+import itertools
+from collections.abc import Iterable, Iterator
+
+from pa_jax.english import foods, person, statements, words
+from pa_jax.infer.serving import slots
+from pa_jax.profile import facts
+
+_MOST = 4  # content words of a statement that rules out all of them
+_GENERIC = frozenset(
+    "food meal dish thing something anything everything lot kind sort smell taste sound sight "
+    "look music film movie book game song show series novel author artist place people "
+    "person day time morning evening night work home way type style product brand item "
+    "stuff all any new old".split()
+)
+_WHO = person.KIN - {"cat", "dog", "pet", "horse"}  # who has an allergy, not what to
+_OPEN = frozenset((statements.LIKE, statements.HABIT))
+
+
+def words_of(profile: Iterable[facts.Fact], message: str) -> tuple[str, ...]:
+    """The words, in the singular, safety first; none that the message or a liked thing names."""
+    profile = [fact for fact in profile if fact.category != facts.MANNER]
+    free = {*words.content(message)}
+    for fact in profile:
+        read = statements.parse(fact.statement)
+        if read.kind in _OPEN and not read.against and not read.past:
+            free |= read.named
+    ruled: dict[str, None] = {}
+    for fact in sorted(profile, key=lambda fact: not facts.is_safety(fact)):
+        for group in _ruled_out(fact.statement):
+            if words.stem(group[0]) not in free:
+                ruled |= dict.fromkeys(word for word in group if words.stem(word) not in free)
+    return tuple(ruled)
+
+
+def _ruled_out(statement: str) -> Iterator[tuple[str, ...]]:
+    """Groups of words, each by what the statement itself names."""
+    read = statements.parse(statement)
+    if read.past or read.passing:
+        return
+    said = [_singular(word) for word in words.tokens(statement)]
+    for before, word in itertools.pairwise(["", *said]):
+        if before not in ("not", "longer", "never", "no"):
+            yield from foods.ruled_out(word)
+    ill = read.kind == statements.ALLERGY
+    against = read.against != ill  # of an allergy: that there is none
+    own = not read.whose and (read.kind in _OPEN or read.barred)
+    about = [word for word in said if words.stem(word) in read.named and _tells(word)]
+    if against and (ill or own) and len(about) <= _MOST:
+        for word in about:
+            yield foods.below(word)
+
+
+def _tells(word: str) -> bool:
+    return word not in _GENERIC and word not in _WHO and len(word) > 2
+
+
+def _singular(word: str) -> str:
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("ches", "shes", "xes", "sses", "atoes")):
+        return word[:-2]
+    return word[:-1] if word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
+
+
+def texts(named: Iterable[str]) -> tuple[str, ...]:
+    """How the words are written in a text: in both numbers, at the beginning of a line too."""
+    return tuple(text for word in named for text in _texts(word))[: slots.AVOIDED]
+
+
+@functools.lru_cache(256)
+def _texts(word: str) -> tuple[str, ...]:
+    if word.endswith("y") and word[-2:-1] not in "aeiou":
+        plural = word[:-1] + "ies"
+    else:
+        plural = word + ("es" if word.endswith(("ch", "sh", "x", "s", "o")) else "s")
+    forms = dict.fromkeys((word, plural, f"{word}s"))
+    both = (form for one in forms for form in (one, one.capitalize()))
+    return tuple(before + form for form in both for before in (" ", ""))

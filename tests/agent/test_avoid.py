@@ -1,0 +1,114 @@
+"""What the profile rules out is never named in a reply; what is asked for or liked may be."""
+
+import pytest
+
+from pa_jax.agent import avoid
+from pa_jax.infer.serving import slots
+from pa_jax.profile import facts
+from tests.agent import scripted, test_reply_prompt
+
+OP = facts.FactOp(
+    "add", "The user is allergic to eggs.", "food/allergies", None, "negative", "stated", 1.0
+)
+ASKED = "What could I have tonight?"
+
+
+def named(*statements, message=ASKED, slot="food/cuisine"):
+    held = [test_reply_prompt.fact(text, slot, turn=i) for i, text in enumerate(statements)]
+    return set(avoid.words_of(held, message))
+
+
+@pytest.mark.parametrize(
+    ("statement", "ruled_out"),
+    [
+        ("The user is allergic to peanuts.", "peanut satay"),
+        ("The user has a shellfish allergy.", "shellfish prawn lobster"),
+        ("The user does not tolerate hazelnuts.", "hazelnut"),
+        ("The user has a son who is lactose intolerant.", "milk cream cheese"),
+        ("The user is lactose intolerant.", "butter yogurt"),
+        ("The user has coeliac disease and cannot eat gluten.", "wheat bread pasta"),
+        ("The user is vegetarian.", "chicken tuna prawn"),
+        ("The user has been vegan for ten years.", "beef egg honey cheese"),
+        ("The user eats only halal food.", "bacon wine"),
+        ("The user keeps kosher.", "pork shrimp"),
+        ("The user does not drink alcohol.", "wine gin cocktail"),
+        ("The user does not eat fish.", "salmon tuna fish"),
+        ("The user cannot have nuts.", "almond walnut peanut"),
+        ("The user hates the smell of bananas.", "banana"),
+        ("The user dislikes coriander.", "coriander"),
+        ("The user is allergic to cats.", "cat"),
+        ("The user's wife is allergic to kiwi.", "kiwi"),
+        ("The user avoids caffeine.", "caffeine"),
+        ("The user hates horror films.", "horror"),
+        ("The user is pregnant.", "wine sashimi"),
+    ],
+)
+def test_it_names_what_is_ruled_out(statement, ruled_out):
+    assert set(ruled_out.split()) <= named(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "The user likes peanuts.",
+        "The user is not allergic to cats.",
+        "The user is no longer vegetarian.",
+        "The user is not vegan.",
+        "The user used to be vegetarian.",
+        "The user used to hate fish.",
+        "The user does not want onions this time.",
+        "The user has two children.",
+        "The user lives in Ghent.",
+        "The user is looking for a job.",
+        "The user has no car.",
+    ],
+)
+def test_other_facts_rule_nothing_out(statement):
+    assert not named(statement)
+
+
+def test_how_to_reply_is_no_topic():
+    assert not named("The user does not want long answers.", slot="communication/answer_length")
+
+
+def test_what_the_message_asks_for_may_be_named():
+    vegetarian = "The user is vegetarian."
+    assert "salmon" not in named(vegetarian, message="Which fish would my guests like?")
+    assert "chicken" in named(vegetarian, message="Which fish would my guests like?")
+    assert "peanut" not in named("The user is allergic to peanuts.", message="Are peanuts nuts?")
+
+
+def test_what_is_liked_may_be_named():
+    found = named("The user dislikes Mexican food.", "The user loves Thai food.")
+    assert "mexican" in found and not {"thai", "food"} & found
+    assert "fish" not in named("The user is vegetarian.", "The user eats fish.")
+
+
+def test_safety_comes_first():
+    said = ("The user dislikes tea.", "The user is allergic to kiwi.")
+    held = [test_reply_prompt.fact(text, "food/cuisine", turn=i) for i, text in enumerate(said)]
+    assert avoid.words_of(held, ASKED) == ("kiwi", "tea")
+
+
+def test_a_word_is_written_in_both_numbers_and_wherever_it_begins():
+    found = avoid.texts(("cherry", "fish"))
+    wanted = (" cherry", "Cherry", " cherries", "Cherries", " fish", " fishes", " Fish", "fish")
+    assert set(wanted) <= {*found} and len(set(found)) == len(found)
+    assert len(avoid.texts(f"word{n}" for n in range(1000))) == slots.AVOIDED
+
+
+@pytest.mark.parametrize("rules", [False, True])
+def test_the_agent_hands_the_words_to_the_engine(profiles, rules):
+    class Heard(scripted.Model):
+        how: list = []
+
+        def submit(self, prompt_ids, **how):
+            self.how.append(how.get("avoid"))
+            return super().submit(prompt_ids, **how)
+
+    model = Heard()
+    talk = scripted.agent(profiles, model, avoid=rules).session("ann", 0)
+    profiles.apply("ann", [OP], facts.Source(0, 0, "I can't have eggs"), now=scripted.NOON)
+    talk.respond("What is for brunch?")
+    assert (" egg" in (model.how[-1] or ())) == rules
+    assert " eggs" not in (talk.respond("How do I boil eggs?") and model.how[-1] or ())
