@@ -1,18 +1,22 @@
 """What a reply must not name, for the profile rules it out: an allergy, a diet, a dislike.
 
 A small model reads "is allergic to peanuts" and suggests peanut butter, whatever its prompt says
-(docs/results/agent.md). So the words are not drawn at all. What the message itself names may be
-named, and what the profile likes. English; what is in none of the lists is left to the model.
+(docs/results/agent.md). So the words are not drawn at all. What the message asks for may be named,
+and what the profile likes. English; what is in none of the lists is left to the model.
 """
 
 import functools
 import itertools
+import re
 from collections.abc import Iterable, Iterator
 
-from pa_jax.english import foods, person, statements, words
+from pa_jax.english import changes, foods, person, statements, words
 from pa_jax.infer.serving import slots
 from pa_jax.profile import facts
 
+_AND = re.compile(r",? and (?=(?:does|do|is|has|can|cannot|must|may|never|avoids|hates)\b)")
+_BUT = re.compile(r"\bbut\b|;|,? (?:and|so|because) (?=(?:i|we|my|he|she)\b)", re.IGNORECASE)
+_HEARD = 4000  # characters of a message that are looked at
 _MOST = 4  # content words of a statement that rules out all of them
 _GENERIC = frozenset(
     "food meal dish thing something anything everything lot kind sort smell taste sound sight "
@@ -25,23 +29,39 @@ _OPEN = frozenset((statements.LIKE, statements.HABIT))
 
 
 def words_of(profile: Iterable[facts.Fact], message: str) -> tuple[str, ...]:
-    """The words, in the singular, safety first; none that the message or a liked thing names."""
+    """The words, in the singular, safety first; none that is liked, or asked for in the message.
+
+    What the message itself rules out ("no peanuts, please") counts as the profile does.
+    """
     profile = [fact for fact in profile if fact.category != facts.MANNER]
-    free = {*words.content(message)}
+    clauses = {clause: tuple(_ruled_out(clause)) for clause in _clauses(message)}
+    free = {stem for clause, out in clauses.items() if not out for stem in words.content(clause)}
     for fact in profile:
         read = statements.parse(fact.statement)
         if read.kind in _OPEN and not read.against and not read.past:
             free |= read.named
     ruled: dict[str, None] = {}
-    for fact in sorted(profile, key=lambda fact: not facts.is_safety(fact)):
-        for group in _ruled_out(fact.statement):
-            if words.stem(group[0]) not in free:
-                ruled |= dict.fromkeys(word for word in group if words.stem(word) not in free)
+    held = sorted(profile, key=lambda fact: not facts.is_safety(fact))
+    for group in itertools.chain(*clauses.values(), *(_ruled_out(fact.statement) for fact in held)):
+        if words.stem(group[0]) not in free:
+            ruled |= dict.fromkeys(word for word in group if words.stem(word) not in free)
     return tuple(ruled)
+
+
+def _clauses(message: str) -> Iterator[str]:
+    """The parts of a message that rule something out, or ask, each by itself."""
+    for sentence in changes.sentences(words.clean(message, _HEARD)):
+        for part in _BUT.split(sentence):
+            yield from part.split(",") if "?" in part else [part]
 
 
 def _ruled_out(statement: str) -> Iterator[tuple[str, ...]]:
     """Groups of words, each by what the statement itself names."""
+    if "?" in statement:
+        return
+    *others, statement = _AND.split(statement)
+    for other in others:
+        yield from _ruled_out(other)
     read = statements.parse(statement)
     if read.past or read.passing:
         return

@@ -20,7 +20,7 @@ _INFER_SYSTEM = (
     f'remember, write "{snippet.NOTHING}"'
 )
 _KNOWN = "What have you noted about me so far?"  # an exchange that shows a profile begins so
-_NOTED = "I have noted:"
+_NOTED = "You told me:"
 _INFER_CONTEXT = "answering:"
 _ASK_SYSTEM = "You decide whether to ask a user something before you help."
 _ASK_TASK = (

@@ -43,7 +43,13 @@ _GROUPS = {
     "sugar": "candy soda syrup caramel fudge lollipop lemonade",
     "raw fish": "sashimi ceviche sushi tartare",
 }
-_SAME = {"lactose": "dairy", "seafood": "shellfish", "prawn": "shellfish", "shrimp": "shellfish"}
+_SAME = {
+    "lactose": "dairy",
+    "milk": "dairy",
+    "seafood": "shellfish",
+    "prawn": "shellfish",
+    "shrimp": "shellfish",
+}
 _DIETS = {
     "vegetarian": ("meat", "fish", "shellfish"),
     "vegan": ("meat", "fish", "shellfish", "dairy", "egg", "honey"),
