@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from pa_jax.english import changes, foods, person, statements, words
-from pa_jax.infer.serving import slots
+from pa_jax.infer.serving import ruled_out
 from pa_jax.profile import facts
 
 _AND = re.compile(r",? and (?=(?:does|do|is|has|can|cannot|must|may|never|avoids|hates)\b)")
@@ -92,7 +92,7 @@ def _singular(word: str) -> str:
 
 def texts(named: Iterable[str]) -> tuple[str, ...]:
     """How the words are written in a text: in both numbers, at the beginning of a line too."""
-    return tuple(text for word in named for text in _texts(word))[: slots.AVOIDED]
+    return tuple(text for word in named for text in _texts(word))[: ruled_out.TEXTS]
 
 
 @functools.lru_cache(256)

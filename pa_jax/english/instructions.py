@@ -57,7 +57,12 @@ _LASTS = re.compile(
 )
 _THIS = re.compile(r"\b(?:here|this|that|these|those|it|the (?:following|above|text|list))\b", re.I)
 _WHEN = re.compile(r",? ?\b(?:from now on|in (?:the )?future|going forward|by default)\b", re.I)
-_POLITE = re.compile(r",? ?\b(?:please|thanks|thank you)\b,?", re.IGNORECASE)
+_POLITE = re.compile(r",? ?\b(?:please|thanks|thank you)\b(?P<comma>,?)", re.IGNORECASE)
+_WHY = re.compile(  # "Keep your answers short, I read on my phone": that is told apart
+    r"\s*,\s*(?:(?:because|since|as|for) )?(?:i|we|my|our|it|he|she|they)\b.*$"
+    r"|\s+(?:because|since) .*$",
+    re.IGNORECASE,
+)
 _HOW = re.compile(r"^(?:in|without|with|using|like)\b")
 _ONES = {"using": "use", "giving": "give", "writing": "write", "adding": "add"}
 _MEASURED = re.compile(rf"^(?:exact |in )*{_MEASURES}\b", re.IGNORECASE)
@@ -69,7 +74,7 @@ def of(sentence: str) -> str:
 
     The sentence has its contractions written out and no mark at its end.
     """
-    bare = " ".join(_POLITE.sub(" ", sentence).split())
+    bare = " ".join(_POLITE.sub(lambda hit: f"{hit['comma']} ", sentence).split()).lstrip(", ")
     called = _CALL.match(bare) or _NAME.match(bare)
     if called:
         denied = called.groupdict().get("deny")
@@ -81,6 +86,7 @@ def of(sentence: str) -> str:
     brief = _BRIEF.match(bare)
     if brief and not statements.passing(bare):
         return f"The user wants {brief['how'].lower()} answers."
+    bare = _WHY.sub("", bare)
     always = bare.endswith(" always")
     hit = _STANDING.match(bare.removesuffix(" always").rstrip(" ,"))
     if hit is None or _THIS.search(bare) or statements.passing(bare):

@@ -3,7 +3,7 @@
 import pytest
 
 from pa_jax.agent import avoid
-from pa_jax.infer.serving import slots
+from pa_jax.infer.serving import ruled_out
 from pa_jax.profile import facts
 from tests.agent import scripted, test_reply_prompt
 
@@ -114,7 +114,7 @@ def test_a_word_is_written_in_both_numbers_and_wherever_it_begins():
     found = avoid.texts(("cherry", "fish"))
     wanted = (" cherry", "Cherry", " cherries", "Cherries", " fish", " fishes", " Fish", "fish")
     assert set(wanted) <= {*found} and len(set(found)) == len(found)
-    assert len(avoid.texts(f"word{n}" for n in range(1000))) == slots.AVOIDED
+    assert len(avoid.texts(f"word{n}" for n in range(1000))) == ruled_out.TEXTS
 
 
 @pytest.mark.parametrize("rules", [False, True])

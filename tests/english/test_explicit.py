@@ -7,6 +7,10 @@ import pytest
 from pa_jax.english import explicit, statements
 
 SAID = {
+    "Keep your answers brief please, we share one screen.": ["The user wants brief answers."],
+    "Always use metric units please, I'm from Ghent.": ["The user wants metric units."],
+    "Please keep replies short since I am slow.": ["The user wants short replies."],
+    "Please, always answer in German.": ["The user wants answers in German."],
     "keep answers under two sentences": ["The user wants answers under two sentences."],
     "Please keep your replies short.": ["The user wants short replies."],
     "Please make your explanations simple from now on.": ["The user wants simple explanations."],

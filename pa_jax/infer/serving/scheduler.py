@@ -19,8 +19,8 @@ import numpy as np
 
 from pa_jax.core import keys
 from pa_jax.infer import forest, sampler, sampling
-from pa_jax.infer.serving import detokenize
-from pa_jax.infer.serving.slots import AVOIDED, DecodeSlots, RowRequest
+from pa_jax.infer.serving import detokenize, ruled_out
+from pa_jax.infer.serving.slots import DecodeSlots, RowRequest
 
 
 class Busy(RuntimeError):
@@ -228,13 +228,11 @@ class Scheduler:
         if not 1 <= max_new_tokens <= batched.slots:
             raise ValueError(f"max_new_tokens={max_new_tokens}: allowed are 1 to {batched.slots}.")
         sampling.check(temperature, top_k, top_p, penalty)
-        if len(avoid) > AVOIDED or not all(avoid):
-            raise ValueError(f"avoid: {len(avoid)} texts; allowed are {AVOIDED}, none empty.")
-        ruled_out = tuple(map(self.model.tokenizer.encode, avoid)) if avoid else ()
         keys.check_seed(seed)
         top_k = min(top_k, vocab)
+        never = ruled_out.sequences(self.model.tokenizer, avoid)
         request = RowRequest(
-            prompt, max_new_tokens, seed, temperature, top_k, top_p, penalty, adapters, ruled_out
+            prompt, max_new_tokens, seed, temperature, top_k, top_p, penalty, adapters, never
         )
         text = detokenize.Detokenizer(self.model.tokenizer, stop)
         until = math.inf if deadline is None else time.monotonic() + deadline

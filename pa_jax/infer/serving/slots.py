@@ -20,11 +20,10 @@ from pa_jax.core import keys, sharding
 from pa_jax.core import mesh as meshes
 from pa_jax.core.typing import Array, Bool, Float, Int, Key, UInt32
 from pa_jax.infer import decode, forest, sampler, sampling
-from pa_jax.infer.serving import widths
+from pa_jax.infer.serving import ruled_out, widths
 from pa_jax.models import decoder, lora
 
 SHORTEST = 64  # tokens of a root from which it is worth programs of its own
-AVOIDED = 1024  # sequences of tokens that a request may rule out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +142,7 @@ def empty(graph: nnx.GraphDef, state: Any, *, count: int, trunk: int, slots: int
     done, key = jnp.ones(count, bool), jnp.zeros((count, 2), jnp.uint32)
     drawn = jnp.zeros((count, cfg.vocab), bool)
     recent = jnp.zeros((count, sampling.SEQUENCE), jnp.int32)
-    avoid = jnp.full((count, AVOIDED, sampling.SEQUENCE), sampling.ANY, jnp.int32)
+    avoid = jnp.full((count, ruled_out.SEQUENCES, sampling.SEQUENCE), sampling.ANY, jnp.int32)
     return _laid_out(
         Rows((k, v), own_kv, zero, recent, zero, zero, done, key, drawn, real + 1, done, avoid, how)
     )
@@ -364,7 +363,7 @@ class DecodeSlots:
             np.array([r.seed for r in requests], np.uint32),
             np.array([r.penalty for r in requests], np.float32),
             np.array([r.adapters for r in requests], bool),
-            np.stack([sampling.sequences(r.avoid, AVOIDED) for r in requests]),
+            np.stack([sampling.sequences(r.avoid, ruled_out.SEQUENCES) for r in requests]),
             how,
         )
         with meshes.using(run.mesh):

@@ -8,8 +8,9 @@ import pytest
 
 from pa_jax import models
 from pa_jax.core import keys, timing
+from pa_jax.dialogue import tokenizer
 from pa_jax.infer import sampler
-from pa_jax.infer.serving import scheduler
+from pa_jax.infer.serving import ruled_out, scheduler
 
 RNG = np.random.default_rng(7)
 PROMPTS = [RNG.integers(3, 512, n).tolist() for n in (5, 140, 1, 33, 128, 129, 77, 2, 60, 200)]
@@ -266,3 +267,32 @@ def test_a_model_without_a_tokenizer_gives_ids(loaded):
         ticket = running.submit([5], max_new_tokens=8, temperature=1.0, seed=0)
         reply = ticket.result()
         assert len(reply.ids) == 8 and reply.text == "" and list(ticket) == []
+
+
+def test_texts_that_are_to_be_avoided_are_in_no_reply(loaded):
+    """A greedy reply without what it would say first, and without what it would spell so."""
+    how = {"max_new_tokens": 16, "temperature": 0.0, "seed": 0}
+    with scheduler.Scheduler(with_ends(loaded), **SHAPE) as free:
+        said = free.submit(PROMPTS[3], **how).result()
+    words = loaded.tokenizer
+    parts = [words.decode(said.ids[at : at + size]) for at in (0, 3) for size in (1, 2)]
+    avoid = [text for text in parts if text.strip("\ufffd") == text and words.encode(text)]
+    assert avoid
+    with scheduler.Scheduler(loaded, **SHAPE) as rules:
+        again = rules.submit(PROMPTS[3], **how, avoid=avoid).result()
+        for bad in ([""], ["x"] * (ruled_out.TEXTS + 1)):
+            with pytest.raises(ValueError, match="allowed are 1024, none empty"):
+                rules.submit(PROMPTS[3], **how, avoid=bad)
+    for text in avoid:
+        ids = words.encode(text)
+        assert ids not in [again.ids[at : at + len(ids)] for at in range(len(again.ids))]
+
+
+def test_a_text_is_not_begun_in_other_pieces_either():
+    words = tokenizer.tiny()
+    text = next(t for t in (" coriander", " zucchini", " xylophone") if len(words.encode(t)) > 2)
+    first, *rest = words.encode(text)
+    found = ruled_out.sequences(words, [text, " a"])
+    assert found[:2] == ((first, *rest), tuple(words.encode(" a")))
+    assert len(found) > 2 and all(one[0] == first and len(one) == 2 for one in found[2:])
+    assert all(words.decode(rest).startswith(words.decode([one[1]])) for one in found[2:])
