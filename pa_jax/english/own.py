@@ -64,7 +64,8 @@ _HOUSEHOLD = (
 )
 _TASTE_OF = re.compile(  # what an adult of another household likes is that person's own business
     rf"^the user has (?:\w+ ){{0,3}}(?!{_HOUSEHOLD})(?:{_KIN}) who (?:also |really )?(?:{_STANCES}"
-    r"|dislikes|likes)\b(?!.*\b(?:with|for) (?:them|the user)\b)",
+    r"|dislikes|likes|(?:eats|drinks|watches|listens to)(?! (?:no|only|nothing)\b))\b"
+    r"(?!.*\b(?:with|for) (?:them|the user)\b)",
     re.IGNORECASE,
 )
 _OF_KIN = re.compile(rf"\b(?:my|our) (?:\w+ )?(?:{_KIN})(?:s|es)?\b", re.IGNORECASE)
