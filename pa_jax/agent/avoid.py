@@ -14,15 +14,33 @@ from pa_jax.english import changes, foods, person, statements, words
 from pa_jax.infer.serving import ruled_out
 from pa_jax.profile import facts
 
-_AND = re.compile(r",? and (?=(?:does|do|is|has|can|cannot|must|may|never|avoids|hates)\b)")
-_BUT = re.compile(r"\bbut\b|;|,? (?:and|so|because) (?=(?:i|we|my|he|she)\b)", re.IGNORECASE)
+_AND = re.compile(
+    r",? (?:and|but) (?=(?:does|do|is|has|can|cannot|must|may|never|avoids|hates|loves|likes)\b)"
+)
+_FREE = re.compile(r"\b(\w{3,})[- ]free\b", re.IGNORECASE)  # "needs gluten-free food"
+_NO = re.compile(
+    r"^\W*(?:please,? )?(?:no|nothing with|without) (?P<what>(?:\w+ ){0,2}\w+)\W*$", re.IGNORECASE
+)
+_MEAL = re.compile(  # a message that is about what somebody will eat or drink
+    r"\b(?:cook|eat|bake|grill|order|drinks?|snacks?|meals?|dish(?:es)?|food|recipes?|menu|breakfast"
+    r"|brunch|lunch|dinner|supper|desserts?|starters?|restaurants?|picnic|barbecue)\b",
+    re.IGNORECASE,
+)
+_BUT = re.compile(
+    r"\bbut\b|;|(?:,? (?:and|so|because)|\b(?:says|said|told me)(?: that)?)"
+    r" (?=(?:i|we|my|he|she)\b)",
+    re.IGNORECASE,
+)
+_SOME = re.compile(r"\b(?:enough|much|many|too|before|after|often)\b", re.IGNORECASE)
 _HEARD = 4000  # characters of a message that are looked at
 _MOST = 4  # content words of a statement that rules out all of them
 _GENERIC = frozenset(
     "food meal dish thing something anything everything lot kind sort smell taste sound sight "
     "look music film movie book game song show series novel author artist place people "
     "person day time morning evening night work home way type style product brand item "
-    "stuff all any new old".split()
+    "stuff all any new old long short small big late early cold hot warm red blue green black "
+    "white mild severe slight strong loud quiet much enough month year week hour answer reply "
+    "but while until thank thanks problem".split()
 )
 _WHO = person.KIN - {"cat", "dog", "pet", "horse"}  # who has an allergy, not what to
 _OPEN = frozenset((statements.LIKE, statements.HABIT))
@@ -31,14 +49,17 @@ _OPEN = frozenset((statements.LIKE, statements.HABIT))
 def words_of(profile: Iterable[facts.Fact], message: str) -> tuple[str, ...]:
     """The words, in the singular, safety first; none that is liked, or asked for in the message.
 
-    What the message itself rules out ("no peanuts, please") counts as the profile does.
+    What the message itself rules out ("no peanuts, please") counts as the profile does; of what it
+    only dislikes that is so where it is about a meal, for else that is what it is about.
     """
     profile = [fact for fact in profile if fact.category != facts.MANNER]
-    clauses = {clause: tuple(_ruled_out(clause)) for clause in _clauses(message)}
+    meal = _MEAL.search(message) is not None
+    clauses = {clause: tuple(_ruled_out(clause, dislikes=meal)) for clause in _clauses(message)}
     free = {stem for clause, out in clauses.items() if not out for stem in words.content(clause)}
     for fact in profile:
         read = statements.parse(fact.statement)
-        if read.kind in _OPEN and not read.against and not read.past:
+        liked = read.kind in _OPEN and not read.against and not read.past
+        if liked and not _FREE.search(fact.statement):
             free |= read.named
     ruled: dict[str, None] = {}
     held = sorted(profile, key=lambda fact: not facts.is_safety(fact))
@@ -55,13 +76,20 @@ def _clauses(message: str) -> Iterator[str]:
             yield from part.split(",") if "?" in part else [part]
 
 
-def _ruled_out(statement: str) -> Iterator[tuple[str, ...]]:
-    """Groups of words, each by what the statement itself names."""
+def _ruled_out(statement: str, *, dislikes: bool = True) -> Iterator[tuple[str, ...]]:
+    """Groups of words, each by what the statement itself names.
+
+    Without `dislikes` only what cannot be had, eaten or drunk.
+    """
     if "?" in statement:
         return
     *others, statement = _AND.split(statement)
     for other in others:
-        yield from _ruled_out(other)
+        yield from _ruled_out(other, dislikes=dislikes)
+    bare = _NO.match(statement)
+    for word in words.tokens(bare["what"]) if bare else _FREE.findall(statement):
+        if _tells(_singular(word)):
+            yield foods.below(_singular(word))
     read = statements.parse(statement)
     if read.past or read.passing:
         return
@@ -71,7 +99,10 @@ def _ruled_out(statement: str) -> Iterator[tuple[str, ...]]:
             yield from foods.ruled_out(word)
     ill = read.kind == statements.ALLERGY
     against = read.against != ill  # of an allergy: that there is none
-    own = not read.whose and (read.kind in _OPEN or read.barred)
+    eaten = read.kind == statements.HABIT or (read.barred and read.kind == statements.HAVE)
+    own = not read.whose and (eaten or (dislikes and (read.kind == statements.LIKE or read.barred)))
+    if not ill and _SOME.search(statement):  # it is had, only not so
+        return
     about = [word for word in said if words.stem(word) in read.named and _tells(word)]
     if against and (ill or own) and len(about) <= _MOST:
         for word in about:
@@ -79,10 +110,11 @@ def _ruled_out(statement: str) -> Iterator[tuple[str, ...]]:
 
 
 def _tells(word: str) -> bool:
-    return word not in _GENERIC and word not in _WHO and len(word) > 2
+    return len(word) > 2 and not any(word in of for of in (_GENERIC, _WHO, words.ASKING))
 
 
 def _singular(word: str) -> str:
+    word = word.removesuffix("'s")
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
     if word.endswith(("ches", "shes", "xes", "sses", "atoes")):

@@ -63,6 +63,7 @@ _DIETS = {
     "diabetes": ("sugar",),
     "teetotal": ("alcohol",),
     "teetotaller": ("alcohol",),
+    "sober": ("alcohol",),
 }
 _NO_FOOD = frozenset(("raw fish",))  # names of groups that stand on no menu
 

@@ -44,6 +44,9 @@ def named(*statements, message=ASKED, slot="food/cuisine"):
         ("The user avoids caffeine.", "caffeine"),
         ("The user hates horror films.", "horror"),
         ("The user is pregnant.", "wine sashimi"),
+        ("The user needs gluten-free food.", "gluten wheat bread"),
+        ("The user gave up alcohol.", "beer"),
+        ("The user dislikes opera but loves musicals.", "opera"),
     ],
 )
 def test_it_names_what_is_ruled_out(statement, ruled_out):
@@ -64,6 +67,12 @@ def test_it_names_what_is_ruled_out(statement, ruled_out):
         "The user lives in Ghent.",
         "The user is looking for a job.",
         "The user has no car.",
+        "The user has no allergies.",
+        "The user does not eat after 8 pm.",
+        "The user does not drink enough water.",
+        "The user does not like the cold.",
+        "The user hates being late.",
+        "The user is not a morning person.",
     ],
 )
 def test_other_facts_rule_nothing_out(statement):
@@ -88,9 +97,15 @@ def test_what_the_message_asks_for_may_be_named():
         ("I'm allergic to peanuts, and I've been vegan for years.", "peanut honey", ""),
         ("My boy is lactose intolerant, any ideas for a cake?", "milk cream", "cake"),
         ("I'm vegetarian. Which fish would my guests like?", "chicken", "fish salmon"),
-        ("I hate olives, anchovies and capers.", "olive anchovy caper", ""),
+        ("I hate olives, anchovies and capers. What could I cook?", "olive anchovy caper", ""),
         ("Why do people hate olives?", "", "olive"),
         ("I'm not vegetarian, what is in season?", "", "chicken"),
+        ("Nothing with mushrooms please.", "mushroom", ""),
+        ("No onions!", "onion", ""),
+        ("My doctor says I can't have salt. What can I cook?", "salt", ""),
+        ("I hate my job. What should I do?", "", "job"),
+        ("I can't find my keys, where could they be?", "", "find key"),
+        ("I don't like your answer. Try again.", "", "answer your"),
     ],
 )
 def test_what_the_message_itself_rules_out_is_not_named_either(message, ruled_out, asked):
