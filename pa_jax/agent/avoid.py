@@ -10,13 +10,11 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator
 
-from pa_jax.english import changes, foods, person, statements, words
+from pa_jax.agent.inference import draft
+from pa_jax.english import changes, foods, lists, person, statements, words
 from pa_jax.infer.serving import ruled_out
 from pa_jax.profile import facts
 
-_AND = re.compile(
-    r",? (?:and|but) (?=(?:does|do|is|has|can|cannot|must|may|never|avoids|hates|loves|likes)\b)"
-)
 _FREE = re.compile(r"\b(\w{3,})[- ]free\b", re.IGNORECASE)  # "needs gluten-free food"
 _NO = re.compile(
     r"^\W*(?:please,? )?(?:no|nothing with|without) (?P<what>(?:\w+ ){0,2}\w+)\W*$", re.IGNORECASE
@@ -32,7 +30,6 @@ _BUT = re.compile(
     re.IGNORECASE,
 )
 _SOME = re.compile(r"\b(?:enough|much|many|too|before|after|often)\b", re.IGNORECASE)
-_HEARD = 4000  # characters of a message that are looked at
 _MOST = 4  # content words of a statement that rules out all of them
 _GENERIC = frozenset(
     "food meal dish thing something anything everything lot kind sort smell taste sound sight "
@@ -47,7 +44,9 @@ _OPEN = frozenset((statements.LIKE, statements.HABIT))
 
 
 def words_of(profile: Iterable[facts.Fact], message: str) -> tuple[str, ...]:
-    """The words, in the singular, safety first; none that is liked, or asked for in the message.
+    """The words, in the singular, safety first; none that the message asks for.
+
+    Nor any that is liked, but for safety: that somebody likes peanuts ends no allergy to them.
 
     What the message itself rules out ("no peanuts, please") counts as the profile does; of what it
     only dislikes that is so where it is about a meal, for else that is what it is about.
@@ -55,23 +54,32 @@ def words_of(profile: Iterable[facts.Fact], message: str) -> tuple[str, ...]:
     profile = [fact for fact in profile if fact.category != facts.MANNER]
     meal = _MEAL.search(message) is not None
     clauses = {clause: tuple(_ruled_out(clause, dislikes=meal)) for clause in _clauses(message)}
-    free = {stem for clause, out in clauses.items() if not out for stem in words.content(clause)}
+    asked = {stem for clause, out in clauses.items() if not out for stem in words.content(clause)}
+    free = set(asked)
     for fact in profile:
         read = statements.parse(fact.statement)
         liked = read.kind in _OPEN and not read.against and not read.past
         if liked and not _FREE.search(fact.statement):
             free |= read.named
-    ruled: dict[str, None] = {}
-    held = sorted(profile, key=lambda fact: not facts.is_safety(fact))
-    for group in itertools.chain(*clauses.values(), *(_ruled_out(fact.statement) for fact in held)):
+    safety, others = (
+        [f for f in profile if facts.is_safety(f) == harms] for harms in (True, False)
+    )
+    strict = itertools.chain(*clauses.values(), *(_ruled_out(fact.statement) for fact in safety))
+    other = itertools.chain.from_iterable(_ruled_out(fact.statement) for fact in others)
+    named = itertools.chain(_but_for(asked, strict), _but_for(free, other))
+    return tuple(dict.fromkeys(named))
+
+
+def _but_for(free: set[str], groups: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """The words of the groups without those that are free; none of a group whose name is."""
+    for group in groups:
         if words.stem(group[0]) not in free:
-            ruled |= dict.fromkeys(word for word in group if words.stem(word) not in free)
-    return tuple(ruled)
+            yield from (word for word in group if words.stem(word) not in free)
 
 
 def _clauses(message: str) -> Iterator[str]:
     """The parts of a message that rule something out, or ask, each by itself."""
-    for sentence in changes.sentences(words.clean(message, _HEARD)):
+    for sentence in changes.sentences(words.clean(message, draft.MAX_HEARD)):
         for part in _BUT.split(sentence):
             yield from part.split(",") if "?" in part else [part]
 
@@ -83,9 +91,11 @@ def _ruled_out(statement: str, *, dislikes: bool = True) -> Iterator[tuple[str, 
     """
     if "?" in statement:
         return
-    *others, statement = _AND.split(statement)
-    for other in others:
-        yield from _ruled_out(other, dislikes=dislikes)
+    parts = lists.parts(statement)
+    if len(parts) > 1:
+        for part in parts:
+            yield from _ruled_out(part, dislikes=dislikes)
+        return
     bare = _NO.match(statement)
     for word in words.tokens(bare["what"]) if bare else _FREE.findall(statement):
         if _tells(_singular(word)):

@@ -16,13 +16,13 @@ import ml_collections
 from absl import logging
 
 from pa_jax import models
-from pa_jax.agent import reply_prompt, session
+from pa_jax.agent import avoid, reply_prompt, session
 from pa_jax.agent.asking import rule
 from pa_jax.agent.asking.policy import Trained
 from pa_jax.agent.inference import draft, inferencer, prompt_roots
 from pa_jax.core import files, sharding, timing
 from pa_jax.core import mesh as meshes
-from pa_jax.infer.serving import scheduler
+from pa_jax.infer.serving import ruled_out, scheduler
 from pa_jax.jobs import policy, setup
 from pa_jax.profile import decay, facts, store, turns, update
 from pa_jax.profile.db import connect
@@ -104,6 +104,8 @@ def open_parts(
             seen = draft.Observed("", 0, 0, "", "I like tea.", ())
             infer.infer([seen], now=setup.utc_now(), seed=0)
             infer.ops_of(seen, "The user likes tea.")
+        if config.agent.avoid:  # the vocabulary is put in order, which nobody shall wait for
+            ruled_out.sequences(replies.words, avoid.texts(("coriander",)))
     return (infer, ask, respond), engine
 
 

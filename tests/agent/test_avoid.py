@@ -119,6 +119,12 @@ def test_what_is_liked_may_be_named():
     assert "fish" not in named("The user is vegetarian.", "The user eats fish.")
 
 
+def test_no_liking_ends_an_allergy():
+    found = named("The user is allergic to peanuts.", "The user loves peanuts and satay.")
+    assert {"peanut", "satay"} <= found
+    assert "cheese" in named("The user is lactose intolerant.", "The user loves cheese.")
+
+
 def test_safety_comes_first():
     said = ("The user dislikes tea.", "The user is allergic to kiwi.")
     held = [test_reply_prompt.fact(text, "food/cuisine", turn=i) for i, text in enumerate(said)]

@@ -79,6 +79,8 @@ def test_a_checkpoint_of_four_processes_goes_on_with_two_and_then_with_one(alone
     for processes, steps in ((4, 2), (2, 4), (1, 5)):
         run(root, tmp_path / "run", processes=processes, steps=steps)
     same(alone, tmp_path / "run", 5)
+    rows = files.read_rows(tmp_path / "run" / "metrics.jsonl")
+    assert [row["step"] for row in rows] == list(range(5))
 
 
 def test_one_of_two_says_that_it_is_alone(root):
