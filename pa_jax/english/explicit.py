@@ -45,17 +45,30 @@ _TASTE = re.compile(
     r"|avoid)"
     r"\s+\w+|^I do not (?:smoke|drive|drink|cook|fly)$"
 )
-_STATE = re.compile(
-    r"^I am (?:(?:also|very|severely|strictly|a|an|not) )*(?:vegan|vegetarian|pescatarian|coeliac"
+_IS = (
+    r"(?:(?:also|very|severely|strictly|a|an|not) )*(?:vegans?|vegetarians?|pescatarian|coeliac"
     r"|celiac|diabetic|pregnant|asthmatic|epileptic|colou?r-?blind|deaf|\w+ intolerant"
     r"|intolerant to .+|allergic to (?!(?:his|her|their|people|work|mornings|mondays|jokes"
-    r"|nonsense)\b).+)$"
-    r"|^I (?:am|have been) on (?:insulin|warfarin|blood thinners|a statin|antidepressants)$"
-    r"|^I (?:also )?(?:have|suffer from|take) (?:an? |severe |bad )*(?:\w+ )?(?:allerg(?:y|ies)"
-    r"|intolerance"
-    r"|asthma|epilepsy|diabetes|eczema|coeliac disease|celiac disease|migraines|insulin|warfarin)$"
-    r"|^I can not (?:eat|have|drink) \w+(?: \w+)?$"
+    r"|nonsense)\b).+)"
 )
+_ILLNESS = (
+    r"(?:an? |severe |bad )*(?:\w+ )?(?:allerg(?:y|ies)|intolerance|asthma|epilepsy|diabetes"
+    r"|eczema|coeliac disease|celiac disease|migraines|insulin|warfarin)"
+)
+_MAY_NOT = r"can not (?:eat|have|drink) \w+(?: \w+)?"
+_STATE = re.compile(
+    rf"^I am {_IS}$"
+    r"|^I (?:am|have been) on (?:insulin|warfarin|blood thinners|a statin|antidepressants)$"
+    rf"|^I (?:also )?(?:have|suffer from|take) {_ILLNESS}$"
+    rf"|^I {_MAY_NOT}$"
+)
+_THEIR_STATE = re.compile(  # what those of the household cannot have
+    rf"^(?:my|our) (?P<who>(?:(?!ex\b)\w+ )?{person.HOUSEHOLD}) (?P<what>(?:is|are) {_IS}"
+    rf"|(?:has|have|suffers? from|takes?) {_ILLNESS}|{_MAY_NOT})$",
+    re.IGNORECASE,
+)
+_AND_THEIRS = re.compile(r",? and (?=(?:my|our)\b)", re.IGNORECASE)
+_SO = re.compile(r",? so\b.*$")
 _NOT_SURE = re.compile(
     r"\b(?:(?:my|our) \w+ and I|if|would|could|might|maybe|perhaps|think|guess|wonder|wish"
     r"|used to|when i was"
@@ -123,6 +136,8 @@ def _of(sentence: str, works: bool) -> tuple[str, ...]:
 
 def _told(sentence: str) -> tuple[str, ...]:
     """What the clauses of a first-person sentence tell that leave no doubt."""
+    if theirs := tuple(_theirs(sentence)):
+        return theirs
     parts = _AND_I.split(sentence) if sentence.startswith("I ") else []
     if any(map(_AND_MINE.search, parts[:-1])):
         parts = [sentence]
@@ -137,6 +152,20 @@ def _stated(sentence: str) -> tuple[str, ...]:
         return ()
     plain = _TASTE.match(bare) or _STATE.match(bare)
     return _own(bare) if plain and not _POINTS.search(bare) else ()
+
+
+def _theirs(sentence: str) -> Iterator[str]:
+    """What those of the household are or cannot have, clause by clause."""
+    for part in _AND_THEIRS.split(sentence):
+        bare = re.sub(rf"'s (?={_IS}$)", " is ", _SO.sub("", _ASIDE.sub("", part)))
+        told = _THEIR_STATE.match(bare)
+        unsure = told and (_POINTS.search(bare) or _NOT_SURE.search(bare))
+        if told is None or unsure or statements.passing(bare):
+            continue
+        who = told["who"].lower()
+        many = re.match(r"(?:are|have|suffer|take)\b", told["what"]) is not None
+        article = "" if many else "an " if who[0] in "aeiou" else "a "
+        yield f"The user has {article}{who} who {told['what'].replace('can not ', 'cannot ')}."
 
 
 def _own(text: str) -> tuple[str, ...]:

@@ -57,13 +57,9 @@ _OTHERS = re.compile(  # somebody else's stance, or of a person of the user's al
     rf"|(?:(?:[Mm]y|[Oo]ur) (?:\w+ )?(?:{_CLOSE})|[Hh]e|[Ss]he) (?:{_STATES}))\b"
     r"(?! (?:me|us)\b)"  # done to the user: "they switched me to another tablet"
 )
-_HOUSEHOLD = (
-    r"(?:wife|husband|spouse|partner|girlfriend|boyfriend|fianc\w+|son|daughter|child|children"
-    r"|kids?|twins?|toddler|baby|boys?|girls?"
-    r"|grand(?:son|daughter|child|kid)\w*)"
-)
 _TASTE_OF = re.compile(  # what an adult of another household likes is that person's own business
-    rf"^the user has (?:\w+ ){{0,3}}(?!{_HOUSEHOLD})(?:{_KIN}) who (?:also |really )?(?:{_STANCES}"
+    rf"^the user has (?:\w+ ){{0,3}}(?!{person.HOUSEHOLD})(?:{_KIN}) who (?:also |really )?"
+    rf"(?:{_STANCES}"
     r"|dislikes|likes|(?:eats|drinks|watches|listens to)(?! (?:no|only|nothing)\b))\b"
     r"(?!.*\b(?:with|for) (?:them|the user)\b)",
     re.IGNORECASE,

@@ -13,6 +13,11 @@ KIN = frozenset(
     "student".split()
 )
 
+HOUSEHOLD = (  # of KIN, for whom a user cooks and plans: what they cannot have counts as well
+    r"(?:wife|husband|spouse|partner|girlfriend|boyfriend|fianc\w+|son|daughter|child|children"
+    r"|kids?|twins?|toddler|baby|boys?|girls?"
+    r"|grand(?:son|daughter|child|kid)\w*)"
+)
 BODY = frozenset(  # whose state is the person's own
     words.stem(part)
     for part in "knee back neck hip shoulder elbow wrist ankle foot leg arm hand eye ear heart "

@@ -1,5 +1,8 @@
-"""Stances that are told by what happens: "sneezes from ginger" is "reacts to ginger", and who
-"cannot live without music" needs it."""
+"""What is told in a roundabout way, said plainly.
+
+Who "sneezes from ginger" reacts to it, who "cannot live without music" needs it, and a boy whom the
+user has is a son.
+"""
 
 import re
 
@@ -27,7 +30,14 @@ _NEEDS = re.compile(
     re.IGNORECASE,
 )
 
+_CHILD = re.compile(
+    r"(?<=\bhas )(?P<which>(?:(?:an?|two|three) )?(?:\w+ )?)(?P<child>boy|girl)"
+    r"(?=s?(?: who\b| with\b| called\b| named\b| aged\b|[.,]|$))"
+)
+_CHILDREN = {"boy": "son", "girl": "daughter"}
+
 
 def plain(text: str) -> str:
-    """The text with both said outright, and its contractions written out."""
-    return _NEEDS.sub("needs ", _REACTS.sub("reacts to ", words.expanded(text)))
+    """The text with its contractions written out and all of these said plainly."""
+    text = _NEEDS.sub("needs ", _REACTS.sub("reacts to ", words.expanded(text)))
+    return _CHILD.sub(lambda hit: hit["which"] + _CHILDREN[hit["child"]], text)

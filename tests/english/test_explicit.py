@@ -34,6 +34,22 @@ SAID = {
     ],
     "Don't forget I hate olives!": ["The user hates olives."],
     "Note: I'm left-handed.": ["The user is left-handed."],
+    "hey, quick one: my boy is lactose intolerant, any ideas for a cake?": [
+        "The user has a boy who is lactose intolerant.",
+    ],
+    "My son's allergic to eggs and my daughter has asthma.": [
+        "The user has a son who is allergic to eggs.",
+        "The user has a daughter who has asthma.",
+    ],
+    "my girlfriend can't eat gluten, so no pasta": [
+        "The user has a girlfriend who cannot eat gluten.",
+    ],
+    "Our kids are vegetarians.": ["The user has kids who are vegetarians."],
+    "my ex-wife is vegan": [],
+    "My colleague is vegan, what do I serve?": [],
+    "Is my son allergic to nuts?": [],
+    "my daughter might be allergic to milk": [],
+    "My wife is allergic to mornings.": [],
     "i only do yoga": ["The user only does yoga."],
     "I never eat breakfast.": ["The user never eats breakfast."],
     "Hi! I'm allergic to nuts, eggs and fish.": ["The user is allergic to nuts, eggs and fish."],
