@@ -38,7 +38,8 @@ _DEGREES = frozenset(
     "really very quite rather much most mostly lot lots best just always usually often sometimes "
     "generally only also too still now currently anymore longer nowadays strictly absolutely truly "
     "totally fully completely ever already again more so particularly especially certainly all "
-    "well either regularly normally typically definitely simply actually favourite favorite".split()
+    "well either regularly normally typically definitely simply actually favourite favorite about "
+    "around roughly approximately".split()
 )
 _FREQUENCY = frozenset(("every", "each"))
 AKIN = 0.6  # share of words from which two statements are about the same

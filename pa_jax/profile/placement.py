@@ -38,7 +38,7 @@ def place(statement: str, held: Sequence[facts.Fact]) -> str:
 def away(statement: str, held: Sequence[facts.Fact]) -> str:
     """The path of a statement that fits no slot; the user's own labels come first."""
     known = [fact.subcategory for fact in held if fact.category == facts.OTHER]
-    return f"{facts.OTHER}/{labels.propose(statement, known)}"
+    return f"{facts.OTHER}/{labels.propose(abroad.rendered(statement), known)}"
 
 
 class Index:
