@@ -156,8 +156,11 @@ def _cues() -> tuple[tuple[str, re.Pattern], ...]:
     joined = {name: "|".join(lines) for name, lines in sections.items()}
     lists = {name: alternatives for name, alternatives in joined.items() if _LIST.match(name)}
     made = []
+    for slot in taxonomy.Taxonomy.load().subcategories:
+        own = [] if slot.state else [re.escape(slot.when.lower())]
+        joined[slot.path] = "|".join([*filter(None, [joined.get(slot.path)]), *own])
     for path, alternatives in joined.items():
-        if path in lists:
+        if path in lists or not alternatives:
             continue
         taxonomy.Taxonomy.load().get(path)
         for name, entries in lists.items():
