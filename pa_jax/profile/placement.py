@@ -15,8 +15,8 @@ from importlib import resources
 
 import numpy as np
 
-from pa_jax.english import abroad, labels, memory, stance, statements, words
-from pa_jax.profile import facts, taxonomy
+from pa_jax.english import abroad, labels, memory, person, stance, statements, words
+from pa_jax.profile import facts, slots, taxonomy, topics
 
 LEAST = 0.35  # share from which words alone place a statement
 OWN = 0.6  # share of a statement's information by which it speaks in a slot's own words
@@ -24,6 +24,12 @@ OWN_WORDS = 3  # of them, at least
 WEAK = 0.25  # most that one shared word, or none beside unknown ones, can count
 
 _CUES = "cues.txt"
+_FAMILY = "people/family_members"
+_OFTEN = re.compile(  # how often and when, of whatever is told
+    r"\b(?:(?:once|twice|\w+ times) (?:a|per) (?:day|week|month|year)"
+    r"|\w+ (?:years?|months?|weeks?|days?) ago|last (?:year|month|week|summer|winter|spring))\b",
+    re.IGNORECASE,
+)
 _LIST = re.compile(r"^<(\w+)>$")
 
 
@@ -75,7 +81,7 @@ class Index:
 
         Words in no slot count as rare ones.
         """
-        held = statements.content(statement)
+        held = statements.content(_OFTEN.sub(" ", statement)) or statements.content(statement)
         shares, shared = self._shares(held)
         best = int(shares.argmax())
         told = statements.content(statements.situations(words.expanded(statement))[1])
@@ -126,10 +132,18 @@ def cue(statement: str) -> str | None:
     )
     rest = statements.situations(text)[1]
     path = _matched(rest) or _matched(text)
+    known = slots.get(path or "")
+    if _of_relative(text) and not (known and known.safety):
+        return _FAMILY
     rejected = _rejected().get(path or "")
     if rejected and stance.find(text).against:
         return rejected
     return path
+
+
+def _of_relative(text: str) -> bool:
+    """Whether a statement tells of a relative, wherever what it tells would belong."""
+    return person.whose(text) in topics.RELATIVES and "mother tongue" not in text
 
 
 def _matched(text: str) -> str | None:
