@@ -240,6 +240,8 @@ def besides(heard: str) -> str:
     """The words without the requests to forget; taking a word back tells the opposite, too."""
     kept = []
     for part, found in _parts(heard):
+        if not found and abroad.forgotten(part):
+            continue
         if all(verb == "take back" for verb, _ in found):
             kept.append(part)
         else:  # "forget the nuts, I'm allergic to nuts"

@@ -85,9 +85,10 @@ class Index:
         shares, shared = self._shares(held)
         best = int(shares.argmax())
         told = statements.content(statements.situations(words.expanded(statement))[1])
-        if shares[best] >= OWN and shared[best] >= OWN_WORDS and self._tells(best, told):
-            return shares
         cued = cue(statement)
+        few = shared[best] < OWN_WORDS + (cued is not None)
+        if shares[best] >= OWN and not few and self._tells(best, told):
+            return shares
         if cued in self.place:
             found = np.zeros(len(self.slots))
             found[self.place[cued]] = 1.0
