@@ -24,7 +24,7 @@ OWN_WORDS = 3  # of them, at least
 WEAK = 0.25  # most that one shared word, or none beside unknown ones, can count
 
 _CUES = "cues.txt"
-_FAMILY = "people/family_members"
+_PETS = frozenset(("dog", "cat", "pet"))
 _OFTEN = re.compile(  # how often and when, of whatever is told
     r"\b(?:(?:once|twice|\w+ times) (?:a|per) (?:day|week|month|year)"
     r"|\w+ (?:years?|months?|weeks?|days?) ago|last (?:year|month|week|summer|winter|spring))\b",
@@ -134,17 +134,21 @@ def cue(statement: str) -> str | None:
     rest = statements.situations(text)[1]
     path = _matched(rest) or _matched(text)
     known = slots.get(path or "")
-    if _of_relative(text) and not (known and known.safety):
-        return _FAMILY
+    if not (known and known.safety):
+        path = _of_another(text) or path
     rejected = _rejected().get(path or "")
     if rejected and stance.find(text).against:
         return rejected
     return path
 
 
-def _of_relative(text: str) -> bool:
-    """Whether a statement tells of a relative, wherever what it tells would belong."""
-    return person.whose(text) in topics.RELATIVES and "mother tongue" not in text
+def _of_another(text: str) -> str | None:
+    """The slot of a statement that tells of a relative or a pet, whatever it tells of them."""
+    whose = person.whose(text)
+    if whose in _PETS:
+        return "home/own_pets"
+    told = whose in topics.RELATIVES and "mother tongue" not in text
+    return "people/family_members" if told else None
 
 
 def _matched(text: str) -> str | None:
