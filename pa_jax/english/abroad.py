@@ -14,21 +14,22 @@ from pa_jax.english import memory, words
 CHANGE = re.compile(
     r"\b(?:ab (?:jetzt|heute|sofort)|von (?:jetzt|nun) an|(?:in )?zukunft|künftig|nicht mehr"
     r"|umgezogen|gezogen|gewechselt|umgestiegen|aufgehört|aufgegeben|stattdessen"
-    r"|n(?:e |['’])\w+ plus|plus (?:de|d['’])|désormais|à partir de maintenant|dorénavant|à l['’]avenir"
+    r"|n(?:e |['’])\w+ plus|plus (?:de|d['’])|désormais|dorénavant|à (?:partir de maintenant"
+    r"|l['’]avenir)"
     r"|(?:j['’]ai|on a|avons|ai|a) (?:dé|em|a)ménagé|j['’]ai (?:changé|arrêté|quitté)"
-    r"|a partir de (?:ahora|hoy)|(?:de ahora )?en adelante|ya no|(?:me |nos )?(?:he(?:mos)? )?mud\w+"
+    r"|a partir de (?:ahora|hoy)|en adelante|ya no|me mudé|mudad[oa]|mudamos"
     r"|cambi(?:ado|é)|dejado|dejé)\b"
     r"|从现在起|从今以后|今后|以后|不再|再也不|改成|改为|换成|换了|搬到|搬去|搬家|戒了",
     re.IGNORECASE,
 )
 NOW = re.compile(
-    r"\b(?:jetzt|nun|inzwischen|mittlerweile|neuerdings|seit(?:dem)?|maintenant|depuis|à présent"
+    r"\b(?:jetzt|inzwischen|mittlerweile|neuerdings|seit(?:dem)?|maintenant|depuis|à présent"
     r"|récemment|dernièrement|ahora|desde|últimamente|actualmente)\b|现在|如今|最近|目前",
     re.IGNORECASE,
 )
 MEANT = re.compile(
     r"\b(?:ich meinte|ich wollte sagen|vertippt|verschrieben|tippfehler|autokorrektur|war falsch"
-    r"|je voulais dire|je me suis (?:tromp|mal)\w*|faute de frappe|je (?:corrige|rectifie)|erreur de ma part"
+    r"|je voulais dire|je me suis (?:tromp|mal)\w*|faute de frappe|je (?:corrige|rectifie)"
     r"|quise decir|quer[ií]a decir|me (?:he )?equivoqu?\w+|escrib[ií] mal|corrijo|error mío)\b"
     r"|我是说|我的意思是|打错了|说错了|写错了|更正|纠正",
     re.IGNORECASE,
@@ -47,7 +48,8 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _FORGET = (  # said of what is remembered
-    r"verg[ie]ss(?:t|(?! nicht))\b|(?:kannst|könntest|würdest) du .*\bvergessen$|(?:merk|speicher|behalt)\w* .*\bnicht\b"
+    r"verg[ie]ss(?:t|(?! nicht))\b|(?:kannst|könntest|würdest) du .*\bvergessen$"
+    r"|(?:merk|speicher|behalt)\w* .*\bnicht\b"
     r"|.*\bnicht (?:merken|speichern|behalten)$|oubli(?:e[sz]?|er)\b"
     r"|ne (?:l[ae]s? )?(?:retien|reten|gard|not|mémoris|enregistr)\w* pas"
     r"|olv[ií]d(?:[ae]|ar)(?:l[oa]s?)?\b|no (?:l[oa]s? )?(?:guard|recuerd|anot|apunt)[ae]s?\b"
@@ -56,12 +58,12 @@ _FORGET = (  # said of what is remembered
 _DELETE = (  # said of other things, too
     r"(?:lösch|streich|entfern)(?:en?)?\b"
     r"|(?:kannst|könntest|würdest) du .*\b(?:löschen|streichen|entfernen)$"
-    r"|(?:effac|supprim|enl[eè]v)e[rz]?\b|(?:b[oó]rr|elim[ií]n|qu[ií]t)(?:[ae]|ar)(?:l[oa]s?)?\b"
+    r"|(?:effac|supprim|enl[eè]v)e[rz]?\b|(?:(?:b[oó]rr|elim[ií]n)(?:[ae]|ar)|qu[ií]tar?)(?:l[oa]s?)?\b"
     r"|(?:把.*)?(?:删[掉除了]|抹掉)"
 )
 _REQUEST = re.compile(rf"(?P<sure>{_FORGET})|{_DELETE}", re.IGNORECASE)
 _OF_MEMORY = re.compile(
-    r"\bdas mit\b|\b(?:gedächtnis|notizen|profil|ges(?:agt|peichert)|weißt|mémoire|notes|(?:ai )?dit"
+    r"\bdas mit\b|\b(?:gedächtnis|notizen|profil|ges(?:agt|peichert)|weißt|mémoire|notes|dit"
     r"|sais|memoria|notas|perfil|dij[eo]|dicho|sabes)\b|记[忆录]|[这那]条|资料|说过的?|知道|的事",
     re.IGNORECASE,
 )
@@ -137,8 +139,8 @@ _ASIDE = re.compile(  # articles, and words that say how much or when, of what i
 _BEHIND = re.compile(r"\b(likes|hates|lives|works) not\b")  # where these languages deny
 _USER = re.compile(r"^the user(?:['’]s)?\s+", re.IGNORECASE)
 _SUBJECT = re.compile(
-    r"^(?:(?:der|die) (?:be)?nutzer(?:in)?|l['’]utilisat(?:eur|rice)|(?:al?|el|la|a la) usuari[oa])\s+"
-    r"|^用户(?!的)",
+    r"^(?:(?:der|die) (?:be)?nutzer(?:in)?|l['’]utilisat(?:eur|rice)"
+    r"|(?:al?|el|la|a la) usuari[oa])\s+|^用户(?!的)",
     re.IGNORECASE,
 )
 
