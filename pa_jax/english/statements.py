@@ -32,14 +32,13 @@ _LIGHT_VERBS = frozenset(
 _FILLERS = frozenset(
     "the a an user user's this is are am was were be been being do does did to of in on at for "
     "with by and or that who which it its their his her my i me would will can could may might "
-    "must should has have had got there as from into".split()
+    "must should has have had got there as from into about".split()
 )
 _DEGREES = frozenset(
     "really very quite rather much most mostly lot lots best just always usually often sometimes "
     "generally only also too still now currently anymore longer nowadays strictly absolutely truly "
     "totally fully completely ever already again more so particularly especially certainly all "
-    "well either regularly normally typically definitely simply actually favourite favorite about "
-    "around roughly approximately".split()
+    "well either regularly normally typically definitely simply actually favourite favorite".split()
 )
 _FREQUENCY = frozenset(("every", "each"))
 AKIN = 0.6  # share of words from which two statements are about the same
