@@ -176,7 +176,7 @@ def _cues() -> tuple[tuple[str, re.Pattern], ...]:
     lists = {name: alternatives for name, alternatives in joined.items() if _LIST.match(name)}
     made = []
     for slot in taxonomy.Taxonomy.load().subcategories:
-        own = [] if slot.state else [re.escape(slot.when.lower())]
+        own = [re.escape(slot.when.lower())] if _tells_slot(slot) else []
         joined[slot.path] = "|".join([*filter(None, [joined.get(slot.path)]), *own])
     for path, alternatives in joined.items():
         if path in lists or not alternatives:
@@ -186,6 +186,13 @@ def _cues() -> tuple[tuple[str, re.Pattern], ...]:
             alternatives = alternatives.replace(name, entries)
         made.append((path, re.compile(rf"(?<![\w'])(?:{alternatives})(?!\w)")))
     return tuple(made)
+
+
+def _tells_slot(slot: taxonomy.Subcategory) -> bool:
+    """Whether a slot's own situation tells it: "for banking"; "in public" is of much else, too."""
+    told = statements.content(slot.when)
+    name = statements.content(f"{slot.name} {slot.definition}")
+    return not slot.state and (len(told) > 1 or told <= name)
 
 
 @functools.cache
