@@ -9,7 +9,7 @@ import functools
 import re
 from typing import Any
 
-from pa_jax.english import abroad, memory, person, stance, words
+from pa_jax.english import abroad, memory, person, roundabout, stance, words
 
 # What kind of thing a statement says; only like is compared with like (profile/relation.py).
 LIKE = "like"  # a stance: likes, dislikes, wants
@@ -117,7 +117,7 @@ _OPINION = re.compile(
     r"|soothing|amazing|useful|interesting|brilliant|easy)$",
     re.IGNORECASE,
 )
-_ALLERGY = re.compile(r"\b(?:allerg\w+|intoleran\w+|anaphyla\w+|not tolerate)\b", re.IGNORECASE)
+_ALLERGY = re.compile(r"\b(?:allerg\w+|intoleran\w+|anaphyla\w+|not tolerate|reacts? to)\b", re.I)
 _BARRED = re.compile(
     r"(?:can|may|must|should|is (?:able|allowed) to) not\b|is not (?:able|allowed) to\b"
     r"|is (?:forbidden|advised not)\b|has to avoid\b",
@@ -174,7 +174,7 @@ class Statement:
 @memory.remembered(16384)
 def parse(statement: str) -> Statement:
     """The statement taken apart."""
-    text = words.expanded(abroad.rendered(words.alike(statement))).strip().rstrip(".!。！")
+    text = roundabout.plain(abroad.rendered(words.alike(statement))).strip().rstrip(".!。！")
     lead = _LEAD.match(text)
     if lead:
         text = f"{lead['rest']} {lead['lead']}"
@@ -319,7 +319,7 @@ def lasting(text: str) -> bool:
 
 def polarity(statement: str) -> str:
     """ "positive" or "negative" by the first stance, "neutral" for a state ("has two children")."""
-    found = stance.find(words.expanded(statement))
+    found = stance.find(roundabout.plain(statement))
     read = parse(statement)
     if found.words:
         return "negative" if found.against else "positive"

@@ -146,3 +146,28 @@ def test_what_was_said_is_known_by_its_object_its_names_and_its_numbers():
 )
 def test_a_statement_that_names_nothing_is_vague(statement, vague):
     assert statements.vague(statement) == vague
+
+
+@pytest.mark.parametrize(
+    ("statement", "side", "kind"),
+    [
+        ("The user sneezes from ginger.", "negative", statements.ALLERGY),
+        ("The user often gets a headache after drinking red wine.", "negative", statements.ALLERGY),
+        ("The user comes out in hives from nickel.", "negative", statements.ALLERGY),
+        ("The user no longer swells up from wasp stings.", "positive", statements.ALLERGY),
+        ("The user is sick of rain.", "negative", statements.LIKE),
+        ("The user has a rash.", "neutral", statements.HAVE),
+        ("The user has a headache with aura.", "neutral", statements.HAVE),
+        ("The user can't live without music.", "positive", statements.LIKE),
+        ("The user never leaves the house without a hat.", "positive", statements.LIKE),
+        ("The user cannot eat dairy without pain.", "negative", statements.HABIT),
+    ],
+)
+def test_what_happens_tells_a_stance(statement, side, kind):
+    assert statements.polarity(statement) == side
+    assert statements.parse(statement).kind == kind
+
+
+def test_a_reaction_is_about_what_an_allergy_is_about():
+    allergy = statements.parse("The user is allergic to ginger.")
+    assert statements.parse("The user sneezes from ginger.").about == allergy.about

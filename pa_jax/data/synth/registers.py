@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pa_jax.data.synth import phrases, truth
 
-MAX_WORDS = 75
+MAX_WORDS = 80
 # how many users write so, in percent
 REGISTERS = {"curt": 32, "plain": 38, "chatty": 18, "rambling": 12}
 _LOWERCASE = 0.35  # of curt users: no capitals at all
@@ -15,6 +15,7 @@ _MISTYPED = 0.33
 _ASKS = {"curt": 0.08, "plain": 0.22, "chatty": 0.22, "rambling": 0.3}
 _OPENERS = {"chatty": 0.25, "rambling": 0.5}
 _TAILS = {"chatty": 0.2, "rambling": 0.4}
+_LONG = {"plain": 0.06, "chatty": 0.25, "rambling": 0.4}
 
 # begins with a capital wherever it stands
 _STAYS = re.compile(r"(?:I|Monday|Sundays?|Ramadan)\b|\{(?![VWS]\}|Other\})")
@@ -34,8 +35,8 @@ def decapitalised(template: str) -> str:
 class Writer:
     """One user's way to write; `rng` is that user's."""
 
-    def __init__(self, rng: random.Random) -> None:
-        self.rng = rng
+    def __init__(self, rng: random.Random, split: str) -> None:
+        self.rng, self.split = rng, split
         self.register = rng.choices(tuple(REGISTERS), tuple(REGISTERS.values()))[0]
         self.lowercase = self.register == "curt" and rng.random() < _LOWERCASE
         self.mistypes = rng.random() < _MISTYPING
@@ -52,6 +53,8 @@ class Writer:
         `area` is a category of the taxonomy, of which a request may follow; a plain message gets
         none, nor an end.
         """
+        if long := self.long(text, words):
+            return long
         asks = "" if plain else self._some(_ASKS, f"asks {area if area in _AREAS else 'other'}")
         opener = self._some(_OPENERS, f"openers {self.register}")
         tail = "" if plain or asks else self._some(_TAILS, f"tails {self.register}")
@@ -64,6 +67,19 @@ class Writer:
         if self.register == "curt" and whole.endswith(".") and not asks:
             whole = whole[:-1]
         return whole
+
+    def long(self, text: str, words: Mapping[str, str]) -> str:
+        """A message about something of the moment with the text in it; "" where none is written."""
+        if self.rng.random() >= _LONG.get(self.register, 0.0):
+            return ""
+        passages = phrases.part(phrases.lists("long")["passages"], self.split)
+        before, _, after = self.rng.choice(passages).format_map(words).partition(" // ")
+        goes_on = text.startswith(("I ", "I'"))  # behind a comma
+        joints = phrases.lists("long")["joints"]
+        joint = self.rng.choice([line for line in joints if goes_on or not line.endswith(",")])
+        said = f"{joint.strip('-')} {text}{'' if text[-1:] in '.?!' else '.'}" if text else ""
+        whole = " ".join(f"{before} {said} {after}".split())
+        return whole if len(whole.split()) <= MAX_WORDS else ""
 
     def _some(self, shares: Mapping[str, float], name: str) -> str:
         """A line of a list, as often as the register has one."""

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pa_jax.data.synth import phrases, truth
 
 # how often each kind comes, in percent
-KINDS = {"requests": 34, "small talk": 24, "others": 22, "hypothetical": 12, "past": 8}
+QUOTED = "quoted"  # another's words, or an example's: what they tell is not of the user
+KINDS = {"requests": 32, "small talk": 22, "others": 20, "hypothetical": 11, "past": 8, QUOTED: 7}
 _REPLIES = {"small talk": "chat"}
 # fillers that are values of sections
 _THINGS = {"x": "dislikes_food", "thing": "dislikes", "allergen": "allergic", "joy": "likes"}

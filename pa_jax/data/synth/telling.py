@@ -117,6 +117,13 @@ class Teller:
         self.used.discard(said.value.noted)
         self.taken -= {said.section.key, truth.only_slot(said.line)}
 
+    def another(self) -> truth.Said | None:
+        """A statement that the user does not make."""
+        said = self.new()
+        if said is not None:
+            self._release(said)
+        return said
+
     def scene(self) -> tuple[str, dict[str, str], tuple[truth.Said, ...]] | None:
         """A template that tells several statements, its fillers, and they; None where one fails."""
         template = self.fresh(phrases.part(phrases.lists("scenes")["scenes"], self.split))

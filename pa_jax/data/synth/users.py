@@ -31,6 +31,7 @@ _THANKED = 0.15  # of messages that say nothing: a word of small talk comes firs
 _SCENES = 0.6  # of turns with several facts: in one sentence that was made for them
 _THREE = 0.3  # of the others
 _FORGETS_LAST = 0.5
+_ADVISED = 0.3  # of answers that ask nothing: the assistant suggests this and that
 
 
 def dialogue(
@@ -77,7 +78,7 @@ class _User:
         self.id = f"synth-{split}-{seed}-{index}"
         self.rng = random.Random(truth.digest("user", seed, index, split))
         self.split = split
-        self.writer = registers.Writer(self.rng)
+        self.writer = registers.Writer(self.rng, split)
         self.language = self.rng.choices(tuple(_LANGUAGES), tuple(_LANGUAGES.values()))[0]
         self.teller = telling.Teller(self.rng, split, self.language)
         self.session = 0
@@ -115,6 +116,8 @@ class _User:
         if asked := self.offer or self.question:
             text = asked.text
             reply = f"{self._reply('brief acks')} {text}" if made.lines else text
+        elif self.language == phrases.ENGLISH and self.rng.random() < _ADVISED:
+            reply += f" {self._reply('suggestions').format_map(words)}"
         self.turns.append(
             schema.Turn(
                 user=made.user,
@@ -303,13 +306,17 @@ class _User:
 
     def _distractor(self, words: dict[str, str]) -> _Turn:
         kind = smalltalk.kind(self.rng, self.language)
+        if kind == smalltalk.QUOTED:
+            said = self.teller.another()
+            words = words | {"q": self._said(said, words) if said else "I see."}
         template = self.teller.fresh(smalltalk.templates(kind, self.language, self.split))
         user = self.writer.sentence(template, words)
         if self.language == phrases.ENGLISH and kind != "small talk":
             if self.rng.random() < _THANKED:
                 chat = smalltalk.templates("small talk", self.language, self.split)
                 user = f"{self.rng.choice(chat).format_map(words)} {user}"
-            user = self.writer.message(user, words, area="", plain=True)
+            long = self.writer.long("", words) if kind == "requests" else ""
+            user = long or self.writer.message(user, words, area="", plain=True)
         elif self.writer.lowercase:
             user = user.lower()
         return _Turn("distractor", user, smalltalk.reply(self.rng, kind))

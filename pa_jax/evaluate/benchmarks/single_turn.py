@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from pa_jax.dialogue import prompts, schema
+from pa_jax.dialogue import faults, prompts, schema
 from pa_jax.english import words
 from pa_jax.evaluate.benchmarks import protocol
 from pa_jax.evaluate.systems import baselines
@@ -39,7 +39,9 @@ class SingleTurnConfig:
 
 
 class SingleTurn:
-    """Measures are the reference judge's four criteria, their mean and the token-F1."""
+    """Measures are the reference judge's four criteria, their mean, the token-F1, and whether a
+    line is a copy or has the wrong stance (dialogue/faults.py).
+    """
 
     name = "single_turn"
 
@@ -77,6 +79,8 @@ class SingleTurn:
             measures["criteria_mean"] = float(np.mean(scores))
             measures |= dict(zip(rubric.CRITERIA, map(float, scores), strict=True))
             measures["finished"] = float(one.finished)
+            measures["copies"] = float(bool(faults.copies(episode, one.text)))
+            measures["wrong_stances"] = float(bool(faults.wrong_stances(episode, one.text)))
             rows.append(
                 {
                     "benchmark": self.name,

@@ -1,0 +1,33 @@
+"""Stances that are told by what happens: "sneezes from ginger" is "reacts to ginger", and who
+"cannot live without music" needs it."""
+
+import re
+
+from pa_jax.english import words
+
+_OFTEN = r"(?:(?:often|always|usually|sometimes|easily|badly|quickly|at once|really) )*"
+_BODY = r"(?:sneez|itch|wheez|vomit|faint|swell|retch|gag|blister|bloat)(?:s|es|ing|ed)?"
+_SIGNS = (
+    r"(?:hives?|rash(?:es)?|welts?|spots|blisters|eczema|head ?aches?|migraines?|cramps?|heartburn"
+    r"|diarrhoea|nausea|asthma attacks?|(?:stomach|tummy|belly) ?aches?|palpitations"
+    r"|(?:sore|itchy|swollen|running|runny|streaming|watery|numb) (?:\w+ )?"
+    r"(?:throat|mouth|skin|eyes?|nose|lips?|tongue|hands?))"
+)
+_GETS = r"(?:gets?|has|have|develops?|(?:comes?|breaks?) out in|suffers from)"
+_REACTS = re.compile(
+    rf"\b{_OFTEN}(?:{_BODY}(?: up| out)? {_OFTEN}(?:at|around|near|because of|from|after)"
+    rf"|{_GETS} (?:an? |bad |severe |terrible |the )*{_SIGNS} {_OFTEN}(?:because of|from|after)"
+    rf"|(?:is|gets?|feels?) (?:very |really )?(?:ill|sick|queasy) {_OFTEN}(?:because of|from|after)"
+    r"|reacts? \w+ly to) (?:(?:eating|drinking|touching|having) )?(?!it\b|that\b|this\b|them\b)",
+    re.IGNORECASE,
+)
+_NEEDS = re.compile(
+    r"\b(?:(?:can|could|would|will|do(?:es)?) not|never) (?:do|lives?|be|copes?|manages?|exists?"
+    r"|functions?|survives?|(?:goes|go)(?: out| anywhere)?|leaves? (?:home|the house)) without ",
+    re.IGNORECASE,
+)
+
+
+def plain(text: str) -> str:
+    """The text with both said outright, and its contractions written out."""
+    return _NEEDS.sub("needs ", _REACTS.sub("reacts to ", words.expanded(text)))
