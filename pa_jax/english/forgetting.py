@@ -208,6 +208,7 @@ class ForgetRequest:
     before   of "that": the words in front that tell what it is, "" where none do
     unclear  whether "that" must be asked for where nothing tells what it is
     it       whether it may be what the user asked: "forget it"
+    abroad   whether it is named in another language: as it was told
     """
 
     name: str
@@ -219,6 +220,7 @@ class ForgetRequest:
     before: str = ""
     unclear: bool = False
     it: bool = False
+    abroad: bool = False
 
 
 def requests(heard: str) -> Iterator[ForgetRequest]:
@@ -230,12 +232,16 @@ def requests(heard: str) -> Iterator[ForgetRequest]:
         kept = read is not None and read.memory and read.name and not read.loose
         if read is not None and (kept or not works):
             yield read
+    for what in abroad.forgotten(heard):
+        yield ForgetRequest(what, whole=True, unclear=not what, abroad=True)
 
 
 def besides(heard: str) -> str:
     """The words without the requests to forget; taking a word back tells the opposite, too."""
     kept = []
     for part, found in _parts(heard):
+        if not found and abroad.forgotten(part):
+            continue
         if all(verb == "take back" for verb, _ in found):
             kept.append(part)
         else:  # "forget the nuts, I'm allergic to nuts"
@@ -348,8 +354,6 @@ def _found(part: str) -> Iterator[tuple[str, str]]:
         yield hit["verb"].lower(), _object(hit["what"])
     elif hit := _NO_OBJECT.search(part):
         yield hit["verb"].lower(), "it"
-    if abroad.FORGET_THAT.match(part):
-        yield "forget", "that"
     if hit := _WOULD_MIND.search(part):
         forgets = hit["verb"].lower().startswith("forg")
         yield "forget" if forgets else "delete", _object(hit["what"])

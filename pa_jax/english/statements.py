@@ -32,7 +32,7 @@ _LIGHT_VERBS = frozenset(
 _FILLERS = frozenset(
     "the a an user user's this is are am was were be been being do does did to of in on at for "
     "with by and or that who which it its their his her my i me would will can could may might "
-    "must should has have had got there as from into".split()
+    "must should has have had got there as from into about".split()
 )
 _DEGREES = frozenset(
     "really very quite rather much most mostly lot lots best just always usually often sometimes "

@@ -293,8 +293,14 @@ _FOREIGN = frozenset(
     "ik mijn niet geen het een en maar van voor toch liever heb ben nee dit te wij "
     "de que por eso ahora trabajo quise decir perdón voy tampoco ya nos hemos olvida soy ça c'est "
     "oublie désormais pardon jetzt vergiss "
-    "io sono mio mia non il lo gli che mi piace anche ho della eu não meu minha gosto".split()
+    "io sono mio mia non il lo gli che mi piace anche ho della eu não meu minha gosto "
+    "nutzer nutzerin l'utilisateur l'utilisatrice usuario usuaria".split()
 )
+
+
+def tells_abroad(word: str) -> bool:
+    """Whether a word is none of the commonest of another language."""
+    return word not in _FOREIGN
 
 
 def is_english(text: str) -> bool:

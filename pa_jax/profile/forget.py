@@ -10,7 +10,7 @@ a user asks for by command. What the words ask is read in english/forgetting.
 import re
 from collections.abc import Sequence
 
-from pa_jax.english import changes, forgetting, idioms, lists, person, statements, words
+from pa_jax.english import abroad, changes, forgetting, idioms, lists, person, statements, words
 from pa_jax.profile import facts, taxonomy, topics
 
 _LISTED = re.compile(r"\s*(?:,|/|\bor\b|\band\b)\s*")
@@ -53,10 +53,16 @@ def _meant(
         last = facts.of_last_turn(profile, at)
         asked_then = any(changes.asks(fact.source.quote) for fact in last)
         return [] if request.it and asked_then else last
+    if request.abroad:
+        return [fact for fact in profile if abroad.names(request.name, _as_told(fact))]
     hits = _naming(request.name, request.wide, profile)
     if request.loose:
         hits = [fact for fact in hits if request.memory and not facts.is_safety(fact)]
     return hits
+
+
+def _as_told(fact: facts.Fact) -> str:
+    return f"{fact.statement} {fact.source.quote}"
 
 
 def _gone(fact: facts.Fact, left: str) -> facts.FactOp:

@@ -15,8 +15,8 @@ from importlib import resources
 
 import numpy as np
 
-from pa_jax.english import abroad, labels, memory, stance, statements, words
-from pa_jax.profile import facts, taxonomy
+from pa_jax.english import abroad, labels, memory, person, stance, statements, words
+from pa_jax.profile import facts, slots, taxonomy, topics
 
 LEAST = 0.35  # share from which words alone place a statement
 OWN = 0.6  # share of a statement's information by which it speaks in a slot's own words
@@ -24,6 +24,12 @@ OWN_WORDS = 3  # of them, at least
 WEAK = 0.25  # most that one shared word, or none beside unknown ones, can count
 
 _CUES = "cues.txt"
+_PETS = frozenset(("dog", "cat", "pet"))
+_OFTEN = re.compile(  # how often and when, of whatever is told
+    r"\b(?:(?:once|twice|\w+ times) (?:a|per) (?:day|week|month|year)"
+    r"|\w+ (?:years?|months?|weeks?|days?) ago|last (?:year|month|week|summer|winter|spring))\b",
+    re.IGNORECASE,
+)
 _LIST = re.compile(r"^<(\w+)>$")
 
 
@@ -38,7 +44,7 @@ def place(statement: str, held: Sequence[facts.Fact]) -> str:
 def away(statement: str, held: Sequence[facts.Fact]) -> str:
     """The path of a statement that fits no slot; the user's own labels come first."""
     known = [fact.subcategory for fact in held if fact.category == facts.OTHER]
-    return f"{facts.OTHER}/{labels.propose(statement, known)}"
+    return f"{facts.OTHER}/{labels.propose(abroad.rendered(statement), known)}"
 
 
 class Index:
@@ -75,13 +81,14 @@ class Index:
 
         Words in no slot count as rare ones.
         """
-        held = statements.content(statement)
+        held = statements.content(_OFTEN.sub(" ", statement)) or statements.content(statement)
         shares, shared = self._shares(held)
         best = int(shares.argmax())
         told = statements.content(statements.situations(words.expanded(statement))[1])
-        if shares[best] >= OWN and shared[best] >= OWN_WORDS and self._tells(best, told):
-            return shares
         cued = cue(statement)
+        few = shared[best] < OWN_WORDS + (cued is not None)
+        if shares[best] >= OWN and not few and self._tells(best, told):
+            return shares
         if cued in self.place:
             found = np.zeros(len(self.slots))
             found[self.place[cued]] = 1.0
@@ -126,10 +133,22 @@ def cue(statement: str) -> str | None:
     )
     rest = statements.situations(text)[1]
     path = _matched(rest) or _matched(text)
+    known = slots.get(path or "")
+    if not (known and known.safety):
+        path = _of_another(text) or path
     rejected = _rejected().get(path or "")
     if rejected and stance.find(text).against:
         return rejected
     return path
+
+
+def _of_another(text: str) -> str | None:
+    """The slot of a statement that tells of a relative or a pet, whatever it tells of them."""
+    whose = person.whose(text)
+    if whose in _PETS:
+        return "home/own_pets"
+    told = whose in topics.RELATIVES and "mother tongue" not in text
+    return "people/family_members" if told else None
 
 
 def _matched(text: str) -> str | None:
@@ -156,14 +175,24 @@ def _cues() -> tuple[tuple[str, re.Pattern], ...]:
     joined = {name: "|".join(lines) for name, lines in sections.items()}
     lists = {name: alternatives for name, alternatives in joined.items() if _LIST.match(name)}
     made = []
+    for slot in taxonomy.Taxonomy.load().subcategories:
+        own = [re.escape(slot.when.lower())] if _tells_slot(slot) else []
+        joined[slot.path] = "|".join([*filter(None, [joined.get(slot.path)]), *own])
     for path, alternatives in joined.items():
-        if path in lists:
+        if path in lists or not alternatives:
             continue
         taxonomy.Taxonomy.load().get(path)
         for name, entries in lists.items():
             alternatives = alternatives.replace(name, entries)
         made.append((path, re.compile(rf"(?<![\w'])(?:{alternatives})(?!\w)")))
     return tuple(made)
+
+
+def _tells_slot(slot: taxonomy.Subcategory) -> bool:
+    """Whether a slot's own situation tells it: "for banking"; "in public" is of much else, too."""
+    told = statements.content(slot.when)
+    name = statements.content(f"{slot.name} {slot.definition}")
+    return not slot.state and (len(told) > 1 or told <= name)
 
 
 @functools.cache

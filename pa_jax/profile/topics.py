@@ -43,7 +43,7 @@ _MONEY = (
 _PETS = r"home/(?:pet_\w+|dog_breed|own_pets)"
 _STRANGERS = "friend mate buddy colleague coworker boss manager neighbour neighbor roommate".split()
 _STRANGERS += "flatmate teacher doctor accountant student dog cat pet".split()
-_RELATIVES = person.KIN - set(_STRANGERS)
+RELATIVES = person.KIN - set(_STRANGERS)
 _CHILDREN = "son daughter boy girl child baby toddler teenager twins".split()
 _PARTNERS = "wife husband spouse partner girlfriend boyfriend fiance fiancee".split()
 _SPORT = (
@@ -88,7 +88,7 @@ TOPICS = (
     _topic(
         "family relatives",
         r"people/(?:family_members|elder_care|parenting_style|children_\w+)",
-        people=_RELATIVES,
+        people=RELATIVES,
     ),
     _topic(
         "children kids parenting",

@@ -30,3 +30,23 @@ def test_allergies_and_homes_abroad_are_such():
 def test_english_stays_as_it_is():
     text = "The user loves the house on the hill and no other."
     assert abroad.rendered(text) == text
+
+
+@pytest.mark.parametrize(
+    ("told", "english"),
+    [
+        ("Der Nutzer geht nicht mehr gern auf Konzerte.", "The user not likes geht auf Konzerte."),
+        ("L'utilisateur a deux perruches.", "The user has 2 perruches."),
+        ("El usuario se acuesta a las 11.", "The user se acuesta at 11."),
+        ("用户每天喝三十一杯茶。", "The user 每天喝 31 杯茶。"),
+        ("用户有一万二千块。", "The user 有 12000 块。"),
+    ],
+)
+def test_subjects_numbers_and_sides_abroad_are_put_into_english(told, english):
+    assert abroad.rendered(told) == english
+
+
+@pytest.mark.parametrize("text", ["Quite honestly, I like tea.", "My aunt is a nun. Note that."])
+def test_english_asks_for_nothing_abroad(text):
+    assert abroad.forgotten(text) == []
+    assert not abroad.NOW.search(text)

@@ -1,5 +1,6 @@
 """What the user's words ask to have forgotten, and what does not ask."""
 
+import dataclasses
 import datetime
 
 import pytest
@@ -126,3 +127,90 @@ def test_of_several_things_in_one_fact_only_the_named_one_is_forgotten(held, wor
     (op,) = forget.asked(words, profile([(1, held, "other/thing")]), (0, 5))
     assert (op.kind, op.replaces) == (facts.REVISE, held)
     assert op.statement == f"The user {left}"
+
+
+TOLD = {  # what was told in four languages, and in which words
+    "German": (
+        ("The user likes tea.", "Ich trinke gern Tee."),
+        ("The user lives in Kassel.", "Ich wohne in Kassel."),
+        ("The user has hay fever.", "Ich habe Heuschnupfen."),
+        ("The user plays the violin.", "Ich spiele Geige im Orchester."),
+    ),
+    "French": (
+        ("The user is vegan.", "Je suis végane."),
+        ("The user works as a nurse.", "Je travaille comme infirmière à Lille."),
+        ("The user has a dog called Rex.", "Mon chien s'appelle Rex."),
+        ("The user loves crêpes.", "J'adore les crêpes."),
+    ),
+    "Spanish": (
+        ("The user has asthma.", "Tengo asma desde niña."),
+        ("The user likes swimming.", "Me gusta nadar en el mar."),
+        ("The user has a sister in Lima.", "Mi hermana vive en Lima."),
+        ("The user hates onions.", "Odio la cebolla."),
+    ),
+    "Chinese": (
+        ("The user likes tea.", "我喜欢喝茶。"),
+        ("The user lives in Chengdu.", "我住在成都。"),
+        ("The user has a cat.", "我家有一只猫。"),
+        ("The user learns to swim.", "我在学游泳。"),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("language", "heard", "gone"),
+    [
+        ("German", "Vergiss, dass ich Geige spiele.", 3),
+        ("German", "Kannst du das mit dem Heuschnupfen vergessen?", 2),
+        ("German", "Bitte lösch, was ich über Kassel gesagt habe.", 1),
+        ("German", "Merk dir das bitte nicht.", 3),
+        ("German", "Lösch das wieder.", 3),
+        ("German", "Vergiss das mit der Geige bitte.", 3),
+        ("German", "Könntest du meinen Heuschnupfen aus deinen Notizen streichen?", 2),
+        ("German", "Ich vergesse ständig meine Schlüssel.", None),
+        ("German", "Vergiss nicht, dass ich in Kassel wohne.", None),
+        ("German", "Ich habe die Geige zu Hause vergessen.", None),
+        ("German", "Lösch den letzten Absatz aus dem Text.", None),
+        ("German", "Wie kann ich Kassel vergessen?", None),
+        ("French", "Oublie que je suis végane.", 0),
+        ("French", "Tu peux oublier mon chien ?", 2),
+        ("French", "Efface ce que je t'ai dit sur mon travail d'infirmière.", 1),
+        ("French", "Oublie ça.", 3),
+        ("French", "Supprime-le, s'il te plaît.", 3),
+        ("French", "Ne note pas ça.", 3),
+        ("French", "J'oublie toujours mon parapluie.", None),
+        ("French", "N'oublie pas que je suis végane.", None),
+        ("French", "J'ai oublié mon chien chez ma mère.", None),
+        ("French", "Supprime le deuxième paragraphe.", None),
+        ("Spanish", "Olvida lo de mi hermana.", 2),
+        ("Spanish", "Borra de tu memoria lo de la cebolla.", 3),
+        ("Spanish", "¿Puedes olvidar que tengo asma?", 0),
+        ("Spanish", "Olvídalo.", 3),
+        ("Spanish", "No lo apuntes, por favor.", 3),
+        ("Spanish", "Elimina eso.", 3),
+        ("Spanish", "Siempre olvido las llaves.", None),
+        ("Spanish", "No olvides que tengo asma.", None),
+        ("Spanish", "Mi hermana olvida todo.", None),
+        ("Spanish", "Borra la última frase.", None),
+        ("Chinese", "忘掉我住在成都这件事。", 1),
+        ("Chinese", "请删除我养猫的记录。", 2),
+        ("Chinese", "请忘记我学游泳的事。", 3),
+        ("Chinese", "忘了吧。", 3),
+        ("Chinese", "别记这个。", 3),
+        ("Chinese", "你可以把喝茶那条删掉吗？", 0),
+        ("Chinese", "我忘了带伞。", None),
+        ("Chinese", "别忘了我喜欢喝茶。", None),
+        ("Chinese", "我不会忘记成都的。", None),
+        ("Chinese", "把第二段删掉。", None),
+    ],
+)
+def test_other_languages_name_what_is_to_go_by_the_words_it_was_told_in(language, heard, gone):
+    """`gone` is the place of what goes, None where the words ask for nothing."""
+    told = [(turn, text, "other/x") for turn, (text, _) in enumerate(TOLD[language])]
+    quotes = [quote for _, quote in TOLD[language]]
+    held = [
+        dataclasses.replace(fact, source=dataclasses.replace(fact.source, quote=quote))
+        for fact, quote in zip(profile(told), quotes, strict=True)
+    ]
+    found = [op.replaces for op in forget.asked(heard, held, (0, 4))]
+    assert found == ([] if gone is None else [TOLD[language][gone][0]])

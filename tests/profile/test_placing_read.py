@@ -1,14 +1,16 @@
-"""The gold statements of shared conversations land in a slot that a reader accepts.
+"""Everyday statements land in a slot that a reader accepts: our own, and those of conversations.
 
-The statements are not kept here: a label names one by its place, conversation.session.turn.line.
+The statements of shared conversations are not kept here: a label names one by its place,
+conversation.session.turn.line.
 """
 
 import json
 import pathlib
 
-from pa_jax.profile import placement
+from pa_jax.profile import placement, taxonomy
 
 LABELS = pathlib.Path(__file__).with_name("cases") / "placing_dev.txt"
+EVERYDAY = LABELS.with_name("placing_everyday.txt")
 LEAST = 0.85
 
 
@@ -29,6 +31,17 @@ def told(path):
                 for row, text in enumerate(gold):
                     made[f"{person}.{number}.{turn}.{row}"] = text
     return made
+
+
+def test_everyday_statements_land_where_a_reader_would_look():
+    lines = EVERYDAY.read_text(encoding="utf-8").splitlines()
+    rows = [line.split(" => ") for line in lines if line and not line.startswith("#")]
+    assert len(rows) >= 100
+    known = {slot.path for slot in taxonomy.Taxonomy.load().subcategories}
+    assert {slot for _, slots in rows for slot in slots.split()} <= known
+    placed = {text: placement.place(text, ()) for text, _ in rows}
+    wrong = {text: placed[text] for text, slots in rows if placed[text] not in slots.split()}
+    assert len(wrong) <= 0.05 * len(rows), wrong
 
 
 def test_gold_statements_of_conversations_land_where_a_reader_would_look(real_data):

@@ -47,6 +47,7 @@ REASONS = (
 )
 
 _FILLER = re.compile(r",? (?:by the way|btw|to be honest|lol|haha)(?=[.,;]|$)", re.IGNORECASE)
+_GLUED = re.compile(r"(?<=[a-z])(?=[\u4e00-\u9fff])")  # "lives in武汉"
 MAX_HEARD = 4000  # characters of a turn that rules over words look at
 
 
@@ -121,7 +122,7 @@ class Draft:
         if isinstance(parsed, snippet.ParseFailure):
             self._drop(text, NO_SNIPPET)
             return
-        plain = (_FILLER.sub("", line) for line in parsed.statements)
+        plain = (_GLUED.sub(" ", _FILLER.sub("", line)) for line in parsed.statements)
         lines = (part for line in plain for part in lists.parts(line))
         for statement in map(update.flat, lines):
             reason = self._objection(statement)
