@@ -4,6 +4,14 @@ import ast
 import collections
 import pathlib
 
+import jaxtyping
+import numpy as np
+import pytest
+from beartype import roar
+
+from pa_jax.english import words
+from pa_jax.rl import advantage
+
 PACKAGE = pathlib.Path(__file__).resolve().parent.parent / "pa_jax"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text()) for path in MODULES}
@@ -141,6 +149,24 @@ def test_few_imports_have_another_name():
 def test_no_module_needs_itself():
     assert circles(imports(lazy=False)) == []
     assert circles(imports(lazy=True)) == [KNOWN_CIRCLE]
+
+
+def test_types_are_checked_at_every_call_and_shapes_where_arrays_have_them(pytestconfig):
+    *shaped, _ = pytestconfig.getoption("--jaxtyping-packages").split(",")
+    annotated = {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        for path, tree in TREES.items()
+        for x in ast.walk(tree)
+        if isinstance(x, ast.ImportFrom) and x.module == "pa_jax.core.typing"
+    }
+    assert [x for x in annotated if not f"{x}.".startswith(tuple(f"{y}." for y in shaped))] == []
+    with pytest.raises(roar.BeartypeCallHintParamViolation):
+        words.tokens(3)
+    cfg = advantage.RewardConfig("m:f", ("a",), (1.0,), "sum", True, 1e-4, "keep")
+    scores, failed = np.zeros((1, 2, 1), np.float32), np.zeros((1, 2), bool)
+    advantage.advantages(scores, failed, ~failed, cfg)
+    with pytest.raises(jaxtyping.TypeCheckError):
+        advantage.advantages(scores, failed, np.ones((1, 3), bool), cfg)
 
 
 def test_the_measures_find_what_they_look_for():
