@@ -37,6 +37,11 @@ def pytest_xdist_auto_num_workers() -> int | None:
     return 1 + (os.cpu_count() or 1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules that say EARLY come first: begun last, all other workers would wait for them."""
+    items.sort(key=lambda item: not getattr(getattr(item, "module", None), "EARLY", False))
+
+
 @pytest.fixture(scope="session")
 def root() -> pathlib.Path:
     """The repository's root folder."""
