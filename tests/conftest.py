@@ -6,6 +6,8 @@ import pathlib
 import shutil
 import tempfile
 
+from beartype import BeartypeConf, claw
+
 from tests import devices
 
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {devices.flags(8)}"
@@ -20,8 +22,25 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 
 import pytest
 
+# Types are checked at every call: beartype does it, and jaxtyping where arrays have shapes
+# (pyproject.toml). That one binds the arguments of each call, which rules over words would feel.
+claw.beartype_package("pa_jax", conf=BeartypeConf(claw_is_pep526=False))
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DATA = pathlib.Path(os.environ.get("PA_JAX_TEST_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_auto_num_workers() -> int | None:
+    """`-n auto` is one more than processors: some tests wait, and their processor is another's."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None  # xdist reads it
+    return 1 + (os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules that say EARLY come first: begun last, all other workers would wait for them."""
+    items.sort(key=lambda item: not getattr(getattr(item, "module", None), "EARLY", False))
 
 
 @pytest.fixture(scope="session")

@@ -2,15 +2,28 @@
 
 import ast
 import collections
+import functools
 import pathlib
+
+import jaxtyping
+import numpy as np
+import pytest
+from beartype import roar
+
+from pa_jax.english import words
+from pa_jax.rl import advantage
 
 PACKAGE = pathlib.Path(__file__).resolve().parent.parent / "pa_jax"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-TREES = {path: ast.parse(path.read_text()) for path in MODULES}
 FILE, FUNCTION, LOOP, ALIASES = 400, 60, 120, 15
 LOOPS = ("train/loop.py:run", "jobs/training.py:run")  # a job's loop reads best from top to end
 # `source` loads `stored` when it is asked for a stored data set: a second of imports else in vain.
 KNOWN_CIRCLE = ("pa_jax.data.source", "pa_jax.data.tfds.builders", "pa_jax.data.tfds.stored")
+
+
+@functools.cache  # not at import: every worker imports this
+def trees() -> dict[pathlib.Path, ast.Module]:
+    return {path: ast.parse(path.read_text()) for path in MODULES}
 
 
 def named(path: pathlib.Path) -> str:
@@ -69,7 +82,7 @@ def imports(lazy: bool) -> dict[str, set[str]]:
         ".".join(("pa_jax", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
             ".__init__"
         ): tree
-        for path, tree in TREES.items()
+        for path, tree in trees().items()
     }
 
     def of(node: ast.AST) -> set[str]:
@@ -109,7 +122,7 @@ def circles(graph: dict[str, set[str]]) -> list[tuple[str, ...]]:
 
 
 def test_every_parameter_and_return_has_a_type():
-    assert {named(path): left for path, tree in TREES.items() if (left := untyped(tree))} == {}
+    assert {named(path): left for path, tree in trees().items() if (left := untyped(tree))} == {}
 
 
 def test_files_and_functions_are_short():
@@ -117,7 +130,7 @@ def test_files_and_functions_are_short():
     assert {name: count for name, count in lines.items() if count > FILE} == {}
     lengths = [
         (f"{named(path)}:{x.name}", (x.end_lineno or 0) - x.lineno + 1)
-        for path, tree in TREES.items()
+        for path, tree in trees().items()
         for x in functions(tree)
     ]
     allowed = dict.fromkeys(LOOPS, LOOP)
@@ -126,7 +139,7 @@ def test_files_and_functions_are_short():
 
 def test_a_class_name_stands_twice_only_where_a_docstring_says_why():
     found = collections.defaultdict(list)
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         for x in ast.walk(tree):
             if isinstance(x, ast.ClassDef):
                 found[x.name].append((path.stem, x.name, ast.get_docstring(x) or ""))
@@ -134,13 +147,31 @@ def test_a_class_name_stands_twice_only_where_a_docstring_says_why():
 
 
 def test_few_imports_have_another_name():
-    found = set().union(*map(aliases, TREES.values()))
+    found = set().union(*map(aliases, trees().values()))
     assert len(found) <= ALIASES, sorted(found)
 
 
 def test_no_module_needs_itself():
     assert circles(imports(lazy=False)) == []
     assert circles(imports(lazy=True)) == [KNOWN_CIRCLE]
+
+
+def test_types_are_checked_at_every_call_and_shapes_where_arrays_have_them(pytestconfig):
+    *shaped, _ = pytestconfig.getoption("--jaxtyping-packages").split(",")
+    annotated = {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        for path, tree in trees().items()
+        for x in ast.walk(tree)
+        if isinstance(x, ast.ImportFrom) and x.module == "pa_jax.core.typing"
+    }
+    assert [x for x in annotated if not f"{x}.".startswith(tuple(f"{y}." for y in shaped))] == []
+    with pytest.raises(roar.BeartypeCallHintParamViolation):
+        words.tokens(3)
+    cfg = advantage.RewardConfig("m:f", ("a",), (1.0,), "sum", True, 1e-4, "keep")
+    scores, failed = np.zeros((1, 2, 1), np.float32), np.zeros((1, 2), bool)
+    advantage.advantages(scores, failed, ~failed, cfg)
+    with pytest.raises(jaxtyping.TypeCheckError):
+        advantage.advantages(scores, failed, np.ones((1, 3), bool), cfg)
 
 
 def test_the_measures_find_what_they_look_for():

@@ -226,9 +226,7 @@ def test_the_package_runs_as_its_main_module_does(root):
         assert told in done.stderr and "Traceback" not in done.stderr
 
 
-def test_words_with_commas_between_are_several(root):
-    command = [sys.executable, "-m", "pa_jax.main", "--config=eval:tiny"]
-    command += ["--config.mesh.fsdp=1", "--config.benchmarks=unseen"]
-    command += ["--config.systems=zero_shot, oracel"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+def test_words_with_commas_between_are_several(started):
+    flags = ["--config=eval:tiny", "--config.mesh.fsdp=1", "--config.benchmarks=unseen"]
+    done = started([*flags, "--config.systems=zero_shot, oracel"], dict(os.environ))
     assert done.returncode == 2 and "'oracel'" in done.stderr and "zero_shot, or" not in done.stderr

@@ -4,9 +4,6 @@ import http.server
 import importlib
 import json
 import os
-import pathlib
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -14,8 +11,6 @@ import pytest
 from pa_jax.core import files
 from pa_jax.jobs import configs, eval_keys
 from pa_jax.jobs import eval as eval_job
-
-ROOT = pathlib.Path(__file__).parent.parent.parent
 
 
 def config(folder):
@@ -132,10 +127,10 @@ def test_every_benchmark_says_which_keys_it_reads():
     assert all(keys for keys in eval_keys.KEYS.values())
 
 
-def test_the_command_line_refuses_what_is_not_read(tmp_path):
-    command = [sys.executable, "-m", "pa_jax.main", "--config=eval:tiny", f"--workdir={tmp_path}/w"]
-    command += ["--config.benchmarks=('single_turn',)", "--config.systems=('oracle',)"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+def test_the_command_line_refuses_what_is_not_read(started, tmp_path):
+    flags = ["--config=eval:tiny", f"--workdir={tmp_path}/w"]
+    flags += ["--config.benchmarks=('single_turn',)", "--config.systems=('oracle',)"]
+    done = started(flags, dict(os.environ))
     assert done.returncode == 2
     assert "systems is not read by benchmarks=('single_turn',)" in done.stderr
     assert not (tmp_path / "w").exists()

@@ -71,26 +71,25 @@ def test_a_reward_of_ones_own_trains_and_is_named_in_metrics_and_report(example,
     assert np.shape(sample["scores"]) == (4, 2)
 
 
-def test_a_judge_of_ones_own_trains_and_is_measured(example, tmp_path):
+def test_a_judge_of_ones_own_trains_on_data_of_ones_own_and_is_measured(example, tmp_path):
+    """Both pages' commands as one: the keys of the one, then those of the other."""
     train, measure = example("own_judge")
-    grpo.run(config_of(train), tmp_path / "run")
+    (data,) = example("own_data")
+    grpo.run(
+        config_of([*data, *(flag for flag in train if "--config=" not in flag)]), tmp_path / "run"
+    )
     rows = list(files.read_rows(tmp_path / "run" / "metrics.jsonl"))
     assert len(rows) == 2 and all(row["judge/failed_groups"] == 0 for row in rows)
     assert "reward/completeness" in rows[0] and rows[0]["judge/failed"] == 0
     assert rows[0]["grad_norm"] > 0
+    samples = list(files.read_rows(tmp_path / "run" / "samples.jsonl"))
+    assert len(samples) == 2
+    assert all("for me, as always." in row["episode"]["user"] for row in samples)
     config = config_of(measure)
     config.bias = 0
     judge.run(config, tmp_path / "measured")
     report = json.loads((tmp_path / "measured" / "report.json").read_text())
     assert report["my_judge:Words"]["items"] == 8 and report["my_judge:Words"]["failed"] == 0
-
-
-def test_data_of_ones_own_trains(example, tmp_path):
-    (flags,) = example("own_data")
-    grpo.run(config_of(flags), tmp_path / "run")
-    samples = list(files.read_rows(tmp_path / "run" / "samples.jsonl"))
-    assert len(samples) == 2
-    assert all("for me, as always." in row["episode"]["user"] for row in samples)
 
 
 def test_a_reward_that_fails_now_and_then_does_not_end_the_run(tmp_path, monkeypatch):

@@ -41,7 +41,7 @@ def start(root, workdir, every=EVERY):
         "XLA_FLAGS": devices.flags(1),
         # Compiled once for all starts of this module.
         "JAX_COMPILATION_CACHE_DIR": str(workdir.parent.parent / "xla"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
     with (workdir.parent / f"{workdir.name}.log").open("a") as log:
         return subprocess.Popen(

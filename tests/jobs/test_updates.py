@@ -60,6 +60,7 @@ def test_two_updates_are_two_steps_of_the_optimiser_and_the_clip_acts(tmp_path, 
             tmp_path,
             monkeypatch,
         )
+        made.rollout.temperature = 0.5  # of the log-probs too
         _, learner, state, batches = opened(made, tmp_path)
         state, row, _ = learner.step(state, next(batches), 0)
         assert int(state.step) == 1  # a rollout is a step
@@ -67,6 +68,8 @@ def test_two_updates_are_two_steps_of_the_optimiser_and_the_clip_acts(tmp_path, 
         assert set(counts) == {updates}
         found[updates, minibatches] = row = jax.device_get(row)
         assert row["skipped"] == 0 and row["logp_delta_max"] < 1e-3  # before the first update
+        assert row["entropy"] > 0.1  # tokens took part
+    assert 0 <= found[1, 1]["kl"] < 1e-6  # sampler, trainer and reference are of one temperature
     assert found[1, 1]["clip_fraction"] < 0.2  # only rounding moved the ratio
     assert found[4, 1]["clip_fraction"] > 0.3 and found[4, 2]["clip_fraction"] > 0.1
     assert found[4, 1]["kl"] > found[1, 1]["kl"]

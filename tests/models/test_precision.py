@@ -16,7 +16,7 @@ from pa_jax.models import config as shapes
 from pa_jax.models import decoder, lora, precision, quant
 from pa_jax.plan import phases
 
-TIED = shapes.DecoderConfig(**vars(models.load("random:tiny").config) | {"tied": True})
+TIED = shapes.PRESETS["tiny"]
 UNTIED = shapes.DecoderConfig(**vars(TIED) | {"tied": False})
 IDS = jnp.array([[5, 9, 2, 7, 1, 3], [8, 8, 4, 0, 0, 0]])
 

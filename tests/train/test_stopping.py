@@ -15,6 +15,7 @@ import pytest
 from pa_jax.core import distributed, files, manifest
 from tests import devices
 
+EARLY = True  # processes wait for each other here, and this would be the last file
 STEPS = 12
 SECONDS = 60  # to leave in
 

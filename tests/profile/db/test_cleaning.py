@@ -158,13 +158,14 @@ def test_a_pass_that_was_killed_is_finished_at_the_next_start(path, profiles, lo
     again.close()
 
 
-def test_others_write_while_the_file_is_cleaned_and_lose_nothing(path, profiles, load):
+@pytest.mark.parametrize("erasures", [3, pytest.param(30, marks=pytest.mark.slow)])
+def test_others_write_while_the_file_is_cleaned_and_lose_nothing(path, profiles, load, erasures):
     url, here = f"sqlite:///{path}", str(pathlib.Path(__file__).parent)
     crowd(profiles, load, 40)
     writers = [run(WRITER, here, url, f"writer{i}") for i in range(2)]
     for writer in writers:
         writer.stdout.readline()
-    for number in range(10):
+    for number in range(erasures):
         load.turn(profiles, "ann", 1000 + number)
         profiles.erase("ann")
     for i, writer in enumerate(writers):
