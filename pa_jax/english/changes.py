@@ -183,16 +183,19 @@ def given_up(text: str) -> tuple[frozenset[str], ...]:
         if person.whose(clause):  # what others gave up is no matter here
             before = ""
             continue
-        if question or _KEPT_UP.search(clause) or (_REMINDS.search(clause) and not changed):
+        if question or (_REMINDS.search(clause) and not changed):
             before = clause
             continue
+        kept = _KEPT_UP.search(clause)  # of "forget the plan to quit" the plan is over
         for pattern in (_BEFORE, _AFTER):
             hit = pattern.search(clause)
+            if kept and hit and (pattern is _AFTER or kept.start() <= hit.start()):
+                continue
             while hit is not None and hit["what"].strip():
                 once = statements.passing(clause) and hit[0].lower().startswith("no")
                 if not once and not errands.is_business(hit["what"]):
                     found.append(hit["what"])
-                hit = pattern.search(hit["what"])
+                hit = None if kept else pattern.search(hit["what"])
         if _BACK.search(clause):
             found.append(before)
         before = clause

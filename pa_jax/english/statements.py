@@ -48,7 +48,7 @@ _COUNTING = frozenset(  # what stands before a number that counts, where nothing
     "size age aged turned turns exactly nearly almost up".split()
 ) | {""}
 
-_UNIT = re.compile(r"^[€$£]|(?:[€$£%]|\d(?:k|m|kg|g|mg|l|ml|km|cm|h|am|pm))$")
+_UNIT = re.compile(r"^[€$£]|\d:\d|(?:[€$£%]|\d(?:k|m|kg|g|mg|l|ml|km|cm|h|am|pm))$")
 _LEAD = re.compile(r"^(?P<lead>[^,]{2,80}),\s*(?P<rest>(?:the|this) user\b.+)$", re.IGNORECASE)
 _LONGER = re.compile(r"\bno longer\b", re.IGNORECASE)
 _SUBJECT = re.compile(r"^(?:(?:the|this) user(?:['’]s)?|i|we|my|our)\s+", re.IGNORECASE)

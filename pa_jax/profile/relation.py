@@ -5,6 +5,7 @@ to update.apply in its place.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Sequence
 
 from pa_jax.english import changes, losses, pairs, person, stance, statements, words
@@ -75,6 +76,11 @@ class _Said:
         at = (claim.source.session, claim.source.turn)
         objects = changes.objects(self.quote, new.named)
         self.objected = facts.of_last_turn(held, at) if objects else []
+
+    @functools.cached_property
+    def names_another(self) -> bool:
+        """Whether the words name a held fact as what is over, so that they mean no other."""
+        return any(map(self._put_out, _parsed(self.held)))
 
     def against(self, fact: facts.Fact) -> Decision:
         old = statements.parse(fact.statement)
@@ -225,6 +231,8 @@ class _Said:
             return turned and close and wished and self._is_latest(fact)
         if self._put_out(old):
             return True
+        if self.names_another:
+            return False
         if not other and self.claim.slot != fact.slot:  # "paper books" is filed unlike "e-books"
             return turned and pairs.like(new, old) and new.core[-1] == old.core[-1]
         if new.kind == statements.LIKE and not wish:
@@ -287,7 +295,7 @@ class _Said:
         beside = pairs.parallel(new, old) or pairs.another_number(new, old)
         alone = latest and len(self.last) == 1 and changes.puts_right(self.quote)
         apart = max(len(set(new.core) - set(old.core)), len(set(old.core) - set(new.core)))
-        swapped = pairs.like(new, old) and apart <= (2 if alone else 1)
+        swapped = pairs.like(new, old) and (named or apart <= (2 if alone else 1))
         if ((beside or self._one_slot(fact)) and (latest or named)) or (
             swapped and (alone or named)
         ):
