@@ -103,6 +103,8 @@ _STRONG = re.compile(  # the whole clause speaks of a change
     r"|(?:thought|thinking|think) (?:it|this|that) (?:over|through)|convert(?:ed)? (?:me|us|to)"
     r"|won (?:me|us) over|(?:settled|decided) on|changed (?:sides|tack|course)"
     r"|plans (?:have )?changed"
+    r"|(?:made|makes|had) (?:me|us) (?:change|switch|swap)|had to (?:change|switch|swap)"
+    r"|the one (?:at|by|in|near|next|on|with)\b.* now"
     r"|gone over to|come (?:round|around) to|for good|(?:going|moving) forward|in future"
     r"|(?<!\w )in the future"
     r"|(?:have|has) (?:changed|shifted)|not going back|after all|take back|turns out"
@@ -111,18 +113,37 @@ _STRONG = re.compile(  # the whole clause speaks of a change
     re.IGNORECASE,
 )
 _NEWLY = re.compile(  # how things are, and were not before
-    r"\b(?:now|nowadays|these days|since|passed|raised|bec[ao]me|turned|birthday"
+    r"\b(?:now|nowadays|these days|lately|since|passed|raised|bec[ao]me|turned|birthday"
     r"|(?:up|down|back) (?:to|at|on|in))\b",
     re.IGNORECASE,
 )
 _PUTS_RIGHT = (
-    r"i meant|i mean|correction|i misspoke|my mistake|typo|make (?:that|it)|scratch that|scrap that"
+    r"i meant|i mean|correction|i misspoke|my mistake|typo|what am i saying|scratch that|scrap that"
+    rf"|make (?:that|it)(?!.*\b(?:{_SINCE})\b)"
     r"|scrap the|strike that|i take (?:that|it) back|take back|that (?:was|is) wrong|got that wrong"
     r"|should have (?:said|been|read)|should be|autocorrect"
     r"|no,? wait|wait,? no|mix(?:ed|ing)? (?:that|it|them|those) up|(?:came|come) out wrong"
     r"|mistyped|mis-?spel(?:t|led)|slip of the (?:tongue|pen)"
     r"|(?<!as )(?<!like )(?<!what )(?<!have )(?<!did )(?<!because )i said(?! before| already"
     r"| that)(?!.*\band (?:i|my|we)\b)"
+)
+_SCRAPS = re.compile(  # what was said last is to stand no more, whatever it was
+    r"^\W*(?:(?:no|ah|oh|wait|sorry|actually|ok|okay|hm+|well)\b\W*)*"
+    r"(?:(?:scrap|scratch|strike) (?:that|this|it)|i take (?:that|it) back)\b(?! (?:about|on)\b)",
+    re.IGNORECASE,
+)
+_RETHINKS = re.compile(  # so it is, where no word names it
+    r"\b(?:instead(?! of)|changed my mind(?! (?:about|on))|on (?:second thoughts?|reflection)"
+    r"|(?:re-?considered|rethought|slept on (?:it|this|that)|thought better of (?:it|this|that))"
+    r"|thought (?:it|this|that) over|change of (?:mind|heart|plans?)|new plan)\b",
+    re.IGNORECASE,
+)
+_DROPS = re.compile(  # "it" was told in the turn before
+    r"^\W*(?:(?:and|so|but|well|sorry|oh)\W+)*(?:"
+    r"(?:i|we)(?: have| had)?(?: since| now| just)? (?:(?:gave|given) (?:it|that|them|those) up"
+    r"|(?:quit|stopped|dropped|ended|gave up|given up)(?: doing)? (?:it|that|them|those))"
+    r"|that is (?:that |all |it )?(?:over|history|finished)(?: now| with)?\W*$)",
+    re.IGNORECASE,
 )
 _RIGHT = re.compile(rf"\b(?:{_PUTS_RIGHT})\b", re.IGNORECASE)
 _CORRECTS = re.compile(
@@ -325,6 +346,30 @@ def _of_itself(sentence: str, what: frozenset[str]) -> bool:
 def puts_right(text: str) -> bool:
     """Whether they surely do: "I meant", "scratch that"."""
     return bool(_RIGHT.search(words.expanded(text)) or abroad.MEANT.search(text))
+
+
+def scraps(text: str) -> bool:
+    """Whether the words begin by taking back what was said last: "scrap that, ..."."""
+    return _SCRAPS.match(words.expanded(text)) is not None
+
+
+@memory.remembered(1024)
+def rethinks(text: str) -> bool:
+    """Whether they tell of second thoughts on what was said last, and name no thing for it."""
+    return _RETHINKS.search(words.expanded(text)) is not None
+
+
+def drops(text: str) -> bool:
+    """Whether they give up what was said last: "I gave it up in June", "that's over now".
+
+    Where the user told something in the words before it, "it" is that.
+    """
+    before = ""
+    for clause in clauses(text):
+        if _DROPS.match(clause):
+            return not _TELLS.search(before)
+        before += f" {clause}"
+    return False
 
 
 def passing(text: str, what: frozenset[str]) -> bool:

@@ -10,7 +10,7 @@ _ASKS = re.compile(
     r"(?:do|does|did|is|are|has|have) (?!I\b)\w+"
     r"|(?:can|could|would|will|should|might) (?:you|we|one|it|he|she|they|some\w+|any\w+|the|a|an"
     r"|my|our|this|that|these|those|there)"
-    r"|(?:what|which|who|how|any (?:idea|tip|suggestion)s?)\b"
+    r"|(?:what(?! (?:\w+ )?(?:people|others|everyone|anyone|they) sees?\b)|which|who|how|any (?:idea|tip|suggestion)s?)\b"
     r"|make(?! that| it| (?:the|my|our) [\w ]+ \W?\d[\w.,]*\W*$)"  # "make the budget 300"
     r"|give|tell|show|help|write|find|explain|suggest|recommend|list|draft|plan"
     r"|shorten|translate|summari[sz]e|turn|convert|fix|check|compare|describe|define|name|create"
@@ -71,7 +71,7 @@ _TASTE_OF = re.compile(  # what an adult of another household likes is that pers
 _OF_KIN = re.compile(rf"\b(?:my|our) (?:\w+ )?(?:{_KIN})(?:s|es)?\b", re.IGNORECASE)
 _REACTS = re.compile(  # the user's own mind about what was said of another
     r"\bnot (?:my \w+|for me|me|mine)\b|^\W*(?:and )?me\? (?:not|no|never|i) "
-    r"|\bthat is what I (?:am after|want|need|like)\b"
+    r"|\bthat is what I (?:am (?:after|looking for)|want|need|like)\b"
     r"|\bI (?:just |simply |really |honestly )?(?:do not(?! get| know| see| understand| think)"
     r"|am not|find (?:it|that|them|those)|never"
     r"|prefer|hate|can not)\b"
@@ -90,7 +90,7 @@ _USED = re.compile(r"\bI used to (?:really |always |often |absolutely )?(?P<rest
 _STILL = re.compile(r"\b(?:now|still|again|these days|nowadays|since)\b", re.IGNORECASE)
 _SHORT = 6  # words of a sentence that only judges
 _TOPIC = re.compile(  # "Steep stairs? Not for me.": named to be judged, not asked for
-    r"^\W*(?!(?:any\w*|what|which|who|whose|how|why|where|when|is|are|am|was|were|do|does|did|can"
+    r"^\W*(?:(?:and|but|oh)\W+)?(?!(?:any\w*|what|which|who|whose|how|why|where|when|is|are|am|was|were|do|does|did|can"
     r"|could|would|will|should|shall|may|might|has|have|had|if|and|or)\b)(?:\S+\s+){0,7}\S+\?\W*$",
     re.IGNORECASE,
 )

@@ -18,6 +18,16 @@ _POST = re.compile(  # whom one has one of at a time
     re.IGNORECASE,
 )
 
+_AWAITS = re.compile(
+    r"\b(?:pregnant|(?:expect(?:s|ing)|(?:look|wait|search|hunt)(?:s|es|ing) for|(?:wants|plans|hopes)"
+    r" to (?:adopt|buy|find|get|rent)) (?P<what>(?:(?!(?:in|at|on|for|from|with|near|by) )[\w-]+ ?)+))",
+    re.IGNORECASE,
+)
+_CAME = re.compile(
+    r"\b(?:came|come|arrived|born|birth|here|got|found|bought|adopted|picked up|moved into)\b",
+    re.IGNORECASE,
+)
+
 
 def comparable(new: statements.Statement, old: statements.Statement) -> bool:
     """Whether one can contradict the other: an allergy is no dislike, a cat is no love of cats."""
@@ -81,7 +91,7 @@ def apart(new: statements.Statement, old: statements.Statement) -> bool:
     one, other = frozenset(new.core), frozenset(old.core)
     if new.scope != old.scope:  # "at 6" is a time like "at lunchtime"
         timed = bool((new.scope or new.numbers) and (old.scope or old.numbers))
-        return one == other and timed
+        return timed and (one <= other or other <= one)
     return bool(one - other and other - one) and max(len(one - other), len(other - one)) <= 2
 
 
@@ -108,6 +118,21 @@ def parallel(new: statements.Statement, old: statements.Statement) -> bool:
         and bool(new.named & old.named)
         and max(len(one - other), len(other - one)) == 1
     )
+
+
+def respelt(new: statements.Statement, old: statements.Statement) -> bool:
+    """Whether two statements are alike but for how a word is spelt: "Joanna", "Johanna"."""
+    one, other = set(new.core) - set(old.core), set(old.core) - set(new.core)
+    return parallel(new, old) and len(one) == 1 and words.misspelt(*one, other)
+
+
+def awaited(new: statements.Statement, statement: str, quote: str) -> bool:
+    """Whether a held statement waits for what the new one has by now: a baby, a flat."""
+    hit = _AWAITS.search(statement)
+    if hit is None or new.kind != statements.HAVE or new.against or not _CAME.search(quote):
+        return False
+    what = words.content(hit["what"] or "a baby")
+    return bool(what) and what[-1] in new.core
 
 
 def purpose(statement: str) -> frozenset[str]:

@@ -117,7 +117,7 @@ _ALSO = {
     r"|(?<!was )(?<!were )(?<!been )taken to"
     r"|looks? forward to|fallen in love with|hooked on|wild about"
     r"|(?:(?<=is )|(?<=am )|(?<=ly )|(?<=not ))into|leans? towards|gravitates? towards"
-    r"|looks? for|favou?rite",
+    r"|looks? for|favou?rite|(?:(?:re)?started|taken up|took up|gone back to)(?= .*\bagain\b)",
     AGAINST: r"turn down|steer clear of|avoid|reject|refuse|can not tolerate|can not stomach"
     r"|could not finish|gave up|quit|skips?|goes without|leaves out|detest|hate|despise"
     r"|loathe|dislike|(?:gone|went) (?:right |completely |totally |clean )?off"

@@ -77,7 +77,7 @@ _PLACES = (
     r"work|home|school|university|office|gym|parties|party|meetings?|lunch|dinner|breakfast"
     r"|dessert|public|private|bed|car|train|trains|bus|flights?|plane|planes|road|trips?|travels?"
     r"|holidays?|vacations?|journeys?|workouts?|training|kitchen|restaurants?|class|church"
-    r"|concerts?|hikes?|walks?|business|guests|friends|recipes?|emails?|code|health|fun|phone"
+    r"|concerts?|hikes?|walks?|business|guests|friends|recipes?|emails?|letters?|chats?|code|health|fun|phone"
     r"|mobile|computer|laptop|tablet|(?:\w+ )?(?:clients|customers|colleagues|visitors"
     r"|students|pupils|patients)"
 )

@@ -32,6 +32,9 @@ def asked(
     """
     found: dict[str, facts.Fact] = {}
     left: dict[str, str] = {}  # what remains of a fact that lists several things
+    last = facts.of_last_turn(profile, at)
+    if len(last) == 1 and changes.drops(heard) and not changes.asks(last[0].source.quote):
+        found[last[0].id] = last[0]
     for request in forgetting.requests(heard):
         hits = _meant(request, profile, at)
         if request.name and not request.whole:

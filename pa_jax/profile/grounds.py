@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pa_jax.english import memory, statements, words
+from pa_jax.english import changes, memory, statements, words
 from pa_jax.profile import facts
 
 
@@ -18,6 +18,8 @@ def heard(quote: str, held: Sequence[facts.Fact], statement: str) -> frozenset[s
     said, own = _worded(quote), _worded(statement)
     known = [_worded(fact.statement) for fact in held]
     named = [parts for parts in known if parts & said or set() < own - parts <= said | _DIGITS]
+    if changes.puts_right(quote) and not own & said:  # "none, I mean none"
+        named += [parts for parts in known if own <= parts]
     return said.union(*named)
 
 

@@ -75,7 +75,8 @@ class _Said:
         self.gives = bool(changes.given_up(self.quote))  # most words give nothing up
         at = (claim.source.session, claim.source.turn)
         objects = changes.objects(self.quote, new.named)
-        self.objected = facts.of_last_turn(held, at) if objects else []
+        self.before = facts.of_last_turn(held, at)
+        self.objected = self.before if objects else []
 
     @functools.cached_property
     def names_another(self) -> bool:
@@ -88,6 +89,8 @@ class _Said:
             return Decision(SAME, "the same words")
         if self._is_gone(fact, old):
             return Decision(OPPOSITE, "is told as gone")
+        if pairs.awaited(self.new, fact.statement, self.quote):
+            return Decision(REPLACES, "has come by now")
         if self.bearer != person.bearer(fact.statement):
             return self._person_corrected(fact, old) or _NO
         for rule in (self._same, self._opposite, self._replaces, self._refines):
@@ -173,6 +176,8 @@ class _Said:
         if self.passing:
             return None
         new = self.new
+        if fact in self.before and not self.adds and pairs.respelt(new, old):
+            return Decision(REPLACES, "is spelt anew")
         corrected = self._corrected(fact, old)
         if corrected is not None:
             return corrected
@@ -222,8 +227,9 @@ class _Said:
         wish = new.kind == statements.LIKE and new.verb in pairs.WISHES
         turned = any(map(changes.turns, near))
         turned = turned or (wish and fact in self.objected)
-        if wish and pairs.like(new, old) and pairs.apart(new, old) and self._put_out(old):
-            return True
+        if wish and pairs.like(new, old):
+            if self._put_out(old) or (self.before == [fact] and changes.rethinks(self.quote)):
+                return True
         if not pairs.framed(new, old):
             same = not other and self.claim.slot == fact.slot
             close = same or (other and bool(frozenset(new.core) & frozenset(old.core)))
@@ -237,10 +243,13 @@ class _Said:
             return turned and pairs.like(new, old) and new.core[-1] == old.core[-1]
         if new.kind == statements.LIKE and not wish:
             return other and pairs.parallel(new, old) and turned
+        newly = any(map(changes.is_new, near))
+        if wish and newly and pairs.parallel(new, old) and new.core[-1] == old.core[-1]:
+            return True
         plain = not (other or slots.holds_one(fact.slot))
         if plain and turned:
             return self._is_latest(fact)
-        return turned or (not plain and any(map(changes.is_new, near)))
+        return turned or (not plain and newly)
 
     def _is_latest(self, fact: facts.Fact) -> bool:
         """Whether no later fact says the same kind of thing: of many the last is meant."""
@@ -252,6 +261,8 @@ class _Said:
         """Another value of a slot that holds one."""
         new = self.new
         if self.adds or not self._answers(fact, old):
+            return None
+        if self.lost and not self._gives_up(fact, old):  # a loss is no other value
             return None
         meant, known = pairs.purpose(self.claim.statement), pairs.purpose(fact.statement)
         if new.kind == statements.HAVE and meant and known and not meant & known:
@@ -285,6 +296,8 @@ class _Said:
         """What the words of a correction put right: what they name, else what was said last."""
         if self.adds or not self.corrects:
             return None
+        if self._scrapped(fact):
+            return Decision(REPLACES, "is taken back")
         named = self._put_out(old)
         if self.new.over and not named:  # "tables instead of lists" corrects what said lists
             return None
@@ -301,6 +314,14 @@ class _Said:
         ):
             return Decision(REPLACES, "is corrected")
         return None
+
+    def _scrapped(self, fact: facts.Fact) -> bool:
+        """Whether the words take back what the turn before taught, one thing that asked nothing."""
+        return (
+            self.before == [fact]
+            and changes.scraps(self.quote)
+            and not changes.asks(fact.source.quote)
+        )
 
     def _person_corrected(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         """ "I said my sister, I meant my cousin": what was said of one is put right for another."""
