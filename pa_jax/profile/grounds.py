@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pa_jax.english import changes, memory, statements, words
+from pa_jax.english import changes, memory, pairs, statements, words
 from pa_jax.profile import facts
 
 
@@ -17,9 +17,12 @@ def heard(quote: str, held: Sequence[facts.Fact], statement: str) -> frozenset[s
         return None
     said, own = _worded(quote), _worded(statement)
     known = [_worded(fact.statement) for fact in held]
+    new = statements.parse(statement)
+    if any(pairs.awaited(new, fact.statement, quote) for fact in held):
+        return said | own
     named = [parts for parts in known if parts & said or set() < own - parts <= said | _DIGITS]
     if changes.puts_right(quote) and not own & said:  # "none, I mean none"
-        named += [parts for parts in known if own <= parts]
+        named += [parts for parts in known if parts.issuperset(new.core)]
     return said.union(*named)
 
 

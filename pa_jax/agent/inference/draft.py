@@ -123,12 +123,19 @@ class Draft:
             return
         plain = (_FILLER.sub("", line) for line in parsed.statements)
         lines = (part for line in plain for part in lists.parts(line))
-        for statement in map(update.flat, lines):
+        for statement in map(self._of_known, map(update.flat, lines)):
             reason = self._objection(statement)
             if reason:
                 self._drop(statement, reason)
             else:
                 self.statements.append(person.third_person(statement))
+
+    def _of_known(self, line: str) -> str:
+        """A line about one of the user's people by name, as a statement about the user."""
+        if person.about_user(line):
+            return line
+        known = (person.of_kin(line, fact.statement) for fact in self.turn.profile)
+        return next(filter(None, known), line)
 
     def _objection(self, statement: str) -> str:
         if snippet.quotes(statement, self.heard):
