@@ -18,7 +18,7 @@ LIKEWISE = (  # "so do canals", which asks for nothing; "so can you" does
 )
 # A clause ends at a mark, and before an "and" that begins a new one.
 _CLAUSE = re.compile(
-    r"[,;:.!?]|\s[-–—]\s|\b(?:but|because|while|whereas|though|although"
+    r"[,:.](?!\d)|[;!?]|\s[-–—]\s|\b(?:but|because|while|whereas|though|although"
     rf"|so(?!{LIKEWISE}))\b"
     r"|\band (?=(?:now|then|i|my|we|it|took|take|started|switched|went|have|am|there|prefer|only)"
     r"\b)",
@@ -103,8 +103,9 @@ _STRONG = re.compile(  # the whole clause speaks of a change
     r"|(?:thought|thinking|think) (?:it|this|that) (?:over|through)|convert(?:ed)? (?:me|us|to)"
     r"|won (?:me|us) over|(?:settled|decided) on|changed (?:sides|tack|course)"
     r"|plans (?:have )?changed"
-    r"|(?:made|makes|had) (?:me|us) (?:change|switch|swap)|had to (?:change|switch|swap)"
+    r"|(?:made|makes|had) (?:me|us)(?: all)? (?:change|switch|swap)|had to (?:change|switch|swap)"
     r"|the one (?:at|by|in|near|next|on|with)\b.* now"
+    r"|(?:pushed|put|moved|brought) (?:back|forward|up|off|on) (?:to|till|until)|postponed|rescheduled"
     r"|gone over to|come (?:round|around) to|for good|(?:going|moving) forward|in future"
     r"|(?<!\w )in the future"
     r"|(?:have|has) (?:changed|shifted)|not going back|after all|take back|turns out"
@@ -120,7 +121,7 @@ _NEWLY = re.compile(  # how things are, and were not before
 _PUTS_RIGHT = (
     r"i meant|i mean|correction|i misspoke|my mistake|typo|what am i saying|scratch that|scrap that"
     rf"|make (?:that|it)(?!.*\b(?:{_SINCE})\b)"
-    r"|scrap the|strike that|i take (?:that|it) back|take back|that (?:was|is) wrong|got that wrong"
+    r"|scrap the|strike that|i take (?:that|it) back|take back|that (?:was|is) wrong|got that wrong|(?:is|was) a lie"
     r"|should have (?:said|been|read)|should be|autocorrect"
     r"|no,? wait|wait,? no|mix(?:ed|ing)? (?:that|it|them|those) up|(?:came|come) out wrong"
     r"|mistyped|mis-?spel(?:t|led)|slip of the (?:tongue|pen)"
@@ -129,7 +130,8 @@ _PUTS_RIGHT = (
 )
 _SCRAPS = re.compile(  # what was said last is to stand no more, whatever it was
     r"^\W*(?:(?:no|ah|oh|wait|sorry|actually|ok|okay|hm+|well)\b\W*)*"
-    r"(?:(?:scrap|scratch|strike) (?:that|this|it)|i take (?:that|it) back)\b(?! (?:about|on)\b)",
+    r"(?:(?:lol|haha|i|we|had|have)\W+)*(?:(?:scrap|scratch|strike|mixed|got) (?:that|this|it)"
+    r"(?: up| wrong)?|take (?:that|it) back)(?= *(?:[,.;:!–—-]|$))",
     re.IGNORECASE,
 )
 _RETHINKS = re.compile(  # so it is, where no word names it
@@ -142,7 +144,8 @@ _DROPS = re.compile(  # "it" was told in the turn before
     r"^\W*(?:(?:and|so|but|well|sorry|oh)\W+)*(?:"
     r"(?:i|we)(?: have| had)?(?: since| now| just)? (?:(?:gave|given) (?:it|that|them|those) up"
     r"|(?:quit|stopped|dropped|ended|gave up|given up)(?: doing)? (?:it|that|them|those))"
-    r"|that is (?:that |all |it )?(?:over|history|finished)(?: now| with)?\W*$)",
+    r"|(?:i )?used to\W*$"
+    r"|that is (?:that |all |it )?(?:over|history|finished|dead|off)(?: now| with)?\W*$)",
     re.IGNORECASE,
 )
 _RIGHT = re.compile(rf"\b(?:{_PUTS_RIGHT})\b", re.IGNORECASE)
@@ -164,7 +167,7 @@ _OBJECTS = re.compile(
 )
 _ALSO = re.compile(
     r"\b(?:also|too(?= *$)|too(?! \w+ (?:for|to))|as well|the other|my other|in addition"
-    r"|on top of (?:that|it)|besides|another|plus|both|second"
+    r"|on top of (?:that|it)|besides|another|plus|both(?= *$| of | \w+ and )|second"
     r"|additionally|not only|alongside)\b",
     re.IGNORECASE,
 )
@@ -220,7 +223,7 @@ def given_up(text: str) -> tuple[frozenset[str], ...]:
         if _BACK.search(clause):
             found.append(before)
         before = clause
-    return tuple(frozenset(words.content(part)) for part in found)
+    return tuple(frozenset(words.content(part)) | set(words.numbers(part)) for part in found)
 
 
 def _told(text: str) -> list[tuple[str, bool]]:

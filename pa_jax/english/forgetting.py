@@ -101,6 +101,7 @@ _NO_OBJECT = re.compile(  # "what I said about tea, please forget"
     r",\s*(?:please |just |so )*(?P<verb>forget|delete|erase|remove)(?: please)?$", re.IGNORECASE
 )
 _YOU = re.compile(r"\bu\b")
+_COMMA = re.compile(r",(?!\d)")  # of a number it parts no words
 
 _ABOUT = re.compile(r"\W*(?:about|regarding|on)\b", re.IGNORECASE)
 _POINTS = re.compile(r"\b(?:it|them|that|those|these)\b", re.IGNORECASE)
@@ -333,7 +334,7 @@ def _parts(heard: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     for sentence in changes.sentences(idioms.unquoted(words.expanded(heard), _FORGET)):
         question = sentence.endswith("?")
         quoted, before = False, ""  # whether what stands behind the colon is another's
-        pieces = re.split(r"([;:])", sentence)
+        pieces = re.split(r"([;:](?!\d))", sentence)
         for sign, part in zip(["", *pieces[1::2]], pieces[::2], strict=True):
             part = _YOU.sub("you", part.strip(" .!?\n"))
             part = _SPLIT.sub(r"\1 \3 \2", part)
@@ -386,6 +387,6 @@ def _told(part: str, hit: re.Match) -> bool:
 
 def _object(what: str) -> str:
     """What a request is about, without what only addresses the one who is asked."""
-    what = what.split(",")[0].strip(" .!?")
+    what = _COMMA.split(what)[0].strip(" .!?")
     bare = what if _ALL.match(what) else _ADDRESS.sub("", what).strip(" ,.!?")
     return " ".join(bare.split())

@@ -5,6 +5,8 @@ import re
 from pa_jax.english import statements, words
 
 WISHES = frozenset("wants want needs need prefers prefer".split())
+_AIM = re.compile(r"^the user (plans?|wants|hopes|intends|would like) to\b", re.IGNORECASE)
+_TIMES = frozenset("next year month week".split())
 
 _AGE = re.compile(
     r"\b(?:is|are|turned|aged?)(?: now)? (?P<age>[\w]+)(?: years? old)?(?=\W*$|,| and )"
@@ -90,7 +92,7 @@ def apart(new: statements.Statement, old: statements.Statement) -> bool:
         return False
     one, other = frozenset(new.core), frozenset(old.core)
     if new.scope != old.scope:  # "at 6" is a time like "at lunchtime"
-        timed = bool((new.scope or new.numbers) and (old.scope or old.numbers))
+        timed = all(read.scope or read.numbers or _TIMES & set(read.core) for read in (new, old))
         return timed and (one <= other or other <= one)
     return bool(one - other and other - one) and max(len(one - other), len(other - one)) <= 2
 
@@ -98,6 +100,12 @@ def apart(new: statements.Statement, old: statements.Statement) -> bool:
 def like(new: statements.Statement, old: statements.Statement) -> bool:
     """Whether two statements say the same kind of thing, on the same side, with the same verb."""
     return (new.kind, new.against, new.verb) == (old.kind, old.against, old.verb)
+
+
+def aims(a: str, b: str) -> bool:
+    """Whether two statements tell what the user is up to: "plans to get a cat"."""
+    one, other = _AIM.match(a), _AIM.match(b)
+    return one is not None and other is not None and one[1].lower() == other[1].lower()
 
 
 def rethought(new: statements.Statement, old: statements.Statement, about: frozenset[str]) -> bool:

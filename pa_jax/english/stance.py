@@ -117,9 +117,10 @@ _ALSO = {
     r"|(?<!was )(?<!were )(?<!been )taken to"
     r"|looks? forward to|fallen in love with|hooked on|wild about"
     r"|(?:(?<=is )|(?<=am )|(?<=ly )|(?<=not ))into|leans? towards|gravitates? towards"
-    r"|looks? for|favou?rite|(?:(?:re)?started|taken up|took up|gone back to)(?= .*\bagain\b)",
+    r"|looks? for|favou?rite|(?:(?:re)?started|taken up|took up|gone back to)(?= .*\bagain\b)"
+    r"|(?<=is )back on",
     AGAINST: r"turn down|steer clear of|avoid|reject|refuse|can not tolerate|can not stomach"
-    r"|could not finish|gave up|quit|skips?|goes without|leaves out|detest|hate|despise"
+    r"|could not finish|gave up|quit|stopped(?= \w+ing\b)|skips?|goes without|leaves out|detest|hate|despise"
     r"|loathe|dislike|(?:gone|went) (?:right |completely |totally |clean )?off"
     r"(?! (?:to|at|on|in|with)\b)"
     r"|(?:fallen|fell) out of love with|lost (?:all )?interest in|has no (?:time|use|patience) for",

@@ -53,7 +53,7 @@ _STATUS = re.compile(
 _NO_EMPLOYER = re.compile(r"\b(?:unemployed|jobless|retired|self-employed|freelanc\w+|student)\b")
 _EMPLOYER = re.compile(
     r"^the user (?:works|is working|is employed|has a job|(?P<trade>(?:is|works as) an? [\w -]+?)) "
-    r"(?:at|for|by|with) (?!home\b|(?:his|her|their|the) (?:hands|children|kids|family)\b)",
+    r"(?:at|for|by) (?!home\b|(?:his|her|their|the) (?:hands|children|kids|family)\b)",
     re.IGNORECASE,
 )
 _TRADE = re.compile(

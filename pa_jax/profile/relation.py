@@ -165,8 +165,9 @@ class _Said:
         So does what is done by now the denial: "cooks every evening" that one never does.
         """
         plain = (statements.HAVE, statements.HABIT, statements.DO)
+        ends = self.new.verb in _ENDING and old.kind in plain
         wishes = all(read.verb.split()[-1:] in (["want"], ["wants"]) for read in (self.new, old))
-        if wishes or (self.new.kind in plain and old.kind in plain):
+        if wishes or ends or (self.new.kind in plain and old.kind in plain):
             return Decision(OPPOSITE, "denies it in general")
         return None
 
@@ -227,7 +228,8 @@ class _Said:
         wish = new.kind == statements.LIKE and new.verb in pairs.WISHES
         turned = any(map(changes.turns, near))
         turned = turned or (wish and fact in self.objected)
-        if wish and pairs.like(new, old):
+        aims = pairs.aims(self.claim.statement, fact.statement)
+        if (wish and pairs.like(new, old)) or aims:
             if self._put_out(old) or (self.before == [fact] and changes.rethinks(self.quote)):
                 return True
         if not pairs.framed(new, old):
@@ -407,5 +409,6 @@ def words_equal(a: str, b: str) -> bool:
     return words.tokens(a) == words.tokens(b)
 
 
+_ENDING = frozenset(("stopped", "quit", "gave up", "given up"))
 _KEEPING = frozenset("run own driv rid keep rent".split())  # what one has one may sell
 _PERIODS = frozenset("hour day night week month year".split())  # "three coffees a day"
