@@ -129,8 +129,8 @@ _PUTS_RIGHT = (
     r"| that)(?!.*\band (?:i|my|we)\b)"
 )
 _SCRAPS = re.compile(  # what was said last is to stand no more, whatever it was
-    r"^\W*(?:(?:no|ah|oh|wait|sorry|actually|ok|okay|hm+|well)\b\W*)*"
-    r"(?:(?:lol|haha|i|we|had|have)\W+)*(?:(?:scrap|scratch|strike|mixed|got) (?:that|this|it)"
+    r"^\W*(?:(?:no|ah|oh|wait|sorry|actually|ok|okay|hm+|well|lol|haha|i|we|had|have)\b\W*)*"
+    r"(?:forget what i just (?:said|told you)|(?:scrap|scratch|strike|mixed|got) (?:that|this|it)"
     r"(?: up| wrong)?|take (?:that|it) back)(?= *(?:[,.;:!–—-]|$))",
     re.IGNORECASE,
 )
@@ -354,6 +354,17 @@ def puts_right(text: str) -> bool:
 def scraps(text: str) -> bool:
     """Whether the words begin by taking back what was said last: "scrap that, ..."."""
     return _SCRAPS.match(words.expanded(text)) is not None
+
+
+def scraps_only(text: str) -> bool:
+    """Whether they do, in the end and in words of their own: not "I take it back, it was fine"."""
+    rest: list[str] | None = None
+    for clause in clauses(text):
+        if scraps(clause):
+            rest = []
+        elif rest is not None:
+            rest.append(clause)
+    return rest is not None and (not rest or any(map(_TELLS.search, rest)))
 
 
 @memory.remembered(1024)

@@ -136,10 +136,10 @@ def respelt(new: statements.Statement, old: statements.Statement) -> bool:
 
 def awaited(new: statements.Statement, statement: str, quote: str) -> bool:
     """Whether a held statement waits for what the new one has by now: a baby, a flat."""
-    hit = _AWAITS.search(statement)
-    if hit is None or new.kind != statements.HAVE or new.against or not _CAME.search(quote):
+    if new.kind != statements.HAVE or new.against or not _CAME.search(quote):
         return False
-    what = words.content(hit["what"] or "a baby")
+    hit = _AWAITS.search(statement)
+    what = words.content(hit["what"] or "a baby") if hit else ()
     return bool(what) and what[-1] in new.core
 
 

@@ -54,7 +54,12 @@ _TABLE = (
         "fond of",
         "keen on",
     ),
-    (FOR, r"(at ease|comfortable|(perfectly )?fine|okay) with", "uncomfortable with", "ill at ease with"),
+    (
+        FOR,
+        r"(at ease|comfortable|(perfectly )?fine|okay) with",
+        "uncomfortable with",
+        "ill at ease with",
+    ),
     (FOR, r"((very )?fond|a (great |big |huge )?fan) of", "not fond of", "fed up with"),
     (FOR, r"(mad|crazy|nuts) about|partial to|obsessed with", "not fond of", "fed up with"),
     (FOR, r"passionate about|interested in|keen on|all for", "not interested in", "indifferent to"),

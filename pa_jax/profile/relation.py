@@ -83,6 +83,14 @@ class _Said:
         """Whether the words name a held fact as what is over, so that they mean no other."""
         return any(map(self._put_out, _parsed(self.held)))
 
+    @functools.cached_property
+    def named_over(self) -> list[frozenset[str]]:
+        """By what words the held facts are called that the words give up: "a carbon steel wok"
+        names no other wok.
+        """
+        called = (statements.parse(f.statement).named - _in_passing(f) for f in self.held)
+        return [what for what in called if what and changes.gives_up(self.quote, what)]
+
     def against(self, fact: facts.Fact) -> Decision:
         old = statements.parse(fact.statement)
         if words_equal(self.claim.statement, fact.statement):
@@ -353,8 +361,8 @@ class _Said:
         alike = same_slot or pairs.like(self.new, old)
         alone = len(old.named) == 1 and not alike  # one word names too much elsewhere
         what = old.named | old.scope if alone else old.named
-        what = what - slots.when(fact.slot) - _PERIODS or old.named | old.scope
-        if what <= self.new.named:
+        what = what - _in_passing(fact) or old.named | old.scope
+        if what <= self.new.named or any(what < called for called in self.named_over):
             return False
         known = statements.names(fact.statement) - self.new.named
         if known and pairs.like(self.new, old) and changes.gives_up(self.quote, known):
@@ -394,6 +402,11 @@ def ends(past: str, fact: facts.Fact, quote: str) -> bool:
         and bool(now.scope)
         and (now.scope - was.scope <= statements.content(quote) or changes.stops(quote))
     )
+
+
+def _in_passing(fact: facts.Fact) -> frozenset[str]:
+    """Words of a fact by which nobody calls it: "when flying", "a day"."""
+    return slots.when(fact.slot) | _PERIODS
 
 
 def _parsed(held: Iterable[facts.Fact]) -> list[statements.Statement]:

@@ -210,8 +210,12 @@ class Draft:
     def inferred(self, slots: Sequence[str], stated: float) -> Inferred:
         """Operations of the statements that are left, in their slots."""
         ops = list(self.forgets)
+        turn, at = self.turn, (self.turn.session, self.turn.turn)
+        before = facts.of_last_turn(turn.profile, at)
+        if not (ops or self.statements):
+            ops += forget.untold(self.heard, turn.profile, at)
         for statement, slot, gain in zip(self.statements, slots, self.gains, strict=True):
-            heard = grounds.heard(self.heard, self.turn.profile, statement)
+            heard = grounds.heard(self.heard, turn.profile, before, statement)
             said = heard is None or statements.said(statement, heard) >= stated
             ops.append(
                 facts.FactOp(
