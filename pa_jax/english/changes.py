@@ -105,7 +105,8 @@ _STRONG = re.compile(  # the whole clause speaks of a change
     r"|plans (?:have )?changed"
     r"|(?:made|makes|had) (?:me|us)(?: all)? (?:change|switch|swap)|had to (?:change|switch|swap)"
     r"|the one (?:at|by|in|near|next|on|with)\b.* now"
-    r"|(?:pushed|put|moved|brought) (?:back|forward|up|off|on) (?:to|till|until)|postponed|rescheduled"
+    r"|(?:pushed|put|moved|brought) (?:back|forward|up|off|on) (?:to|till|until)"
+    r"|postponed|rescheduled"
     r"|gone over to|come (?:round|around) to|for good|(?:going|moving) forward|in future"
     r"|(?<!\w )in the future"
     r"|(?:have|has) (?:changed|shifted)|not going back|after all|take back|turns out"
@@ -119,9 +120,11 @@ _NEWLY = re.compile(  # how things are, and were not before
     re.IGNORECASE,
 )
 _PUTS_RIGHT = (
-    r"i meant|i mean|correction|i misspoke|my mistake|typo|what am i saying|scratch that|scrap that"
+    r"i meant|i mean|correction|i misspoke|my mistake|typo|what am i saying"
+    r"|(?:scratch|scrap|strike) that(?! (?!i\b|we\b|it\b|my\b|make\b)\w)"
     rf"|make (?:that|it)(?!.*\b(?:{_SINCE})\b)"
-    r"|scrap the|strike that|i take (?:that|it) back|take back|that (?:was|is) wrong|got that wrong|(?:is|was) a lie"
+    r"|scrap the|i take (?:that|it) back|take back|that (?:was|is) wrong|got that wrong"
+    r"|(?:is|was) a lie"
     r"|should have (?:said|been|read)|should be|autocorrect"
     r"|no,? wait|wait,? no|mix(?:ed|ing)? (?:that|it|them|those) up|(?:came|come) out wrong"
     r"|mistyped|mis-?spel(?:t|led)|slip of the (?:tongue|pen)"

@@ -53,7 +53,8 @@ _OPENING = (  # what may stand before a request
 _ASKED = (  # how one asks for it
     r"please|(?P<just>just)|(?:can|could|will|would) you|you can|you may|you should|let(?:['’]?s"
     r"| us)"
-    r"|(?:is it possible|is there (?:a|any) way)(?: for you)? to|we can|i (?:need|want|am asking|ask|beg|would like) you to|feel free to|favou?r and"
+    r"|(?:is it possible|is there (?:a|any) way)(?: for you)? to"
+    r"|we can|i (?:need|want|am asking|ask|beg|would like) you to|feel free to|favou?r and"
 )
 _FORGET = re.compile(
     rf"(?:(?P<start>^\W*(?:(?:{_OPENING})\b\W*)*)|\b(?:{_ASKED})(?: please| just)?\s+"

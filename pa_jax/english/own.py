@@ -10,7 +10,8 @@ _ASKS = re.compile(
     r"(?:do|does|did|is|are|has|have) (?!I\b)\w+"
     r"|(?:can|could|would|will|should|might) (?:you|we|one|it|he|she|they|some\w+|any\w+|the|a|an"
     r"|my|our|this|that|these|those|there)"
-    r"|(?:what(?! (?:\w+ )?(?:people|others|everyone|anyone|they) sees?\b)|which|who|how|any (?:idea|tip|suggestion)s?)\b"
+    r"|(?:what(?! (?:\w+ )?(?:people|others|everyone|anyone|they) sees?\b)|which|who|how)\b"
+    r"|any (?:idea|tip|suggestion)s?\b"
     r"|make(?! that| it| (?:the|my|our) [\w ]+ \W?\d[\w.,]*\W*$)"  # "make the budget 300"
     r"|give|tell|show|help|write|find|explain|suggest|recommend|list|draft|plan"
     r"|shorten|translate|summari[sz]e|turn|convert|fix|check|compare|describe|define|name|create"
@@ -55,7 +56,7 @@ _OTHERS = re.compile(  # somebody else's stance, or of a person of the user's al
     rf"|(?:[Mm]y (?:\w+ )?(?:{_KIN})|(?:[Mm]y|[Oo]ur) (?P<whose>\w+)|[Hh]e|[Ss]he|[Tt]hey)"
     rf"(?: from \w+)? (?:{_STANCES}|{_DOINGS})"
     rf"|(?:(?:[Mm]y|[Oo]ur) (?:\w+ )?(?:{_CLOSE})|[Hh]e|[Ss]he) (?:{_STATES}))\b"
-    r"(?! (?:me|us)\b)"  # done to the user: "they switched me to another tablet"
+    r"(?! (?:(?:me|us)\b|(?:it|that) to\b))"  # to the user: "they switched me to another tablet"
 )
 _HOUSEHOLD = (
     r"(?:wife|husband|spouse|partner|girlfriend|boyfriend|fianc\w+|son|daughter|child|children"

@@ -2,7 +2,7 @@
 
 import re
 
-from pa_jax.english import statements, words
+from pa_jax.english import changes, person, statements, words
 
 WISHES = frozenset("wants want needs need prefers prefer".split())
 _AIM = re.compile(r"^the user (plans?|wants|hopes|intends|would like) to\b", re.IGNORECASE)
@@ -21,8 +21,9 @@ _POST = re.compile(  # whom one has one of at a time
 )
 
 _AWAITS = re.compile(
-    r"\b(?:pregnant|(?:expect(?:s|ing)|(?:look|wait|search|hunt)(?:s|es|ing) for|(?:wants|plans|hopes)"
-    r" to (?:adopt|buy|find|get|rent)) (?P<what>(?:(?!(?:in|at|on|for|from|with|near|by) )[\w-]+ ?)+))",
+    r"\b(?:pregnant|(?:expect(?:s|ing)|(?:look|wait|search|hunt)(?:s|es|ing) for"
+    r"|(?:wants|plans|hopes) to (?:adopt|buy|find|get|rent)) "
+    r"(?P<what>(?:(?!(?:in|at|on|for|from|with|near|by) )[\w-]+ ?)+))",
     re.IGNORECASE,
 )
 _CAME = re.compile(
@@ -128,19 +129,40 @@ def parallel(new: statements.Statement, old: statements.Statement) -> bool:
     )
 
 
+def refines(new: statements.Statement, old: statements.Statement) -> bool:
+    """Whether one says all that the other does, and more."""
+    if new.kind != old.kind or new.against != old.against or not old.core:
+        return False
+    told = [len(read.core) + len(read.numbers) + len(read.scope) for read in (new, old)]
+    whole = frozenset(old.core) <= frozenset(new.core) and old.scope <= new.scope
+    return told[0] > told[1] and whole and set(old.numbers) <= set(new.numbers)
+
+
+def ends(past: str, statement: str, quote: str) -> bool:
+    """Whether what is told as past ends a statement that says when besides, as the words do."""
+    was, now = statements.parse(past), statements.parse(statement)
+    same = like(was, now) and was.whose == now.whose
+    alike = (frozenset(was.core), was.numbers) == (frozenset(now.core), now.numbers)
+    told = now.scope - was.scope <= statements.content(quote) or changes.stops(quote)
+    return same and alike and bool(now.scope) and told
+
+
 def respelt(new: statements.Statement, old: statements.Statement) -> bool:
     """Whether two statements are alike but for how a word is spelt: "Joanna", "Johanna"."""
     one, other = set(new.core) - set(old.core), set(old.core) - set(new.core)
     return parallel(new, old) and len(one) == 1 and words.misspelt(*one, other)
 
 
-def awaited(new: statements.Statement, statement: str, quote: str) -> bool:
+def awaited(new: str, statement: str, quote: str) -> bool:
     """Whether a held statement waits for what the new one has by now: a baby, a flat."""
-    if new.kind != statements.HAVE or new.against or not _CAME.search(quote):
+    has = statements.parse(new)
+    if has.kind != statements.HAVE or has.against or not _CAME.search(quote):
         return False
     hit = _AWAITS.search(statement)
-    what = words.content(hit["what"] or "a baby") if hit else ()
-    return bool(what) and what[-1] in new.core
+    what = words.content(hit["what"] or "a baby")[-1:] if hit else ()
+    stems = [words.stem(word) for word in words.tokens(new)]
+    after = [stems[at + 1 : at + 2] for at, stem in enumerate(stems) if stem in what]
+    return any(not rest or rest[0] in words.STOP | person.KIN for rest in after)
 
 
 def purpose(statement: str) -> frozenset[str]:

@@ -124,11 +124,6 @@ _BARRED = re.compile(
     re.IGNORECASE,
 )
 _CURED = re.compile(r"\b(?:outgrew|outgrown|got over|cured)\b", re.IGNORECASE)
-_COMES = re.compile(  # "is starting to like" says what "likes" does
-    r"\b(?:(?:is|has) )?(?:start\w*|beg[aiu]n\w*|com(?:e|ing)|grown|growing|learn\w*) to (?:really )?"
-    r"(?=(?:like|love|enjoy|appreciate|hate|dislike)\b)",
-    re.IGNORECASE,
-)
 _ILL = frozenset("allerg intoler anaphylactic anaphylaxi tolerat reaction sever react food".split())
 
 
@@ -184,7 +179,7 @@ def parse(statement: str) -> Statement:
     if lead:
         text = f"{lead['rest']} {lead['lead']}"
     whose, passing = person.whose(text), _PASSING.search(text) is not None
-    text = _COMES.sub("", _LONGER.sub("not", _SUBJECT.sub("", text, count=1)))
+    text = stance.settled(_LONGER.sub("not", _SUBJECT.sub("", text, count=1)))
     text, exceptions = _cut(_EXCEPT, _PASSING.sub(" ", _REASON.sub("", text)))
     text, over = _cut(_OVER, text)
     found = stance.find(text)

@@ -20,7 +20,8 @@ _MEANS = (  # "lives on toast" and "on one pension" are no homes, "on Skye" and 
 )
 _LIVES = re.compile(
     rf"^the user (?:(?:\w+ly|now|has|is|also) )*(?:(?:lives?|living)(?! on {_MEANS})|resides?"
-    r"|residing|rents?|moved(?! (?:\w+ )?from (?!.* to\b))|emigrated|immigrated|relocated|settled|based"
+    r"|residing|rents?|moved(?! (?:\w+ )?from (?!.* to\b))|emigrated|immigrated|relocated|settled"
+    r"|based"
     r"|shares? (?:a|an) (?:\w+ )?(?:flat|apartment|house|room|place))\b",
     re.IGNORECASE,
 )

@@ -20,7 +20,7 @@ def heard(
     said, own = _worded(quote), _worded(statement)
     known = [_worded(fact.statement) for fact in held]
     new = statements.parse(statement)
-    waited = any(pairs.awaited(new, fact.statement, quote) for fact in held)
+    waited = any(pairs.awaited(statement, fact.statement, quote) for fact in held)
     if waited or any(_denied(new, fact, quote) for fact in before):
         return said | own
     named = [parts for parts in known if parts & said or set() < own - parts <= said | _DIGITS]

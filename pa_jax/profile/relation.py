@@ -93,11 +93,11 @@ class _Said:
 
     def against(self, fact: facts.Fact) -> Decision:
         old = statements.parse(fact.statement)
-        if words_equal(self.claim.statement, fact.statement):
+        if words.tokens(self.claim.statement) == words.tokens(fact.statement):
             return Decision(SAME, "the same words")
         if self._is_gone(fact, old):
             return Decision(OPPOSITE, "is told as gone")
-        if pairs.awaited(self.new, fact.statement, self.quote):
+        if pairs.awaited(self.claim.statement, fact.statement, self.quote):
             return Decision(REPLACES, "has come by now")
         if self.bearer != person.bearer(fact.statement):
             return self._person_corrected(fact, old) or _NO
@@ -259,7 +259,7 @@ class _Said:
         plain = not (other or slots.holds_one(fact.slot))
         if plain and turned:
             return self._is_latest(fact)
-        return turned or (not plain and newly)
+        return turned or (not (plain or aims) and newly)  # "now" of a plan ends no other
 
     def _is_latest(self, fact: facts.Fact) -> bool:
         """Whether no later fact says the same kind of thing: of many the last is meant."""
@@ -279,7 +279,7 @@ class _Said:
             return None
         if self._scopes_apart(fact, old) and not self._gives_up(fact, old):
             return None
-        if self._refines(fact, old):
+        if pairs.refines(new, old):
             return None
         if not new.against and not old.against:
             return Decision(REPLACES, "its slot holds one")
@@ -371,16 +371,7 @@ class _Said:
         return changes.gives_up(self.quote, what, name)
 
     def _refines(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
-        new = self.new
-        if new.kind != old.kind or new.against != old.against or not old.core:
-            return None
-        more = len(new.core) + len(new.numbers) + len(new.scope) > len(old.core) + len(
-            old.numbers
-        ) + len(old.scope)
-        whole = frozenset(old.core) <= frozenset(new.core) and old.scope <= new.scope
-        if more and whole and set(old.numbers) <= set(new.numbers):
-            return Decision(REFINES, "says more of the same")
-        return None
+        return Decision(REFINES, "says more of the same") if pairs.refines(self.new, old) else None
 
     def _scopes_apart(self, fact: facts.Fact, old: statements.Statement) -> bool:
         """Whether the new statement holds in a situation of which the held one does not speak."""
@@ -389,19 +380,6 @@ class _Said:
         if places and not self.new.scope & old.scope:  # "at work", "at home"
             return not self.new.scope | old.scope <= own
         return bool(self.new.scope - old.scope - own)
-
-
-def ends(past: str, fact: facts.Fact, quote: str) -> bool:
-    """Whether what is told as past ends a fact: one that says when besides, as the words do."""
-    was, now = statements.parse(past), statements.parse(fact.statement)
-    same = pairs.like(was, now) and was.whose == now.whose
-    alike = (frozenset(was.core), was.numbers) == (frozenset(now.core), now.numbers)
-    return (
-        same
-        and alike
-        and bool(now.scope)
-        and (now.scope - was.scope <= statements.content(quote) or changes.stops(quote))
-    )
 
 
 def _in_passing(fact: facts.Fact) -> frozenset[str]:
@@ -415,11 +393,6 @@ def _parsed(held: Iterable[facts.Fact]) -> list[statements.Statement]:
 
 def _turn(fact: facts.Fact) -> tuple[int, int]:
     return fact.source.session, fact.source.turn
-
-
-def words_equal(a: str, b: str) -> bool:
-    """Whether two statements are the same words, case and marks apart."""
-    return words.tokens(a) == words.tokens(b)
 
 
 _ENDING = frozenset(("stopped", "quit", "gave up", "given up"))
