@@ -126,8 +126,8 @@ _ALSO = {
     r"|(?:(?:re)?started|taken up|took up|gone back to)(?= .*\bagain\b)"
     r"|(?<=is )back on",
     AGAINST: r"turn down|steer clear of|avoid|reject|refuse|can not tolerate|can not stomach"
-    r"|could not finish|gave up|quit|stopped(?= \w+ing\b)|skips?|goes without|leaves out|detest|hate|despise"
-    r"|loathe|dislike|(?:gone|went) (?:right |completely |totally |clean )?off"
+    r"|could not finish|gave up|quit|stopped(?= \w+ing\b)|skips?|goes without|leaves out"
+    r"|detest|hate|despise|loathe|dislike|(?:gone|went) (?:right |completely |totally |clean )?off"
     r"(?! (?:to|at|on|in|with)\b)"
     r"|(?:fallen|fell) out of love with|lost (?:all )?interest in|has no (?:time|use|patience) for",
 }

@@ -264,7 +264,7 @@ def _kind(found: stance.Found, parts: list[str], ill: bool) -> tuple[str, str, l
     first = head[0] if head else ""
     if first in _HAVING and len(head) > 1:
         return HAVE, "have", [part for part in parts if part != "own"]
-    if first in _BEING:
+    if first in _BEING and not (len(head) > 1 and re.search("[a-z]{3}ing$", head[1])):
         return BE, "be", parts
     verb = next((part for part in parts if part not in _DENIALS), "")
     if verb in _HABITS and len(parts) > 1:

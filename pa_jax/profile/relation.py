@@ -75,7 +75,7 @@ class _Said:
         self.gives = bool(changes.given_up(self.quote))  # most words give nothing up
         at = (claim.source.session, claim.source.turn)
         objects = changes.objects(self.quote, new.named)
-        self.before = facts.of_last_turn(held, at)
+        self.before = facts.of_last_turn(last, at)
         self.objected = self.before if objects else []
 
     @functools.cached_property
@@ -85,9 +85,7 @@ class _Said:
 
     @functools.cached_property
     def named_over(self) -> list[frozenset[str]]:
-        """By what words the held facts are called that the words give up: "a carbon steel wok"
-        names no other wok.
-        """
+        """What the held facts are called that are given up: "a steel wok" names no other wok."""
         called = (statements.parse(f.statement).named - _in_passing(f) for f in self.held)
         return [what for what in called if what and changes.gives_up(self.quote, what)]
 
@@ -234,8 +232,7 @@ class _Said:
         other = facts.OTHER in (fact.category, self.claim.slot.partition("/")[0])
         near = changes.near(self.quote, new.named | new.scope) or [self.quote]
         wish = new.kind == statements.LIKE and new.verb in pairs.WISHES
-        turned = any(map(changes.turns, near))
-        turned = turned or (wish and fact in self.objected)
+        turned = any(map(changes.turns, near)) or (wish and fact in self.objected)
         aims = pairs.aims(self.claim.statement, fact.statement)
         if (wish and pairs.like(new, old)) or aims:
             if self._put_out(old) or (self.before == [fact] and changes.rethinks(self.quote)):
@@ -250,7 +247,8 @@ class _Said:
         if self.names_another:
             return False
         if not other and self.claim.slot != fact.slot:  # "paper books" is filed unlike "e-books"
-            return turned and pairs.like(new, old) and new.core[-1] == old.core[-1]
+            just = self.before == [fact] and new.kind != statements.LIKE
+            return turned and pairs.like(new, old) and (just or new.core[-1] == old.core[-1])
         if new.kind == statements.LIKE and not wish:
             return other and pairs.parallel(new, old) and turned
         newly = any(map(changes.is_new, near))
