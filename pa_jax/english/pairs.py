@@ -150,7 +150,7 @@ def ends(past: str, statement: str, quote: str) -> bool:
 def respelt(new: statements.Statement, old: statements.Statement) -> bool:
     """Whether two statements are alike but for how a word is spelt: "Joanna", "Johanna"."""
     one, other = set(new.core) - set(old.core), set(old.core) - set(new.core)
-    return parallel(new, old) and len(one) == 1 and words.misspelt(*one, other)
+    return parallel(new, old) and len(one) == 1 and words.misspelt(next(iter(one)), other)
 
 
 def awaited(new: str, statement: str, quote: str) -> bool:
