@@ -18,7 +18,7 @@ LIKEWISE = (  # "so do canals", which asks for nothing; "so can you" does
 )
 # A clause ends at a mark, and before an "and" that begins a new one.
 _CLAUSE = re.compile(
-    r"[,;:.!?]|\s[-–—]\s|\b(?:but|because|while|whereas|though|although"
+    r"[,:.](?!\d)|[;!?]|\s[-–—]\s|\b(?:but|because|while|whereas|though|although"
     rf"|so(?!{LIKEWISE}))\b"
     r"|\band (?=(?:now|then|i|my|we|it|took|take|started|switched|went|have|am|there|prefer|only)"
     r"\b)",
@@ -103,6 +103,10 @@ _STRONG = re.compile(  # the whole clause speaks of a change
     r"|(?:thought|thinking|think) (?:it|this|that) (?:over|through)|convert(?:ed)? (?:me|us|to)"
     r"|won (?:me|us) over|(?:settled|decided) on|changed (?:sides|tack|course)"
     r"|plans (?:have )?changed"
+    r"|(?:made|makes|had) (?:me|us)(?: all)? (?:change|switch|swap)|had to (?:change|switch|swap)"
+    r"|the one (?:at|by|in|near|next|on|with)\b.* now"
+    r"|(?:pushed|put|moved|brought) (?:back|forward|up|off|on) (?:to|till|until)"
+    r"|postponed|rescheduled"
     r"|gone over to|come (?:round|around) to|for good|(?:going|moving) forward|in future"
     r"|(?<!\w )in the future"
     r"|(?:have|has) (?:changed|shifted)|not going back|after all|take back|turns out"
@@ -111,18 +115,41 @@ _STRONG = re.compile(  # the whole clause speaks of a change
     re.IGNORECASE,
 )
 _NEWLY = re.compile(  # how things are, and were not before
-    r"\b(?:now|nowadays|these days|since|passed|raised|bec[ao]me|turned|birthday"
+    r"\b(?:now|nowadays|these days|lately|since|passed|raised|bec[ao]me|turned|birthday"
     r"|(?:up|down|back) (?:to|at|on|in))\b",
     re.IGNORECASE,
 )
 _PUTS_RIGHT = (
-    r"i meant|i mean|correction|i misspoke|my mistake|typo|make (?:that|it)|scratch that|scrap that"
-    r"|scrap the|strike that|i take (?:that|it) back|take back|that (?:was|is) wrong|got that wrong"
+    r"i meant|i mean|correction|i misspoke|my mistake|typo|what am i saying"
+    r"|(?:scratch|scrap|strike) that(?! (?!i\b|we\b|it\b|my\b|make\b)\w)"
+    rf"|make (?:that|it)(?!.*\b(?:{_SINCE})\b)"
+    r"|scrap the|i take (?:that|it) back|take back|that (?:was|is) wrong|got that wrong"
+    r"|(?:is|was) a lie"
     r"|should have (?:said|been|read)|should be|autocorrect"
     r"|no,? wait|wait,? no|mix(?:ed|ing)? (?:that|it|them|those) up|(?:came|come) out wrong"
     r"|mistyped|mis-?spel(?:t|led)|slip of the (?:tongue|pen)"
     r"|(?<!as )(?<!like )(?<!what )(?<!have )(?<!did )(?<!because )i said(?! before| already"
     r"| that)(?!.*\band (?:i|my|we)\b)"
+)
+_SCRAPS = re.compile(  # what was said last is to stand no more, whatever it was
+    r"^\W*(?:(?:no|ah|oh|wait|sorry|actually|ok|okay|hm+|well|lol|haha|i|we|had|have)\b\W*)*"
+    r"(?:forget what i just (?:said|told you)|(?:scrap|scratch|strike|mixed|got) (?:that|this|it)"
+    r"(?: up| wrong)?|take (?:that|it) back)(?= *(?:[,.;:!–—-]|$))",
+    re.IGNORECASE,
+)
+_RETHINKS = re.compile(  # so it is, where no word names it
+    r"\b(?:instead(?! of)|changed my mind(?! (?:about|on))|on (?:second thoughts?|reflection)"
+    r"|(?:re-?considered|rethought|slept on (?:it|this|that)|thought better of (?:it|this|that))"
+    r"|thought (?:it|this|that) over|change of (?:mind|heart|plans?)|new plan)\b",
+    re.IGNORECASE,
+)
+_DROPS = re.compile(  # "it" was told in the turn before
+    r"^\W*(?:(?:and|so|but|well|sorry|oh)\W+)*(?:"
+    r"(?:i|we)(?: have| had)?(?: since| now| just)? (?:(?:gave|given) (?:it|that|them|those) up"
+    r"|(?:quit|stopped|dropped|ended|gave up|given up)(?: doing)? (?:it|that|them|those))"
+    r"|(?:i )?used to\W*$"
+    r"|that is (?:that |all |it )?(?:over|history|finished|dead|off)(?: now| with)?\W*$)",
+    re.IGNORECASE,
 )
 _RIGHT = re.compile(rf"\b(?:{_PUTS_RIGHT})\b", re.IGNORECASE)
 _CORRECTS = re.compile(
@@ -143,7 +170,7 @@ _OBJECTS = re.compile(
 )
 _ALSO = re.compile(
     r"\b(?:also|too(?= *$)|too(?! \w+ (?:for|to))|as well|the other|my other|in addition"
-    r"|on top of (?:that|it)|besides|another|plus|both|second"
+    r"|on top of (?:that|it)|besides|another|plus|both(?= *$| of | \w+ and )|second"
     r"|additionally|not only|alongside)\b",
     re.IGNORECASE,
 )
@@ -183,20 +210,23 @@ def given_up(text: str) -> tuple[frozenset[str], ...]:
         if person.whose(clause):  # what others gave up is no matter here
             before = ""
             continue
-        if question or _KEPT_UP.search(clause) or (_REMINDS.search(clause) and not changed):
+        if question or (_REMINDS.search(clause) and not changed):
             before = clause
             continue
+        kept = _KEPT_UP.search(clause)  # of "forget the plan to quit" the plan is over
         for pattern in (_BEFORE, _AFTER):
             hit = pattern.search(clause)
+            if kept and hit and (pattern is _AFTER or kept.start() <= hit.start()):
+                continue
             while hit is not None and hit["what"].strip():
                 once = statements.passing(clause) and hit[0].lower().startswith("no")
                 if not once and not errands.is_business(hit["what"]):
                     found.append(hit["what"])
-                hit = pattern.search(hit["what"])
+                hit = None if kept else pattern.search(hit["what"])
         if _BACK.search(clause):
             found.append(before)
         before = clause
-    return tuple(frozenset(words.content(part)) for part in found)
+    return tuple(frozenset(words.content(part)) | set(words.numbers(part)) for part in found)
 
 
 def _told(text: str) -> list[tuple[str, bool]]:
@@ -322,6 +352,41 @@ def _of_itself(sentence: str, what: frozenset[str]) -> bool:
 def puts_right(text: str) -> bool:
     """Whether they surely do: "I meant", "scratch that"."""
     return bool(_RIGHT.search(words.expanded(text)) or abroad.MEANT.search(text))
+
+
+def scraps(text: str) -> bool:
+    """Whether the words begin by taking back what was said last: "scrap that, ..."."""
+    return _SCRAPS.match(words.expanded(text)) is not None
+
+
+def scraps_only(text: str) -> bool:
+    """Whether they do, in the end and in words of their own: not "I take it back, it was fine"."""
+    rest: list[str] | None = None
+    for clause in clauses(text):
+        if scraps(clause):
+            rest = []
+        elif rest is not None:
+            rest.append(clause)
+    return rest is not None and (not rest or any(map(_TELLS.search, rest)))
+
+
+@memory.remembered(1024)
+def rethinks(text: str) -> bool:
+    """Whether they tell of second thoughts on what was said last, and name no thing for it."""
+    return _RETHINKS.search(words.expanded(text)) is not None
+
+
+def drops(text: str) -> bool:
+    """Whether they give up what was said last: "I gave it up in June", "that's over now".
+
+    Where the user told something in the words before it, "it" is that.
+    """
+    before = ""
+    for clause in clauses(text):
+        if _DROPS.match(clause):
+            return not _TELLS.search(before)
+        before += f" {clause}"
+    return False
 
 
 def passing(text: str, what: frozenset[str]) -> bool:

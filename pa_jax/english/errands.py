@@ -16,8 +16,9 @@ _WORKS = re.compile(
     re.IGNORECASE,
 )
 _OF_BUSINESS = re.compile(
-    rf"^\W*(?:(?:{_POINTED}|my|our|an?|all) (?:[\w-]+ )?(?:{_TEXT}|orders?|bookings?|reservations?"
-    r"|appointments?|meetings?|tickets?|deliver(?:y|ies)|calls?|parcels?|invoices?)\b)",
+    rf"^\W*(?:(?:{_POINTED}|my|our|all) (?:[\w-]+ )?{_TEXT}"
+    rf"|(?:{_POINTED}|my|our|an?|all) (?:[\w-]+ )?(?:orders?|bookings?|reservations?|appointments?"
+    r"|meetings?|tickets?|deliver(?:y|ies)|calls?|parcels?|invoices?))\b",
     re.IGNORECASE,
 )
 

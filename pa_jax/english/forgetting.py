@@ -40,7 +40,9 @@ _VERBS = (
     rf"|(?:remove|wipe|clear|scrub|drop|scrap|strike)(?: {_OUT}| clean)?"
     rf"|(?:take|throw|cross|rub|leave|keep) {_OUT}"
     rf"|(?:take|throw|cross|rub|leave|keep|pull|cut|get)(?= .{{1,60}} (?:off|from|out of) {_FILES})"
-    r"|pretend (?:that )?i (?:never|did not) (?:said|say|mention(?:ed)?|told you|tell you)"
+    r"|(?:pretend|act|behave)(?: (?:that|as if|as though|like))?(?:"
+    r" i (?:have |had )?(?:never|did not)(?: have)? (?:said|say|mention(?:ed)?|told you|tell you)"
+    r"| you (?:have |had )?(?:never|did not|do not) (?:hear|heard|kn[eo]w|known|read)(?: of)?)"
     r"|reset(?= .{1,40}(?:preferences|tastes|habits|profile|memory)\b)"
 )
 _OPENING = (  # what may stand before a request
@@ -51,6 +53,7 @@ _OPENING = (  # what may stand before a request
 _ASKED = (  # how one asks for it
     r"please|(?P<just>just)|(?:can|could|will|would) you|you can|you may|you should|let(?:['’]?s"
     r"| us)"
+    r"|(?:is it possible|is there (?:a|any) way)(?: for you)? to"
     r"|we can|i (?:need|want|am asking|ask|beg|would like) you to|feel free to|favou?r and"
 )
 _FORGET = re.compile(
@@ -99,6 +102,7 @@ _NO_OBJECT = re.compile(  # "what I said about tea, please forget"
     r",\s*(?:please |just |so )*(?P<verb>forget|delete|erase|remove)(?: please)?$", re.IGNORECASE
 )
 _YOU = re.compile(r"\bu\b")
+_COMMA = re.compile(r",(?!\d)")  # of a number it parts no words
 
 _ABOUT = re.compile(r"\W*(?:about|regarding|on)\b", re.IGNORECASE)
 _POINTS = re.compile(r"\b(?:it|them|that|those|these)\b", re.IGNORECASE)
@@ -133,10 +137,11 @@ _LAST = re.compile(
 _SAID = re.compile(r"forget|un-?\w+|delete|erase|remove|wipe|do not|stop|no longer|take out")
 # nuts are removed from elsewhere, too: "remove the nuts"; what is unlearnt was known
 _OF_MEMORY = re.compile(
-    r"(?:forget|disregard|scratch|scrap|strike|never mind|un-?\w+|stop remembering|pretend .*"
+    r"(?:forget|disregard|scratch|scrap|strike|never mind|un-?\w+|stop remembering"
+    r"|(?:pretend|act|behave) .*"
     r"|.*\b(?:need|have) .*remember)$"
 )
-_SURELY = re.compile(r"(?:un-?\w+|stop remembering|pretend .*|.*\bneed .*remember)$")
+_SURELY = re.compile(r"(?:un-?\w+|stop remembering|(?:pretend|act|behave) .*|.*\bneed .*remember)$")
 _POLITE = re.compile(r"(?:forget|.*\b(?:remember|know|note))$")  # so with "please"
 _TOLD = re.compile(
     r"^(?:that )?i (?:ever |just |have )*(?:said|told you|mentioned|noted) (?:that |about )?"
@@ -272,7 +277,7 @@ def _read(verb: str, what: str, before: str, polite: bool) -> ForgetRequest | No
     if _ALL.match(what):
         return ForgetRequest("", every=True)
     if _LAST.match(what):
-        if not _SAID.match(verb):
+        if not (_SAID.match(verb) or idioms.front(before)):  # "scratch that" corrects
             return None
         unclear = verb in ("forget", "unlearn") and not before
         return ForgetRequest("", before=before, unclear=unclear, it=what.lower() == "it")
@@ -312,7 +317,8 @@ def _asked(heard: str) -> Iterator[tuple[str, str, str]]:
         naming = [hit for hit in found if not _LAST.match(hit[1])]
         for verb, what in naming or found:  # "all my films can go, delete them"
             head = _ASKING.sub("", part[: max(part.lower().find(verb), 0)]).strip(" ,-–—")
-            topic = idioms.topic(before) if what != "it" and _LAST.match(what) else ""
+            meant = _LAST.match(what) and (verb, what) != ("forget", "it")
+            topic = idioms.topic(before) if meant else ""
             if topic:  # "The juggling? Please don't keep that."
                 yield verb, f"about {topic}", ""
             else:
@@ -335,7 +341,7 @@ def _parts(heard: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     for sentence in changes.sentences(idioms.unquoted(words.expanded(heard), _FORGET)):
         question = sentence.endswith("?")
         quoted, before = False, ""  # whether what stands behind the colon is another's
-        pieces = re.split(r"([;:])", sentence)
+        pieces = re.split(r"([;:](?!\d))", sentence)
         for sign, part in zip(["", *pieces[1::2]], pieces[::2], strict=True):
             part = _YOU.sub("you", part.strip(" .!?\n"))
             part = _SPLIT.sub(r"\1 \3 \2", part)
@@ -377,7 +383,7 @@ def _told(part: str, hit: re.Match) -> bool:
     what = _object(hit["what"])
     if hit["just"] and idioms.is_habit(front):
         return True
-    if hit["loose"] is None or not _SUBJECT.search(front):
+    if hit["loose"] is None or not _SUBJECT.search(front) or idioms.front(front):
         return False
     if _PLEASE.search(part) and not _BARE.match(what):
         return False
@@ -386,6 +392,6 @@ def _told(part: str, hit: re.Match) -> bool:
 
 def _object(what: str) -> str:
     """What a request is about, without what only addresses the one who is asked."""
-    what = what.split(",")[0].strip(" .!?")
+    what = _COMMA.split(what)[0].strip(" .!?")
     bare = what if _ALL.match(what) else _ADDRESS.sub("", what).strip(" ,.!?")
     return " ".join(bare.split())

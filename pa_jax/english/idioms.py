@@ -72,9 +72,12 @@ _DOER = re.compile(  # "I just forget about lunch"
     r"|could))*\W*$",
     re.IGNORECASE,
 )
-_TOPIC = re.compile(
-    r"^(?:the|my|our|that i)\b(?: [\w'’-]+){1,4}\??$", re.IGNORECASE
-)  # "The tattoo?"
+_TOPIC = re.compile(  # "The tattoo?", "Did you note the tattoo?"
+    r"^(?:(?:did|do|have) you (?:still |really |just )?(?:note|save|store|keep|remember|record|kept"
+    r"|noted|saved|stored|recorded|know about|(?:write|wrote|written|jot|note) down) )?"
+    r"(?P<what>(?:the|my|our|that i)\b(?: [\w'’-]+){1,4})\??$",
+    re.IGNORECASE,
+)
 _BEHIND = re.compile(r"(?:i|my|we|our)\b", re.IGNORECASE)
 _NOT_TO_KEEP = re.compile(  # what is said here, not before: "I'm 52, but don't save that"
     r"(?:,|^|\bbut|\band|[–—-])\s*(?:(?:please|just|so|you) )*(?:do not|never"
@@ -126,7 +129,8 @@ def told_behind(part: str) -> list[str]:
 
 def topic(question: str) -> str:
     """What a question only names: "the tattoo" of "The tattoo?"; "" where it asks."""
-    return question.rstrip("?") if _TOPIC.match(question) else ""
+    hit = _TOPIC.match(question)
+    return hit["what"] if hit else ""
 
 
 def is_habit(front: str) -> bool:

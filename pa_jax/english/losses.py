@@ -2,7 +2,7 @@
 
 import re
 
-from pa_jax.english import memory, statements, words
+from pa_jax.english import memory, person, statements, words
 
 _GONE = re.compile(  # what is lost follows
     r"^the user (?:has )?(?:recently |just )?(?:sold|lost|gave away|given away|gave up|got rid of"
@@ -16,6 +16,11 @@ _DEAD = re.compile(  # it comes first
     r"|returned)\b)",
     re.IGNORECASE,
 )
+_NO_LOSS = re.compile(  # of what is another's, or can be mended
+    rf"['’]s\b|\b(?:my|our|his|her|their) (?:\w+ )?(?:{'|'.join(person.KIN)})s?\b|\bbro(?:ke|ken)\b"
+    r"|\b(?:almost|nearly|if|would|could|might|never|not)\b",
+    re.IGNORECASE,
+)
 _CALLED = frozenset(("call", "nam"))
 _BESIDE = re.compile(r"\s(?:in|at|on|of|from|to|with|for|after|during|last|this|called|named)\s.*$")
 
@@ -26,6 +31,15 @@ def gone(statement: str) -> frozenset[str]:
     text = words.expanded(statement).strip().rstrip(".!")
     hit = _GONE.match(text) or _DEAD.match(text)
     return statements.content(hit["what"]) - _CALLED if hit else frozenset()
+
+
+def told(clause: str) -> list[frozenset[str]]:
+    """Stems of what a clause of the user's words says they lost: "sold the Golf", "Olu died"."""
+    if _NO_LOSS.search(clause):
+        return []
+    own = re.sub(r"^(?:i|we)(?: have)? ", "", clause, flags=re.IGNORECASE)
+    found = [gone(f"The user {own}"), gone(f"The user's {clause}")]
+    return [stems for stems in found if stems]
 
 
 @memory.remembered(4096)

@@ -10,7 +10,8 @@ _ASKS = re.compile(
     r"(?:do|does|did|is|are|has|have) (?!I\b)\w+"
     r"|(?:can|could|would|will|should|might) (?:you|we|one|it|he|she|they|some\w+|any\w+|the|a|an"
     r"|my|our|this|that|these|those|there)"
-    r"|(?:what|which|who|how|any (?:idea|tip|suggestion)s?)\b"
+    r"|(?:what(?! (?:\w+ )?(?:people|others|everyone|anyone|they) sees?\b)|which|who|how)\b"
+    r"|any (?:idea|tip|suggestion)s?\b"
     r"|make(?! that| it| (?:the|my|our) [\w ]+ \W?\d[\w.,]*\W*$)"  # "make the budget 300"
     r"|give|tell|show|help|write|find|explain|suggest|recommend|list|draft|plan"
     r"|shorten|translate|summari[sz]e|turn|convert|fix|check|compare|describe|define|name|create"
@@ -55,7 +56,7 @@ _OTHERS = re.compile(  # somebody else's stance, or of a person of the user's al
     rf"|(?:[Mm]y (?:\w+ )?(?:{_KIN})|(?:[Mm]y|[Oo]ur) (?P<whose>\w+)|[Hh]e|[Ss]he|[Tt]hey)"
     rf"(?: from \w+)? (?:{_STANCES}|{_DOINGS})"
     rf"|(?:(?:[Mm]y|[Oo]ur) (?:\w+ )?(?:{_CLOSE})|[Hh]e|[Ss]he) (?:{_STATES}))\b"
-    r"(?! (?:me|us)\b)"  # done to the user: "they switched me to another tablet"
+    r"(?! (?:(?:me|us)\b|(?:it|that) to\b))"  # to the user: "they switched me to another tablet"
 )
 _TASTE_OF = re.compile(  # what an adult of another household likes is that person's own business
     rf"^the user has (?:\w+ ){{0,3}}(?!{person.HOUSEHOLD})(?:{_KIN}) who (?:also |really )?"
@@ -67,7 +68,7 @@ _TASTE_OF = re.compile(  # what an adult of another household likes is that pers
 _OF_KIN = re.compile(rf"\b(?:my|our) (?:\w+ )?(?:{_KIN})(?:s|es)?\b", re.IGNORECASE)
 _REACTS = re.compile(  # the user's own mind about what was said of another
     r"\bnot (?:my \w+|for me|me|mine)\b|^\W*(?:and )?me\? (?:not|no|never|i) "
-    r"|\bthat is what I (?:am after|want|need|like)\b"
+    r"|\bthat is what I (?:am (?:after|looking for)|want|need|like)\b"
     r"|\bI (?:just |simply |really |honestly )?(?:do not(?! get| know| see| understand| think)"
     r"|am not|find (?:it|that|them|those)|never"
     r"|prefer|hate|can not)\b"
@@ -86,7 +87,7 @@ _USED = re.compile(r"\bI used to (?:really |always |often |absolutely )?(?P<rest
 _STILL = re.compile(r"\b(?:now|still|again|these days|nowadays|since)\b", re.IGNORECASE)
 _SHORT = 6  # words of a sentence that only judges
 _TOPIC = re.compile(  # "Steep stairs? Not for me.": named to be judged, not asked for
-    r"^\W*(?!(?:any\w*|what|which|who|whose|how|why|where|when|is|are|am|was|were|do|does|did|can"
+    r"^\W*(?:(?:and|but|oh)\W+)?(?!(?:any\w*|what|which|who|whose|how|why|where|when|is|are|am|was|were|do|does|did|can"
     r"|could|would|will|should|shall|may|might|has|have|had|if|and|or)\b)(?:\S+\s+){0,7}\S+\?\W*$",
     re.IGNORECASE,
 )

@@ -2,9 +2,11 @@
 
 import re
 
-from pa_jax.english import statements, words
+from pa_jax.english import changes, person, statements, words
 
 WISHES = frozenset("wants want needs need prefers prefer".split())
+_AIM = re.compile(r"^the user (plans?|wants|hopes|intends|would like) to\b", re.IGNORECASE)
+_TIMES = frozenset("next year month week".split())
 
 _AGE = re.compile(
     r"\b(?:is|are|turned|aged?)(?: now)? (?P<age>[\w]+)(?: years? old)?(?=\W*$|,| and )"
@@ -15,6 +17,17 @@ _AGE = re.compile(
 _POST = re.compile(  # whom one has one of at a time
     r"^the user['’]s (?:new )?(?P<post>boss|manager|landlord|landlady|doctor|gp|dentist|therapist"
     r"|coach|husband|wife|partner|girlfriend|boyfriend) is ",
+    re.IGNORECASE,
+)
+
+_AWAITS = re.compile(
+    r"\b(?:pregnant|(?:expect(?:s|ing)|(?:look|wait|search|hunt)(?:s|es|ing) for"
+    r"|(?:wants|plans|hopes) to (?:adopt|buy|find|get|rent)) "
+    r"(?P<what>(?:(?!(?:in|at|on|for|from|with|near|by) )[\w-]+ ?)+))",
+    re.IGNORECASE,
+)
+_CAME = re.compile(
+    r"\b(?:came|come|arrived|born|birth|here|got|found|bought|adopted|picked up|moved into)\b",
     re.IGNORECASE,
 )
 
@@ -80,14 +93,20 @@ def apart(new: statements.Statement, old: statements.Statement) -> bool:
         return False
     one, other = frozenset(new.core), frozenset(old.core)
     if new.scope != old.scope:  # "at 6" is a time like "at lunchtime"
-        timed = bool((new.scope or new.numbers) and (old.scope or old.numbers))
-        return one == other and timed
+        timed = all(read.scope or read.numbers or _TIMES & set(read.core) for read in (new, old))
+        return timed and (one <= other or other <= one)
     return bool(one - other and other - one) and max(len(one - other), len(other - one)) <= 2
 
 
 def like(new: statements.Statement, old: statements.Statement) -> bool:
     """Whether two statements say the same kind of thing, on the same side, with the same verb."""
     return (new.kind, new.against, new.verb) == (old.kind, old.against, old.verb)
+
+
+def aims(a: str, b: str) -> bool:
+    """Whether two statements tell what the user is up to: "plans to get a cat"."""
+    one, other = _AIM.match(a), _AIM.match(b)
+    return one is not None and other is not None and one[1].lower() == other[1].lower()
 
 
 def rethought(new: statements.Statement, old: statements.Statement, about: frozenset[str]) -> bool:
@@ -108,6 +127,42 @@ def parallel(new: statements.Statement, old: statements.Statement) -> bool:
         and bool(new.named & old.named)
         and max(len(one - other), len(other - one)) == 1
     )
+
+
+def refines(new: statements.Statement, old: statements.Statement) -> bool:
+    """Whether one says all that the other does, and more."""
+    if new.kind != old.kind or new.against != old.against or not old.core:
+        return False
+    told = [len(read.core) + len(read.numbers) + len(read.scope) for read in (new, old)]
+    whole = frozenset(old.core) <= frozenset(new.core) and old.scope <= new.scope
+    return told[0] > told[1] and whole and set(old.numbers) <= set(new.numbers)
+
+
+def ends(past: str, statement: str, quote: str) -> bool:
+    """Whether what is told as past ends a statement that says when besides, as the words do."""
+    was, now = statements.parse(past), statements.parse(statement)
+    same = like(was, now) and was.whose == now.whose
+    alike = (frozenset(was.core), was.numbers) == (frozenset(now.core), now.numbers)
+    told = now.scope - was.scope <= statements.content(quote) or changes.stops(quote)
+    return same and alike and bool(now.scope) and told
+
+
+def respelt(new: statements.Statement, old: statements.Statement) -> bool:
+    """Whether two statements are alike but for how a word is spelt: "Joanna", "Johanna"."""
+    one, other = set(new.core) - set(old.core), set(old.core) - set(new.core)
+    return parallel(new, old) and len(one) == 1 and words.misspelt(next(iter(one)), other)
+
+
+def awaited(new: str, statement: str, quote: str) -> bool:
+    """Whether a held statement waits for what the new one has by now: a baby, a flat."""
+    has = statements.parse(new)
+    if has.kind != statements.HAVE or has.against or not _CAME.search(quote):
+        return False
+    hit = _AWAITS.search(statement)
+    what = words.content(hit["what"] or "a baby")[-1:] if hit else ()
+    stems = [words.stem(word) for word in words.tokens(new)]
+    after = [stems[at + 1 : at + 2] for at, stem in enumerate(stems) if stem in what]
+    return any(not rest or rest[0] in words.STOP | person.KIN for rest in after)
 
 
 def purpose(statement: str) -> frozenset[str]:

@@ -125,6 +125,18 @@ def bearer(statement: str) -> str:
     return words.stem(hit["kin"].lower()) if hit else ""
 
 
+def of_kin(line: str, known: str) -> str | None:
+    """A line about somebody by name, as a statement about the user's; None where it is no such.
+
+    "Ida is seven." beside the known "The user has a daughter called Ida."
+    """
+    hit = _KIN.match(known) or _BEARER.match(known)
+    name = re.match(r"[A-Z][\w-]+(?=['’]s|\s)", line)
+    if hit is None or name is None or not re.search(rf"(?<!^)\b{re.escape(name[0])}\b", known):
+        return None
+    return f"The user's {hit['kin'].lower()} {line}"
+
+
 def stated(text: str) -> str | None:
     """What a user writes of themselves as one sentence, "The user ... ."; None where it is none.
 

@@ -54,7 +54,12 @@ _TABLE = (
         "fond of",
         "keen on",
     ),
-    (FOR, r"(at ease|comfortable|perfectly fine) with", "uncomfortable with", "ill at ease with"),
+    (
+        FOR,
+        r"(at ease|comfortable|(perfectly )?fine|okay) with",
+        "uncomfortable with",
+        "ill at ease with",
+    ),
     (FOR, r"((very )?fond|a (great |big |huge )?fan) of", "not fond of", "fed up with"),
     (FOR, r"(mad|crazy|nuts) about|partial to|obsessed with", "not fond of", "fed up with"),
     (FOR, r"passionate about|interested in|keen on|all for", "not interested in", "indifferent to"),
@@ -117,13 +122,20 @@ _ALSO = {
     r"|(?<!was )(?<!were )(?<!been )taken to"
     r"|looks? forward to|fallen in love with|hooked on|wild about"
     r"|(?:(?<=is )|(?<=am )|(?<=ly )|(?<=not ))into|leans? towards|gravitates? towards"
-    r"|looks? for|favou?rite",
+    r"|looks? for|favou?rite"
+    r"|(?:(?:re)?started|taken up|took up|gone back to)(?= .*\bagain\b)"
+    r"|(?<=is )back on",
     AGAINST: r"turn down|steer clear of|avoid|reject|refuse|can not tolerate|can not stomach"
-    r"|could not finish|gave up|quit|skips?|goes without|leaves out|detest|hate|despise"
-    r"|loathe|dislike|(?:gone|went) (?:right |completely |totally |clean )?off"
+    r"|could not finish|gave up|quit|stopped(?= \w+ing\b)|skips?|goes without|leaves out"
+    r"|detest|hate|despise|loathe|dislike|(?:gone|went) (?:right |completely |totally |clean )?off"
     r"(?! (?:to|at|on|in|with)\b)"
     r"|(?:fallen|fell) out of love with|lost (?:all )?interest in|has no (?:time|use|patience) for",
 }
+_BEGINS = re.compile(
+    r"\b(?:(?:is|has) )?(?:start\w*|beg[aiu]n\w*|com(?:e|ing)|grow(?:n|ing)|learn\w*) to "
+    r"(?:really )?(?=(?:like|love|enjoy|appreciate|hate|dislike)\b)",
+    re.IGNORECASE,
+)
 _DENIALS = r"not|never|no longer|hardly|rarely|barely|a myth that"
 
 
@@ -182,6 +194,11 @@ def find(text: str) -> Found:
     denials = len(_NOT.findall(text[: hit.start()]))
     denials += (hit["against"] is not None) + (_NO.match(text, hit.end()) is not None)
     return Found(denials % 2 == 1, text[: hit.start()], hit[0], text[hit.end() :])
+
+
+def settled(text: str) -> str:
+    """The text with stances that begin as if they stood: "is starting to like" is "like"."""
+    return _BEGINS.sub("", text)
 
 
 def favourite(text: str) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ _COUNTING = frozenset(  # what stands before a number that counts, where nothing
     "size age aged turned turns exactly nearly almost up".split()
 ) | {""}
 
-_UNIT = re.compile(r"^[€$£]|(?:[€$£%]|\d(?:k|m|kg|g|mg|l|ml|km|cm|h|am|pm))$")
+_UNIT = re.compile(r"^[€$£]|\d:\d|(?:[€$£%]|\d(?:k|m|kg|g|mg|l|ml|km|cm|h|am|pm))$")
 _LEAD = re.compile(r"^(?P<lead>[^,]{2,80}),\s*(?P<rest>(?:the|this) user\b.+)$", re.IGNORECASE)
 _LONGER = re.compile(r"\bno longer\b", re.IGNORECASE)
 _SUBJECT = re.compile(r"^(?:(?:the|this) user(?:['’]s)?|i|we|my|our)\s+", re.IGNORECASE)
@@ -77,7 +77,7 @@ _PLACES = (
     r"work|home|school|university|office|gym|parties|party|meetings?|lunch|dinner|breakfast"
     r"|dessert|public|private|bed|car|train|trains|bus|flights?|plane|planes|road|trips?|travels?"
     r"|holidays?|vacations?|journeys?|workouts?|training|kitchen|restaurants?|class|church"
-    r"|concerts?|hikes?|walks?|business|guests|friends|recipes?|emails?|code|health|fun|phone"
+    r"|concerts?|hikes?|walks?|business|guests|friends|recipes?|emails?|letters?|chats?|code|health|fun|phone"
     r"|mobile|computer|laptop|tablet|(?:\w+ )?(?:clients|customers|colleagues|visitors"
     r"|students|pupils|patients)"
 )
@@ -179,7 +179,7 @@ def parse(statement: str) -> Statement:
     if lead:
         text = f"{lead['rest']} {lead['lead']}"
     whose, passing = person.whose(text), _PASSING.search(text) is not None
-    text = _LONGER.sub("not", _SUBJECT.sub("", text, count=1))
+    text = stance.settled(_LONGER.sub("not", _SUBJECT.sub("", text, count=1)))
     text, exceptions = _cut(_EXCEPT, _PASSING.sub(" ", _REASON.sub("", text)))
     text, over = _cut(_OVER, text)
     found = stance.find(text)
@@ -264,7 +264,7 @@ def _kind(found: stance.Found, parts: list[str], ill: bool) -> tuple[str, str, l
     first = head[0] if head else ""
     if first in _HAVING and len(head) > 1:
         return HAVE, "have", [part for part in parts if part != "own"]
-    if first in _BEING:
+    if first in _BEING and not (len(head) > 1 and re.search("[a-z]{3}ing$", head[1])):
         return BE, "be", parts
     verb = next((part for part in parts if part not in _DENIALS), "")
     if verb in _HABITS and len(parts) > 1:

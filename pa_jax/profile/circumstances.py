@@ -20,7 +20,8 @@ _MEANS = (  # "lives on toast" and "on one pension" are no homes, "on Skye" and 
 )
 _LIVES = re.compile(
     rf"^the user (?:(?:\w+ly|now|has|is|also) )*(?:(?:lives?|living)(?! on {_MEANS})|resides?"
-    r"|residing|rents?|moved|emigrated|immigrated|relocated|settled|based"
+    r"|residing|rents?|moved(?! (?:\w+ )?from (?!.* to\b))|emigrated|immigrated|relocated|settled"
+    r"|based"
     r"|shares? (?:a|an) (?:\w+ )?(?:flat|apartment|house|room|place))\b",
     re.IGNORECASE,
 )
@@ -53,7 +54,7 @@ _STATUS = re.compile(
 _NO_EMPLOYER = re.compile(r"\b(?:unemployed|jobless|retired|self-employed|freelanc\w+|student)\b")
 _EMPLOYER = re.compile(
     r"^the user (?:works|is working|is employed|has a job|(?P<trade>(?:is|works as) an? [\w -]+?)) "
-    r"(?:at|for|by|with) (?!home\b|(?:his|her|their|the) (?:hands|children|kids|family)\b)",
+    r"(?:at|for|by) (?!home\b|(?:his|her|their|the) (?:hands|children|kids|family)\b)",
     re.IGNORECASE,
 )
 _TRADE = re.compile(

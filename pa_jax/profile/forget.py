@@ -10,7 +10,17 @@ a user asks for by command. What the words ask is read in english/forgetting.
 import re
 from collections.abc import Sequence
 
-from pa_jax.english import abroad, changes, forgetting, idioms, lists, person, statements, words
+from pa_jax.english import (
+    abroad,
+    changes,
+    forgetting,
+    idioms,
+    lists,
+    losses,
+    person,
+    statements,
+    words,
+)
 from pa_jax.profile import facts, taxonomy, topics
 
 _LISTED = re.compile(r"\s*(?:,|/|\bor\b|\band\b)\s*")
@@ -32,6 +42,9 @@ def asked(
     """
     found: dict[str, facts.Fact] = {}
     left: dict[str, str] = {}  # what remains of a fact that lists several things
+    last = facts.of_last_turn(profile, at)
+    if len(last) == 1 and changes.drops(heard) and not changes.asks(last[0].source.quote):
+        found[last[0].id] = last[0]
     for request in forgetting.requests(heard):
         hits = _meant(request, profile, at)
         if request.name and not request.whole:
@@ -39,6 +52,26 @@ def asked(
             left |= {fact.id: lists.without(fact.statement, gone) for fact in hits}
         found |= {fact.id: fact for fact in hits}
     return tuple(_gone(fact, left.get(fact.id, "")) for fact in found.values())
+
+
+def untold(
+    heard: str, profile: Sequence[facts.Fact], at: tuple[int, int]
+) -> tuple[facts.FactOp, ...]:
+    """Operations for words of which nothing was noted, and which end a held fact all the same.
+
+    "Scratch that" then takes back the one thing that the turn before taught; "sold the Golf" tells
+    the loss of what the user has by name.
+    """
+    found: list[facts.Fact] = []
+    last = facts.of_last_turn(profile, at)
+    if len(last) == 1 and not changes.asks(heard) and not changes.asks(last[0].source.quote):
+        found += last if changes.scraps_only(heard) else []
+    lost = [gone for clause in changes.clauses(heard) for gone in losses.told(clause)]
+    for fact in () if found else profile:
+        known, have = statements.names(fact.statement), statements.parse(fact.statement)
+        if known and have.kind == statements.HAVE and any(known <= gone for gone in lost):
+            found.append(fact)
+    return tuple(_gone(fact, "") for fact in found)
 
 
 def _meant(

@@ -5,6 +5,7 @@ to update.apply in its place.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Sequence
 
 from pa_jax.english import changes, losses, pairs, person, stance, statements, words
@@ -74,14 +75,28 @@ class _Said:
         self.gives = bool(changes.given_up(self.quote))  # most words give nothing up
         at = (claim.source.session, claim.source.turn)
         objects = changes.objects(self.quote, new.named)
-        self.objected = facts.of_last_turn(held, at) if objects else []
+        self.before = facts.of_last_turn(last, at)
+        self.objected = self.before if objects else []
+
+    @functools.cached_property
+    def names_another(self) -> bool:
+        """Whether the words name a held fact as what is over, so that they mean no other."""
+        return any(map(self._put_out, _parsed(self.held)))
+
+    @functools.cached_property
+    def named_over(self) -> list[frozenset[str]]:
+        """What the held facts are called that are given up: "a steel wok" names no other wok."""
+        called = (statements.parse(f.statement).named - _in_passing(f) for f in self.held)
+        return [what for what in called if what and changes.gives_up(self.quote, what)]
 
     def against(self, fact: facts.Fact) -> Decision:
         old = statements.parse(fact.statement)
-        if words_equal(self.claim.statement, fact.statement):
+        if words.tokens(self.claim.statement) == words.tokens(fact.statement):
             return Decision(SAME, "the same words")
         if self._is_gone(fact, old):
             return Decision(OPPOSITE, "is told as gone")
+        if pairs.awaited(self.claim.statement, fact.statement, self.quote):
+            return Decision(REPLACES, "has come by now")
         if self.bearer != person.bearer(fact.statement):
             return self._person_corrected(fact, old) or _NO
         for rule in (self._same, self._opposite, self._replaces, self._refines):
@@ -156,8 +171,9 @@ class _Said:
         So does what is done by now the denial: "cooks every evening" that one never does.
         """
         plain = (statements.HAVE, statements.HABIT, statements.DO)
+        ends = self.new.verb in _ENDING and old.kind in plain
         wishes = all(read.verb.split()[-1:] in (["want"], ["wants"]) for read in (self.new, old))
-        if wishes or (self.new.kind in plain and old.kind in plain):
+        if wishes or ends or (self.new.kind in plain and old.kind in plain):
             return Decision(OPPOSITE, "denies it in general")
         return None
 
@@ -167,6 +183,8 @@ class _Said:
         if self.passing:
             return None
         new = self.new
+        if fact in self.before and not self.adds and pairs.respelt(new, old):
+            return Decision(REPLACES, "is spelt anew")
         corrected = self._corrected(fact, old)
         if corrected is not None:
             return corrected
@@ -214,10 +232,11 @@ class _Said:
         other = facts.OTHER in (fact.category, self.claim.slot.partition("/")[0])
         near = changes.near(self.quote, new.named | new.scope) or [self.quote]
         wish = new.kind == statements.LIKE and new.verb in pairs.WISHES
-        turned = any(map(changes.turns, near))
-        turned = turned or (wish and fact in self.objected)
-        if wish and pairs.like(new, old) and pairs.apart(new, old) and self._put_out(old):
-            return True
+        turned = any(map(changes.turns, near)) or (wish and fact in self.objected)
+        aims = pairs.aims(self.claim.statement, fact.statement)
+        if (wish and pairs.like(new, old)) or aims:
+            if self._put_out(old) or (self.before == [fact] and changes.rethinks(self.quote)):
+                return True
         if not pairs.framed(new, old):
             same = not other and self.claim.slot == fact.slot
             close = same or (other and bool(frozenset(new.core) & frozenset(old.core)))
@@ -225,14 +244,20 @@ class _Said:
             return turned and close and wished and self._is_latest(fact)
         if self._put_out(old):
             return True
+        if self.names_another:
+            return False
         if not other and self.claim.slot != fact.slot:  # "paper books" is filed unlike "e-books"
-            return turned and pairs.like(new, old) and new.core[-1] == old.core[-1]
+            just = self.before == [fact] and new.kind != statements.LIKE
+            return turned and pairs.like(new, old) and (just or new.core[-1] == old.core[-1])
         if new.kind == statements.LIKE and not wish:
             return other and pairs.parallel(new, old) and turned
+        newly = any(map(changes.is_new, near))
+        if wish and newly and pairs.parallel(new, old) and new.core[-1] == old.core[-1]:
+            return True
         plain = not (other or slots.holds_one(fact.slot))
         if plain and turned:
             return self._is_latest(fact)
-        return turned or (not plain and any(map(changes.is_new, near)))
+        return turned or (not (plain or aims) and newly)  # "now" of a plan ends no other
 
     def _is_latest(self, fact: facts.Fact) -> bool:
         """Whether no later fact says the same kind of thing: of many the last is meant."""
@@ -245,12 +270,14 @@ class _Said:
         new = self.new
         if self.adds or not self._answers(fact, old):
             return None
+        if self.lost and not self._gives_up(fact, old):  # a loss is no other value
+            return None
         meant, known = pairs.purpose(self.claim.statement), pairs.purpose(fact.statement)
         if new.kind == statements.HAVE and meant and known and not meant & known:
             return None
         if self._scopes_apart(fact, old) and not self._gives_up(fact, old):
             return None
-        if self._refines(fact, old):
+        if pairs.refines(new, old):
             return None
         if not new.against and not old.against:
             return Decision(REPLACES, "its slot holds one")
@@ -277,6 +304,8 @@ class _Said:
         """What the words of a correction put right: what they name, else what was said last."""
         if self.adds or not self.corrects:
             return None
+        if self._scrapped(fact):
+            return Decision(REPLACES, "is taken back")
         named = self._put_out(old)
         if self.new.over and not named:  # "tables instead of lists" corrects what said lists
             return None
@@ -287,12 +316,20 @@ class _Said:
         beside = pairs.parallel(new, old) or pairs.another_number(new, old)
         alone = latest and len(self.last) == 1 and changes.puts_right(self.quote)
         apart = max(len(set(new.core) - set(old.core)), len(set(old.core) - set(new.core)))
-        swapped = pairs.like(new, old) and apart <= (2 if alone else 1)
+        swapped = pairs.like(new, old) and (named or apart <= (2 if alone else 1))
         if ((beside or self._one_slot(fact)) and (latest or named)) or (
             swapped and (alone or named)
         ):
             return Decision(REPLACES, "is corrected")
         return None
+
+    def _scrapped(self, fact: facts.Fact) -> bool:
+        """Whether the words take back what the turn before taught, one thing that asked nothing."""
+        return (
+            self.before == [fact]
+            and changes.scraps(self.quote)
+            and not changes.asks(fact.source.quote)
+        )
 
     def _person_corrected(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         """ "I said my sister, I meant my cousin": what was said of one is put right for another."""
@@ -322,8 +359,8 @@ class _Said:
         alike = same_slot or pairs.like(self.new, old)
         alone = len(old.named) == 1 and not alike  # one word names too much elsewhere
         what = old.named | old.scope if alone else old.named
-        what = what - slots.when(fact.slot) - _PERIODS or old.named | old.scope
-        if what <= self.new.named:
+        what = what - _in_passing(fact) or old.named | old.scope
+        if what <= self.new.named or any(what < called for called in self.named_over):
             return False
         known = statements.names(fact.statement) - self.new.named
         if known and pairs.like(self.new, old) and changes.gives_up(self.quote, known):
@@ -332,16 +369,7 @@ class _Said:
         return changes.gives_up(self.quote, what, name)
 
     def _refines(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
-        new = self.new
-        if new.kind != old.kind or new.against != old.against or not old.core:
-            return None
-        more = len(new.core) + len(new.numbers) + len(new.scope) > len(old.core) + len(
-            old.numbers
-        ) + len(old.scope)
-        whole = frozenset(old.core) <= frozenset(new.core) and old.scope <= new.scope
-        if more and whole and set(old.numbers) <= set(new.numbers):
-            return Decision(REFINES, "says more of the same")
-        return None
+        return Decision(REFINES, "says more of the same") if pairs.refines(self.new, old) else None
 
     def _scopes_apart(self, fact: facts.Fact, old: statements.Statement) -> bool:
         """Whether the new statement holds in a situation of which the held one does not speak."""
@@ -352,17 +380,9 @@ class _Said:
         return bool(self.new.scope - old.scope - own)
 
 
-def ends(past: str, fact: facts.Fact, quote: str) -> bool:
-    """Whether what is told as past ends a fact: one that says when besides, as the words do."""
-    was, now = statements.parse(past), statements.parse(fact.statement)
-    same = pairs.like(was, now) and was.whose == now.whose
-    alike = (frozenset(was.core), was.numbers) == (frozenset(now.core), now.numbers)
-    return (
-        same
-        and alike
-        and bool(now.scope)
-        and (now.scope - was.scope <= statements.content(quote) or changes.stops(quote))
-    )
+def _in_passing(fact: facts.Fact) -> frozenset[str]:
+    """Words of a fact by which nobody calls it: "when flying", "a day"."""
+    return slots.when(fact.slot) | _PERIODS
 
 
 def _parsed(held: Iterable[facts.Fact]) -> list[statements.Statement]:
@@ -373,10 +393,6 @@ def _turn(fact: facts.Fact) -> tuple[int, int]:
     return fact.source.session, fact.source.turn
 
 
-def words_equal(a: str, b: str) -> bool:
-    """Whether two statements are the same words, case and marks apart."""
-    return words.tokens(a) == words.tokens(b)
-
-
+_ENDING = frozenset(("stopped", "quit", "gave up", "given up"))
 _KEEPING = frozenset("run own driv rid keep rent".split())  # what one has one may sell
 _PERIODS = frozenset("hour day night week month year".split())  # "three coffees a day"

@@ -40,7 +40,7 @@ import dataclasses
 import datetime
 from collections.abc import Callable, Iterable, Sequence, Set
 
-from pa_jax.english import statements, words
+from pa_jax.english import pairs, statements, words
 from pa_jax.profile import decay, facts, relation
 
 MAX_STATEMENT_CHARS = 1000
@@ -193,7 +193,9 @@ class _Taking:
         claim = dataclasses.replace(op, statement=past)
         over = [fact for fact, found in self._related(claim) if found.kind == relation.SAME]
         over = over or [
-            fact for fact in self.held.values() if relation.ends(past, fact, self.source.quote)
+            fact
+            for fact in self.held.values()
+            if pairs.ends(past, fact.statement, self.source.quote)
         ]
         if not over:
             fact = dataclasses.replace(self._fact(index, op), valid_to=self.now)

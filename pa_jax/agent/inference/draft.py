@@ -124,12 +124,19 @@ class Draft:
             return
         plain = (_GLUED.sub(" ", _FILLER.sub("", line)) for line in parsed.statements)
         lines = (part for line in plain for part in lists.parts(line))
-        for statement in map(update.flat, lines):
+        for statement in map(self._of_known, map(update.flat, lines)):
             reason = self._objection(statement)
             if reason:
                 self._drop(statement, reason)
             else:
                 self.statements.append(person.third_person(statement))
+
+    def _of_known(self, line: str) -> str:
+        """A line about one of the user's people by name, as a statement about the user."""
+        if person.about_user(line):
+            return line
+        known = (person.of_kin(line, fact.statement) for fact in self.turn.profile)
+        return next(filter(None, known), line)
 
     def _objection(self, statement: str) -> str:
         if snippet.quotes(statement, self.heard):
@@ -204,8 +211,12 @@ class Draft:
     def inferred(self, slots: Sequence[str], stated: float) -> Inferred:
         """Operations of the statements that are left, in their slots."""
         ops = list(self.forgets)
+        turn, at = self.turn, (self.turn.session, self.turn.turn)
+        before = facts.of_last_turn(turn.profile, at)
+        if not (ops or self.statements):
+            ops += forget.untold(self.heard, turn.profile, at)
         for statement, slot, gain in zip(self.statements, slots, self.gains, strict=True):
-            heard = grounds.heard(self.heard, self.turn.profile, statement)
+            heard = grounds.heard(self.heard, turn.profile, before, statement)
             said = heard is None or statements.said(statement, heard) >= stated
             ops.append(
                 facts.FactOp(
