@@ -105,10 +105,7 @@ class Asked:
 
 @dataclasses.dataclass(frozen=True)
 class Conversation:
-    """A session in which something was said: its title, how many turns, and when the last.
-
-    `wire.Conversation` is how HTTP shows it.
-    """
+    """A session in which something was said; its title are the words that began it."""
 
     session: int
     title: str
