@@ -89,13 +89,15 @@ def _adapter(of: Any) -> Any:
 
 def dump(item: Any) -> dict[str, Any]:
     """The fields of a dataclass as JSON-able data."""
-    return _adapter(type(item)).dump_python(item, mode="json", by_alias=True)
+    of: Any = type(item)
+    return _adapter(of).dump_python(item, mode="json", by_alias=True)
 
 
 def load(of: type[T], data: Any, where: str) -> T:
     """What the data says; a ValueError names the first place that is wrong, and how."""
+    kind: Any = of
     try:
-        return _adapter(of).validate_python(data)
+        return _adapter(kind).validate_python(data)
     except pydantic.ValidationError as error:
         raise ValueError(_told(error.errors(include_url=False)[0], where)) from error
 

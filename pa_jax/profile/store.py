@@ -292,12 +292,16 @@ class ProfileStore:
     ) -> None:
         """Keeps facts as a turn left them, each in the place of its version so far."""
         by = facts.Place(source.session, source.turn)
-        made = {"by": by, "known_from": now, "known_to": None}
         added = [
             portable.Record(
-                **vars(c.fact), version=versions.get(c.fact.id, -1) + 1, event=c.event, **made
+                **vars(change.fact),
+                version=versions.get(change.fact.id, -1) + 1,
+                event=change.event,
+                by=by,
+                known_from=now,
+                known_to=None,
             )
-            for c in changes
+            for change in changes
         ]
         queries.replace_versions(connection, user, added, now)
 

@@ -78,7 +78,8 @@ class Layout(Generic[T]):
         fields = {name: field for name, field in _fields(of).items() if field.kind != _TIMES}
         inner = {n: f.kind for n, f in fields.items() if dataclasses.is_dataclass(f.kind)}
         paths = {name: field for name, field in fields.items() if name not in inner}
-        self._plain, self._inner = tuple(paths), []
+        self._plain = tuple(paths)
+        self._inner: list[tuple[str, Any, tuple[str, ...]]] = []
         for name, kind in inner.items():
             parts = _fields(kind)
             paths |= {f"{name}.{part}": field for part, field in parts.items()}
