@@ -286,14 +286,14 @@ class Terminal:
             return
         self.say(f"  {self.line(fact)}")
         for record in records:
-            when, (session_, turn) = f"{record.known_from:%Y-%m-%d %H:%M}", record.by
-            other = latest.get(record.fact.superseded_by or "")
-            if record.fact.id == fact.id:
+            when, at = f"{record.known_from:%Y-%m-%d %H:%M}", record.by
+            other = latest.get(record.superseded_by or "")
+            if record.id == fact.id:
                 by = f' by "{other.statement}" {other.id}' if other else ""
-                self.say(f"    {when} {record.event} in turn {session_}.{turn}{by}")
+                self.say(f"    {when} {record.event} in turn {at.session}.{at.turn}{by}")
             elif other is not None and other.id == fact.id:
-                old = f'"{record.fact.statement}" {record.fact.id}'
-                self.say(f"    {when} replaced {old} in turn {session_}.{turn}")
+                old = f'"{record.statement}" {record.id}'
+                self.say(f"    {when} replaced {old} in turn {at.session}.{at.turn}")
         self.say(f'    last heard in: "{fact.source.quote}"')
 
     def edit(self, what: str) -> None:

@@ -75,8 +75,8 @@ def _require_new(said: str, held: Iterable[facts.Fact]) -> None:
 
 
 def _require_short(text: str) -> None:
-    if len(text) > update.MAX_STATEMENT_CHARS:
+    if len(text) > facts.MAX_LINE_CHARS:
         raise WrongStatement(
-            f"the statement has {len(text)} characters, at most {update.MAX_STATEMENT_CHARS} are "
+            f"the statement has {len(text)} characters, at most {facts.MAX_LINE_CHARS} are "
             "kept; shorten it."
         )

@@ -4,10 +4,12 @@ import dataclasses
 import datetime
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated
 
-from pa_jax.english import statements
-from pa_jax.profile import taxonomy
+import pydantic
+
+from pa_jax.english import statements, words
+from pa_jax.profile import codec, taxonomy
 
 ADD = "add"
 REVISE = "revise"
@@ -17,20 +19,56 @@ POLARITIES = ("positive", "negative", "neutral")
 AUTHORITIES = ("stated", "inferred")
 OTHER = "other"
 MANNER = "communication"  # category of facts about how to reply, whatever the request
+MAX_ID_CHARS = 100
+MAX_LINE_CHARS = 1000  # of a statement, and of a quote
+
+
+def _lined(text: str) -> str:
+    """A statement or a quote; what nobody sees, as stores kept once, is dropped from it."""
+    seen = words.seen(text)
+    if seen != words.clean(seen, MAX_LINE_CHARS):
+        raise ValueError(
+            f"it must be one line of at most {MAX_LINE_CHARS} characters without control "
+            "characters."
+        )
+    return seen
+
+
+def _placed(slot: str) -> str:
+    require_slot("slot", slot)
+    return slot
+
+
+def spelt(label: str) -> str:
+    """The label; a ValueError unless it is in its one spelling."""
+    if label != words.label(label):
+        raise ValueError(f"{label!r:.80} is not in its one spelling {words.label(label)!r}.")
+    return label
+
+
+Line = Annotated[codec.Text, pydantic.AfterValidator(_lined)]
+Slot = Annotated[codec.Text, pydantic.AfterValidator(_placed)]
+Label = Annotated[codec.Text, pydantic.AfterValidator(spelt)]  # one that is proposed
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class Place:
+    """A turn of a session."""
+
+    session: codec.Count
+    turn: codec.Count
+
+
+@dataclasses.dataclass(frozen=True)
+class Source(Place):
     """Where a fact was learnt; `quote` is the user's own words, data and never an instruction."""
 
-    session: int
-    turn: int
-    quote: str
+    quote: Line
 
 
 @dataclasses.dataclass(frozen=True)
 class Fact:
-    """One statement about one user.
+    """One statement about one user; codec.py says what follows from these fields.
 
     `wire.Fact` is how HTTP shows it.
 
@@ -45,19 +83,19 @@ class Fact:
     All times are aware datetimes in UTC.
     """
 
-    id: str
-    user: str
-    category: str
-    subcategory: str
-    statement: str
-    polarity: str
-    authority: str
-    confidence: float
-    valid_from: datetime.datetime
-    valid_to: datetime.datetime | None
-    recorded_at: datetime.datetime
+    id: Annotated[codec.Text, codec.at_most(MAX_ID_CHARS)]
+    user: codec.Owner
+    category: codec.Text
+    subcategory: codec.Text
+    statement: Line
+    polarity: codec.Text
+    authority: codec.Text
+    confidence: codec.Number
+    valid_from: codec.Moment
+    valid_to: codec.Moment | None
+    recorded_at: codec.Moment
     source: Source
-    superseded_by: str | None
+    superseded_by: codec.Text | None
 
     def __post_init__(self) -> None:
         for name in ("id", "user", "category", "subcategory", "statement"):
@@ -75,13 +113,6 @@ class Fact:
                 f"Fact {self.id!r} is superseded by itself; name the newer fact, or None."
             )
 
-    @classmethod
-    def unchecked(cls, fields: dict[str, Any]) -> "Fact":
-        """A fact of fields that a Fact has held before, for a store that reads back its own."""
-        fact = object.__new__(cls)
-        fact.__dict__.update(fields)
-        return fact
-
     @property
     def slot(self) -> str:
         """The path "category/subcategory"."""
@@ -98,13 +129,13 @@ class FactOp:
     replaces   the statement that stops being true, as the profile shows it; None to add
     """
 
-    kind: str
-    statement: str | None
-    slot: str
-    replaces: str | None
-    polarity: str
-    authority: str
-    confidence: float
+    kind: codec.Text
+    statement: codec.Text | None
+    slot: codec.Text
+    replaces: codec.Text | None
+    polarity: codec.Text
+    authority: codec.Text
+    confidence: codec.Number
 
     @property
     def said(self) -> str:
@@ -124,13 +155,6 @@ class FactOp:
         _require_presence(self.kind, "replaces", self.replaces, wanted=self.kind != ADD)
         require_slot("FactOp.slot", self.slot)
         _require_belief("FactOp", self.polarity, self.authority, self.confidence)
-
-    @classmethod
-    def unchecked(cls, fields: dict[str, Any]) -> "FactOp":
-        """An operation of fields that a FactOp has held before."""
-        op = object.__new__(cls)
-        op.__dict__.update(fields)
-        return op
 
 
 def of_last_turn(held: Sequence[Fact], at: tuple[int, int]) -> list[Fact]:

@@ -4,7 +4,7 @@ import dataclasses
 import datetime
 from collections.abc import Iterable
 
-from pa_jax.profile import facts, update
+from pa_jax.profile import codec, facts, update
 
 PROMOTE_AFTER = 3
 
@@ -13,11 +13,11 @@ PROMOTE_AFTER = 3
 class Label:
     """A label of one user, by the number of turns that added to it or confirmed it."""
 
-    name: str
-    sightings: int
-    first_seen: datetime.datetime
-    last_seen: datetime.datetime
-    promoted_at: datetime.datetime | None
+    name: facts.Label
+    sightings: codec.Count
+    first_seen: codec.Moment
+    last_seen: codec.Moment
+    promoted_at: codec.Moment | None
 
 
 def see(label: Label | None, name: str, *, now: datetime.datetime) -> Label:

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pa_jax.english import memory
-from pa_jax.profile import entries, facts, imports, portable, promote, turns, undo, update
+from pa_jax.profile import codec, facts, imports, portable, promote, turns, undo, update
 from pa_jax.profile.db import cleaning, connect, database, erasure, journal, locks, queries, tables
 
 Facts = tuple[facts.Fact, ...]  # named here: inside ProfileStore, `facts` is a method
@@ -66,7 +66,7 @@ class ProfileStore:
         database.require_user(user)
         database.require_utc("now", now)
         with self._database.read() as connection:
-            return queries.held(connection, user, valid_at=tables.micros(now))
+            return queries.held(connection, user, valid_at=now)
 
     def present(self, user: str, now: datetime.datetime) -> datetime.datetime:
         """`now`, or the user's latest change where the clock has gone back behind it."""
@@ -74,7 +74,7 @@ class ProfileStore:
         database.require_utc("now", now)
         with self._database.read() as connection:
             latest = connection.execute(_CHANGED_AT, {"user": user}).scalar_one_or_none()
-        return now if latest is None else max(now, tables.moment(latest))
+        return now if latest is None else max(now, latest)
 
     def as_of(
         self, user: str, time: datetime.datetime, *, valid_at: datetime.datetime | None = None
@@ -83,9 +83,8 @@ class ProfileStore:
         database.require_user(user)
         database.require_utc("time", time)
         database.require_utc("valid_at", valid_at or time)
-        known_at, valid = tables.micros(time), tables.micros(valid_at or time)
         with self._database.read() as connection:
-            return queries.held(connection, user, valid_at=valid, known_at=known_at)
+            return queries.held(connection, user, valid_at=valid_at or time, known_at=time)
 
     def apply(
         self,
@@ -127,7 +126,7 @@ class ProfileStore:
         with self._database.write() as connection:
             at = self._database.touch(connection, user, now)
             records = queries.records(connection, user, None)
-            made = undo.changes(records, {place}, now=at, partly=False)
+            made = undo.changes(records, {facts.Place(*place)}, now=at, partly=False)
             return self._undone(connection, user, session, made, records, at)
 
     def say_instead(
@@ -147,7 +146,7 @@ class ProfileStore:
         with self._database.write() as connection:
             at = self._database.touch(connection, old.user, now)
             records = queries.records(connection, old.user, None)
-            places = {(turn.session, turn.turn) for turn in said}
+            places = {facts.Place(turn.session, turn.turn) for turn in said}
             made = undo.changes(records, places, now=at, partly=True)
             if made:
                 self._undone(connection, old.user, old.session, made, records, at)
@@ -207,8 +206,8 @@ class ProfileStore:
         profile = portable.load(data)
         user = profile.user
         database.require_user(user)
-        imports.require_own(profile, now=now or datetime.datetime.now(datetime.UTC))
-        added = {"user_id": user, "changed_at": tables.micros(imports.last_time(profile))}
+        last = imports.require_own(profile, now=now or datetime.datetime.now(datetime.UTC))
+        added = {"user_id": user, "changed_at": last}
         with self._database.write() as connection:
             if connection.execute(self._add_user, added).one_or_none() is None:
                 raise UserExists(
@@ -292,12 +291,19 @@ class ProfileStore:
         versions: Mapping[str, int],
     ) -> None:
         """Keeps facts as a turn left them, each in the place of its version so far."""
-        by = (source.session, source.turn)
+        by = facts.Place(source.session, source.turn)
         added = [
-            portable.Record(c.fact, versions.get(c.fact.id, -1) + 1, c.event, by, now, None)
-            for c in changes
+            portable.Record(
+                **vars(change.fact),
+                version=versions.get(change.fact.id, -1) + 1,
+                event=change.event,
+                by=by,
+                known_from=now,
+                known_to=None,
+            )
+            for change in changes
         ]
-        queries.replace_versions(connection, user, added, tables.micros(now))
+        queries.replace_versions(connection, user, added, now)
 
     def _undone(
         self,
@@ -333,14 +339,13 @@ class ProfileStore:
 
 def _versions(records: Sequence[portable.Record]) -> dict[str, int]:
     return {
-        record.fact.id: record.version
-        for record in sorted(records, key=lambda record: record.version)
+        record.id: record.version for record in sorted(records, key=lambda record: record.version)
     }
 
 
 def _require_source(source: Source) -> None:
     for name, number in (("session", source.session), ("turn", source.turn)):
-        if not 0 <= number <= entries.MAX_INTEGER:
+        if not 0 <= number <= codec.MAX_INTEGER:
             raise ValueError(
-                f"Source.{name}={number}; count from 0, at most to {entries.MAX_INTEGER}."
+                f"Source.{name}={number}; count from 0, at most to {codec.MAX_INTEGER}."
             )

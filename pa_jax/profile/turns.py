@@ -6,11 +6,14 @@ turn that was cut off anywhere goes on from the last stage that was kept.
 
 import dataclasses
 import datetime
+import math
 import unicodedata
-from typing import Any
+from typing import Annotated, Any
+
+import pydantic
 
 from pa_jax.english import words
-from pa_jax.profile import facts
+from pa_jax.profile import codec, facts
 
 RECEIVED = "received"
 INFERRED = "inferred"
@@ -37,6 +40,53 @@ _MADE_AT = {
 _MAY_LACK = ("asked", "question")  # no question, or none yet
 
 
+def clean(text: str) -> str:
+    """The text as it looks: lines stay lines, other control characters become spaces.
+
+    Databases refuse NUL and half a surrogate pair: neither is left.
+    """
+    text = words.seen(text[: 4 * MAX_TEXT_CHARS])[:MAX_TEXT_CHARS]
+    return text if text.isprintable() else "".join(" " if _controls(c) else c for c in text)
+
+
+def _controls(character: str) -> bool:
+    return character not in "\n\t" and unicodedata.category(character) in ("Cc", "Cs")
+
+
+def _said(text: str) -> str:
+    """What a journal of any version may have kept, as one of today does."""
+    if len(text) > MAX_TEXT_CHARS or any(map(_controls, text)):
+        raise ValueError(
+            f"it is not as a journal keeps it: at most {MAX_TEXT_CHARS} characters, none of them "
+            "a control character."
+        )
+    return clean(text)
+
+
+def _declinable(slot: str) -> str:
+    if slot != ANY:
+        facts.require_slot("slot", slot)
+    return slot
+
+
+def _weighed(weight: float) -> float:
+    if not 0.0 <= weight < math.inf:
+        raise ValueError(f"weight={weight}: give a number of 0 or more.")
+    return weight
+
+
+Said = Annotated[str, pydantic.Strict(), pydantic.AfterValidator(_said)]
+Cleaned = Annotated[codec.Text, pydantic.AfterValidator(clean)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Need:
+    """A slot that a request depends on, and how much."""
+
+    slot: facts.Slot
+    weight: Annotated[codec.Number, pydantic.AfterValidator(_weighed)]
+
+
 @dataclasses.dataclass(frozen=True)
 class Turn:
     """One turn, up to the stage that it reached; what later stages make is None.
@@ -54,21 +104,21 @@ class Turn:
     times     when each stage was reached, RECEIVED first
     """
 
-    user: str
-    session: int
-    turn: int
-    words: str
-    declined: str | None
-    failures: int
-    snippet: str | None
+    user: codec.Owner
+    session: codec.Count
+    turn: codec.Count
+    words: Said
+    declined: Annotated[Said, pydantic.AfterValidator(_declinable)] | None
+    failures: codec.Count
+    snippet: Said | None
     ops: tuple[facts.FactOp, ...] | None
-    dropped: tuple[str, ...] | None
-    needs: tuple[tuple[str, float], ...] | None
-    asked: str | None
-    question: str | None
-    why: str | None
-    answer: str | None
-    times: tuple[datetime.datetime, ...]
+    dropped: tuple[Cleaned, ...] | None
+    needs: tuple[Need, ...] | None
+    asked: facts.Slot | None
+    question: Said | None
+    why: Said | None
+    answer: Said | None
+    times: tuple[codec.Moment, ...]
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.times) <= len(STAGES) or list(self.times) != sorted(self.times):
@@ -122,26 +172,6 @@ def start(
     """A turn that was just received."""
     later = dict.fromkeys(_MADE_AT)
     return Turn(user, session, turn, words, declined, 0, times=(at,), **later)
-
-
-def clean(text: str) -> str:
-    """The text as it looks: lines stay lines, other control characters become spaces.
-
-    Databases refuse NUL and half a surrogate pair: neither is left.
-    """
-    text = words.seen(text[: 4 * MAX_TEXT_CHARS])[:MAX_TEXT_CHARS]
-    if text.isprintable():
-        return text
-    return "".join(
-        " " if c not in "\n\t" and unicodedata.category(c) in ("Cc", "Cs") else c for c in text
-    )
-
-
-def is_storable(text: str) -> bool:
-    """Whether a journal of any version may have kept the text."""
-    return len(text) <= MAX_TEXT_CHARS and not any(
-        c not in "\n\t" and unicodedata.category(c) in ("Cc", "Cs") for c in text
-    )
 
 
 def title(said: str) -> str:

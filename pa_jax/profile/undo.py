@@ -18,7 +18,7 @@ class CannotUndo(ValueError):
 
 def changes(
     records: Sequence[portable.Record],
-    places: Collection[tuple[int, int]],
+    places: Collection[facts.Place],
     *,
     now: datetime.datetime,
     partly: bool,
@@ -30,7 +30,7 @@ def changes(
     """
     chains: dict[str, list[portable.Record]] = {}
     for record in sorted(records, key=lambda record: record.version):
-        chains.setdefault(record.fact.id, []).append(record)
+        chains.setdefault(record.id, []).append(record)
     held = {
         name: chain[-1].fact for name, chain in chains.items() if chain[-1].fact.valid_to is None
     }
@@ -57,7 +57,7 @@ def changes(
 
 
 def _change(
-    chain: Sequence[portable.Record], places: Collection[tuple[int, int]], now: datetime.datetime
+    chain: Sequence[portable.Record], places: Collection[facts.Place], now: datetime.datetime
 ) -> update.Change | None:
     """A fact as it was before, None where another turn changed it last."""
     before = list(chain)

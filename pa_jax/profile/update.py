@@ -39,12 +39,11 @@ and where there is no room for all (rule 6).
 import dataclasses
 import datetime
 from collections.abc import Callable, Iterable, Sequence, Set
+from typing import Annotated
 
 from pa_jax.english import pairs, statements, words
-from pa_jax.profile import decay, facts, relation
+from pa_jax.profile import codec, decay, facts, relation, turns
 
-MAX_STATEMENT_CHARS = 1000
-MAX_QUOTE_CHARS = 1000
 MAX_PER_SLOT = 8
 MAX_OTHER = 48
 MAX_STATED = 256
@@ -86,11 +85,11 @@ class Outcome:
     reason   why it was refused, or why it closed or joined others; never the user's words
     """
 
-    op: int
-    outcome: str
-    fact_id: str | None
-    closed: tuple[str, ...]
-    reason: str
+    op: codec.Count
+    outcome: Annotated[codec.Text, codec.one_of(OUTCOMES)]
+    fact_id: codec.Text | None
+    closed: tuple[codec.Text, ...]
+    reason: turns.Cleaned
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +112,7 @@ def place(op: facts.FactOp) -> tuple[str, str]:
 
 def flat(statement: str) -> str:
     """A statement as it is stored: one line, no control characters."""
-    return words.clean(statement, MAX_STATEMENT_CHARS)
+    return words.clean(statement, facts.MAX_LINE_CHARS)
 
 
 def order(fact: facts.Fact) -> tuple[datetime.datetime, list[int], str]:
@@ -137,7 +136,7 @@ def apply(
     A new fact's id is "SESSION.TURN.OP", so the same turn always makes the same facts.
     `forgotten` has the topics (statements.topic) that the user had retracted.
     """
-    source = dataclasses.replace(source, quote=words.clean(source.quote, MAX_QUOTE_CHARS))
+    source = dataclasses.replace(source, quote=words.clean(source.quote, facts.MAX_LINE_CHARS))
     turn = _Taking(held, user, source, now, forgotten, decide)
     receipts = tuple(turn.take(place, op) for place, op in enumerate(ops))
     after = sorted(turn.held.values(), key=order)
@@ -168,8 +167,8 @@ class _Taking:
     def take(self, index: int, op: facts.FactOp) -> Outcome:
         if op.kind == facts.RETRACT:
             return self._retract(index, op)
-        if len(op.said) > MAX_STATEMENT_CHARS:
-            return _refusal(index, f"over {MAX_STATEMENT_CHARS} characters")
+        if len(op.said) > facts.MAX_LINE_CHARS:
+            return _refusal(index, f"over {facts.MAX_LINE_CHARS} characters")
         if not flat(op.said):
             return _refusal(index, "no words")
         op = dataclasses.replace(op, statement=flat(op.said))

@@ -189,7 +189,8 @@ class SessionTurn:
 
     def made(self) -> dict[str, Any]:
         """What came of the turn besides its reply, once it is done."""
-        return profiles.turn_made(self._begun.reply, now=self._agent.clock())
+        made = profiles.turn_made(self._begun.reply, now=self._agent.clock())
+        return made.model_dump(mode="json")
 
 
 def _no_turn(number: int | None, turn: int | None) -> errors.ApiError:

@@ -1,7 +1,6 @@
 """/v1/profiles: what is known of a user, its history, export, import, erasure; and sessions."""
 
 import contextlib
-import dataclasses
 import datetime
 import functools
 import json
@@ -10,14 +9,17 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, TypeVar
 
 import fastapi
+import pydantic
 from fastapi import concurrency, responses
 
 from pa_jax.agent import caller, session
 from pa_jax.english import second_person
-from pa_jax.profile import decay, editing, facts, lookup, portable, store, undo
+from pa_jax.profile import codec, decay, editing, facts, lookup, store, undo
+from pa_jax.profile.db import erasure
 from pa_jax.serve import errors, guard, keys, moments, seats, slips, wire
 
 T = TypeVar("T")
+F = TypeVar("F", bound=wire.Fact)
 Change = Callable[[session.Session, caller.Caller], session.Reply]
 SESSIONS = 1000  # that are listed
 _AT_ONCE = 64  # facts that are written out before other threads get their turn
@@ -40,31 +42,27 @@ InSession = Annotated[int | None, fastapi.Query(ge=0, le=wire.MAX_INTEGER)]
 Number = Annotated[int, fastapi.Path(ge=0, le=wire.MAX_INTEGER)]
 
 
-def fact_data(fact: facts.Fact, *, now: datetime.datetime) -> dict[str, Any]:
-    """wire.Fact of a fact."""
-    return portable.fact_data(fact) | _of_now(fact, now)
+def shown(of: type[F], fact: facts.Fact, now: datetime.datetime) -> F:
+    """A fact or a record as HTTP shows it: what is kept of it, and what is told of it now."""
+    told = second_person.told(fact.statement, fact.source.quote)
+    of_now = {"confidence_now": decay.confidence_at(fact, now=now), "told": told}
+    return codec.unchecked(of, vars(fact) | of_now)
 
 
-def _of_now(fact: facts.Fact, now: datetime.datetime) -> dict[str, Any]:
-    """What is told of a fact beside what is kept of it."""
-    return {
-        "confidence_now": decay.confidence_at(fact, now=now),
-        "told": second_person.told(fact.statement, fact.source.quote),
-    }
-
-
-def turn_made(reply: session.Reply, *, now: datetime.datetime) -> dict[str, Any]:
-    """wire.TurnMade of a reply."""
-    updates = [{"kind": c.event, "fact": fact_data(c.fact, now=now)} for c in reply.updates]
-    return {
-        "session": reply.session,
-        "turn": reply.turn,
-        "asked": reply.asked,
-        "question": reply.question,
-        "why": reply.why,
-        "updates": updates,
-        "dropped": [*reply.refused, *reply.dropped],
-    }
+def turn_made(reply: session.Reply, *, now: datetime.datetime) -> wire.TurnMade:
+    """What HTTP tells of a reply's turn."""
+    return wire.TurnMade(
+        session=reply.session,
+        turn=reply.turn,
+        asked=reply.asked,
+        question=reply.question,
+        why=reply.why,
+        updates=[
+            wire.Update(kind=change.event, fact=shown(wire.Fact, change.fact, now))
+            for change in reply.updates
+        ],
+        dropped=[*reply.refused, *reply.dropped],
+    )
 
 
 class Profiles:
@@ -87,7 +85,7 @@ class Profiles:
         )
         add = self.router.add_api_route
         add("/{user}", self.facts, response_model=wire.Facts)
-        add("/{user}", self.erase, methods=["DELETE"], response_model=wire.Receipt)
+        add("/{user}", self.erase, methods=["DELETE"], response_model=erasure.Receipt)
         add("/{user}/history", self.history, response_model=wire.History)
         add("/{user}/export", self.export)
         add(
@@ -111,11 +109,13 @@ class Profiles:
         """What holds now, oldest first; with `as_of` what was known then; by words of theirs."""
         then = None if as_of is None else moments.of("as_of", as_of)
 
-        def found() -> dict[str, Any]:
+        def found() -> wire.Facts:
             now = then or self.agent.clock()
             held = self.store.as_of(user, then) if then else self.agent.session(user).profile()
             held = lookup.matching(_slowly(held), search) if search else held
-            return {"user": user, "facts": [fact_data(fact, now=now) for fact in _slowly(held)]}
+            return wire.Facts(
+                user=user, facts=[shown(wire.Fact, fact, now) for fact in _slowly(held)]
+            )
 
         return await self._read(request, found)
 
@@ -128,28 +128,27 @@ class Profiles:
         """
         after = None if since is None else moments.of("since", since)
 
-        def found() -> dict[str, Any]:
+        def found() -> wire.History:
             now = self.agent.clock()
             records = [
-                portable.record_data(record) | _of_now(record.fact, now)
+                shown(wire.Record, record, now)
                 for record in _slowly(self.store.history(user, fact))
                 if after is None or record.known_from > after
             ]
-            return {"user": user, "records": records}
+            return wire.History(user=user, records=records)
 
         return await self._read(request, found)
 
     async def sessions(self, request: fastapi.Request, user: User) -> responses.Response:
         """The numbers of the user's sessions, and what was talked about in them."""
 
-        def found() -> dict[str, Any]:
+        def found() -> wire.Sessions:
             book = self.store.journal
-            talks = [
-                dataclasses.asdict(talk) | {"last_at": talk.last_at.isoformat()}
-                for talk in book.conversations(user, SESSIONS)
-            ]
-            numbers = book.sessions(user, SESSIONS)
-            return {"user": user, "sessions": numbers, "conversations": talks}
+            return wire.Sessions(
+                user=user,
+                sessions=list(book.sessions(user, SESSIONS)),
+                conversations=list(book.conversations(user, SESSIONS)),
+            )
 
         return await self._read(request, found)
 
@@ -158,26 +157,26 @@ class Profiles:
     ) -> responses.Response:
         """What was said in a session."""
 
-        def found() -> dict[str, Any]:
+        def found() -> wire.Session:
             said = self.agent.session(user, number).said()
             so_far = {turn.turn: self.agent.answering.said(turn) for turn in said}
             if any(turn.reply is None and so_far[turn.turn] is None for turn in said):
                 said = self.agent.session(user, number).said()  # one may have ended meanwhile
             turns = [
-                {
-                    "turn": turn.turn,
-                    "words": turn.words,
-                    "reply": turn.reply,
-                    "so_far": None if turn.reply is not None else so_far.get(turn.turn),
-                    "asked": turn.asked,
-                    "question": turn.question,
-                    "why": turn.why,
-                    "received_at": turn.times[0].isoformat(),
-                }
+                wire.Turn(
+                    turn=turn.turn,
+                    words=turn.words,
+                    reply=turn.reply,
+                    so_far=None if turn.reply is not None else so_far.get(turn.turn),
+                    asked=turn.asked,
+                    question=turn.question,
+                    why=turn.why,
+                    received_at=turn.times[0],
+                )
                 for turn in said
                 if turn.words
             ]
-            return {"user": user, "session": number, "turns": turns}
+            return wire.Session(user=user, session=number, turns=turns)
 
         return await self._read(request, found)
 
@@ -219,14 +218,13 @@ class Profiles:
             raise errors.ApiError(400, f"{error}", code="invalid_profile") from error
         return {"user": user, "facts": count}
 
-    async def erase(self, request: fastapi.Request, user: User) -> dict[str, Any]:
+    async def erase(self, request: fastapi.Request, user: User) -> erasure.Receipt:
         """Deletes all that is known of the user and was said; files are cleaned afterwards.
 
         Nobody waits for that: how long it takes depends on how much others have stored.
         """
         erase = functools.partial(self.store.erase, user, wait=False)
-        receipt = await self._alone(request, user, erase)
-        return dataclasses.asdict(receipt)
+        return await self._alone(request, user, erase)
 
     async def edit(
         self,
@@ -235,7 +233,7 @@ class Profiles:
         fact_id: str,
         body: wire.Statement,
         session: InSession = None,
-    ) -> dict[str, Any]:
+    ) -> wire.TurnMade:
         """Puts the user's own words in the place of a fact; the old one stays in history."""
         with _wrong_statement_told():
             return await self._changed(
@@ -248,7 +246,7 @@ class Profiles:
         user: User,
         body: wire.Statement,
         session: InSession = None,
-    ) -> dict[str, Any]:
+    ) -> wire.TurnMade:
         """Adds a fact in the user's own words."""
         with _wrong_statement_told():
             return await self._changed(
@@ -257,7 +255,7 @@ class Profiles:
 
     async def undo(
         self, request: fastapi.Request, user: User, body: wire.Undo, session: InSession = None
-    ) -> dict[str, Any]:
+    ) -> wire.TurnMade:
         """Takes back what a turn changed, by `session` and `turn` of its answer.
 
         That is a turn of its own, which can itself be undone. 409 where the turn changed nothing,
@@ -273,19 +271,22 @@ class Profiles:
 
     async def forget(
         self, request: fastapi.Request, user: User, fact_id: str, session: InSession = None
-    ) -> dict[str, Any]:
+    ) -> wire.TurnMade:
         """Retracts a fact; its history stays until the user is erased."""
         return await self._changed(
             request, user, session, lambda talk, who: talk.forget(fact_id, who)
         )
 
     async def _read(
-        self, request: fastapi.Request, found: Callable[[], dict[str, Any]]
+        self, request: fastapi.Request, found: Callable[[], pydantic.BaseModel | dict[str, Any]]
     ) -> responses.Response:
         """What is `found`, as JSON: all of it in a thread, for it may be megabytes."""
 
         def text() -> bytes:
-            return json.dumps(found(), ensure_ascii=False, separators=(",", ":")).encode()
+            data = found()
+            if isinstance(data, pydantic.BaseModel):
+                return data.model_dump_json().encode()
+            return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
 
         async with self.places.reading(request.scope[guard.SHARE]):
             body = await concurrency.run_in_threadpool(text)
@@ -297,7 +298,7 @@ class Profiles:
         user: str,
         number: int | None,
         change: Change,
-    ) -> dict[str, Any]:
+    ) -> wire.TurnMade:
         """What `change` makes of a fact, in a session of the user's, a new one where it is None."""
         if number is not None and not await concurrency.run_in_threadpool(
             self.store.journal.last, user, number, 1

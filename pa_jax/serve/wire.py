@@ -4,19 +4,21 @@ What clients send and this server has not is refused where it would change the a
 and left alone where it would not (HARMLESS); what nobody knows is a slip, and refused, too.
 """
 
+import dataclasses
 import difflib
 import json
 from typing import Annotated, Any, Literal
 
 import pydantic
 
-from pa_jax.profile import facts
+from pa_jax.profile import codec, facts, portable
+from pa_jax.profile.db import journal
 
 RESULTS = ("tool", "function")  # roles of what came of a call
 STRICT = pydantic.ConfigDict(strict=True, extra="ignore")
 OURS = pydantic.ConfigDict(strict=True, extra="forbid")  # bodies that no client of OpenAI's sends
 SEEDS = 2**32
-MAX_INTEGER = 2**31 - 1
+MAX_INTEGER = codec.MAX_INTEGER
 
 
 def _whole(text: str) -> str:
@@ -221,43 +223,20 @@ class Undo(pydantic.BaseModel):
     turn: Annotated[int, pydantic.Field(ge=0, le=MAX_INTEGER)]
 
 
-class Fact(pydantic.BaseModel):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fact(facts.Fact):
     """One statement about a user; `confidence` is at `recorded_at`, `confidence_now` after decay.
 
     `told` is the statement as it is said to the user: "You like tea." Times are ISO 8601 in UTC.
     """
 
-    id: str
-    category: str
-    subcategory: str
-    statement: str
-    told: str
-    polarity: str
-    authority: str
-    confidence: float
     confidence_now: float
-    valid_from: str
-    valid_to: str | None
-    recorded_at: str
-    source: facts.Source
-    superseded_by: str | None
+    told: str
 
 
-class Place(pydantic.BaseModel):
-    """A turn of a session."""
-
-    session: int
-    turn: int
-
-
-class Record(Fact):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Record(Fact, portable.Record):
     """A version of a fact: what was known from `known_from` until `known_to`."""
-
-    version: int
-    event: str
-    by: Place
-    known_from: str
-    known_to: str | None
 
 
 class Update(pydantic.BaseModel):
@@ -306,7 +285,7 @@ class Turn(pydantic.BaseModel):
     asked: str | None
     question: str | None
     why: str | None
-    received_at: str
+    received_at: codec.Moment
 
 
 class Session(pydantic.BaseModel):
@@ -317,21 +296,12 @@ class Session(pydantic.BaseModel):
     turns: list[Turn]
 
 
-class Conversation(pydantic.BaseModel):
-    """A session in which something was said; its title are the words that began it."""
-
-    session: int
-    title: str
-    turns: int
-    last_at: str
-
-
 class Sessions(pydantic.BaseModel):
     """GET /v1/profiles/{user}/sessions: all of them, the newest first; conversations by use."""
 
     user: str
     sessions: list[int]
-    conversations: list[Conversation]
+    conversations: list[journal.Conversation]
 
 
 class Imported(pydantic.BaseModel):
@@ -339,19 +309,6 @@ class Imported(pydantic.BaseModel):
 
     user: str
     facts: int
-
-
-class Receipt(pydantic.BaseModel):
-    """DELETE /v1/profiles/{user}: erasure.Receipt."""
-
-    user: str
-    facts: int
-    versions: int
-    turns: int
-    labels: int
-    journal: int
-    verified: bool
-    note: str
 
 
 class Model(pydantic.BaseModel):

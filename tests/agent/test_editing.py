@@ -38,7 +38,7 @@ def test_the_users_word_is_stated_dated_and_in_history(agent, profiles, model):
     learnt, ended = profiles.history("ann", old.id)
     assert (learnt.event, ended.event) == ("added", "superseded")
     assert (ended.fact.superseded_by, ended.fact.valid_to) == (new.id, new.valid_from)
-    assert ended.by == (reply.session, reply.turn) and ended.fact.source == old.source
+    assert ended.by == facts.Place(reply.session, reply.turn) and ended.fact.source == old.source
     assert reply.text == "" and model.observed == model.prompts == []  # no model looks at it
     talk.respond("go on")
     assert model.prompts == [([NUTS], [], "go on", ())]
@@ -117,7 +117,7 @@ def test_the_slot_stays_unless_other_words_place_it_elsewhere(agent, old, slot, 
         (" \n", "has no words"),
         ("\u200b?!", "has no words"),
         ("I like rum.\nI like gin.", "has 2 lines"),
-        ("I like " + "rum " * 250, f"at most {update.MAX_STATEMENT_CHARS}"),
+        ("I like " + "rum " * 250, f"at most {facts.MAX_LINE_CHARS}"),
         ("I like " + "x" * 990, "has 1006 characters"),  # in the third person
         ("Bob likes rum.", "no single statement about the user"),
         ("I like rum. I like gin.", "no single statement about the user"),

@@ -97,7 +97,7 @@ def goes_on(profiles, data, now):
         agent.session("ann").resume()
         for record in profiles.history("ann"):
             with contextlib.suppress(undo.CannotUndo):
-                talk.undo(record.by)
+                talk.undo((record.by.session, record.by.turn))
         said_anew(talk, "I like mead", next(turn.turn for turn in talk.said() if turn.words))
         assert "The user likes mead." in {fact.statement for fact in talk.profile()}
         assert talk.number in {one.session for one in profiles.journal.conversations("ann", 99)}

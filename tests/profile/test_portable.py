@@ -33,6 +33,11 @@ def _fact(name, statement, **changes):
     )
 
 
+def _record(fact, version, event, turn, known_from, known_to):
+    more = {"version": version, "event": event, "known_from": known_from, "known_to": known_to}
+    return portable.Record(**vars(fact), by=facts.Place(0, turn), **more)
+
+
 def _profile():
     mild, hot = _fact("0.1.0", "The user likes mild food."), _fact("0.2.0", "The user likes chili.")
     closed = _fact("0.1.0", mild.statement, valid_to=LATER, superseded_by="0.2.0")
@@ -40,9 +45,9 @@ def _profile():
     return portable.Profile(
         "ann",
         (
-            portable.Record(mild, 0, "added", (0, 1), NOON, LATER),
-            portable.Record(closed, 1, "superseded", (0, 2), LATER, None),
-            portable.Record(hot, 0, "added", (0, 2), LATER, None),
+            _record(mild, 0, "added", 1, NOON, LATER),
+            _record(closed, 1, "superseded", 2, LATER, None),
+            _record(hot, 0, "added", 2, LATER, None),
         ),
         (portable.AppliedTurn(0, 2, LATER, (receipt,)),),
         (promote.Label("bees", 1, NOON, NOON, None),),
@@ -58,7 +63,7 @@ def _journal():
     )
     asked = {"asked": SPICE, "question": "How hot?", "why": "spice_level is open"}
     made = {"snippet": "The user likes chili.", "ops": (op,), "dropped": ("not said",)}
-    made |= {"needs": ((SPICE, 0.5),), "answer": "Noted."} | asked
+    made |= {"needs": (turns.Need(SPICE, 0.5),), "answer": "Noted."} | asked
     replied = dataclasses.replace(begun, session=1, times=(NOON, NOON, NOON, LATER, LATER), **made)
     return (begun, replied)
 
@@ -122,33 +127,33 @@ def test_a_field_that_is_missing_or_of_another_kind_is_refused(path):
         ),
         (("facts", 0, "polarity"), "good", "facts.0.: Fact.polarity='good': choose one of"),
         (("facts", 0, "confidence"), 1.5, "facts.0.: Fact.confidence=1.5"),
-        (("facts", 0, "confidence"), True, "facts.0..confidence is a bool; it must be of float"),
-        (("facts", 0, "valid_from"), "2026-03-01T12:00:00", "valid_from=.* is not in UTC"),
-        (("facts", 0, "valid_from"), "noon", "valid_from='noon' is no ISO 8601 time"),
-        (("facts", 0, "statement"), "a\nb", "a statement is one line"),
-        (("facts", 0, "statement"), "x" * 1001, "a statement is one line of at most 1000"),
-        (("facts", 0, "source", "quote"), "x" * 1001, "a quote is one line of at most 1000"),
-        (("facts", 0, "source", "turn"), -1, "turn=-1; it must be from 0"),
-        (("facts", 0, "event"), "hacked", "event='hacked': choose one of added"),
+        (("facts", 0, "confidence"), True, "confidence is a bool; it must be a valid number"),
+        (("facts", 0, "valid_from"), "2026-03-01T12:00:00", "valid_from: .* is not in UTC; end it"),
+        (("facts", 0, "valid_from"), "noon", "facts.0..valid_from: 'noon' is no ISO 8601 time"),
+        (("facts", 0, "statement"), "a\nb", "facts.0..statement: it must be one line"),
+        (("facts", 0, "statement"), "x" * 1001, "statement: it must be one line of at most 1000"),
+        (("facts", 0, "source", "quote"), "x" * 1001, "quote: it must be one line of at most"),
+        (("facts", 0, "source", "turn"), -1, "source.turn: -1; it must be from 0"),
+        (("facts", 0, "event"), "hacked", "event: 'hacked': choose one of added"),
         (("facts", 0, "version"), 1, "fact '0.1.0' lacks a version"),
         (("facts", 0, "known_to"), None, "versions of fact '0.1.0' do not follow one another"),
         (("facts", 1, "superseded_by"), "9.9.9", "superseded by one that is not in it"),
-        (("facts", 0, "source", "quote"), "a\0b", "quote has a character that no database stores"),
-        (("user",), "\ud800", "user has a character that no database stores"),
-        (("facts", 0, "id"), "1" * 101, "id has 101 characters; allow 100"),
-        (("labels", 0, "name"), "Board games", "not in its one spelling 'board_games'"),
-        (("turns",), None, "profile import.turns is a NoneType; it must be of list"),
-        (("journal", 0, "words"), "a\x1bb", r"journal\[0\].words is not as a journal keeps it"),
+        (("facts", 0, "source", "quote"), "a\0b", "quote: it has a character that no database"),
+        (("user",), "\ud800", "user: it has a character that no database stores"),
+        (("facts", 0, "id"), "1" * 101, "id: it has 101 characters; allow 100"),
+        (("labels", 0, "name"), "Board games", "name: .* not in its one spelling 'board_games'"),
+        (("turns",), None, "profile import.turns is a NoneType; it must be a list"),
+        (("journal", 0, "words"), "a\x1bb", r"journal\[0\].words: it is not as a journal keeps it"),
         (("journal", 0, "words"), "x" * 16_001, "at most 16000 characters"),
-        (("journal", 0, "declined"), "food/none", r"journal\[0\]: declined='food/none'"),
+        (("journal", 0, "declined"), "food/none", r"journal\[0\].declined: slot='food/none'"),
         (("journal", 0, "times"), [], r"journal\[0\]: Turn.times has 0 entries; give a time"),
-        (("journal", 0, "ops"), [], r"journal\[0\].ops is a list; it must be of NoneType"),
-        (("journal", 1, "ops"), None, r"journal\[1\].ops is a NoneType; it must be of list"),
+        (("journal", 0, "ops"), [], r"journal\[0\]: Turn.ops is \(\) in a turn that is received"),
+        (("journal", 1, "ops"), None, r"journal\[1\]: Turn.ops is None in a turn that is replied"),
         (("journal", 1, "answer"), None, "Turn.answer is None in a turn that is replied"),
         (("journal", 1, "question"), None, "asked and Turn.question go together"),
         (("journal", 1, "ops", 0, "kind"), "drop", "FactOp.kind='drop': choose one of"),
         (("journal", 1, "times", 0), LATER.isoformat(), "none before the one it follows"),
-        (("journal", 1, "times", 0), "noon", r"times\[0\]='noon' is no ISO 8601 time"),
+        (("journal", 1, "times", 0), "noon", r"times\[0\]: 'noon' is no ISO 8601 time"),
         (("journal", 1, "needs", 0, "slot"), "food/none", "slot='food/none'"),
         (("labels", 0), "bees", r"labels\[0\] is a str; it must be an object"),
     ],

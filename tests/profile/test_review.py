@@ -18,19 +18,23 @@ def fact(number, statement, slot, quote, authority="stated"):
     return facts.Fact(f"0.{number}.0", "ann", category, name, statement, *fields)
 
 
+def record(fact, version, event, turn, known_from, known_to):
+    more = {"version": version, "event": event, "known_from": known_from, "known_to": known_to}
+    return portable.Record(**vars(fact), by=facts.Place(0, turn), **more)
+
+
 def ended(old, new, event="superseded"):
     """The records of a fact that another took the place of, or that was crowded out."""
     by = new.id if event == "superseded" else None
     closed = dataclasses.replace(old, valid_to=new.valid_from, superseded_by=by)
-    turn = (new.source.session, new.source.turn)
     return (
-        portable.Record(old, 0, "added", (0, old.source.turn), old.valid_from, new.valid_from),
-        portable.Record(closed, 1, event, turn, new.valid_from, None),
+        record(old, 0, "added", old.source.turn, old.valid_from, new.valid_from),
+        record(closed, 1, event, new.source.turn, new.valid_from, None),
     )
 
 
 def held(one):
-    return (portable.Record(one, 0, "added", (0, one.source.turn), one.valid_from, None),)
+    return (record(one, 0, "added", one.source.turn, one.valid_from, None),)
 
 
 NUTS = fact(1, "The user has a peanut allergy.", "food/allergies", "peanuts are bad for me")

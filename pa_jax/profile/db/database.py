@@ -80,9 +80,8 @@ class Database:
 
         What is changed now has this time: where a clock has gone back, a history still does not.
         """
-        row = {"user_id": user, "changed_at": tables.micros(now)}
-        latest = connection.execute(self._keep_latest, row).scalar_one()
-        return tables.moment(latest)
+        row = {"user_id": user, "changed_at": now}
+        return connection.execute(self._keep_latest, row).scalar_one()
 
 
 def require_user(user: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pa_jax.english import words
-from pa_jax.profile import entries, facts, turns, update
+from pa_jax.profile import codec, facts, turns
 from pa_jax.profile.db import database, tables
 
 _BEGINNING = 400  # characters of what was said first that a title is made of
@@ -20,12 +20,12 @@ _THIS = (
     & (_JOURNAL.turn == sa.bindparam("of_turn"))
 )
 _ORDER = (_JOURNAL.session, _JOURNAL.turn)
-_ALL = sa.select(tables.JOURNAL).where(_OF_USER).order_by(*_ORDER)
-_ONE = sa.select(tables.JOURNAL).where(_THIS)
+_ALL = sa.select(*tables.OF_JOURNAL).where(_OF_USER).order_by(*_ORDER)
+_ONE = sa.select(*tables.OF_JOURNAL).where(_THIS)
 _UNFINISHED = _ALL.where(_JOURNAL.replied_at.is_(None))
 _OF_SESSION = _ALL.where(_JOURNAL.session == sa.bindparam("of_session"))
 _LAST = (
-    sa.select(tables.JOURNAL)
+    sa.select(*tables.OF_JOURNAL)
     .where(_OF_USER, _JOURNAL.session == sa.bindparam("of_session"))
     .order_by(_JOURNAL.turn.desc())
     .limit(sa.bindparam("count"))
@@ -105,15 +105,12 @@ class Asked:
 
 @dataclasses.dataclass(frozen=True)
 class Conversation:
-    """A session in which something was said: its title, how many turns, and when the last.
-
-    `wire.Conversation` is how HTTP shows it.
-    """
+    """A session in which something was said; its title are the words that began it."""
 
     session: int
     title: str
     turns: int
-    last_at: datetime.datetime
+    last_at: codec.Moment
 
 
 class Journal:
@@ -141,8 +138,8 @@ class Journal:
         """
         database.require_user(user)
         database.require_utc("now", now)
-        if session is not None and not 0 <= session <= entries.MAX_INTEGER:
-            raise ValueError(f"session={session}; count from 0, to at most {entries.MAX_INTEGER}.")
+        if session is not None and not 0 <= session <= codec.MAX_INTEGER:
+            raise ValueError(f"session={session}; count from 0, to at most {codec.MAX_INTEGER}.")
         with self._database.write() as connection:
             at = self._database.touch(connection, user, now)
             turn = _new(connection, user, words, session, at, declined)
@@ -179,9 +176,9 @@ class Journal:
         now: datetime.datetime,
     ) -> turns.Turn:
         """The turn with what its request depends on, and the question to put, if any."""
-        needs = tuple((slot, float(weight)) for slot, weight in needs)
+        found = tuple(turns.Need(slot, float(weight)) for slot, weight in needs)
         question = None if question is None else turns.clean(question)
-        made = {"needs": needs, "asked": asked, "question": question, "why": turns.clean(why)}
+        made = {"needs": found, "asked": asked, "question": question, "why": turns.clean(why)}
         return self._keep(turn, turns.DECIDED, now, made)
 
     def replied(
@@ -248,7 +245,7 @@ class Journal:
         with self._database.read() as connection:
             rows = connection.execute(_CONVERSATIONS, {"user": user, "count": count}).all()
         return tuple(
-            Conversation(row.session, turns.title(row.words), row.turns, tables.moment(row.last_at))
+            Conversation(row.session, turns.title(row.words), row.turns, row.last_at)
             for row in rows
         )
 
@@ -362,7 +359,7 @@ def _read(connection: sa.Connection, turn: turns.Turn, *, lock: bool = False) ->
 
 def _storable(ops: Sequence[facts.FactOp]) -> tuple[facts.FactOp, ...]:
     """The operations, their texts as a database holds them; what is too long is refused later."""
-    limit = update.MAX_STATEMENT_CHARS + 1
+    limit = facts.MAX_LINE_CHARS + 1
 
     def flat(text: str | None) -> str | None:
         return None if text is None else words.clean(text, limit) or "?"

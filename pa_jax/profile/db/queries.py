@@ -3,7 +3,9 @@
 Statements are built once: building one takes longer than SQLite needs to run it.
 """
 
+import datetime
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -25,32 +27,24 @@ _BY_TURN: dict[str, sa.BindParameter[int]] = {
 _VALID = (FACTS.valid_from <= sa.bindparam("valid_at")) & (
     FACTS.valid_to.is_(None) | (FACTS.valid_to > sa.bindparam("valid_at"))
 )
-_HELD = sa.select(*tables.FACT_COLUMNS).where(_OF_USER, _CURRENT, _VALID)
-_HELD_AS_OF = sa.select(*tables.FACT_COLUMNS).where(
+_HELD = sa.select(*tables.OF_FACT).where(_OF_USER, _CURRENT, _VALID)
+_HELD_AS_OF = sa.select(*tables.OF_FACT).where(
     _OF_USER,
     FACTS.known_from <= sa.bindparam("known_at"),
     _CURRENT | (FACTS.known_to > sa.bindparam("known_at")),
     _VALID,
 )
-_CURRENT_VERSIONS = sa.select(*tables.FACT_COLUMNS, FACTS.version).where(
+_CURRENT_VERSIONS = sa.select(*tables.OF_FACT, FACTS.version).where(
     _OF_USER, _CURRENT, FACTS.valid_to.is_(None) | (FACTS.event == update.RETRACTED)
 )
-_RECORDS = sa.select(
-    *tables.FACT_COLUMNS,
-    FACTS.version,
-    FACTS.event,
-    FACTS.by_session,
-    FACTS.by_turn,
-    FACTS.known_from,
-    FACTS.known_to,
-).where(_OF_USER)
+_RECORDS = sa.select(*tables.OF_RECORD).where(_OF_USER)
 _RECORDS_OF_FACT = _RECORDS.where(FACTS.fact_id == sa.bindparam("fact"))
-_CHANGES = sa.select(*tables.FACT_COLUMNS, FACTS.event).where(
+_CHANGES = sa.select(*tables.OF_FACT, FACTS.event).where(
     _OF_USER, FACTS.by_session == _BY_TURN["session"], FACTS.by_turn == _BY_TURN["turn"]
 )
-_TURNS = sa.select(tables.TURNS).where(TURNS.user_id == _USER)
+_TURNS = sa.select(*tables.OF_TURN).where(TURNS.user_id == _USER)
 _TURN = _TURNS.where(TURNS.session == _BY_TURN["session"], TURNS.turn == _BY_TURN["turn"])
-_LABELS = sa.select(tables.LABELS).where(tables.LABELS.c.user_id == _USER)
+_LABELS = sa.select(*tables.OF_LABEL).where(tables.LABELS.c.user_id == _USER)
 _END_VERSIONS = (
     tables.FACTS.update()
     .where(_OF_USER, _CURRENT, FACTS.fact_id.in_(sa.bindparam("ids", expanding=True)))
@@ -61,10 +55,14 @@ _ADD_TURN = tables.TURNS.insert()
 
 
 def held(
-    connection: sa.Connection, user: str, *, valid_at: int, known_at: int | None = None
+    connection: sa.Connection,
+    user: str,
+    *,
+    valid_at: datetime.datetime,
+    known_at: datetime.datetime | None = None,
 ) -> tuple[facts.Fact, ...]:
     """The facts valid at a time, oldest first, as known now, or as was known at `known_at`."""
-    where = {"user": user, "valid_at": valid_at}
+    where: dict[str, Any] = {"user": user, "valid_at": valid_at}
     if known_at is None:
         rows = connection.execute(_HELD, where)
     else:
@@ -125,10 +123,10 @@ def labels(connection: sa.Connection, user: str) -> tuple[promote.Label, ...]:
 
 
 def replace_versions(
-    connection: sa.Connection, user: str, added: Sequence[portable.Record], at: int
+    connection: sa.Connection, user: str, added: Sequence[portable.Record], at: datetime.datetime
 ) -> None:
     """Ends the current versions of the facts in `added`, and puts those in their place."""
-    known = [record.fact.id for record in added if record.version > 0]
+    known = [record.id for record in added if record.version > 0]
     if known:
         connection.execute(_END_VERSIONS, {"user": user, "ids": known, "at": at})
     if added:

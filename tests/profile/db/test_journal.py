@@ -62,7 +62,7 @@ class TestContract:
         assert journal.unfinished("ann") == ()
         assert (turn.session, turn.turn, turn.words) == (0, 0, "mild, please")
         assert turn.times == tuple(at(minute) for minute in range(5))
-        assert turn.needs == ((SEAT, 0.25), ("other/x", 1.0))
+        assert turn.needs == (turns.Need(SEAT, 0.25), turns.Need("other/x", 1.0))
         assert turn.ops[0].replaces == "Ü"  # no control character gets into a database
         assert turn.reply == "Mild it is.\nWindow or aisle?"
         other.close()
