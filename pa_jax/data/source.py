@@ -13,7 +13,6 @@ from pa_jax.data import joined, own
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.episodes import Steps, Strangers
 from pa_jax.data.readers import aloe, items, messages, prefeval
-from pa_jax.data.synth import asking
 from pa_jax.data.synth import users as synth_users
 from pa_jax.dialogue import schema, snippet
 
@@ -31,7 +30,7 @@ class DataConfig:
     source         synthetic | unseen (synthetic, held-out users' subcategories occur with no
                    other) | prefeval | aloe | messages | tfds:NAME of these | tfds:FOLDER |
                    module:function of your own, or several as NAME=WEIGHT,NAME=WEIGHT; or requests
-                   (decisions to ask)
+                   (decisions to ask: what task=ask and supervised steps learn it from)
     path           file or folder of all that read; of several, one each with commas between; what
                    a function of your own is called with
     form           prefeval's form: explicit | choice | persona | all
@@ -192,15 +191,13 @@ def require_there(cfg: DataConfig) -> None:
 def _unknown(cfg: DataConfig) -> ValueError:
     return ValueError(
         f"data.source={cfg.source!r}: choose one of {sorted(SOURCES)}, tfds:NAME of them, "
-        "module:function of your own, or requests."
+        "or module:function of your own."
     )
 
 
 def _open_one(
     cfg: DataConfig, split: str, quarantine_path: str | os.PathLike | None
 ) -> Sequence[schema.Episode]:
-    if cfg.source == "requests":
-        return _requests(cfg, split)
     if cfg.source.startswith("tfds:"):
         # Builds on this module; and TensorFlow Datasets takes a second to import.
         from pa_jax.data.tfds import stored
@@ -286,14 +283,6 @@ def _unseen(
         SyntheticDialogues(cfg.seed, len(part), names[name])
         for part, name in zip(parts, wanted, strict=True)
     ]
-
-
-def _requests(cfg: DataConfig, split: str) -> asking.Requests:
-    """Episodes of the decision to ask: no dialogue to decompose, their profile is part of them."""
-    if split == "all":
-        raise ValueError("data.source='requests' has no split 'all'; take train or heldout.")
-    users = {"train": cfg.users, "heldout": cfg.heldout_users}
-    return asking.Requests(cfg.seed, users[split], split)
 
 
 def _prefeval(

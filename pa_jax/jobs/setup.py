@@ -21,7 +21,7 @@ from pa_jax.core import mesh as meshes
 from pa_jax.data import quarantine, source
 from pa_jax.data.own import is_own
 from pa_jax.dialogue import prompts, schema, template, tokenizer
-from pa_jax.jobs import values
+from pa_jax.jobs import tasks, values
 from pa_jax.judge import own, remote
 from pa_jax.models import lora, precision, quant
 
@@ -122,8 +122,7 @@ def _require_endpoint(config: ml_collections.ConfigDict, workdir: pathlib.Path) 
         except ValueError as error:
             raise ValueError(f"{error}".removeprefix("judge.")) from error
     elif "remote" in config.get("judge", {}) and config.judge.kind == "remote":
-        # What asks to ask, and a function of one's own, stand in the judge's place.
-        if config.get("task") != "ask" and not config.get("reward", {}).get("function"):
+        if not config.get("reward", {}).get("function"):  # which stands in the judge's place
             _require_key(endpoint(config.judge.remote, workdir))
 
 
@@ -181,9 +180,8 @@ def open_episodes(
     """Episodes of a split; malformed items go to quarantine-SPLIT.jsonl in the work directory."""
     first = jax.process_index() == 0
     path = workdir / f"quarantine-{split}.jsonl" if first else None
-    return source.open_episodes(
-        section(source.DataConfig, config.data), split=split, quarantine_path=path
-    )
+    cfg = section(source.DataConfig, config.data)
+    return tasks.of(config).episodes(cfg, split=split, quarantine_path=path)
 
 
 def open_dialogues(
@@ -206,23 +204,18 @@ def encoder(
     config: ml_collections.ConfigDict, words: tokenizer.Tokenizer
 ) -> Callable[[schema.Episode], list[int]]:
     """Episode -> prompt ids of the policy, as in serving."""
-    limits = section(prompts.PromptConfig, config.prompt)
-
-    def encode(episode: schema.Episode) -> list[int]:
-        messages = prompts.of(episode, limits)
-        return template.encode_chat(words, messages, add_generation_prompt=True)
-
-    return encode
+    encode = batch_encoder(config, words)
+    return lambda episode: encode([episode])[0]
 
 
 def batch_encoder(
     config: ml_collections.ConfigDict, words: tokenizer.Tokenizer
 ) -> Callable[[Sequence[schema.Episode]], list[list[int]]]:
     """`encoder` for many episodes in one go."""
-    limits = section(prompts.PromptConfig, config.prompt)
+    limits, prompt = section(prompts.PromptConfig, config.prompt), tasks.of(config).prompt
 
     def encode(episodes: Sequence[schema.Episode]) -> list[list[int]]:
-        chats = [prompts.of(episode, limits) for episode in episodes]
+        chats = [prompt(episode, limits) for episode in episodes]
         return template.encode_chats(words, chats, add_generation_prompt=True)
 
     return encode

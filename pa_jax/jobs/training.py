@@ -39,7 +39,7 @@ from pa_jax.data import chains, pipeline, source
 from pa_jax.dialogue import schema, tokenizer
 from pa_jax.evaluate import heldout
 from pa_jax.infer import sampler
-from pa_jax.jobs import report, setup
+from pa_jax.jobs import report, setup, tasks
 from pa_jax.models import lora
 from pa_jax.train import evaluation, loop, optimizer, step
 
@@ -103,7 +103,8 @@ def run(
         encode = setup.encoder(config, opened.start.words)
         test = setup.open_episodes(config, workdir, "heldout")
         chosen = setup.heldout(test, encode, cfg.episodes, plan.prompt_tokens)
-        watch = Watch(opened.frozen, heldout.Heldout(opened.sampler, *chosen, cfg))
+        held = heldout.Heldout(opened.sampler, *chosen, tasks.of(config).scores, cfg)
+        watch = Watch(opened.frozen, held)
         tx, where = opened.tx, opened.where
         del opened  # so that the start's weights live no longer than the parts need them
         ends = list(itertools.accumulate(part.steps for part in todo))

@@ -17,9 +17,8 @@ class Asking:
         """Scores in the order of the groups; an episode without options is a failure."""
         rows = []
         for group in groups:
-            values = [scaled(gain(group.episode, text)) for text in group.texts]
-            row = np.array(values, np.float64).reshape(-1, 1)
-            rows.append(np.repeat(row, len(rubric.CRITERIA), axis=1))
+            row = [agreement(group.episode, text) for text in group.texts]
+            rows.append(np.array(row, np.float64).reshape(-1, len(rubric.CRITERIA)))
         return rubric.gathered(rows)
 
 
@@ -39,6 +38,7 @@ def gain(episode: schema.Episode, text: str) -> float:
     return episode.worth[episode.options.index(action.topic)]
 
 
-def scaled(value: float) -> float:
-    """A gain as a score in [0, 1]."""
-    return (value - LOWEST) / (HIGHEST - LOWEST)
+def agreement(episode: schema.Episode, text: str) -> tuple[float, ...]:
+    """The action's gain as a score in [0, 1], on each of the four criteria."""
+    scaled = (gain(episode, text) - LOWEST) / (HIGHEST - LOWEST)
+    return (scaled,) * len(rubric.CRITERIA)
