@@ -18,7 +18,7 @@ from jax.experimental import multihost_utils
 from pa_jax import judge, models
 from pa_jax.core import exclusive, files, keys, named, sharding
 from pa_jax.core import mesh as meshes
-from pa_jax.data import quarantine, source
+from pa_jax.data import dialogues, quarantine, source
 from pa_jax.data.own import is_own
 from pa_jax.dialogue import prompts, schema, template, tokenizer
 from pa_jax.jobs import tasks, values
@@ -105,7 +105,7 @@ def check_named(config: ml_collections.ConfigDict) -> None:
     if known.get("reward.function"):
         named.resolve(known["reward.function"], "reward.function")
     if "data.source" in known and config.job != "plan":  # which reads none
-        cfg = section(source.DataConfig, config.data)
+        cfg = section(dialogues.DataConfig, config.data)
         source.require_there(cfg)
         for _, one in source.mixed(cfg):
             if is_own(one.source):
@@ -180,7 +180,7 @@ def open_episodes(
     """Episodes of a split; malformed items go to quarantine-SPLIT.jsonl in the work directory."""
     first = jax.process_index() == 0
     path = workdir / f"quarantine-{split}.jsonl" if first else None
-    cfg = section(source.DataConfig, config.data)
+    cfg = section(dialogues.DataConfig, config.data)
     return tasks.of(config).episodes(cfg, split=split, quarantine_path=path)
 
 
@@ -190,14 +190,14 @@ def open_dialogues(
     """Whole dialogues of a split, as parts; malformed items go where open_episodes puts them."""
     first = jax.process_index() == 0
     path = workdir / f"quarantine-{split}.jsonl" if first else None
-    cfg = section(source.DataConfig, config.data)
-    if cfg.source not in source.SOURCES and not is_own(cfg.source):
+    cfg = section(dialogues.DataConfig, config.data)
+    if cfg.source not in dialogues.SOURCES and not is_own(cfg.source):
         raise ValueError(
             f"data.source={cfg.source!r} with data.state_source={cfg.state_source!r}: whole "
-            f"dialogues are needed; choose one of {sorted(source.SOURCES)}, or state_source='gold'."
+            f"dialogues are needed; choose one of {[*dialogues.SOURCES]}, or state_source='gold'."
         )
     with quarantine.Quarantine(path) as bad:
-        return source.open_dialogues(cfg, split, bad)
+        return dialogues.open_dialogues(cfg, split, bad)
 
 
 def encoder(

@@ -11,7 +11,7 @@ from typing import Any
 
 import ml_collections
 
-from pa_jax.data import source
+from pa_jax.data import dialogues, source
 from pa_jax.data.episodes import Strangers
 from pa_jax.data.synth import asking as requests
 from pa_jax.dialogue import prompts, schema
@@ -45,7 +45,7 @@ class Task:
 
 
 def _requests(
-    cfg: source.DataConfig, *, split: str, quarantine_path: str | os.PathLike | None
+    cfg: dialogues.DataConfig, *, split: str, quarantine_path: str | os.PathLike | None
 ) -> Sequence[schema.Episode]:
     """Decisions to ask: no dialogue to decompose, their profile is part of them."""
     del quarantine_path  # nothing is read

@@ -35,7 +35,7 @@ from pa_jax import models
 from pa_jax.agent.inference import training_profile
 from pa_jax.core import checkpoint, files, metrics, timing, together
 from pa_jax.core import mesh as meshes
-from pa_jax.data import chains, pipeline, source
+from pa_jax.data import chains, dialogues, pipeline
 from pa_jax.dialogue import schema, tokenizer
 from pa_jax.evaluate import heldout
 from pa_jax.infer import sampler
@@ -222,7 +222,7 @@ def open_batches(
     Every process holds the whole batch (text is small) and its devices take their rows. `train`
     opens the episodes.
     """
-    cfg = setup.section(source.DataConfig, config.data)
+    cfg = setup.section(dialogues.DataConfig, config.data)
     if cfg.state_source == "gold":
         encode = setup.batch_encoder(config, words)
         return pipeline.batches(train(), encode, plan, process_index=0, process_count=1)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from pa_jax.data import source
+from pa_jax.data import dialogues
 from pa_jax.dialogue import asking, prompts
 from pa_jax.jobs import configs, setup, tasks
 
-REQUESTS = source.DataConfig("requests", "", "explicit", 5, 3, 0, False, "gold", 0.5)
+REQUESTS = dialogues.DataConfig("requests", "", "explicit", 5, 3, 0, False, "gold", 0.5)
 
 
 def config_of(job="grpo", **changes):

@@ -8,14 +8,14 @@ import filelock
 import tensorflow_datasets as tfds
 from absl import logging
 
-from pa_jax.data import joined, source
+from pa_jax.data import dialogues, joined
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.tfds import builders
 from pa_jax.dialogue import schema
 
 
 def open_episodes(
-    cfg: source.DataConfig, *, split: str, quarantine_path: str | os.PathLike | None
+    cfg: dialogues.DataConfig, *, split: str, quarantine_path: str | os.PathLike | None
 ) -> Sequence[schema.Episode]:
     """Episodes of data.source=tfds:NAME, written at first use, or tfds:FOLDER, a dataset as it is.
 
@@ -37,7 +37,7 @@ def open_episodes(
 
 def prepared(
     name: str,
-    cfg: source.DataConfig,
+    cfg: dialogues.DataConfig,
     data_dir: pathlib.Path,
     *,
     quarantine_path: str | os.PathLike | None,
