@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
 
-from pa_jax.data import own
+from pa_jax.data import numbered, own
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.readers import aloe, messages, prefeval
 from pa_jax.data.synth import users as synth_users
@@ -56,27 +56,13 @@ class DataConfig:
             )
 
 
-class SyntheticDialogues(Sequence[schema.Dialogue]):
-    """Synthetic users, made anew at each access: nothing is held.
-
-    `size` is sessions and turns a session; None draws both.
-    """
-
-    def __init__(
-        self, seed: int, users: int, split: str, size: tuple[int, int] | None = None
-    ) -> None:
-        self._seed, self._users, self._split, self._size = seed, users, split, size
-
-    def sized(self, size: tuple[int, int]) -> "SyntheticDialogues":
-        """The same users with this many sessions, and turns a session."""
-        return SyntheticDialogues(self._seed, self._users, self._split, size)
-
-    def __len__(self) -> int:
-        return self._users
-
-    def __getitem__(self, index: int) -> schema.Dialogue:  # type: ignore[override]  # no slices
-        number = range(self._users)[index]
-        return synth_users.dialogue(self._seed, number, split=self._split, size=self._size)
+def of_users(
+    seed: int, users: int, split: str, size: tuple[int, int] | None = None
+) -> numbered.Numbered[schema.Dialogue]:
+    """Synthetic users; `size` is sessions and turns a session, None draws both."""
+    return numbered.Numbered(
+        users, lambda number: synth_users.dialogue(seed, number, split=split, size=size)
+    )
 
 
 def open_dialogues(
@@ -111,9 +97,13 @@ def unknown(cfg: DataConfig) -> ValueError:
     )
 
 
-def _synthetic(
-    cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine
+def synthetic(
+    cfg: DataConfig,
+    split: str,
+    quarantine: quarantine_lib.Quarantine,
+    size: tuple[int, int] | None = None,
 ) -> list[Sequence[schema.Dialogue]]:
+    """Users of a split, with `size` as of_users has it."""
     del quarantine  # nothing is read
     users = {"train": cfg.users, "heldout": cfg.heldout_users}
     wanted = users if split == "all" else [split]
@@ -123,18 +113,17 @@ def _synthetic(
                 f"data.users={cfg.users}, data.heldout_users={cfg.heldout_users}: both must be at "
                 "least 1."
             )
-    return [SyntheticDialogues(cfg.seed, users[part], part) for part in wanted]
+    return [of_users(cfg.seed, users[part], part, size) for part in wanted]
 
 
 def _unseen(
     cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine
 ) -> list[Sequence[schema.Dialogue]]:
     names = {"train": "seen", "heldout": "unseen"}
-    parts = _synthetic(cfg, split, quarantine)
+    parts = synthetic(cfg, split, quarantine)
     wanted = names if split == "all" else [split]
     return [
-        SyntheticDialogues(cfg.seed, len(part), names[name])
-        for part, name in zip(parts, wanted, strict=True)
+        of_users(cfg.seed, len(part), names[name]) for part, name in zip(parts, wanted, strict=True)
     ]
 
 
@@ -174,7 +163,7 @@ def _messages(
 
 Opener = Callable[[DataConfig, str, quarantine_lib.Quarantine], list[Sequence[schema.Dialogue]]]
 SOURCES: dict[str, Opener] = {
-    "synthetic": _synthetic,
+    "synthetic": synthetic,
     "unseen": _unseen,
     "prefeval": _prefeval,
     "aloe": _aloe,

@@ -1,16 +1,15 @@
 """Where episodes come from: the turns of dialogues, datasets, a function of one's own; or a mix."""
 
 import dataclasses
-import operator
 import os
 import re
 from collections.abc import Sequence
 
 import numpy as np
 
-from pa_jax.data import dialogues, joined, own
+from pa_jax.data import dialogues, numbered, own
 from pa_jax.data import quarantine as quarantine_lib
-from pa_jax.data.episodes import Steps, Strangers
+from pa_jax.data.episodes import Steps, strangers
 from pa_jax.data.readers import items, prefeval
 from pa_jax.dialogue import schema, snippet
 
@@ -18,7 +17,7 @@ FILES = {"messages": "*.jsonl", "aloe": "conversations*.jsonl"}  # what the othe
 ALL = "split=all (single_turn.split=all in eval) reads every one, where the job trains on none."
 
 
-class Episodes(Sequence[schema.Episode]):
+class Episodes(numbered.Numbered[schema.Episode]):
     """The episodes of many dialogues by number, made when asked for.
 
     What was read of a dialogue that is held anyway is kept, so that a long one is read once.
@@ -36,12 +35,10 @@ class Episodes(Sequence[schema.Episode]):
             if keep_empty or not snippet.is_nothing(what.gold or "")
         )
         self._places = np.fromiter(places, np.dtype((np.int32, 3)))  # 12 bytes an episode
+        super().__init__(len(self._places), self._at)
 
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __getitem__(self, index: int) -> schema.Episode:  # type: ignore[override]  # no slices
-        part, number, turn = self._places[operator.index(index)].tolist()
+    def _at(self, index: int) -> schema.Episode:
+        part, number, turn = self._places[index].tolist()
         if (part, number) in self._steps:
             return self._steps[part, number][turn]
         steps = Steps(self._parts[part][number])
@@ -65,7 +62,7 @@ def open_episodes(
         raise ValueError(f"split={split!r}: choose one of {list(dialogues.SPLITS)}.")
     found = _joined(cfg, split, quarantine_path)
     train = split == "train" and cfg.strangers
-    return Strangers(found, cfg.strangers) if train else found
+    return strangers(found, cfg.strangers) if train else found
 
 
 def _joined(
@@ -80,9 +77,9 @@ def _joined(
         path = None if quarantine_path is None else f"{quarantine_path}.{number}"
         parts.append(_open_one(one, split, path))
     if split != "train":
-        return joined.Joined(parts)
+        return numbered.joined(parts)
     weights = [weight for weight, _ in chosen]
-    return joined.Joined(parts, joined.counts([len(part) for part in parts], weights))
+    return numbered.joined(parts, numbered.counts([len(part) for part in parts], weights))
 
 
 def mixed(cfg: dialogues.DataConfig) -> list[tuple[float, dialogues.DataConfig]]:
@@ -114,10 +111,8 @@ def require_there(cfg: dialogues.DataConfig) -> None:
             items.find_files(one.path, FILES[one.source])
         elif one.source == "prefeval":
             prefeval.files(one.path, "explicit" if one.form == "all" else one.form)
-        elif one.source not in (*dialogues.SOURCES, "requests") and not one.source.startswith(
-            "tfds:"
-        ):
-            if not own.is_own(one.source):
+        elif one.source not in (*dialogues.SOURCES, *dialogues.BUILT_IN):
+            if not own.is_own(one.source) and not one.source.startswith("tfds:"):
                 raise dialogues.unknown(one)
 
 

@@ -93,7 +93,7 @@ def read(
         parts = dialogues.open_dialogues(cfg, config.split, quarantine)
         if cfg.source == "synthetic" and config.size.sessions:
             size = (config.size.sessions, config.size.turns)
-            parts = [p.sized(size) for p in parts if isinstance(p, dialogues.SyntheticDialogues)]
+            parts = dialogues.synthetic(cfg, config.split, quarantine, size)
         people = talks.by_user(itertools.chain.from_iterable(parts))
         kept = []
         for talk in people:

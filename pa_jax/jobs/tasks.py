@@ -11,9 +11,8 @@ from typing import Any
 
 import ml_collections
 
-from pa_jax.data import dialogues, source
-from pa_jax.data.episodes import Strangers
-from pa_jax.data.synth import asking as requests
+from pa_jax.data import dialogues, episodes, source
+from pa_jax.data.synth import asking as synth_asking
 from pa_jax.dialogue import prompts, schema
 from pa_jax.judge import asking, reference, rubric
 
@@ -52,8 +51,8 @@ def _requests(
     users = {"train": cfg.users, "heldout": cfg.heldout_users}
     if split not in users:
         raise ValueError(f"data.source='requests' has no split {split!r}; take train or heldout.")
-    found = requests.Requests(cfg.seed, users[split], split)
-    return Strangers(found, cfg.strangers) if split == "train" and cfg.strangers else found
+    found = synth_asking.episodes(cfg.seed, users[split], split)
+    return episodes.strangers(found, cfg.strangers) if split == "train" and cfg.strangers else found
 
 
 def _worth(episode: schema.Episode) -> list[str]:

@@ -12,7 +12,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from pa_jax.data import dialogues, joined, pipeline, source
+from pa_jax.data import dialogues, numbered, pipeline, source
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.tfds import builders, stored
 from pa_jax.dialogue import schema, snippet
@@ -235,9 +235,9 @@ def test_sources_are_mixed_in_the_shares_of_their_weights(chats):
 
 
 def test_counts_by_hand():
-    assert joined.counts([100, 30], [1.0, 1.0]) == [100, 100]
-    assert joined.counts([100, 30], [3.0, 1.0]) == [100, 33]
-    assert joined.counts([100, 30], [10.0, 1.0]) == [300, 30]
+    assert numbered.counts([100, 30], [1.0, 1.0]) == [100, 100]
+    assert numbered.counts([100, 30], [3.0, 1.0]) == [100, 33]
+    assert numbered.counts([100, 30], [10.0, 1.0]) == [300, 30]
 
 
 def test_batches_of_a_mix_resume_exactly_and_are_the_same_for_any_number_of_processes(chats):

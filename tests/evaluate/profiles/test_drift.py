@@ -22,7 +22,7 @@ def test_a_change_ends_the_old_fact_in_the_same_turn_and_touches_no_other():
     cfg = setup.section(inferencer.InferConfig, section)
     cfg = dataclasses.replace(cfg, grounding=-math.inf)
     agent = inferencer.Inferencer(models.load("random:tiny", dtype="float32"), cfg)
-    people = talks.by_user(dialogues.SyntheticDialogues(0, USERS, "heldout", (4, 8)))
+    people = talks.by_user(dialogues.of_users(0, USERS, "heldout", (4, 8)))
     found = drift.measure(agent, people, changes=CHANGES, users=AT_ONCE)
     assert found["gold"]["exact"]["n"] == CHANGES
     assert found["gold"]["exact"]["mean"] >= 0.99, found
