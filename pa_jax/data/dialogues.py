@@ -14,6 +14,8 @@ BUILT_IN = ("synthetic", "unseen", "requests")  # they read no file
 SPLITS = ("train", "heldout", "all")
 HELDOUT_SHARE = 0.2  # of the users of aloe and messages
 
+Parts = list[Sequence[schema.Dialogue]]  # that follow each other
+
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
@@ -65,9 +67,7 @@ def of_users(
     )
 
 
-def open_dialogues(
-    cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine
-) -> list[Sequence[schema.Dialogue]]:
+def open_dialogues(cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine) -> Parts:
     """The dialogues of a split whole, as parts that follow each other; see open_episodes."""
     if cfg.source not in SOURCES and not own.is_own(cfg.source):
         raise unknown(cfg)
@@ -102,7 +102,7 @@ def synthetic(
     split: str,
     quarantine: quarantine_lib.Quarantine,
     size: tuple[int, int] | None = None,
-) -> list[Sequence[schema.Dialogue]]:
+) -> Parts:
     """Users of a split, with `size` as of_users has it."""
     del quarantine  # nothing is read
     users = {"train": cfg.users, "heldout": cfg.heldout_users}
@@ -116,9 +116,7 @@ def synthetic(
     return [of_users(cfg.seed, users[part], part, size) for part in wanted]
 
 
-def _unseen(
-    cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine
-) -> list[Sequence[schema.Dialogue]]:
+def _unseen(cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine) -> Parts:
     names = {"train": "seen", "heldout": "unseen"}
     parts = synthetic(cfg, split, quarantine)
     wanted = names if split == "all" else [split]
@@ -127,9 +125,7 @@ def _unseen(
     ]
 
 
-def _prefeval(
-    cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine
-) -> list[Sequence[schema.Dialogue]]:
+def _prefeval(cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine) -> Parts:
     forms = list(prefeval.FOLDERS) if cfg.form == "all" else [cfg.form]
     if not set(forms) <= set(prefeval.FOLDERS):
         allowed = [*prefeval.FOLDERS, "all"]
@@ -145,23 +141,19 @@ def _prefeval(
     return _parted(found, split, held)
 
 
-def _aloe(
-    cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine
-) -> list[Sequence[schema.Dialogue]]:
+def _aloe(cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine) -> Parts:
     # One profile speaks with several personalities: all of them fall on the same side.
     found = aloe.read(cfg.path, quarantine)
     return [[d for d in found if wanted(split, held_out(d.user_id.rpartition("/")[0]))]]
 
 
-def _messages(
-    cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine
-) -> list[Sequence[schema.Dialogue]]:
+def _messages(cfg: DataConfig, split: str, quarantine: quarantine_lib.Quarantine) -> Parts:
     found = list(messages.read(cfg.path, quarantine))
 
     return _parted([found], split, lambda d: held_out(d.user_id))
 
 
-Opener = Callable[[DataConfig, str, quarantine_lib.Quarantine], list[Sequence[schema.Dialogue]]]
+Opener = Callable[[DataConfig, str, quarantine_lib.Quarantine], Parts]
 SOURCES: dict[str, Opener] = {
     "synthetic": synthetic,
     "unseen": _unseen,
@@ -180,7 +172,7 @@ def _parted(
     parts: Sequence[Sequence[schema.Dialogue]],
     split: str,
     is_held_out: Callable[[schema.Dialogue], bool],
-) -> list[Sequence[schema.Dialogue]]:
+) -> Parts:
     """Those of a split; what says nothing that held-out users do not say is not trained on.
 
     A copy of a file has names of its own and the same words, labels or none, whatever its replies,

@@ -60,26 +60,18 @@ def open_episodes(
     """
     if split not in dialogues.SPLITS:
         raise ValueError(f"split={split!r}: choose one of {list(dialogues.SPLITS)}.")
-    found = _joined(cfg, split, quarantine_path)
+    chosen, parts = mixed(cfg), []
+    for number, (_, one) in enumerate(chosen):
+        path = quarantine_path
+        if path is not None and len(chosen) > 1:
+            path = f"{path}.{number}"
+        parts.append(_open_one(one, split, path))
+    found = parts[0]
+    if len(parts) > 1:
+        counts = numbered.counts([len(part) for part in parts], [weight for weight, _ in chosen])
+        found = numbered.joined(parts, counts if split == "train" else None)
     train = split == "train" and cfg.strangers
     return strangers(found, cfg.strangers) if train else found
-
-
-def _joined(
-    cfg: dialogues.DataConfig, split: str, quarantine_path: str | os.PathLike | None
-) -> Sequence[schema.Episode]:
-    """Of one source its episodes, of several those of all."""
-    chosen = mixed(cfg)
-    if len(chosen) == 1:
-        return _open_one(chosen[0][1], split, quarantine_path)
-    parts = []
-    for number, (_, one) in enumerate(chosen):
-        path = None if quarantine_path is None else f"{quarantine_path}.{number}"
-        parts.append(_open_one(one, split, path))
-    if split != "train":
-        return numbered.joined(parts)
-    weights = [weight for weight, _ in chosen]
-    return numbered.joined(parts, numbered.counts([len(part) for part in parts], weights))
 
 
 def mixed(cfg: dialogues.DataConfig) -> list[tuple[float, dialogues.DataConfig]]:

@@ -151,6 +151,7 @@ def write_page(workdir: pathlib.Path) -> pathlib.Path:
     report = workdir / "report.json"
     figures = setup.read_json(report) if report.exists() else {}
     groups = config["rollout"]["prompts"] if "rollout" in config else 0
+    best = figures.get("best")
     counted = run_page.counts(rows, groups) | {
         "prompts skipped (longer than the largest bucket)": figures.get("skipped_prompts", "-"),
     }
@@ -166,7 +167,7 @@ def write_page(workdir: pathlib.Path) -> pathlib.Path:
         evaluations=_rows(workdir / "evaluations.jsonl"),
         before=records(workdir / "heldout-before.json"),
         after=records(closing(workdir)),
-        best=_records_of_best(workdir, figures),
+        best=records(workdir / f"heldout-best-{best['step']}.json") if best else [],
         trees=[
             _tree(row, config, task)
             for row in run_page.spread(_rows(workdir / "samples.jsonl"), run_page.TREES)
@@ -175,11 +176,6 @@ def write_page(workdir: pathlib.Path) -> pathlib.Path:
     )
     files.atomic_write(made, run_page.render(page))
     return made
-
-
-def _records_of_best(workdir: pathlib.Path, figures: dict[str, Any]) -> list[heldout.Record]:
-    best = figures.get("best")
-    return records(workdir / f"heldout-best-{best['step']}.json") if best else []
 
 
 def _rows(path: pathlib.Path) -> list[dict[str, Any]]:

@@ -200,18 +200,10 @@ def open_dialogues(
         return dialogues.open_dialogues(cfg, split, bad)
 
 
-def encoder(
-    config: ml_collections.ConfigDict, words: tokenizer.Tokenizer
-) -> Callable[[schema.Episode], list[int]]:
-    """Episode -> prompt ids of the policy, as in serving."""
-    encode = batch_encoder(config, words)
-    return lambda episode: encode([episode])[0]
-
-
 def batch_encoder(
     config: ml_collections.ConfigDict, words: tokenizer.Tokenizer
 ) -> Callable[[Sequence[schema.Episode]], list[list[int]]]:
-    """`encoder` for many episodes in one go."""
+    """Episodes -> prompt ids of the policy, as in serving."""
     limits, prompt = section(prompts.PromptConfig, config.prompt), tasks.of(config).prompt
 
     def encode(episodes: Sequence[schema.Episode]) -> list[list[int]]:
@@ -240,20 +232,20 @@ def spread(items: Sequence[Any], count: int) -> list[Any]:
 
 def heldout(
     episodes: Sequence[schema.Episode],
-    encode: Callable[[schema.Episode], list[int]],
+    encode: Callable[[Sequence[schema.Episode]], list[list[int]]],
     count: int,
     longest: int,
 ) -> tuple[list[schema.Episode], list[list[int]]]:
     """`count` labelled episodes spread evenly over the held-out ones, and their prompts."""
     known = spread(labelled(episodes), 4 * count)
-    pairs = [(episode, encode(episode)) for episode in known]
-    pairs = spread([pair for pair in pairs if len(pair[1]) <= longest], count)
-    if not pairs:
+    pairs = zip(known, encode(known), strict=True)
+    chosen = spread([pair for pair in pairs if len(pair[1]) <= longest], count)
+    if not chosen:
         raise ValueError(
             f"none of {len(episodes)} held-out episodes has a gold snippet and a prompt of at most "
             f"{longest} tokens; raise prompt_tokens or add labelled data."
         )
-    return [episode for episode, _ in pairs], [ids for _, ids in pairs]
+    return [episode for episode, _ in chosen], [ids for _, ids in chosen]
 
 
 def mesh(config: ml_collections.ConfigDict, *, rows: Mapping[str, int]) -> jax.sharding.Mesh:

@@ -100,7 +100,7 @@ def run(
         opened, state = open_model(config, mesh, loop_cfg.steps)
         timer = timing.PhaseTimer()
         todo = list(parts(opened, timer))
-        encode = setup.encoder(config, opened.start.words)
+        encode = setup.batch_encoder(config, opened.start.words)
         test = setup.open_episodes(config, workdir, "heldout")
         chosen = setup.heldout(test, encode, cfg.episodes, plan.prompt_tokens)
         held = heldout.Heldout(opened.sampler, *chosen, tasks.of(config).scores, cfg)
@@ -223,13 +223,13 @@ def open_batches(
     opens the episodes.
     """
     cfg = setup.section(dialogues.DataConfig, config.data)
+    encode = setup.batch_encoder(config, words)
     if cfg.state_source == "gold":
-        encode = setup.batch_encoder(config, words)
         return pipeline.batches(train(), encode, plan, process_index=0, process_count=1)
     share = cfg.state_share if cfg.state_source == "mixed" else 1.0
     return chains.Chains(
         setup.open_dialogues(config, workdir, "train"),
-        setup.encoder(config, words),
+        lambda episode: encode([episode])[0],
         training_profile.Notes(),
         chains.ChainConfig(plan, share, cfg.keep_empty),
     )
