@@ -12,7 +12,7 @@ from typing import Any
 import ml_collections
 
 from pa_jax.data import dialogues, episodes, source
-from pa_jax.data.synth import asking as synth_asking
+from pa_jax.data.synth.asking import requests_of
 from pa_jax.dialogue import prompts, schema
 from pa_jax.judge import asking, reference, rubric
 
@@ -51,7 +51,7 @@ def _requests(
     users = {"train": cfg.users, "heldout": cfg.heldout_users}
     if split not in users:
         raise ValueError(f"data.source='requests' has no split {split!r}; take train or heldout.")
-    found = synth_asking.episodes(cfg.seed, users[split], split)
+    found = requests_of(cfg.seed, users[split], split)
     return episodes.strangers(found, cfg.strangers) if split == "train" and cfg.strangers else found
 
 

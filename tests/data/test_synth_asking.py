@@ -15,16 +15,16 @@ COUNT = 300
 
 @pytest.fixture(scope="module")
 def episodes():
-    return list(synth_asking.episodes(0, COUNT, "train"))
+    return list(synth_asking.requests_of(0, COUNT, "train"))
 
 
 def test_the_same_everywhere_and_held_out_requests_never_train(episodes):
-    again = synth_asking.episodes(0, COUNT, "train")
+    again = synth_asking.requests_of(0, COUNT, "train")
     assert again[7] == episodes[7] and len(again) == COUNT
     with pytest.raises(IndexError):
         again[COUNT]
     trained = {episode.user for episode in episodes}
-    tested = {e.user for e in synth_asking.episodes(0, COUNT, "heldout")}
+    tested = {e.user for e in synth_asking.requests_of(0, COUNT, "heldout")}
     assert trained and tested and not trained & tested
 
 

@@ -22,7 +22,7 @@ _HAS_A_VIEW = 0.85  # of users, on a slot that is not known
 _BESIDES = 2  # known statements that have nothing to do with the request
 
 
-def episodes(seed: int, count: int, split: str) -> numbered.Numbered[schema.Episode]:
+def requests_of(seed: int, count: int, split: str) -> numbered.Numbered[schema.Episode]:
     """`count` of a split, "train" or "heldout"."""
     return numbered.Numbered(count, lambda index: episode(seed, index, split))
 
