@@ -20,8 +20,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     chip = preset in ("qwen3-0.6b", "qwen3-4b-lora")  # one of 16 GB; else a slice
     c = ml_collections.ConfigDict()
     c.job = "grpo"
-    # infer: write the preference of a turn; ask: decide whether to ask before answering (its data
-    # are requests, its judge the worth of each question, whatever data.source and judge.kind say)
+    # infer: write the preference of a turn; ask: decide whether to ask before answering. It sets
+    # data.source=requests and judge.kind=asking, the worth of each question
     c.task = "infer"
     c.seed = 0  # of data order, rollouts and fresh adapters
     c.model = common.model(preset)

@@ -16,7 +16,7 @@ from pa_jax.agent import reply_prompt, turn
 from pa_jax.agent.asking import rule
 from pa_jax.agent.inference import inferencer, placing
 from pa_jax.bench import work
-from pa_jax.data import source
+from pa_jax.data import dialogues
 from pa_jax.dialogue import prompts
 from pa_jax.evaluate import chat_model, heldout
 from pa_jax.evaluate.benchmarks import aloe, conversations, prefeval_data, recall, single_turn
@@ -37,7 +37,7 @@ KINDS = {  # a section's last name -> what documents its keys
     "ask": rule.AskConfig,
     "bench": work.BenchConfig,
     "conversations": conversations.ConversationsConfig,
-    "data": source.DataConfig,
+    "data": dialogues.DataConfig,
     "eval": heldout.EvalConfig,
     "full": work.Sizes,
     "infer": inferencer.InferConfig,

@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
     import jax
 
     from pa_jax.core import checkpoint, distributed, together
-    from pa_jax.jobs import eval_keys, setup, table, values
+    from pa_jax.jobs import eval_keys, setup, table, tasks, values
     from pa_jax.models.io import source
     from pa_jax.profile.db import connect
     from pa_jax.train import loop
@@ -75,6 +75,8 @@ def main(argv: list[str]) -> None:
             raise ValueError(f"job={config.job!r}: choose one of {sorted(table.JOBS)}.")
         values.require(config)
         given = config_flags.get_override_values(flags.FLAGS["config"])
+        if "task" in config:
+            config = tasks.resolved(config, given)
         if config.job == "eval":
             eval_keys.require_used(config, given)
         values.require_read(config, given)

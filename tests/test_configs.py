@@ -9,7 +9,7 @@ from configs import common
 from pa_jax.agent import reply_prompt, turn
 from pa_jax.agent.asking import rule
 from pa_jax.agent.inference import inferencer
-from pa_jax.data import source
+from pa_jax.data import dialogues
 from pa_jax.dialogue import prompts
 from pa_jax.evaluate import heldout
 from pa_jax.jobs import setup, table, warm
@@ -20,7 +20,7 @@ from pa_jax.train import loop, optimizer
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NAMES = sorted(p.stem for p in (ROOT / "configs").glob("*.py") if p.stem != "common")
 SECTIONS = {
-    "data": source.DataConfig,
+    "data": dialogues.DataConfig,
     "prompt": prompts.PromptConfig,
     "optim": optimizer.OptimConfig,
     "train": loop.LoopConfig,

@@ -28,7 +28,7 @@ import dataclasses
 import datetime
 from collections.abc import Callable, Generator, Iterator, Sequence
 
-from pa_jax.agent import caller
+from pa_jax.agent import handle
 from pa_jax.agent.asking import rule
 from pa_jax.agent.turn import (
     RECENT,
@@ -126,7 +126,7 @@ class Session:
     def __init__(self, agent: Agent, user: str, number: int | None) -> None:
         self.agent, self.user, self.number = agent, user, number
 
-    def respond(self, text: str, asked_by: caller.Caller | None = None) -> Reply:
+    def respond(self, text: str, asked_by: handle.ReplyHandle | None = None) -> Reply:
         """The reply to what the user says."""
         stream = self.stream(text, asked_by)
         for _ in stream:
@@ -134,7 +134,7 @@ class Session:
         return stream.reply
 
     def stream(
-        self, text: str, asked_by: caller.Caller | None = None, *, replaces: int | None = None
+        self, text: str, asked_by: handle.ReplyHandle | None = None, *, replaces: int | None = None
     ) -> "ReplyStream":
         """The reply in pieces, as they come, the way its caller wants it.
 
@@ -149,7 +149,7 @@ class Session:
     def resume(self) -> tuple[Reply, ...]:
         """Finishes the user's turns that were cut off, of any session; their replies."""
         with self._turns():
-            return tuple(self._unfinished(caller.Caller()))
+            return tuple(self._unfinished(handle.ReplyHandle()))
 
     def said(self) -> tuple[turns.Turn, ...]:
         """What was said in this session so far."""
@@ -162,7 +162,7 @@ class Session:
         now = self.agent.profiles.present(self.user, self.agent.clock())
         return self.agent.profiles.facts(self.user, now=now)
 
-    def forget(self, fact_id: str, asked_by: caller.Caller | None = None) -> Reply:
+    def forget(self, fact_id: str, asked_by: handle.ReplyHandle | None = None) -> Reply:
         """Retracts a fact by its id; its history stays until the user is erased."""
 
         def retracted(fact: facts.Fact, _: Facts) -> facts.FactOp:
@@ -171,7 +171,7 @@ class Session:
 
         return self._changed(fact_id, retracted, asked_by)
 
-    def add(self, statement: str, asked_by: caller.Caller | None = None) -> Reply:
+    def add(self, statement: str, asked_by: handle.ReplyHandle | None = None) -> Reply:
         """Adds a fact that the user writes.
 
         Raises an editing.WrongStatement where it is not one new sentence about the user.
@@ -180,7 +180,7 @@ class Session:
         with self._alone(asked_by):
             return self._finish(self._begun("", ops=(editing.added(said, self.profile()),)))
 
-    def undo(self, turn: tuple[int, int], asked_by: caller.Caller | None = None) -> Reply:
+    def undo(self, turn: tuple[int, int], asked_by: handle.ReplyHandle | None = None) -> Reply:
         """Takes back what a turn, (session, number), changed in the profile; undo.py has the rules.
 
         Raises an undo.CannotUndo where it changed nothing, or what it changed was changed since.
@@ -191,7 +191,9 @@ class Session:
             self.number = made.session
             return self._reply(made)
 
-    def edit(self, fact_id: str, statement: str, asked_by: caller.Caller | None = None) -> Reply:
+    def edit(
+        self, fact_id: str, statement: str, asked_by: handle.ReplyHandle | None = None
+    ) -> Reply:
         """Puts what the user writes in the place of a fact, which stays in history.
 
         Raises an editing.WrongStatement where it is not one new sentence about the user.
@@ -215,19 +217,19 @@ class Session:
         return self.agent.profiles.turn_of(self.user, wait_seconds=self.agent.cfg.wait_seconds)
 
     @contextlib.contextmanager
-    def _alone(self, asked_by: caller.Caller | None) -> Iterator[None]:
+    def _alone(self, asked_by: handle.ReplyHandle | None) -> Iterator[None]:
         """The user's turn, once those that were cut off are finished."""
         with self._turns():
-            for _ in self._unfinished(asked_by or caller.Caller()):
+            for _ in self._unfinished(asked_by or handle.ReplyHandle()):
                 pass
             yield
 
     def _turn(
-        self, text: str, asked_by: caller.Caller | None, replaces: int | None
+        self, text: str, asked_by: handle.ReplyHandle | None, replaces: int | None
     ) -> Generator[str, None, Reply]:
         # A generator: the user's turn is held from the first piece that is asked for until the turn
         # is kept or the stream is closed. What is kept then is Answering.carry_on's matter.
-        who = asked_by or caller.Caller()
+        who = asked_by or handle.ReplyHandle()
         with self._alone(who):
             begun = self._begun(text) if replaces is None else self._instead(text, replaces)
             turn = yield from self.agent.answering.carry_on(begun, who)
@@ -250,7 +252,7 @@ class Session:
         self,
         fact_id: str,
         change: Callable[[facts.Fact, Facts], facts.FactOp],
-        asked_by: caller.Caller | None,
+        asked_by: handle.ReplyHandle | None,
     ) -> Reply:
         """A command's turn: what `change` makes of a fact that holds, given all that do."""
         with self._alone(asked_by):
@@ -275,19 +277,19 @@ class Session:
         self.number = turn.session
         return turn
 
-    def _unfinished(self, who: caller.Caller) -> Iterator[Reply]:
+    def _unfinished(self, who: handle.ReplyHandle) -> Iterator[Reply]:
         """Finishes what was cut off, one after the other, for as long as the caller waits."""
         for turn in self._journal.unfinished(self.user):
             yield self._finish(turn, who.behind())
 
-    def _finish(self, turn: turns.Turn, who: caller.Caller | None = None) -> Reply:
+    def _finish(self, turn: turns.Turn, who: handle.ReplyHandle | None = None) -> Reply:
         stream = ReplyStream(self._carried_on(turn, who))
         for _ in stream:
             pass
         return stream.reply
 
     def _carried_on(
-        self, turn: turns.Turn, who: caller.Caller | None
+        self, turn: turns.Turn, who: handle.ReplyHandle | None
     ) -> Generator[str, None, Reply]:
         turn = yield from self.agent.answering.carry_on(turn, who)
         return self._reply(turn)

@@ -19,13 +19,13 @@ from typing import Any, Protocol, runtime_checkable
 
 from absl import logging
 
-from pa_jax.agent import avoid, caller, gather
+from pa_jax.agent import avoid, handle
 from pa_jax.agent.asking import needs as needing
 from pa_jax.agent.asking import rule
 from pa_jax.agent.inference import draft
 from pa_jax.dialogue import schema
 from pa_jax.english import words
-from pa_jax.infer.serving import scheduler
+from pa_jax.infer.serving import micro_batcher, scheduler
 from pa_jax.profile import facts, forget, store, turns
 
 RECENT = 32  # turns of a session that are looked at, more than any prompt shows
@@ -128,11 +128,11 @@ class Answering:
         self._profiles, self._journal = profiles, profiles.journal
         self._clock, self._cfg = clock, cfg
         together: dict[str, Any] = {"most": cfg.together, "wait_seconds": cfg.gather_seconds}
-        self._infer = gather.Gather(
+        self._infer = micro_batcher.MicroBatcher(
             lambda observed: parts.infers.infer(observed, now=clock(), seed=cfg.seed), **together
         )
-        self._needs = gather.Gather(parts.decides.needs_of, **together)
-        self._decide = gather.Gather(
+        self._needs = micro_batcher.MicroBatcher(parts.decides.needs_of, **together)
+        self._decide = micro_batcher.MicroBatcher(
             lambda asked: parts.decides.decide(asked, now=clock()), **together
         )
         self._saying: dict[tuple[str, int, int], list[str]] = {}  # of turns under way
@@ -148,7 +148,7 @@ class Answering:
         self._decide.close()
 
     def carry_on(
-        self, turn: turns.Turn, asked_by: caller.Caller | None = None
+        self, turn: turns.Turn, asked_by: handle.ReplyHandle | None = None
     ) -> Generator[str, None, turns.Turn]:
         """Takes a turn from its stage to its reply, whose pieces are yielded; the finished turn.
 
@@ -163,7 +163,7 @@ class Answering:
         #   that it reached, and the user's next message, or a resume, goes on from there.
         # In each case the user's next turn may begin as soon as this returns or raises, so nothing
         # of this one may run on behind it: hence the wait in `finally`.
-        who = asked_by or caller.Caller()
+        who = asked_by or handle.ReplyHandle()
         who.turn = turn
         if turn.reached(turns.REPLIED):
             return turn
@@ -318,7 +318,7 @@ class Answering:
         self,
         turn: turns.Turn,
         past: Sequence[turns.Turn],
-        who: caller.Caller,
+        who: handle.ReplyHandle,
         scores: dict[str, needing.Scores],
     ) -> Iterable[str]:
         """The answer's pieces; waits for room in the engine's queue."""

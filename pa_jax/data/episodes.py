@@ -1,20 +1,21 @@
 """A dialogue as single turns: the Markov decision process that training walks."""
 
 import dataclasses
-import operator
 import zlib
 from collections.abc import Sequence
 
+from pa_jax.data import numbered
 from pa_jax.dialogue import schema, snippet
 
 
-class Steps(Sequence[schema.Episode]):
+class Steps(numbered.Numbered[schema.Episode]):
     """One episode a turn; its profile is what the gold of earlier turns says and none took back.
 
     All turns are read once; an episode is made when it is asked for.
     """
 
     def __init__(self, dialogue: schema.Dialogue) -> None:
+        super().__init__(len(dialogue.turns), self._at)
         self._dialogue = dialogue
         # (statement, first turn that knows it, first turn that does not any more), oldest first
         self._known: list[tuple[str, int, int]] = []
@@ -37,11 +38,7 @@ class Steps(Sequence[schema.Episode]):
                     places[statement] = len(self._known)
                     self._known.append((statement, number + 1, never))
 
-    def __len__(self) -> int:
-        return len(self._dialogue.turns)
-
-    def __getitem__(self, index: int) -> schema.Episode:  # type: ignore[override]  # no slices
-        number = range(len(self))[operator.index(index)]
+    def _at(self, number: int) -> schema.Episode:
         turn = self._dialogue.turns[number]
         before = self._dialogue.turns[number - 1] if number else None
         answers = before is not None and turn.session == before.session
@@ -57,23 +54,21 @@ class Steps(Sequence[schema.Episode]):
         )
 
 
-class Strangers(Sequence[schema.Episode]):
+def strangers(
+    episodes: Sequence[schema.Episode], share: float
+) -> numbered.Numbered[schema.Episode]:
     """Episodes of which a share, always the same ones, comes from users of whom nothing is known.
 
     What the turn tells is the same. Their prompts begin alike up to the turn, so that a row of a
     device, which holds a beginning once, has room for twice as many.
     """
 
-    def __init__(self, of: Sequence[schema.Episode], share: float) -> None:
-        self._of, self._least = of, share * 2**32
+    def make(index: int) -> schema.Episode:
+        one = episodes[index]
+        stranger = zlib.crc32(one.id.encode()) < share * 2**32
+        return dataclasses.replace(one, profile=()) if stranger else one
 
-    def __len__(self) -> int:
-        return len(self._of)
-
-    def __getitem__(self, index: int) -> schema.Episode:  # type: ignore[override]  # no slices
-        episode = self._of[index]
-        stranger = zlib.crc32(episode.id.encode()) < self._least
-        return dataclasses.replace(episode, profile=()) if stranger else episode
+    return numbered.Numbered(len(episodes), make)
 
 
 def decompose(dialogue: schema.Dialogue) -> list[schema.Episode]:

@@ -68,7 +68,9 @@ def _wrong(item: Any, found: list[Item], names: set[str]) -> str:
         except ValueError as error:
             return str(error)
         return ""
-    if item.gold is None or item.options:
+    if item.options:
+        return "options, which only decisions to ask have: task=ask has requests of its own"
+    if item.gold is None:
         return ""
     parsed = snippet.parse(item.gold)
     return parsed.reason if isinstance(parsed, snippet.ParseFailure) else ""

@@ -148,8 +148,3 @@ def ask(episode: schema.Episode, cfg: PromptConfig) -> tuple[schema.Message, ...
         schema.Message("system", _ASK_SYSTEM),
         schema.Message("user", "\n\n".join(parts)),
     )
-
-
-def of(episode: schema.Episode, cfg: PromptConfig) -> tuple[schema.Message, ...]:
-    """The prompt of an episode: the decision to ask where it has options, else the snippet."""
-    return ask(episode, cfg) if episode.options else infer(episode, cfg)

@@ -1,12 +1,12 @@
-"""Greedy snippets on held-out episodes, scored against gold by the reference judge.
+"""Greedy texts on held-out episodes, scored by the task's own measure (jobs/tasks).
 
-Not by the judge that training used: what is optimised is no measure of itself. The decision to ask
-has no judge but what each question is worth: there it is the same bookkeeping, on held-out
-requests.
+Of snippets that is not the judge that training used: what is optimised is no measure of itself. The
+decision to ask has no judge but what each question is worth: there it is the same bookkeeping, on
+held-out requests.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from pa_jax.dialogue import faults, schema
 from pa_jax.english import words
 from pa_jax.evaluate import metrics
 from pa_jax.infer.sampler import Sampler
-from pa_jax.judge import asking, reference, rubric
+from pa_jax.judge import rubric
 
 RISING = (  # figures of `summary` of which more is better
     *("token_f1", "criteria_mean", "finished"),
@@ -61,7 +61,7 @@ class EvalConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """One held-out episode's greedy snippet. f1 and the four scores are against gold.
+    """One held-out episode's greedy text. f1 is against gold, the four scores are the task's.
 
     copies and wrong_stances are lines of it (dialogue/faults.py).
     """
@@ -89,9 +89,12 @@ class Heldout:
         sampler: Sampler,
         episodes: Sequence[schema.Episode],
         prompts: Sequence[Sequence[int]],
+        scores: Callable[[schema.Episode, str], tuple[float, ...]],
         cfg: EvalConfig,
     ) -> None:
+        """`scores` are the four criteria of a text."""
         self.sampler, self._episodes, self._prompts, self._cfg = sampler, episodes, prompts, cfg
+        self._scores = scores
         total = len(episodes)
         count = min(cfg.part, total) if cfg.every else 0
         self._places = [i * total // count for i in range(count)]
@@ -108,53 +111,34 @@ class Heldout:
         return [known[i] for i in range(len(self._episodes))]
 
     def _run(self, places: Sequence[int]) -> list[Record]:
+        """A record each, in order; an unfinished text is scored as it stands."""
         if not places:
             return []
-        return run(
-            self.sampler,
-            [self._episodes[i] for i in places],
+        done = self.sampler.generate(
             [self._prompts[i] for i in places],
+            n=1,
             max_new_tokens=self._cfg.max_new_tokens,
+            temperature=0.0,
+            seed=0,
+            stream=keys.Stream.EVAL,
         )
+        return [
+            self._record(self._episodes[i], done.texts[row][0], bool(done.finished[row, 0]))
+            for row, i in enumerate(places)
+        ]
 
-
-def run(
-    sampler: Sampler,
-    episodes: Sequence[schema.Episode],
-    prompts: Sequence[Sequence[int]],
-    *,
-    max_new_tokens: int,
-) -> list[Record]:
-    """A record an episode with gold, in order; an unfinished snippet is scored as it stands."""
-    done = sampler.generate(
-        prompts,
-        n=1,
-        max_new_tokens=max_new_tokens,
-        temperature=0.0,
-        seed=0,
-        stream=keys.Stream.EVAL,
-    )
-    return [
-        Record(
+    def _record(self, episode: schema.Episode, text: str, finished: bool) -> Record:
+        return Record(
             id=episode.id,
             user=episode.user,
             gold=episode.wanted,
-            text=done.texts[i][0],
-            finished=bool(done.finished[i, 0]),
-            f1=words.token_f1(done.texts[i][0], episode.wanted),
-            scores=scores(episode, done.texts[i][0]),
-            copies=len(faults.copies(episode, done.texts[i][0])),
-            wrong_stances=len(faults.wrong_stances(episode, done.texts[i][0])),
+            text=text,
+            finished=finished,
+            f1=words.token_f1(text, episode.wanted),
+            scores=self._scores(episode, text),
+            copies=len(faults.copies(episode, text)),
+            wrong_stances=len(faults.wrong_stances(episode, text)),
         )
-        for i, episode in enumerate(episodes)
-    ]
-
-
-def scores(episode: schema.Episode, text: str) -> tuple[float, ...]:
-    """The four criteria of one text; of a decision to ask, its scaled gain four times."""
-    if episode.options:
-        return (asking.scaled(asking.gain(episode, text)),) * len(rubric.CRITERIA)
-    return reference.agreement(episode, text)
 
 
 def summary(records: Sequence[Record]) -> dict[str, metrics.Interval]:

@@ -19,7 +19,7 @@ from absl import logging
 from pa_jax.core import files, together
 from pa_jax.evaluate import heldout
 from pa_jax.evaluate.reports import ablation, plots, tables
-from pa_jax.jobs import grpo, report, setup
+from pa_jax.jobs import grpo, report, setup, tasks
 from pa_jax.judge import rubric
 
 SHORT = tuple(one.short for one in rubric.RUBRIC)
@@ -30,6 +30,7 @@ BEFORE = "heldout-before.json"
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The `ablate` job; runs that are finished are passed over, and a stopped one goes on."""
+    config = tasks.resolved(config)
     arms = chosen(config.arms)
     if not config.seeds or len(set(config.seeds)) < len(config.seeds):
         raise ValueError(f"seeds is {tuple(config.seeds)}: give at least one, each once.")

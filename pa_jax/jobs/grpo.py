@@ -15,7 +15,7 @@ from flax import nnx
 from pa_jax import judge, models
 from pa_jax.core import files, sharding, timing
 from pa_jax.data import pipeline
-from pa_jax.jobs import setup, training, warm
+from pa_jax.jobs import setup, tasks, training, warm
 from pa_jax.judge import own, remote
 from pa_jax.models import quant
 from pa_jax.rl import advantage, learner, loss
@@ -24,7 +24,7 @@ from pa_jax.train import loop, step
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The `grpo` job."""
-    config = of_task(config)
+    config = tasks.resolved(config)
     cfg = setup.section(learner.RolloutConfig, config.rollout)
     setup.section(advantage.RewardConfig, config.reward)  # wrong settings end the job at once
     setup.section(loss.LossConfig, config.loss)
@@ -65,17 +65,6 @@ def hooks(
         return made.step(state, batch, number)
 
     return loop.Hooks(one, show, functools.partial(write_samples, workdir), begin)
-
-
-def of_task(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-    """The config with the data and the judge of its task: infer snippets, or decide to ask."""
-    if config.task == "infer":
-        return config
-    if config.task != "ask":
-        raise ValueError(f"task={config.task!r}: choose 'infer' or 'ask'.")
-    made = config.copy_and_resolve_references()
-    made.data.source, made.judge.kind = "requests", "asking"
-    return made
 
 
 def open_judge(

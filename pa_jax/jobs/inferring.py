@@ -23,8 +23,8 @@ from absl import logging
 from pa_jax import models
 from pa_jax.agent.inference import draft, inferencer
 from pa_jax.core import files
+from pa_jax.data import dialogues
 from pa_jax.data import quarantine as quarantine_lib
-from pa_jax.data import source
 from pa_jax.evaluate.profiles import match, talks
 from pa_jax.jobs import setup
 from pa_jax.profile import facts, portable, store
@@ -88,12 +88,12 @@ def read(
     config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> tuple[list[talks.Talk], int, int]:
     """Every user's turns, how many items were read, and how many of them are in quarantine."""
-    cfg = setup.section(source.DataConfig, config.data)
+    cfg = setup.section(dialogues.DataConfig, config.data)
     with quarantine_lib.Quarantine(workdir / "quarantine.jsonl") as quarantine:
-        parts = source.open_dialogues(cfg, config.split, quarantine)
+        parts = dialogues.open_dialogues(cfg, config.split, quarantine)
         if cfg.source == "synthetic" and config.size.sessions:
             size = (config.size.sessions, config.size.turns)
-            parts = [p.sized(size) for p in parts if isinstance(p, source.SyntheticDialogues)]
+            parts = dialogues.synthetic(cfg, config.split, quarantine, size)
         people = talks.by_user(itertools.chain.from_iterable(parts))
         kept = []
         for talk in people:

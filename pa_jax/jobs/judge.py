@@ -88,10 +88,10 @@ def written(
     config: ml_collections.ConfigDict, model: models.LoadedModel, made: Sequence[agreement.Case]
 ) -> list[str]:
     """What the judges' own model writes for the cases, greedily."""
-    encode = setup.encoder(config, model.words)
+    encode = setup.batch_encoder(config, model.words)
     sampler = infer.Sampler(model, rows=config.eval.rows, lengths=config.lengths)
     done = sampler.generate(
-        [encode(case.episode) for case in made],
+        encode([case.episode for case in made]),
         n=1,
         max_new_tokens=config.eval.max_new_tokens,
         temperature=0.0,

@@ -1,4 +1,4 @@
-"""Closing figures of a training job: report.json, plots, a table of snippets, and report.html."""
+"""Closing figures of a training job: report.json, plots, a table of texts, and report.html."""
 
 import dataclasses
 import json
@@ -16,12 +16,11 @@ from pa_jax.core import files
 from pa_jax.dialogue import prompts, schema
 from pa_jax.evaluate import heldout
 from pa_jax.evaluate.reports import plots, run_page, run_verdict
-from pa_jax.jobs import setup
-from pa_jax.judge import rubric
+from pa_jax.jobs import setup, tasks
 from pa_jax.rl import advantage
 from pa_jax.train import loop
 
-SHOWN = 5  # rows of the table of snippets
+SHOWN = 5  # rows of the table of held-out texts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +111,8 @@ def write(
     plots.save(plots.training(rows, evaluations), workdir / "training.png")
     plots.save(plots.before_after(one, two), workdir / "heldout.png")
     page = write_page(workdir)
-    tqdm.tqdm.write(table(before, after))
+    written = tasks.of(setup.read_json(workdir / "config.json")).written
+    tqdm.tqdm.write(table(before, after, written))
     for name, change in run_verdict.changes(before, after).items():
         tqdm.tqdm.write(f"{name:24} {change.before!s:24} -> {change.after!s:24} {change.word}")
     if best is not None:
@@ -146,10 +146,12 @@ def write_page(workdir: pathlib.Path) -> pathlib.Path:
     config = setup.read_json(path)
     if config.get("job") not in ("grpo", "sft"):
         raise ValueError(f"{workdir} holds a {config.get('job')!r} run, not one of grpo or sft.")
+    task = tasks.of(config)
     made, rows = workdir / "report.html", _rows(workdir / "metrics.jsonl")
     report = workdir / "report.json"
     figures = setup.read_json(report) if report.exists() else {}
     groups = config["rollout"]["prompts"] if "rollout" in config else 0
+    best = figures.get("best")
     counted = run_page.counts(rows, groups) | {
         "prompts skipped (longer than the largest bucket)": figures.get("skipped_prompts", "-"),
     }
@@ -158,25 +160,22 @@ def write_page(workdir: pathlib.Path) -> pathlib.Path:
     page = run_page.Run(
         title=f"{config['job']} run {workdir.resolve().name}",
         about=_about(config, figures, rows),
+        written=task.written,
+        measured=task.measured,
         config=setup.flat(config),
         rows=rows,
         evaluations=_rows(workdir / "evaluations.jsonl"),
         before=records(workdir / "heldout-before.json"),
         after=records(closing(workdir)),
-        best=_records_of_best(workdir, figures),
+        best=records(workdir / f"heldout-best-{best['step']}.json") if best else [],
         trees=[
-            _tree(row, config)
+            _tree(row, config, task)
             for row in run_page.spread(_rows(workdir / "samples.jsonl"), run_page.TREES)
         ],
         counted=counted,
     )
     files.atomic_write(made, run_page.render(page))
     return made
-
-
-def _records_of_best(workdir: pathlib.Path, figures: dict[str, Any]) -> list[heldout.Record]:
-    best = figures.get("best")
-    return records(workdir / f"heldout-best-{best['step']}.json") if best else []
 
 
 def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
@@ -206,7 +205,7 @@ def _about(
     }
 
 
-def _tree(row: dict[str, Any], config: dict[str, Any]) -> run_page.Tree:
+def _tree(row: dict[str, Any], config: dict[str, Any], task: tasks.Task) -> run_page.Tree:
     """A row of samples.jsonl, with its reward and its prompt made again as training made them."""
     lists = ("profile", "options", "worth")
     values = {k: tuple(v) if k in lists else v for k, v in row["episode"].items()}
@@ -219,8 +218,9 @@ def _tree(row: dict[str, Any], config: dict[str, Any]) -> run_page.Tree:
     return run_page.Tree(
         step=row["step"],
         episode=episode,
-        names=cfg.names or rubric.CRITERIA,
-        asked=prompts.of(episode, limits),
+        about=tuple(task.about(episode)),
+        names=cfg.names or task.criteria,
+        asked=task.prompt(episode, limits),
         texts=tuple(row["texts"]),
         scores=scores,
         reward=got.reward[0],
@@ -230,9 +230,9 @@ def _tree(row: dict[str, Any], config: dict[str, Any]) -> run_page.Tree:
     )
 
 
-def table(before: Sequence[heldout.Record], after: Sequence[heldout.Record]) -> str:
-    """Some held-out turns with gold and the snippets before and after training."""
-    lines = ["", "Held-out snippets, before and after:"]
+def table(before: Sequence[heldout.Record], after: Sequence[heldout.Record], written: str) -> str:
+    """Some held-out turns with gold and what was written before and after training."""
+    lines = ["", f"Held-out {written}, before and after:"]
     for one, two in list(zip(before, after, strict=True))[:SHOWN]:
         lines += [
             f"  user    {_short(one.user)}",

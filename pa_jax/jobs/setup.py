@@ -18,10 +18,10 @@ from jax.experimental import multihost_utils
 from pa_jax import judge, models
 from pa_jax.core import exclusive, files, keys, named, sharding
 from pa_jax.core import mesh as meshes
-from pa_jax.data import quarantine, source
+from pa_jax.data import dialogues, quarantine, source
 from pa_jax.data.own import is_own
 from pa_jax.dialogue import prompts, schema, template, tokenizer
-from pa_jax.jobs import values
+from pa_jax.jobs import tasks, values
 from pa_jax.judge import own, remote
 from pa_jax.models import lora, precision, quant
 
@@ -105,7 +105,7 @@ def check_named(config: ml_collections.ConfigDict) -> None:
     if known.get("reward.function"):
         named.resolve(known["reward.function"], "reward.function")
     if "data.source" in known and config.job != "plan":  # which reads none
-        cfg = section(source.DataConfig, config.data)
+        cfg = section(dialogues.DataConfig, config.data)
         source.require_there(cfg)
         for _, one in source.mixed(cfg):
             if is_own(one.source):
@@ -122,8 +122,7 @@ def _require_endpoint(config: ml_collections.ConfigDict, workdir: pathlib.Path) 
         except ValueError as error:
             raise ValueError(f"{error}".removeprefix("judge.")) from error
     elif "remote" in config.get("judge", {}) and config.judge.kind == "remote":
-        # What asks to ask, and a function of one's own, stand in the judge's place.
-        if config.get("task") != "ask" and not config.get("reward", {}).get("function"):
+        if not config.get("reward", {}).get("function"):  # which stands in the judge's place
             _require_key(endpoint(config.judge.remote, workdir))
 
 
@@ -181,9 +180,8 @@ def open_episodes(
     """Episodes of a split; malformed items go to quarantine-SPLIT.jsonl in the work directory."""
     first = jax.process_index() == 0
     path = workdir / f"quarantine-{split}.jsonl" if first else None
-    return source.open_episodes(
-        section(source.DataConfig, config.data), split=split, quarantine_path=path
-    )
+    cfg = section(dialogues.DataConfig, config.data)
+    return tasks.of(config).episodes(cfg, split=split, quarantine_path=path)
 
 
 def open_dialogues(
@@ -192,37 +190,24 @@ def open_dialogues(
     """Whole dialogues of a split, as parts; malformed items go where open_episodes puts them."""
     first = jax.process_index() == 0
     path = workdir / f"quarantine-{split}.jsonl" if first else None
-    cfg = section(source.DataConfig, config.data)
-    if cfg.source not in source.SOURCES and not is_own(cfg.source):
+    cfg = section(dialogues.DataConfig, config.data)
+    if cfg.source not in dialogues.SOURCES and not is_own(cfg.source):
         raise ValueError(
             f"data.source={cfg.source!r} with data.state_source={cfg.state_source!r}: whole "
-            f"dialogues are needed; choose one of {sorted(source.SOURCES)}, or state_source='gold'."
+            f"dialogues are needed; choose one of {[*dialogues.SOURCES]}, or state_source='gold'."
         )
     with quarantine.Quarantine(path) as bad:
-        return source.open_dialogues(cfg, split, bad)
-
-
-def encoder(
-    config: ml_collections.ConfigDict, words: tokenizer.Tokenizer
-) -> Callable[[schema.Episode], list[int]]:
-    """Episode -> prompt ids of the policy, as in serving."""
-    limits = section(prompts.PromptConfig, config.prompt)
-
-    def encode(episode: schema.Episode) -> list[int]:
-        messages = prompts.of(episode, limits)
-        return template.encode_chat(words, messages, add_generation_prompt=True)
-
-    return encode
+        return dialogues.open_dialogues(cfg, split, bad)
 
 
 def batch_encoder(
     config: ml_collections.ConfigDict, words: tokenizer.Tokenizer
 ) -> Callable[[Sequence[schema.Episode]], list[list[int]]]:
-    """`encoder` for many episodes in one go."""
-    limits = section(prompts.PromptConfig, config.prompt)
+    """Episodes -> prompt ids of the policy, as in serving."""
+    limits, prompt = section(prompts.PromptConfig, config.prompt), tasks.of(config).prompt
 
     def encode(episodes: Sequence[schema.Episode]) -> list[list[int]]:
-        chats = [prompts.of(episode, limits) for episode in episodes]
+        chats = [prompt(episode, limits) for episode in episodes]
         return template.encode_chats(words, chats, add_generation_prompt=True)
 
     return encode
@@ -247,20 +232,20 @@ def spread(items: Sequence[Any], count: int) -> list[Any]:
 
 def heldout(
     episodes: Sequence[schema.Episode],
-    encode: Callable[[schema.Episode], list[int]],
+    encode: Callable[[Sequence[schema.Episode]], list[list[int]]],
     count: int,
     longest: int,
 ) -> tuple[list[schema.Episode], list[list[int]]]:
     """`count` labelled episodes spread evenly over the held-out ones, and their prompts."""
     known = spread(labelled(episodes), 4 * count)
-    pairs = [(episode, encode(episode)) for episode in known]
-    pairs = spread([pair for pair in pairs if len(pair[1]) <= longest], count)
-    if not pairs:
+    pairs = zip(known, encode(known), strict=True)
+    chosen = spread([pair for pair in pairs if len(pair[1]) <= longest], count)
+    if not chosen:
         raise ValueError(
             f"none of {len(episodes)} held-out episodes has a gold snippet and a prompt of at most "
             f"{longest} tokens; raise prompt_tokens or add labelled data."
         )
-    return [episode for episode, _ in pairs], [ids for _, ids in pairs]
+    return [episode for episode, _ in chosen], [ids for _, ids in chosen]
 
 
 def mesh(config: ml_collections.ConfigDict, *, rows: Mapping[str, int]) -> jax.sharding.Mesh:

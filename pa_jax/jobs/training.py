@@ -35,11 +35,11 @@ from pa_jax import models
 from pa_jax.agent.inference import training_profile
 from pa_jax.core import checkpoint, files, metrics, timing, together
 from pa_jax.core import mesh as meshes
-from pa_jax.data import chains, pipeline, source
+from pa_jax.data import chains, dialogues, pipeline
 from pa_jax.dialogue import schema, tokenizer
 from pa_jax.evaluate import heldout
 from pa_jax.infer import sampler
-from pa_jax.jobs import report, setup
+from pa_jax.jobs import report, setup, tasks
 from pa_jax.models import lora
 from pa_jax.train import evaluation, loop, optimizer, step
 
@@ -100,10 +100,11 @@ def run(
         opened, state = open_model(config, mesh, loop_cfg.steps)
         timer = timing.PhaseTimer()
         todo = list(parts(opened, timer))
-        encode = setup.encoder(config, opened.start.words)
+        encode = setup.batch_encoder(config, opened.start.words)
         test = setup.open_episodes(config, workdir, "heldout")
         chosen = setup.heldout(test, encode, cfg.episodes, plan.prompt_tokens)
-        watch = Watch(opened.frozen, heldout.Heldout(opened.sampler, *chosen, cfg))
+        held = heldout.Heldout(opened.sampler, *chosen, tasks.of(config).scores, cfg)
+        watch = Watch(opened.frozen, held)
         tx, where = opened.tx, opened.where
         del opened  # so that the start's weights live no longer than the parts need them
         ends = list(itertools.accumulate(part.steps for part in todo))
@@ -221,14 +222,14 @@ def open_batches(
     Every process holds the whole batch (text is small) and its devices take their rows. `train`
     opens the episodes.
     """
-    cfg = setup.section(source.DataConfig, config.data)
+    cfg = setup.section(dialogues.DataConfig, config.data)
+    encode = setup.batch_encoder(config, words)
     if cfg.state_source == "gold":
-        encode = setup.batch_encoder(config, words)
         return pipeline.batches(train(), encode, plan, process_index=0, process_count=1)
     share = cfg.state_share if cfg.state_source == "mixed" else 1.0
     return chains.Chains(
         setup.open_dialogues(config, workdir, "train"),
-        setup.encoder(config, words),
+        lambda episode: encode([episode])[0],
         training_profile.Notes(),
         chains.ChainConfig(plan, share, cfg.keep_empty),
     )

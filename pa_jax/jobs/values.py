@@ -12,7 +12,7 @@ from typing import Any
 import ml_collections
 
 from pa_jax import models
-from pa_jax.data.source import SPLITS
+from pa_jax.data.dialogues import SPLITS
 from pa_jax.models import decoder
 from pa_jax.models.io import source
 from pa_jax.profile.db import connect, database

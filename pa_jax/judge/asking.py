@@ -1,26 +1,9 @@
 """What a decision to ask is worth: no model, no opinion, the episode's own bookkeeping."""
 
-from collections.abc import Sequence
-
-import numpy as np
-
 from pa_jax.dialogue import asking, schema
 from pa_jax.judge import rubric
 
 LOWEST, HIGHEST = -asking.COST, 1.0  # a useless question; one that makes a useless answer right
-
-
-class Asking:
-    """Scores actions of episodes with options; the same number on all four criteria."""
-
-    def score(self, groups: Sequence[rubric.Group]) -> rubric.Scores:
-        """Scores in the order of the groups; an episode without options is a failure."""
-        rows = []
-        for group in groups:
-            values = [scaled(gain(group.episode, text)) for text in group.texts]
-            row = np.array(values, np.float64).reshape(-1, 1)
-            rows.append(np.repeat(row, len(rubric.CRITERIA), axis=1))
-        return rubric.gathered(rows)
 
 
 def gain(episode: schema.Episode, text: str) -> float:
@@ -39,6 +22,7 @@ def gain(episode: schema.Episode, text: str) -> float:
     return episode.worth[episode.options.index(action.topic)]
 
 
-def scaled(value: float) -> float:
-    """A gain as a score in [0, 1]."""
-    return (value - LOWEST) / (HIGHEST - LOWEST)
+def agreement(episode: schema.Episode, text: str) -> tuple[float, ...]:
+    """The action's gain as a score in [0, 1], the same on all four criteria."""
+    scaled = (gain(episode, text) - LOWEST) / (HIGHEST - LOWEST)
+    return (scaled,) * len(rubric.CRITERIA)

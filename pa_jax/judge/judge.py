@@ -13,9 +13,9 @@ WEIGHTS: dict[str, Callable[..., protocol.Judging]] = {
     "verbal": verbal.Verbal,
 }
 TEXTS: dict[str, Callable[[Any], protocol.Judging]] = {
-    "reference": lambda model: reference.Reference(),
+    "reference": lambda model: rubric.ByRule(reference.agreement),
     "remote": remote.Remote,
-    "asking": lambda model: asking.Asking(),
+    "asking": lambda model: rubric.ByRule(asking.agreement),
 }
 
 

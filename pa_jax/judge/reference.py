@@ -1,31 +1,19 @@
-"""The reference judge: agreement with gold counted in words, to measure the other judges with."""
+"""The reference judge: agreement with gold counted in words, to measure the other judges with.
+
+It needs gold (an episode without it is a failure) and no model.
+"""
 
 import re
-from collections.abc import Sequence
-
-import numpy as np
 
 from pa_jax.dialogue import schema
 from pa_jax.english import changes, person, stance, statements, words
 from pa_jax.english.own import not_own
-from pa_jax.judge import contexts, rubric
+from pa_jax.judge import contexts
 
 SAME = 0.5  # share of the shorter line's content words from which two lines are about the same
 
 _KIN = re.compile(rf"\b(?:my|our) (?:\w+ )??(?:{'|'.join(sorted(person.KIN))})\b", re.IGNORECASE)
 _SELF = re.compile(r"\b(?:I|I['’]\w+|me|my|mine|myself|we|us|our)\b")
-
-
-class Reference:
-    """Counts content words; needs gold (an episode without it is a failure) and no model."""
-
-    def score(self, groups: Sequence[rubric.Group]) -> rubric.Scores:
-        """Scores in the order of the groups and their snippets."""
-        rows = []
-        for group in groups:
-            scores = [agreement(group.episode, text) for text in group.texts]
-            rows.append(np.array(scores, np.float64).reshape(-1, len(rubric.CRITERIA)))
-        return rubric.gathered(rows)
 
 
 def agreement(episode: schema.Episode, text: str) -> tuple[float, float, float, float]:

@@ -1,7 +1,7 @@
 """The four criteria, and what goes into a judge and comes out of it."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -97,6 +97,18 @@ class Scores:
 
     values: Float[np.ndarray, "n g k"]
     failed: Bool[np.ndarray, "n g"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ByRule:
+    """A judge without a model: `rule` gives a text about an episode its four criteria."""
+
+    rule: Callable[[schema.Episode, str], tuple[float, ...]]
+
+    def score(self, groups: Sequence[Group]) -> Scores:
+        """Scores in the order of the groups and their texts."""
+        rows = [[self.rule(group.episode, text) for text in group.texts] for group in groups]
+        return gathered([np.array(row, np.float64).reshape(-1, len(CRITERIA)) for row in rows])
 
 
 def gathered(rows: Sequence[np.ndarray], count: int = len(CRITERIA)) -> Scores:

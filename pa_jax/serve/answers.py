@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pa_jax.agent import caller, session
+from pa_jax.agent import handle, session
 from pa_jax.dialogue import schema, template
 from pa_jax.infer.serving import scheduler
 from pa_jax.profile import turns
@@ -123,7 +123,7 @@ class SessionTurn:
         self._number, self._replaces = place
         self._system = "\n".join(m.content for m in messages if m.role == "system")
         *self._earlier, self._last = [m for m in messages if m.role != "system"]
-        self._caller = caller.Caller()
+        self._handle = handle.ReplyHandle()
         self._stream: session.ReplyStream | None = None
 
     def prepare(self) -> None:
@@ -145,9 +145,9 @@ class SessionTurn:
         if number is None and self._earlier:
             number = continued(book, user, self._earlier)
             before = () if number is not None else self._earlier
-        self._caller = caller.Caller(self._how, before, self._system)
+        self._handle = handle.ReplyHandle(self._how, before, self._system)
         talk = self._agent.session(user, number)
-        self._stream = talk.stream(self._last.content, self._caller, replaces=self._replaces)
+        self._stream = talk.stream(self._last.content, self._handle, replaces=self._replaces)
 
     @property
     def _begun(self) -> session.ReplyStream:
@@ -163,28 +163,28 @@ class SessionTurn:
 
     def leave(self) -> None:
         """Ends it where it is; from any thread. What was said until now is the reply."""
-        self._caller.leave()
+        self._handle.leave()
 
     def reasons(self) -> list[str]:
         """Why it ended."""
-        ticket = self._caller.ticket
+        ticket = self._handle.ticket
         if ticket is None:
             return ["stop"]
         reason = ticket.result().reason
-        if reason == "cancelled" and not self._caller.left:
+        if reason == "cancelled" and not self._handle.left:
             return ["length"]  # as much as a turn keeps
         return [REASONS.get(reason, "length")]
 
     def usage(self) -> Usage:
         """What the reply took; what was inferred and decided before it is not counted."""
-        ticket = self._caller.ticket
+        ticket = self._handle.ticket
         if ticket is None:
             return Usage(0, 0)
         return Usage(len(ticket.request.prompt), len(ticket.result().ids))
 
     def begun(self) -> dict[str, Any] | None:
         """Where the turn stands, once it has begun."""
-        turn = self._caller.turn
+        turn = self._handle.turn
         return None if turn is None else {"session": turn.session, "turn": turn.turn}
 
     def made(self) -> dict[str, Any]:

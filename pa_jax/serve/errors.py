@@ -8,7 +8,7 @@ import starlette.exceptions
 from absl import logging
 from fastapi import exceptions, responses
 
-from pa_jax.agent import caller
+from pa_jax.agent import handle
 from pa_jax.dialogue import template
 from pa_jax.infer.serving import scheduler
 from pa_jax.profile.db import connect
@@ -97,7 +97,7 @@ def of(error: BaseException) -> ApiError:
         return ApiError(400, f"{error}", code="invalid_value", param="messages")
     if isinstance(error, scheduler.Busy):
         return busy(f"{error}", retry_after=1.0)
-    if isinstance(error, scheduler.Closed | caller.Left):
+    if isinstance(error, scheduler.Closed | handle.Left):
         return busy("the server is shutting down.", retry_after=5.0, status=503)
     if isinstance(error, connect.StoreError):
         return busy(f"{error}", retry_after=2.0, status=503)
@@ -122,7 +122,7 @@ def install(app: fastapi.FastAPI) -> None:
         template.Refused,
         scheduler.Busy,
         scheduler.Closed,
-        caller.Left,
+        handle.Left,
         connect.StoreError,
         LookupError,
         Exception,

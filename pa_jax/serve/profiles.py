@@ -12,7 +12,7 @@ import fastapi
 import pydantic
 from fastapi import concurrency, responses
 
-from pa_jax.agent import caller, session
+from pa_jax.agent import handle, session
 from pa_jax.english import second_person
 from pa_jax.profile import codec, decay, editing, facts, lookup, store, undo
 from pa_jax.profile.db import erasure
@@ -20,7 +20,7 @@ from pa_jax.serve import errors, guard, keys, moments, seats, slips, wire
 
 T = TypeVar("T")
 F = TypeVar("F", bound=wire.Fact)
-Change = Callable[[session.Session, caller.Caller], session.Reply]
+Change = Callable[[session.Session, handle.ReplyHandle], session.Reply]
 SESSIONS = 1000  # that are listed
 _AT_ONCE = 64  # facts that are written out before other threads get their turn
 
@@ -304,7 +304,7 @@ class Profiles:
             self.store.journal.last, user, number, 1
         ):
             raise errors.ApiError(404, f"no session {number}.", code="session_not_found")
-        talk, who = self.agent.session(user, number), caller.Caller()
+        talk, who = self.agent.session(user, number), handle.ReplyHandle()
         try:
             reply = await self._alone(request, user, change, talk, who, waiting=who)
         except LookupError:
@@ -318,7 +318,7 @@ class Profiles:
         user: str,
         function: Callable[..., T],
         *args: Any,
-        waiting: caller.Caller | None = None,
+        waiting: handle.ReplyHandle | None = None,
     ) -> T:
         """A blocking call that waits for the user's turns, and they for it."""
         seat = await self.places.take(user, request.scope[guard.SHARE])

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from pa_jax.agent import caller, session
+from pa_jax.agent import handle, session
 from pa_jax.profile import editing, store, turns, undo, update
 from tests.agent import scripted
 
@@ -128,7 +128,7 @@ def test_what_was_replaced_stays_nowhere(agent, profiles, url):
 @pytest.mark.parametrize("leaves_after", range(9))
 def test_the_saved_reply_is_what_was_streamed_whenever_the_listener_leaves(agent, leaves_after):
     """Seven pieces and a question: it is saved only where it was heard."""
-    who = caller.Caller()
+    who = handle.ReplyHandle()
     talk = agent.session("ann")
     stream = talk.stream("let us fly, please", who)
     heard = list(itertools.islice(stream, leaves_after))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pa_jax.agent import caller
+from pa_jax.agent import handle
 from pa_jax.profile import imports, store, undo
 from tests.agent import scripted
 
@@ -155,7 +155,7 @@ def test_no_turn_is_answered_that_nobody_waits_for(profiles):
     """A store may hold many unfinished turns from before; they end with the caller."""
     for _ in range(50):
         profiles.journal.begin("ann", "I like tea", session=0, now=NOON)
-    who = caller.Caller()
+    who = handle.ReplyHandle()
     gone = threading.Event()
 
     class Leaving(scripted.Model):
@@ -166,7 +166,7 @@ def test_no_turn_is_answered_that_nobody_waits_for(profiles):
             return super().infer(turns, now=now, seed=seed)
 
     with scripted.agent(profiles, Leaving()) as agent:
-        with pytest.raises(caller.Left):
+        with pytest.raises(handle.Left):
             agent.session("ann", 0).respond("I like rum", who)
         assert gone.is_set()
         left = profiles.journal.unfinished("ann")

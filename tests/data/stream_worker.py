@@ -11,7 +11,7 @@ import time
 
 import transformers
 
-from pa_jax.data import pipeline, source
+from pa_jax.data import dialogues, pipeline, source
 from pa_jax.dialogue import prompts, template, tokenizer
 
 ROWS = 64
@@ -26,7 +26,7 @@ def main(folder: str, words_folder: str, batches: int) -> None:
         return template.encode_chats(words, chats, add_generation_prompt=True)
 
     def opened():
-        cfg = source.DataConfig(f"tfds:{folder}", "", "", 0, 0, 0, False, "gold", 0.5)
+        cfg = dialogues.DataConfig(f"tfds:{folder}", "", "", 0, 0, 0, False, "gold", 0.5)
         episodes = source.open_episodes(cfg, split="all", quarantine_path=None)
         plan = pipeline.PipelineConfig(ROWS, 1024, 0)
         return len(episodes), pipeline.batches(

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from pa_jax.data import chains, pipeline, source
+from pa_jax.data import chains, dialogues, pipeline
 from pa_jax.data import episodes as episodes_lib
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.dialogue import schema, snippet
@@ -143,8 +143,8 @@ def test_a_batch_must_be_heard_and_another_stream_is_refused():
 
 
 def test_an_episode_of_synthetic_users_differs_from_golds_in_its_profile_alone():
-    cfg = source.DataConfig("synthetic", "", "", 2, 1, 0, True, "gold", 0.5)
-    parts = source.open_dialogues(cfg, "train", quarantine_lib.Quarantine(None))
+    cfg = dialogues.DataConfig("synthetic", "", "", 2, 1, 0, True, "gold", 0.5)
+    parts = dialogues.open_dialogues(cfg, "train", quarantine_lib.Quarantine(None))
     gold = {e.id: e for d in parts[0] for e in episodes_lib.decompose(d)}
     iterator = start(parts=parts, keep_empty=True, longest=64)
     for _ in range(5):

@@ -54,14 +54,14 @@ def test_a_longer_dialogue_begins_with_the_episodes_of_a_shorter_one():
 
 def test_a_share_of_users_is_not_known_and_the_same_ones_each_time():
     of = [dataclasses.replace(decompose(DIALOGUE)[3], id=f"{number}/3") for number in range(400)]
-    some = episodes.Strangers(of, 0.5)
+    some = episodes.strangers(of, 0.5)
     known = [bool(one.profile) for one in some]
     assert 160 <= sum(known) <= 240
-    assert known == [bool(one.profile) for one in episodes.Strangers(of, 0.5)]
+    assert known == [bool(one.profile) for one in episodes.strangers(of, 0.5)]
     for one, whole in zip(some, of, strict=True):
         assert dataclasses.replace(one, profile=whole.profile) == whole
-    assert list(episodes.Strangers(of, 0.0)) == of
-    assert not any(one.profile for one in episodes.Strangers(of, 1.0))
+    assert list(episodes.strangers(of, 0.0)) == of
+    assert not any(one.profile for one in episodes.strangers(of, 1.0))
 
 
 @pytest.mark.parametrize("labelled", [True, False])

@@ -5,11 +5,11 @@ import json
 
 import pytest
 
+from pa_jax.data import dialogues, source
 from pa_jax.data import quarantine as quarantine_lib
-from pa_jax.data import source
 from pa_jax.dialogue import snippet
 
-CFG = source.DataConfig("", "", "explicit", 1, 1, 0, False, "gold", 0.5)
+CFG = dialogues.DataConfig("", "", "explicit", 1, 1, 0, False, "gold", 0.5)
 CODE = """
 from pa_jax.dialogue import schema, snippet
 
@@ -76,11 +76,11 @@ def opened(cfg, split, path=None):
 
 def test_dialogues_are_decomposed_and_a_fifth_of_users_held_out(mine):
     cfg = mine("dialogues", path="x/")
-    train, held, both = (opened(cfg, split) for split in source.SPLITS)
+    train, held, both = (opened(cfg, split) for split in dialogues.SPLITS)
     assert len(both) == 50 and both[7].id == "x/d7/1" and both[7].gold == "The user takes size 7."
     users = {e.user_id for e in train}, {e.user_id for e in held}
     assert not users[0] & users[1] and len(users[0] | users[1]) == 50 and 3 < len(users[1]) < 20
-    assert all(source.held_out(user) for user in users[1])
+    assert all(dialogues.held_out(user) for user in users[1])
     whole = opened(dataclasses.replace(cfg, keep_empty=True), "all")
     assert len(whole) == 100 and whole[0].gold == snippet.NOTHING
 
@@ -89,7 +89,7 @@ def test_episodes_come_as_they_are(mine):
     made = opened(mine("episodes"), "all")
     assert len(made) == 25 and made[1].id == "e2" and made[1].profile == ("The user has a cat.",)
     with quarantine_lib.Quarantine(None) as bad, pytest.raises(ValueError, match="yields episodes"):
-        source.open_dialogues(mine("episodes"), "train", bad)
+        dialogues.open_dialogues(mine("episodes"), "train", bad)
 
 
 def test_it_mixes_with_other_sources(mine):
@@ -101,7 +101,7 @@ def test_it_mixes_with_other_sources(mine):
 
 def test_dialogues_are_there_whole_for_chains(mine):
     with quarantine_lib.Quarantine(None) as bad:
-        (part,) = source.open_dialogues(mine("dialogues"), "heldout", bad)
+        (part,) = dialogues.open_dialogues(mine("dialogues"), "heldout", bad)
     assert part and all(len(dialogue.turns) == 2 for dialogue in part)
 
 

@@ -4,13 +4,13 @@ import pathlib
 
 import pytest
 
-from pa_jax.data import decompose, source
+from pa_jax.data import decompose, dialogues, source
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.readers import prefeval
 from pa_jax.data.synth import users as synth_users
 from pa_jax.dialogue import snippet
 
-SYNTHETIC = source.DataConfig(
+SYNTHETIC = dialogues.DataConfig(
     source="synthetic",
     path="",
     form="all",
@@ -86,7 +86,7 @@ def test_users_are_on_one_side_whatever_else_is_in_the_file(chats, tmp_path):
 
 
 def test_a_fifth_of_users_is_held_out():
-    share = sum(source.held_out(f"user {n}") for n in range(20_000)) / 20_000
+    share = sum(dialogues.held_out(f"user {n}") for n in range(20_000)) / 20_000
     assert abs(share - 0.2) < 0.01  # 3.5 standard deviations
 
 

@@ -13,7 +13,7 @@ import sys
 
 import pytest
 
-from pa_jax.data import source
+from pa_jax.data import dialogues
 from pa_jax.data.tfds import stored
 
 USERS, TURNS, COPIES = 1000, 20, 50
@@ -37,7 +37,7 @@ def large(tmp_path_factory):
     root = tmp_path_factory.mktemp("large")
     raw = root / "raw.jsonl"
     raw.write_text("".join(json.dumps(chat(user)) + "\n" for user in range(USERS)))
-    cfg = source.DataConfig("tfds:messages", str(raw), "", 0, 0, 0, False, "gold", 0.5)
+    cfg = dialogues.DataConfig("tfds:messages", str(raw), "", 0, 0, 0, False, "gold", 0.5)
     folder = stored.prepared("messages", cfg, root, quarantine_path=None)
     info = json.loads((folder / "dataset_info.json").read_text())
     for split in info["splits"]:

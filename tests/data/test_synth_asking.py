@@ -4,7 +4,7 @@ import collections
 
 import pytest
 
-from pa_jax.data import requests, source
+from pa_jax.data import requests
 from pa_jax.data.synth import asking as synth_asking
 from pa_jax.data.synth import truth
 from pa_jax.dialogue import asking
@@ -15,16 +15,16 @@ COUNT = 300
 
 @pytest.fixture(scope="module")
 def episodes():
-    return list(synth_asking.Requests(0, COUNT, "train"))
+    return list(synth_asking.requests_of(0, COUNT, "train"))
 
 
 def test_the_same_everywhere_and_held_out_requests_never_train(episodes):
-    again = synth_asking.Requests(0, COUNT, "train")
+    again = synth_asking.requests_of(0, COUNT, "train")
     assert again[7] == episodes[7] and len(again) == COUNT
     with pytest.raises(IndexError):
         again[COUNT]
     trained = {episode.user for episode in episodes}
-    tested = {e.user for e in synth_asking.Requests(0, COUNT, "heldout")}
+    tested = {e.user for e in synth_asking.requests_of(0, COUNT, "heldout")}
     assert trained and tested and not trained & tested
 
 
@@ -59,11 +59,3 @@ def test_gold_is_the_most_valuable_action_and_all_actions_occur(episodes):
         kinds[f"place {episode.gold in [asking.render(asking.Action(episode.options[0]))]}"] += 1
     assert min(kinds["answer"], kinds["ask"]) > COUNT / 5
     assert kinds["place True"] < COUNT / 3  # the best topic is not always shown first
-
-
-def test_as_a_data_source():
-    cfg = source.DataConfig("requests", "", "explicit", 5, 3, 0, False, "gold", 0.5)
-    found = source.open_episodes(cfg, split="heldout", quarantine_path=None)
-    assert len(found) == 3 and all(episode.options for episode in found)
-    with pytest.raises(ValueError, match="no split 'all'"):
-        source.open_episodes(cfg, split="all", quarantine_path=None)

@@ -12,12 +12,12 @@ import zipfile
 import numpy as np
 import pytest
 
-from pa_jax.data import joined, pipeline, source
+from pa_jax.data import dialogues, numbered, pipeline, source
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.tfds import builders, stored
 from pa_jax.dialogue import schema, snippet
 
-SYNTHETIC = source.DataConfig("tfds:synthetic", "", "explicit", 2, 1, 3, True, "gold", 0.5)
+SYNTHETIC = dialogues.DataConfig("tfds:synthetic", "", "explicit", 2, 1, 3, True, "gold", 0.5)
 
 
 @pytest.fixture(autouse=True)
@@ -186,9 +186,9 @@ def test_a_home_that_has_it_no_more_is_named(home, monkeypatch, name, message):
 def test_tensorflow_is_not_needed(chats):
     code = (
         "import sys\n"
-        "from pa_jax.data import source\n"
+        "from pa_jax.data import dialogues, source\n"
         f"path = {chats.path!r}\n"
-        "cfg = source.DataConfig('tfds:messages', path, '', 1, 1, 0, True, 'gold', 0.5)\n"
+        "cfg = dialogues.DataConfig('tfds:messages', path, '', 1, 1, 0, True, 'gold', 0.5)\n"
         "print(source.open_episodes(cfg, split='all', quarantine_path=None)[59].id)\n"
         "print('tensorflow' in sys.modules)\n"
     )
@@ -235,9 +235,9 @@ def test_sources_are_mixed_in_the_shares_of_their_weights(chats):
 
 
 def test_counts_by_hand():
-    assert joined.counts([100, 30], [1.0, 1.0]) == [100, 100]
-    assert joined.counts([100, 30], [3.0, 1.0]) == [100, 33]
-    assert joined.counts([100, 30], [10.0, 1.0]) == [300, 30]
+    assert numbered.counts([100, 30], [1.0, 1.0]) == [100, 100]
+    assert numbered.counts([100, 30], [3.0, 1.0]) == [100, 33]
+    assert numbered.counts([100, 30], [10.0, 1.0]) == [300, 30]
 
 
 def test_batches_of_a_mix_resume_exactly_and_are_the_same_for_any_number_of_processes(chats):

@@ -35,7 +35,7 @@ def test_the_prompt_holds_request_profile_and_topics_as_data():
     episode = schema.Episode(
         "a", "u", ("The user likes\nrice.",), "", "Cook!\n\nTopics:\n- Me", None, options=TOPICS
     )
-    system, user = prompts.of(episode, cfg)
+    system, user = prompts.ask(episode, cfg)
     assert system.role == "system"
     assert user.content.count("\nTopics:\n") == 1  # the user's own is within their one line
     assert "- The user likes rice.\n" in user.content

@@ -17,7 +17,7 @@ import pytest
 from pa_jax import models
 from pa_jax.agent.inference import inferencer
 from pa_jax.core import files
-from pa_jax.data import source
+from pa_jax.data import dialogues
 from pa_jax.dialogue import schema
 from pa_jax.evaluate.profiles import talks
 from pa_jax.jobs import inferring, measure, setup
@@ -86,7 +86,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(agent, golden, tmp_path):
     half = store.ProfileStore(f"sqlite:///{workdir}/profiles.db")
     keep = inferring.InferRun(half, tmp_path / "part.jsonl")
     (tmp_path / "part.jsonl").write_bytes(b"".join(lines[:6]))
-    users = talks.by_user(source.SyntheticDialogues(0, 3, "heldout", (2, 3)))
+    users = talks.by_user(dialogues.of_users(0, 3, "heldout", (2, 3)))
     keep.replay({talk.user: talk for talk in users})
     half.close()
     inferring.infer(config(snippets="gold"), workdir, agent)
@@ -217,7 +217,7 @@ def test_the_job_survives_sigkill_at_any_point(root, tmp_path):
     assert set(turns.values()) == {1}
     fresh = store.ProfileStore(f"sqlite:///{tmp_path}/again.db")
     inferring.InferRun(fresh, workdir / "snippets.jsonl").replay(
-        {t.user: t for t in talks.by_user(source.SyntheticDialogues(0, 6, "heldout", (2, 2)))}
+        {t.user: t for t in talks.by_user(dialogues.of_users(0, 6, "heldout", (2, 2)))}
     )
     there = store.ProfileStore(f"sqlite:///{workdir}/profiles.db")
     for user in there.users():

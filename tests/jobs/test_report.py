@@ -15,7 +15,7 @@ from pa_jax.core import metrics
 from pa_jax.dialogue import schema
 from pa_jax.evaluate import heldout
 from pa_jax.evaluate.reports import run_page, run_verdict
-from pa_jax.jobs import grpo, report, setup
+from pa_jax.jobs import grpo, report, setup, tasks
 from pa_jax.rl import learner
 
 HOSTILE = "</p><script>alert('x')</script><img src=http://example.com/x onerror=alert(1)> & \"q\""
@@ -75,10 +75,11 @@ def sample(failed, options=()):
     )
 
 
-@pytest.fixture
-def workdir(tmp_path):
+def begun(tmp_path, task="infer", options=()):
     """A GRPO run's folder, written by what training writes it with."""
     config = importlib.import_module("configs.grpo").get_config()
+    config.task = task
+    config = tasks.resolved(config)
     config.reward.weights, config.reward.truncated = (1.0, 2.0, 0.5, 1.0), -1.0
     config.rollout.prompts = 4
     config.train.steps, config.warm.steps = 3, 0
@@ -90,12 +91,16 @@ def workdir(tmp_path):
         row |= {"seconds/rollout": 3.0 - step, "seconds/step": 4.0, "logp_delta_mean": 0.0}
         row |= {"process/compiles": 7, "process/peak_rss_gb": 1.5}
         writer.write(step, row)
-        options = ("tea", HOSTILE) if step == 1 else ()
         grpo.write_samples(tmp_path, step, [sample(step == 0, options)], row)
     writer.close()
     report.kept(tmp_path, "before", lambda: [record(i, "x", 0.0) for i in range(20)])
     report.kept(tmp_path, "after-3", lambda: [record(i, HOSTILE, 0.5) for i in range(20)])
     return tmp_path
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    return begun(tmp_path)
 
 
 def test_the_page_is_whole_and_refers_to_nothing_outside(workdir):
@@ -128,15 +133,23 @@ def test_figures_of_the_page_are_those_of_the_run(workdir):
 
 def test_each_answer_has_its_scores_reward_and_advantage(workdir):
     page = Page(report.write_page(workdir).read_text()).text
-    first, second, third = page.split("Step ")[1:4]
+    first, _, third = page.split("Step ")[1:4]
     # 0.1 + 2 x 0.2 + 0.5 x 0.3 + 0.4; the cut one is worth -1 whatever its scores are
     assert "completeness 0.100 0.10 no hallucination 0.200 0.20" in first
     assert "reward 1.050 advantage -1.50" in first
     assert "(cut)" in first and "reward -1.000 advantage -0.25" in first
     assert "broken no verdict , left out" in first and "advantage +0.00" not in first
     assert "broken no verdict" not in third and "advantage +0.00" in third
-    assert "Asking about tea is worth +0.500" in second and "completeness" not in second
     assert "noted about me so far? [assistant] - The user likes tea." in first  # the prompt itself
+
+
+def test_a_run_that_learns_to_ask_is_told_as_one(tmp_path):
+    page = Page(report.write_page(begun(tmp_path, "ask", ("tea", HOSTILE))).read_text())
+    first = page.text.split("Step ")[1]
+    assert "Asking about tea is worth +0.500" in first and "Topics: - tea" in first
+    assert "gain 0.100 0.10 reward 1.050" in first and "completeness" not in first
+    assert "held-out-decisions" in page.ids and "scored by what each is worth" in page.text
+    assert "data requests judge asking" in page.text
 
 
 def test_a_run_that_is_not_finished_or_has_not_begun_has_a_page_too(workdir):

@@ -72,6 +72,8 @@ def test_what_is_right_comes_as_far_as_the_model(job, tmp_path):
         ("judge", "prompt.user_chars", 0, "prompt.user_chars=0: at least 1"),
         ("judge", "kinds", ("remote",), "remote.model='', cache="),
         ("grpo", "judge.kind", "remote", "judge.remote.model='', cache="),
+        ("grpo", "judge.kind", "asking", "judge.kind='asking' is of the decision to ask"),
+        ("ablate", "data.source", "requests", "data.source='requests' is of the decision to ask"),
         ("grpo", "judge.source", "hf:NAME", "judge.source='hf:NAME': no such file"),
         ("grpo", "model.remat", "some", "model.remat='some': choose one of"),
         ("grpo", "optim.b1", 1.5, "optim.b1=1.5: at most 1"),
@@ -99,9 +101,8 @@ def test_a_remote_judges_key_is_looked_for_first(tmp_path, monkeypatch):
     told = said(config_of("grpo", tmp_path, **changes), tmp_path)
     assert told.startswith("judge.remote.key_env='NO_SUCH_KEY'")
     mine = {"reward.function": "math:sqrt", "reward.names": ("root",), "reward.weights": (1.0,)}
-    for instead in (mine, {"task": "ask"}):  # nobody asks it
-        told = said(config_of("grpo", tmp_path, **changes | instead), tmp_path)
-        assert told.startswith(UNDER)
+    told = said(config_of("grpo", tmp_path, **changes | mine), tmp_path)  # nobody asks it
+    assert told.startswith(UNDER)
 
 
 @pytest.mark.parametrize("name", configs.names())

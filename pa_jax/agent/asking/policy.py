@@ -36,13 +36,12 @@ class Trained:
         self.bounds = by_rule.but(cost=0.0)  # what it may ask, without the weighing
         self.words, self.cfg = model.words, cfg
         self._limits = dataclasses.replace(cfg.trained(model).limits(), examples=())
-        two = prompt_roots.strangers(options=("Tea",), others=("Coffee",))
         self._sampler = sampler.Sampler(
             model,
             mesh=mesh,
             rows=cfg.rows,
             lengths=lengths,
-            root=prompt_roots.beginning([self._prompt(episode) for episode in two]),
+            root=prompt_roots.of_turns(model.words, self._limits, prompts.ask),
         )
 
     def warm_up(self) -> None:
@@ -95,8 +94,9 @@ class Trained:
         )
 
     def _written(self, episodes: Sequence[schema.Episode]) -> list[str]:
+        chats = [prompts.ask(episode, self._limits) for episode in episodes]
         done = self._sampler.generate(
-            [self._prompt(episode) for episode in episodes],
+            template.encode_chats(self.words, chats, add_generation_prompt=True),
             n=1,
             max_new_tokens=self.cfg.max_new_tokens,
             temperature=0.0,
@@ -104,10 +104,6 @@ class Trained:
             stream=keys.Stream.GENERATE,
         )
         return [text for [text] in done.texts]
-
-    def _prompt(self, episode: schema.Episode) -> list[int]:
-        messages = prompts.ask(episode, self._limits)
-        return template.encode_chat(self.words, messages, add_generation_prompt=True)
 
 
 def chosen(

@@ -9,9 +9,8 @@ on, or to answer; which views the user has, the policy cannot see and must expec
 """
 
 import random
-from collections.abc import Sequence
 
-from pa_jax.data import requests
+from pa_jax.data import numbered, requests
 from pa_jax.data.synth import truth
 from pa_jax.dialogue import asking, schema
 from pa_jax.profile import taxonomy
@@ -23,17 +22,9 @@ _HAS_A_VIEW = 0.85  # of users, on a slot that is not known
 _BESIDES = 2  # known statements that have nothing to do with the request
 
 
-class Requests(Sequence[schema.Episode]):
-    """`count` episodes of a split ("train" or "heldout"), made anew at each access."""
-
-    def __init__(self, seed: int, count: int, split: str) -> None:
-        self._seed, self._count, self._split = seed, count, split
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, index: int) -> schema.Episode:  # type: ignore[override]  # no slices
-        return episode(self._seed, range(self._count)[index], self._split)
+def requests_of(seed: int, count: int, split: str) -> numbered.Numbered[schema.Episode]:
+    """`count` of a split, "train" or "heldout"."""
+    return numbered.Numbered(count, lambda index: episode(seed, index, split))
 
 
 def episode(seed: int, index: int, split: str) -> schema.Episode:

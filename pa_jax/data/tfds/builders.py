@@ -17,8 +17,8 @@ import requests
 import tensorflow_datasets as tfds
 from etils import epath
 
+from pa_jax.data import dialogues
 from pa_jax.data import quarantine as quarantine_lib
-from pa_jax.data import source
 from pa_jax.data.episodes import Steps
 from pa_jax.data.readers import items
 from pa_jax.data.synth import users as synth_users
@@ -59,14 +59,14 @@ class EpisodeBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
     INSIDE = ""  # a file of the archive, in the folder that the reader takes
 
     def __init__(
-        self, *, cfg: source.DataConfig, quarantine_path: str | os.PathLike | None, **kwargs: Any
+        self, *, cfg: dialogues.DataConfig, quarantine_path: str | os.PathLike | None, **kwargs: Any
     ) -> None:
         self.cfg, self.quarantine_path = cfg, quarantine_path
         config = tfds.core.BuilderConfig(name=self.variant(cfg), description=self.DESCRIPTION)
         super().__init__(file_format="array_record", config=config, **kwargs)
 
     @classmethod
-    def variant(cls, cfg: source.DataConfig) -> str:
+    def variant(cls, cfg: dialogues.DataConfig) -> str:
         """The dataset's folder name: what was read, and a digest of it."""
         return f"{cfg.form}-{_digest(cfg.path)}" if cfg.path else f"{cfg.form}-home"
 
@@ -88,9 +88,9 @@ class EpisodeBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         splits: dict[str, Iterator[Any]] = {}
         with quarantine_lib.Quarantine(self.quarantine_path) as quarantine:
             for side in ("train", "heldout"):
-                dialogues = source.SOURCES[self.SOURCE](cfg, side, quarantine)
+                parts = dialogues.SOURCES[self.SOURCE](cfg, side, quarantine)
                 for end in ("", NOTHING):
-                    examples = self._generate_examples(dialogues, end == NOTHING)
+                    examples = self._generate_examples(parts, end == NOTHING)
                     first = next(examples, None)  # TFDS fails on a split without examples
                     if first is not None:
                         splits[side + end] = itertools.chain([first], examples)
@@ -101,11 +101,11 @@ class EpisodeBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         return splits
 
     def _generate_examples(
-        self, dialogues: Sequence[Sequence[schema.Dialogue]], nothing: bool
+        self, parts: Sequence[Sequence[schema.Dialogue]], nothing: bool
     ) -> Iterator[tuple[int, dict[str, str]]]:
         found = (
             record(one)
-            for part in dialogues
+            for part in parts
             for dialogue in part
             for one in Steps(dialogue)
             if (one.gold == snippet.NOTHING) == nothing
@@ -176,7 +176,7 @@ class Synthetic(EpisodeBuilder, skip_registration=True):  # type: ignore[call-ar
     LICENSE = "Apache-2.0"
 
     @classmethod
-    def variant(cls, cfg: source.DataConfig) -> str:
+    def variant(cls, cfg: dialogues.DataConfig) -> str:
         probes = [synth_users.dialogue(cfg.seed, k, split="train") for k in range(_PROBES)]
         state = hashlib.sha256(repr(probes).encode()).hexdigest()[:8]
         return f"{cfg.users}-{cfg.heldout_users}-{cfg.seed}-{state}"

@@ -8,14 +8,14 @@ import filelock
 import tensorflow_datasets as tfds
 from absl import logging
 
-from pa_jax.data import joined, source
+from pa_jax.data import dialogues, numbered
 from pa_jax.data import quarantine as quarantine_lib
 from pa_jax.data.tfds import builders
 from pa_jax.dialogue import schema
 
 
 def open_episodes(
-    cfg: source.DataConfig, *, split: str, quarantine_path: str | os.PathLike | None
+    cfg: dialogues.DataConfig, *, split: str, quarantine_path: str | os.PathLike | None
 ) -> Sequence[schema.Episode]:
     """Episodes of data.source=tfds:NAME, written at first use, or tfds:FOLDER, a dataset as it is.
 
@@ -37,7 +37,7 @@ def open_episodes(
 
 def prepared(
     name: str,
-    cfg: source.DataConfig,
+    cfg: dialogues.DataConfig,
     data_dir: pathlib.Path,
     *,
     quarantine_path: str | os.PathLike | None,
@@ -73,20 +73,11 @@ def read(folder: pathlib.Path, *, split: str, keep_empty: bool) -> Sequence[sche
     sides = ("train", "heldout") if split == "all" else (split,)
     ends = ("", builders.NOTHING) if keep_empty else ("",)
     names = [side + end for side in sides for end in ends if side + end in builder.info.splits]
-    return joined.Joined([Stored(builder.as_data_source(split=name)) for name in names])
+    return numbered.joined([_episodes(builder.as_data_source(split=name)) for name in names])
 
 
-class Stored(Sequence[schema.Episode]):
-    """A TFDS data source as episodes."""
-
-    def __init__(self, records: Sequence) -> None:
-        self._records = records
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __getitem__(self, index: int) -> schema.Episode:  # type: ignore[override]  # no slices
-        return builders.episode(self._records[index])
+def _episodes(records: Sequence) -> Sequence[schema.Episode]:
+    return numbered.Numbered(len(records), lambda number: builders.episode(records[number]))
 
 
 def cache_dir() -> pathlib.Path:

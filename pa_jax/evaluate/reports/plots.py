@@ -122,7 +122,7 @@ def before_after(
         range(len(names)), [n.removeprefix("criteria/").replace("_", "\n") for n in names]
     )
     axis.tick_params(labelsize=8)
-    axis.set_title("held-out snippets (greedy), mean and 95 % interval", fontsize=9)
+    axis.set_title("held-out texts (greedy), mean and 95 % interval", fontsize=9)
     axis.legend(fontsize=8)
     return fig
 

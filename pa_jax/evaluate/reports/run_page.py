@@ -14,7 +14,7 @@ from pa_jax.dialogue import schema
 from pa_jax.evaluate import heldout
 from pa_jax.evaluate.reports import page, plots, run_verdict
 
-SNIPPETS = 12  # held-out snippets shown
+TEXTS = 12  # held-out ones shown
 SHOWN_CHARS = 240  # of each text of them
 WORST = 3  # of them beside the verdict
 TREES = 6  # sample trees shown
@@ -49,7 +49,8 @@ class Tree:
 
     step: int
     episode: schema.Episode
-    names: tuple[str, ...]  # of the scores
+    about: tuple[str, ...]  # the episode, beside the user's words and gold
+    names: tuple[str, ...]  # of the scores, as far as they are shown
     asked: tuple[schema.Message, ...]
     texts: tuple[str, ...]
     scores: np.ndarray  # [g, k]
@@ -64,6 +65,8 @@ class Run:
     """What a page is made of.
 
     about        facts of the run, in order
+    written      what the policy's texts are called
+    measured     by what the held-out ones are scored
     config       flat: names joined by dots
     rows         of metrics.jsonl
     evaluations  rows of evaluations.jsonl
@@ -74,6 +77,8 @@ class Run:
 
     title: str
     about: Mapping[str, object]
+    written: str
+    measured: str
     config: Mapping[str, Any]
     rows: Sequence[Mapping[str, Any]]
     evaluations: Sequence[Mapping[str, Any]]
@@ -92,7 +97,7 @@ def render(run: Run) -> str:
         "Curves": _curves(run),
     }
     folded = {
-        "Held-out snippets": _snippets(run),
+        f"Held-out {run.written}": _texts(run),
         "While it trained": _evaluations(run),
         "Rewards": _rewards(run.rows),
         "Sample trees": _trees(run.trees),
@@ -162,7 +167,7 @@ def _verdict(run: Run) -> list[str]:
         lines.append(
             (
                 "Wrong stances",
-                f"in {count} of {len(run.after)} snippets ({100 * stances.before.mean:.0f} % "
+                f"in {count} of {len(run.after)} {run.written} ({100 * stances.before.mean:.0f} % "
                 f"before, {100 * stances.after.mean:.0f} % after)",
                 "down" if count else "",
             )
@@ -178,7 +183,7 @@ def _verdict(run: Run) -> list[str]:
     parts = [f'<dl class="verdict">{said}</dl>'] if lines else []
     if run.before and run.after:
         pairs = run_verdict.worst_first(run.before, run.after)[:WORST]
-        parts += ["<h3>The worst snippets</h3>", _pairs(pairs)]
+        parts += [f"<h3>The worst {run.written}</h3>", _pairs(pairs)]
     return [*parts, page.facts(run.about)] if parts else []
 
 
@@ -205,9 +210,9 @@ def _heldout(run: Run) -> list[str]:
     ]
     head = ("measure", "before", "after", "", *(("best checkpoint",) if best else ()))
     parts = [
-        '<p class="note">Greedy snippets of held-out episodes, scored by agreement with gold, not '
-        "by the judge that training used; means with 95 % bootstrap intervals over "
-        f"{len(run.before)} episodes. Rises and falls are of each episode against itself.</p>",
+        f'<p class="note">Greedy {run.written} of held-out episodes, scored by {run.measured}; '
+        f"means with 95 % bootstrap intervals over {len(run.before)} episodes. Rises and falls are "
+        "of each episode against itself.</p>",
         page.table(head, lines),
     ]
     if two:
@@ -216,11 +221,11 @@ def _heldout(run: Run) -> list[str]:
     return parts
 
 
-def _snippets(run: Run) -> list[str]:
-    """Held-out snippets, the worst first."""
+def _texts(run: Run) -> list[str]:
+    """Held-out texts, the worst first."""
     if not (run.before and run.after):
         return []
-    pairs = run_verdict.worst_first(run.before, run.after)[:SNIPPETS]
+    pairs = run_verdict.worst_first(run.before, run.after)[:TEXTS]
     note = "Wrong stances first, then what agrees least with gold."
     return [f'<p class="note">{note}</p>', _pairs(pairs)]
 
@@ -320,15 +325,12 @@ def _tree(tree: Tree) -> str:
     episode, text = tree.episode, page.text
     asked = "\n\n".join(f"[{message.role}]\n{message.content}" for message in tree.asked)
     gold = "-" if episode.gold is None else episode.gold
-    worth = "".join(
-        f"<p>Asking about <b>{text(topic)}</b> is worth {value:+.3f}</p>"
-        for topic, value in zip(episode.options, episode.worth, strict=True)
-    )
+    about = "".join(f"<p>{text(one)}</p>" for one in tree.about)
     branches = "".join(_branch(tree, i) for i in range(len(tree.texts)))
     return (
         f"<h3>Step {tree.step}</h3>"
         f'<div class="trunk"><p><b>User</b> {text(episode.user)}</p>'
-        f"<p><b>Gold</b> {text(gold)}</p>{worth}"
+        f"<p><b>Gold</b> {text(gold)}</p>{about}"
         f"<details><summary>The whole prompt, episode {text(episode.id)}</summary>"
         f'<div class="prompt">{text(asked)}</div></details></div>'
         f'<div class="branches">{branches}</div>'
@@ -340,11 +342,10 @@ def _branch(tree: Tree, i: int) -> str:
     said = f'<p class="said">{page.text(tree.texts[i])}{cut}</p>'
     if tree.failed[i]:
         return f'<div class="branch">{said}<p><b>no verdict</b>, left out</p></div>'
-    names = ["gain"] if tree.episode.options else [name.replace("_", " ") for name in tree.names]
     lines = "".join(
-        f'<dt>{name}</dt><dd><meter min="0" max="1" value="{value:.3f}">{value:.3f}</meter> '
-        f"{value:.2f}</dd>"
-        for name, value in zip(names, tree.scores[i], strict=False)
+        f"<dt>{name.replace('_', ' ')}</dt>"
+        f'<dd><meter min="0" max="1" value="{value:.3f}">{value:.3f}</meter> {value:.2f}</dd>'
+        for name, value in zip(tree.names, tree.scores[i], strict=False)
     )
     advantage = float(tree.advantage[i])
     sign = "up" if advantage > 0 else "down" if advantage < 0 else ""

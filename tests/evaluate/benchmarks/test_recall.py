@@ -8,7 +8,7 @@ import pytest
 
 from pa_jax.agent.asking import rule
 from pa_jax.agent.inference import draft, inferencer
-from pa_jax.data import quarantine, source
+from pa_jax.data import dialogues, quarantine
 from pa_jax.data.synth import truth
 from pa_jax.data.synth import users as synth_users
 from pa_jax.dialogue import schema, snippet
@@ -24,10 +24,10 @@ CFG = recall.RecallConfig(
 
 
 def test_the_unseen_hold_nothing_that_training_ever_shows():
-    cfg = source.DataConfig("unseen", "", "", 90, 90, 0, False, "gold", 0.5)
+    cfg = dialogues.DataConfig("unseen", "", "", 90, 90, 0, False, "gold", 0.5)
     slots, lines = {}, {}
     for split in ("train", "heldout"):
-        parts = source.open_dialogues(cfg, split=split, quarantine=quarantine.Quarantine(None))
+        parts = dialogues.open_dialogues(cfg, split=split, quarantine=quarantine.Quarantine(None))
         turns = [turn for part in parts for dialogue in part for turn in dialogue.turns]
         slots[split] = {turn.slot for turn in turns} - {""}
         lines[split] = {line for turn in turns for line in turn.gold.splitlines()}

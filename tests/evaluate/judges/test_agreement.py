@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pa_jax import judge
-from pa_jax.data import source
+from pa_jax.data import dialogues, source
 from pa_jax.dialogue import schema, snippet
 from pa_jax.evaluate.judges import agreement, canaries, rewording
 from pa_jax.judge import rubric
@@ -22,7 +22,7 @@ def test_win_rate_by_hand():
 
 @pytest.fixture(scope="module")
 def episodes():
-    cfg = source.DataConfig("synthetic", "", "", 12, 4, 3, False, "gold", 0.5)
+    cfg = dialogues.DataConfig("synthetic", "", "", 12, 4, 3, False, "gold", 0.5)
     return list(source.open_episodes(cfg, split="train", quarantine_path=None))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pa_jax import judge
-from pa_jax.data import source
+from pa_jax.data import dialogues, source
 from pa_jax.dialogue import snippet
 from pa_jax.english import statements
 from pa_jax.evaluate.judges import agreement, bias
@@ -15,7 +15,7 @@ from pa_jax.judge import rubric
 
 @pytest.fixture(scope="module")
 def made():
-    cfg = source.DataConfig("synthetic", "", "", 8, 4, 3, False, "gold", 0.5)
+    cfg = dialogues.DataConfig("synthetic", "", "", 8, 4, 3, False, "gold", 0.5)
     episodes = list(source.open_episodes(cfg, split="train", quarantine_path=None))
     return agreement.cases(episodes[:20], episodes, seed=1)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pa_jax import judge, models
-from pa_jax.data import source
+from pa_jax.data import dialogues, source
 from pa_jax.dialogue import faults, schema, snippet
 from pa_jax.evaluate.judges import agreement, canaries
 from pa_jax.judge import contexts, reference, rubric
@@ -27,7 +27,7 @@ MADE = {name: make(EPISODE) for name, make in canaries.CANARIES.items()}
 
 @pytest.fixture(scope="module")
 def episodes():
-    cfg = source.DataConfig("synthetic", "", "", 40, 4, 3, False, "gold", 0.5)
+    cfg = dialogues.DataConfig("synthetic", "", "", 40, 4, 3, False, "gold", 0.5)
     return list(source.open_episodes(cfg, split="train", quarantine_path=None))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pa_jax import judge
-from pa_jax.data import source
+from pa_jax.data import dialogues, source
 from pa_jax.evaluate.judges import agreement, sheet
 from pa_jax.jobs import judge as judge_job
 from pa_jax.judge import rubric
@@ -20,7 +20,7 @@ HOSTILE = ("=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "'=1", "＝1"
 
 @pytest.fixture(scope="module")
 def made():
-    cfg = source.DataConfig("synthetic", "", "", 8, 4, 3, False, "gold", 0.5)
+    cfg = dialogues.DataConfig("synthetic", "", "", 8, 4, 3, False, "gold", 0.5)
     episodes = list(source.open_episodes(cfg, split="train", quarantine_path=None))
     return agreement.cases(episodes[:20], episodes, seed=1)
 

@@ -8,7 +8,7 @@ import pytest
 
 from pa_jax import models
 from pa_jax.agent.inference import inferencer
-from pa_jax.data import source
+from pa_jax.data import dialogues
 from pa_jax.evaluate.profiles import drift, talks
 from pa_jax.jobs import setup
 
@@ -22,7 +22,7 @@ def test_a_change_ends_the_old_fact_in_the_same_turn_and_touches_no_other():
     cfg = setup.section(inferencer.InferConfig, section)
     cfg = dataclasses.replace(cfg, grounding=-math.inf)
     agent = inferencer.Inferencer(models.load("random:tiny", dtype="float32"), cfg)
-    people = talks.by_user(source.SyntheticDialogues(0, USERS, "heldout", (4, 8)))
+    people = talks.by_user(dialogues.of_users(0, USERS, "heldout", (4, 8)))
     found = drift.measure(agent, people, changes=CHANGES, users=AT_ONCE)
     assert found["gold"]["exact"]["n"] == CHANGES
     assert found["gold"]["exact"]["mean"] >= 0.99, found

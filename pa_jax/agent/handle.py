@@ -1,8 +1,9 @@
 """Who waits for the answer of a turn: what they want of it, what came of it, and how they leave."""
 
+import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pa_jax.dialogue import schema
@@ -16,7 +17,8 @@ class Left(RuntimeError):
     """The caller was gone before its turn began; nothing of it was kept."""
 
 
-class Caller:
+@dataclasses.dataclass(eq=False)
+class ReplyHandle:
     """One caller of one turn; `leave` may come from any thread, the rest is the turn's.
 
     how     options of Scheduler.submit that take the place of AgentConfig's for this answer
@@ -26,18 +28,14 @@ class Caller:
     ticket  the answer's, None before it was submitted
     """
 
-    def __init__(
-        self,
-        how: Mapping[str, Any] | None = None,
-        before: Sequence[schema.Message] = (),
-        system: str = "",
-    ) -> None:
-        self.how, self.before, self.system = dict(how or {}), tuple(before), system
-        self.turn: turns.Turn | None = None
-        self.ticket: Any = None
-        self._behind: Caller | None = None
-        self._changing = threading.Lock()
-        self._left = threading.Event()
+    how: dict[str, Any] = dataclasses.field(default_factory=dict)
+    before: Sequence[schema.Message] = ()
+    system: str = ""
+    turn: turns.Turn | None = None
+    ticket: Any = None
+    _behind: "ReplyHandle | None" = None
+    _changing: Any = dataclasses.field(default_factory=threading.Lock)
+    _left: threading.Event = dataclasses.field(default_factory=threading.Event)
 
     @property
     def left(self) -> bool:
@@ -50,17 +48,15 @@ class Caller:
         last = self.before[-1] if self.before else None
         return last.content if last is not None and last.role == "assistant" else ""
 
-    def behind(self) -> "Caller":
+    def behind(self) -> "ReplyHandle":
         """Who waits for an earlier turn before this caller's own, and leaves when it does.
 
         Raises Left where it has: no turn is begun, or gone on with, that nobody waits for.
         """
         if self.left:
             raise Left("nobody waits for this turn any more; it was not begun.")
-        other = Caller()
-        other._left, other._changing = self._left, self._changing
-        self._behind = other
-        return other
+        self._behind = ReplyHandle(_changing=self._changing, _left=self._left)
+        return self._behind
 
     def leave(self) -> None:
         """Waits no longer: what was said until now is the answer. Twice does no harm."""

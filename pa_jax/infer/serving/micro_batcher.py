@@ -11,7 +11,7 @@ from absl import logging
 from pa_jax.english import memory
 
 
-class Gather:
+class MicroBatcher:
     """Calls `function` with what threads ask at the same time; each gets its own result.
 
     One batch runs at a time; while it does, the next one fills. When a batch fails, each of its
@@ -24,14 +24,14 @@ class Gather:
         """A batch has at most `most` calls; its first waits `wait_seconds` for others to join."""
         if most < 1 or wait_seconds < 0:
             raise ValueError(
-                f"Gather got most={most}, wait_seconds={wait_seconds}; give 1 or more calls, and "
-                "0 or more seconds."
+                f"MicroBatcher got most={most}, wait_seconds={wait_seconds}; give 1 or more calls, "
+                "and 0 or more seconds."
             )
         self._function, self._most, self._wait = function, most, wait_seconds
         self._changed = threading.Condition()
         self._filling: _Batch | None = None
         self._closed = False
-        self._worker = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="gather")
+        self._worker = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="batches")
 
     def __call__(self, item: Any) -> Any:
         """The function's result for `item`; raises what it raises."""

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pa_jax.agent import gather
+from pa_jax.infer.serving import micro_batcher
 
 
 def call_all(gathered, items):
@@ -23,7 +23,7 @@ def test_each_caller_gets_its_own_result_and_batches_are_as_large_as_allowed():
         sizes.append(len(items))
         return [2 * item for item in items]
 
-    gathered = gather.Gather(double, most=4, wait_seconds=5.0)
+    gathered = micro_batcher.MicroBatcher(double, most=4, wait_seconds=5.0)
     began = time.monotonic()
     assert call_all(gathered, range(16)) == [2 * item for item in range(16)]
     assert sizes == [4, 4, 4, 4]
@@ -32,7 +32,9 @@ def test_each_caller_gets_its_own_result_and_batches_are_as_large_as_allowed():
 
 
 def test_a_lone_call_waits_for_others_no_longer_than_told():
-    gathered = gather.Gather(lambda items: [len(items)] * len(items), most=9, wait_seconds=0.05)
+    gathered = micro_batcher.MicroBatcher(
+        lambda items: [len(items)] * len(items), most=9, wait_seconds=0.05
+    )
     began = time.monotonic()
     assert gathered("alone") == 1
     assert 0.05 <= time.monotonic() - began < 1.0
@@ -48,7 +50,7 @@ def test_calls_that_come_while_a_batch_runs_make_the_next_one():
         go_on.wait(9)
         return items
 
-    gathered = gather.Gather(slow, most=9, wait_seconds=0.0)
+    gathered = micro_batcher.MicroBatcher(slow, most=9, wait_seconds=0.0)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         calls = [pool.submit(gathered, 0)]
         assert running.wait(9)
@@ -68,7 +70,7 @@ def test_one_bad_call_fails_alone_and_its_words_reach_nobody_else():
             raise ValueError(f"cannot take {items}")
         return [item.upper() for item in items]
 
-    gathered = gather.Gather(picky, most=3, wait_seconds=5.0)
+    gathered = micro_batcher.MicroBatcher(picky, most=3, wait_seconds=5.0)
     found = call_all(gathered, ["bob", "secret of ann", "cyd"])
     assert (found[0], found[2]) == ("BOB", "CYD")
     assert isinstance(found[1], ValueError) and "bob" not in str(found[1])
@@ -83,7 +85,7 @@ def test_an_error_of_all_reaches_every_caller_and_later_calls_go_on():
             raise OSError("the device is gone")
         return items
 
-    gathered = gather.Gather(function, most=3, wait_seconds=5.0)
+    gathered = micro_batcher.MicroBatcher(function, most=3, wait_seconds=5.0)
     found = call_all(gathered, [1, 2, 3])
     assert [type(error) for error in found] == [OSError] * 3
     broken[0] = False
@@ -92,14 +94,14 @@ def test_an_error_of_all_reaches_every_caller_and_later_calls_go_on():
 
 
 def test_a_function_that_loses_results_is_an_error():
-    gathered = gather.Gather(lambda items: [], most=1, wait_seconds=0.0)
+    gathered = micro_batcher.MicroBatcher(lambda items: [], most=1, wait_seconds=0.0)
     with pytest.raises(ValueError, match="1 calls got 0 results"):
         gathered(1)
     gathered.close()
 
 
 def test_close_lets_what_is_under_way_finish_and_takes_nothing_more():
-    gathered = gather.Gather(lambda items: items, most=9, wait_seconds=60.0)
+    gathered = micro_batcher.MicroBatcher(lambda items: items, most=9, wait_seconds=60.0)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(gathered, 7)
         time.sleep(0.05)
@@ -115,4 +117,4 @@ def test_close_lets_what_is_under_way_finish_and_takes_nothing_more():
 )
 def test_limits_that_cannot_be(wrong):
     with pytest.raises(ValueError, match="give 1 or more calls, and 0 or more seconds"):
-        gather.Gather(list, **wrong)
+        micro_batcher.MicroBatcher(list, **wrong)
