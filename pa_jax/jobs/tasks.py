@@ -11,7 +11,7 @@ from typing import Any
 
 import ml_collections
 
-from pa_jax.data import dialogues, episodes, source
+from pa_jax.data import dialogues, source
 from pa_jax.data.synth.asking import requests_of
 from pa_jax.dialogue import prompts, schema
 from pa_jax.judge import asking, reference, rubric
@@ -51,8 +51,8 @@ def _requests(
     users = {"train": cfg.users, "heldout": cfg.heldout_users}
     if split not in users:
         raise ValueError(f"data.source='requests' has no split {split!r}; take train or heldout.")
-    found = requests_of(cfg.seed, users[split], split)
-    return episodes.strangers(found, cfg.strangers) if split == "train" and cfg.strangers else found
+    # None is made a stranger's (data.strangers): what an answer is worth counts on the profile.
+    return requests_of(cfg.seed, users[split], split)
 
 
 def _worth(episode: schema.Episode) -> list[str]:
