@@ -48,7 +48,8 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _FORGET = (  # said of what is remembered
-    r"verg[ie]ss(?:t|(?! nicht))\b|(?:kannst|könntest|würdest) du .*\bvergessen$"
+    r"verg[ie]ss(?:t|en sie)?\b(?!.*\b(?:nicht|nie|niemals|keinesfalls)\b)"
+    r"|(?:kannst|könntest|würdest) du .*\bvergessen$"
     r"|(?:merk|speicher|behalt)\w* .*\bnicht\b"
     r"|.*\bnicht (?:merken|speichern|behalten)$|oubli(?:e[sz]?|er)\b"
     r"|ne (?:l[ae]s? )?(?:retien|reten|gard|not|mémoris|enregistr)\w* pas"
@@ -68,16 +69,17 @@ _OF_MEMORY = re.compile(
     re.IGNORECASE,
 )
 _NO_NAME = re.compile(
-    r"\b(?:kannst|könntest|würdest|verg[ei]ss\w*|merk\w*|speicher\w*|behalt\w*|lösch\w*|streich\w*|entfern\w*|musst"
-    r"|wieder|einfach|dein\w*|über|dass|plaît|favor|que|sur|sobre|oubli\w*|reti\w+|gard\w+|note[sz]?"
-    r"|efface\w*|supprime\w*|enl[eè]v\w+|olv[ií]d\w+|guard[ae]\w*|recuerd\w+|anot\w+|apunt\w+|b[oó]rr\w+"
+    r"\b(?:kannst|könntest|würdest|verg[ei]ss\w*|merk\w*|speicher\w*|behalt\w*|lösch\w*|streich\w*"
+    r"|entfern\w*|musst|wieder|einfach|dein\w*|über|dass|was|dir|mir|gerade|eben|sache|plaît|favor|que|sur"
+    r"|sobre|viens|dire|chose|acab\w+|decir|cosa|oubli\w*|reti\w+|gard\w+|note[sz]?|efface\w*"
+    r"|supprime\w*|enl[eè]v\w+|olv[ií]d\w+|guard[ae]\w*|recuerd\w+|anot\w+|apunt\w+|b[oó]rr\w+"
     r"|elim[ií]n\w+|qu[ií]t\w+)\b|忘[掉了记]|[别不]用?要?(?:记|保存)|删[掉除了]|抹掉"
     r"|[我你的了事那这个件条把请吧在是有它吗]",
     re.IGNORECASE,
 )
 _SENTENCE, _CLAUSE = re.compile(r"[.!?。！？\n]+"), re.compile(r"[,;:，；：]")
 _THAT_CLAUSE = re.compile(r"\s*(?:dass|was|wo|que|lo que|ce que)\b", re.IGNORECASE)
-_NAME = re.compile(r"[^\W\d_\u4e00-\u9fff]{4,}|[\u4e00-\u9fff]")
+_NAME = re.compile(r"[^\W\d_\u4e00-\u9fff]{3,}|[\u4e00-\u9fff]")
 
 _NUMBERS = {
     word: str(number)
@@ -201,4 +203,12 @@ def names(what: str, told: str) -> bool:
     """Whether half of the words that name something, or more, stand in words that told a fact."""
     known = told.lower()
     parts = what.split()
-    return 2 * sum(part[: max(4, len(part) - 2)] in known for part in parts) >= len(parts) > 0
+    return 2 * sum(_stands(part, known) for part in parts) >= len(parts) > 0
+
+
+def _stands(part: str, known: str) -> bool:
+    """Whether a word stands in a text, but for its ending; a short one as it is."""
+    if len(part) == 1:  # a sign
+        return part in known
+    stem = re.escape(part if len(part) < 4 else part[: max(4, len(part) - 2)])
+    return re.search(rf"\b{stem}\b" if len(part) < 4 else stem, known) is not None

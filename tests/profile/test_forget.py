@@ -169,6 +169,10 @@ TOLD = {  # what was told in four languages, and in which words
         ("German", "Könntest du meinen Heuschnupfen aus deinen Notizen streichen?", 2),
         ("German", "Ich vergesse ständig meine Schlüssel.", None),
         ("German", "Vergiss nicht, dass ich in Kassel wohne.", None),
+        ("German", "Vergiss bitte nie, dass ich in Kassel wohne.", None),
+        ("German", "Vergiss ja nicht meine Geige.", None),
+        ("German", "Vergiss das mit dem Tee.", None),  # of which nothing is held
+        ("German", "Vergiss, was ich gerade gesagt habe.", 3),
         ("German", "Ich habe die Geige zu Hause vergessen.", None),
         ("German", "Lösch den letzten Absatz aus dem Text.", None),
         ("German", "Wie kann ich Kassel vergessen?", None),
@@ -178,6 +182,7 @@ TOLD = {  # what was told in four languages, and in which words
         ("French", "Oublie ça.", 3),
         ("French", "Supprime-le, s'il te plaît.", 3),
         ("French", "Ne note pas ça.", 3),
+        ("French", "Oublie ce que je viens de dire.", 3),
         ("French", "J'oublie toujours mon parapluie.", None),
         ("French", "N'oublie pas que je suis végane.", None),
         ("French", "J'ai oublié mon chien chez ma mère.", None),
