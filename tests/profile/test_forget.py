@@ -171,7 +171,8 @@ TOLD = {  # what was told in four languages, and in which words
         ("German", "Vergiss nicht, dass ich in Kassel wohne.", None),
         ("German", "Vergiss bitte nie, dass ich in Kassel wohne.", None),
         ("German", "Vergiss ja nicht meine Geige.", None),
-        ("German", "Vergiss das mit dem Tee.", None),  # of which nothing is held
+        ("German", "Vergiss das mit dem Tee.", 0),
+        ("German", "Vergiss das mit dem Hut.", None),  # of which nothing is held
         ("German", "Vergiss, was ich gerade gesagt habe.", 3),
         ("German", "Ich habe die Geige zu Hause vergessen.", None),
         ("German", "Lösch den letzten Absatz aus dem Text.", None),
