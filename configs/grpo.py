@@ -85,7 +85,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     }
     c.train = {
         # of GRPO, behind those of the warm start; one of the 0.5B takes half a minute on two cores
-        "steps": {"tiny": 6, "qwen2.5-0.5b": 3, "smollm2": 16}.get(preset, 500),
+        "steps": {"tiny": 6, "qwen2.5-0.5b": 2, "smollm2": 16}.get(preset, 500),
         "save_every": {"tiny": 2, "smollm2": 8, "qwen2.5-0.5b": 32}.get(preset, 50),
         "save_minutes": 30,  # a checkpoint comes after so many in any case
         "keep": 2,
