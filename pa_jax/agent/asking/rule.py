@@ -184,6 +184,14 @@ def states(words: str) -> list[str]:
     return [one for one in own if not one.rstrip().endswith("?") and not _WISH.search(one)]
 
 
+def only_tells(words: str) -> bool:
+    """Whether a turn tells something of the user and asks for nothing; no more than two words are
+    a greeting or thanks.
+    """
+    sentences = [one for one in _SENTENCE.findall(words) if len(one.split()) > 2]
+    return bool(sentences) and all(states(one) for one in sentences)
+
+
 def decision(
     request: Request,
     needs: Weights,
@@ -230,6 +238,8 @@ def _against(
     """Why not to ask, "" where nothing speaks against it."""
     if ANY in request.declined:
         return "the user wants no questions"
+    if not request.open and only_tells(request.words):
+        return "the turn tells something and asks for nothing"
     if not needs:
         return "nothing that could be known about the user matters here"
     if request.questions >= cfg.budget:

@@ -280,3 +280,22 @@ def test_one_budget_does_not_change_another(decider):
     asked = request(words="Which seat should I take on the plane?")
     assert none.decide([asked], now=NOW)[0].slot is None
     assert decider.decide([asked], now=NOW)[0].slot == SEAT
+
+
+@pytest.mark.parametrize(
+    ("said", "tells"),
+    [
+        ("I moved from Lyon to Ghent in March, I work nights in a hospital.", True),
+        ("Hi! I've been vegetarian for five years.", True),
+        ("I love Thai food. What could I cook tonight?", False),
+        ("I'm planning a trip to Norway.", False),
+        ("Dinner for two tonight", False),
+        ("Thanks!", False),
+    ],
+)
+def test_a_turn_that_only_tells_is_no_request(said, tells):
+    assert rule.only_tells(said) == tells
+    turn = rule.Request(said, (), frozenset(), frozenset(), 0, 0)
+    needs = (("food/cuisine", 0.9),)
+    made = rule.decision(turn, needs, cfg=config(), now=NOW)
+    assert (made.question is None) == tells
