@@ -153,7 +153,7 @@ def data(preset: str) -> ml_collections.ConfigDict:
             "state_source": "gold",  # gold | policy | mixed
             "state_share": 0.5,
             # share of training's episodes of whose user nothing is known: their prompts begin
-            # alike, and a row of the device holds more of them
+            # alike, and a row of the device holds more of them; requests to ask stay as they are
             "strangers": 0.7 if preset == "qwen2.5-0.5b" else 0.0,
         }
     )
