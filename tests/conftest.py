@@ -30,14 +30,6 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 DATA = pathlib.Path(os.environ.get("PA_JAX_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
-@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
-def pytest_xdist_auto_num_workers() -> int | None:
-    """`-n auto` is one more than processors: some tests wait, and their processor is another's."""
-    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
-        return None  # xdist reads it
-    return 1 + (os.cpu_count() or 1)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Modules that say EARLY come first: begun last, all other workers would wait for them."""
     items.sort(key=lambda item: not getattr(getattr(item, "module", None), "EARLY", False))

@@ -230,7 +230,9 @@ def _tree(row: dict[str, Any], config: dict[str, Any], task: tasks.Task) -> run_
     )
 
 
-def table(before: Sequence[heldout.Record], after: Sequence[heldout.Record], written: str) -> str:
+def table(
+    before: Sequence[heldout.Record], after: Sequence[heldout.Record], written: str = "snippets"
+) -> str:
     """Some held-out turns with gold and what was written before and after training."""
     lines = ["", f"Held-out {written}, before and after:"]
     for one, two in list(zip(before, after, strict=True))[:SHOWN]:
