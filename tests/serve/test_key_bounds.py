@@ -73,9 +73,12 @@ def called(client, route, user, body, key=MINE):
     if "{user}" not in path:
         body = body | {"user": user}
     path = path.replace("{number}", "0").replace("{fact_id}", "900.0.0")
+    name = parse.quote(user, safe="")
+    if not name.strip("."):  # clients take "/./" for "/"
+        name = name.replace(".", "%2E")
     answer = client.request(
         method,
-        path.replace("{user}", parse.quote(user, safe="")),
+        path.replace("{user}", name),
         content=json.dumps(body) if method in ("post", "patch") else None,
         headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
     )

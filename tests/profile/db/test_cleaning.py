@@ -158,7 +158,7 @@ def test_a_pass_that_was_killed_is_finished_at_the_next_start(path, profiles, lo
     again.close()
 
 
-@pytest.mark.parametrize("erasures", [3, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("erasures", [10, pytest.param(30, marks=pytest.mark.slow)])
 def test_others_write_while_the_file_is_cleaned_and_lose_nothing(path, profiles, load, erasures):
     url, here = f"sqlite:///{path}", str(pathlib.Path(__file__).parent)
     crowd(profiles, load, 40)
