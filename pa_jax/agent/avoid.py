@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from pa_jax.agent.inference import draft
-from pa_jax.english import changes, foods, lists, person, statements, words
+from pa_jax.english import changes, foods, lists, person, roundabout, statements, words
 from pa_jax.infer.serving import ruled_out
 from pa_jax.profile import facts
 
@@ -53,7 +53,9 @@ def words_of(profile: Iterable[facts.Fact], message: str) -> tuple[str, ...]:
     """
     profile = [fact for fact in profile if fact.category != facts.MANNER]
     meal = _MEAL.search(message) is not None
-    clauses = {clause: tuple(_ruled_out(clause, dislikes=meal)) for clause in _clauses(message)}
+    clauses = {
+        clause: tuple(_ruled_out(clause, dislikes=meal, eaten=meal)) for clause in _clauses(message)
+    }
     asked = {stem for clause, out in clauses.items() if not out for stem in words.content(clause)}
     free = set(asked)
     for fact in profile:
@@ -64,8 +66,8 @@ def words_of(profile: Iterable[facts.Fact], message: str) -> tuple[str, ...]:
     safety, others = (
         [f for f in profile if facts.is_safety(f) == harms] for harms in (True, False)
     )
-    strict = itertools.chain(*clauses.values(), *(_ruled_out(fact.statement) for fact in safety))
-    other = itertools.chain.from_iterable(_ruled_out(fact.statement) for fact in others)
+    strict = itertools.chain(*clauses.values(), *map(_of_fact, safety))
+    other = itertools.chain.from_iterable(map(_of_fact, others))
     named = itertools.chain(_but_for(asked, strict), _but_for(free, other))
     return tuple(dict.fromkeys(named))
 
@@ -84,17 +86,22 @@ def _clauses(message: str) -> Iterator[str]:
             yield from part.split(",") if "?" in part else [part]
 
 
-def _ruled_out(statement: str, *, dislikes: bool = True) -> Iterator[tuple[str, ...]]:
+def _of_fact(fact: facts.Fact) -> Iterator[tuple[str, ...]]:
+    return _ruled_out(fact.statement, dislikes=True, eaten=fact.category == "food")
+
+
+def _ruled_out(statement: str, *, dislikes: bool, eaten: bool) -> Iterator[tuple[str, ...]]:
     """Groups of words, each by what the statement itself names.
 
-    Without `dislikes` only what cannot be had, eaten or drunk.
+    Without `dislikes` only what cannot be had, eaten or drunk. What somebody reacts to is ruled out
+    where it is `eaten`: a reply may speak of screens to who gets migraines from them.
     """
     if "?" in statement:
         return
     parts = lists.parts(statement)
     if len(parts) > 1:
         for part in parts:
-            yield from _ruled_out(part, dislikes=dislikes)
+            yield from _ruled_out(part, dislikes=dislikes, eaten=eaten)
         return
     bare = _NO.match(statement)
     for word in words.tokens(bare["what"]) if bare else _FREE.findall(statement):
@@ -107,10 +114,10 @@ def _ruled_out(statement: str, *, dislikes: bool = True) -> Iterator[tuple[str, 
     for before, word in itertools.pairwise(["", *said]):
         if before not in ("not", "longer", "never", "no"):
             yield from foods.ruled_out(word)
-    ill = read.kind == statements.ALLERGY
+    ill = read.kind == statements.ALLERGY and (eaten or not roundabout.reacts(statement))
     against = read.against != ill  # of an allergy: that there is none
-    eaten = read.kind == statements.HABIT or (read.barred and read.kind == statements.HAVE)
-    own = not read.whose and (eaten or (dislikes and (read.kind == statements.LIKE or read.barred)))
+    had = read.kind == statements.HABIT or (read.barred and read.kind == statements.HAVE)
+    own = not read.whose and (had or (dislikes and (read.kind == statements.LIKE or read.barred)))
     if not ill and _SOME.search(statement):  # it is had, only not so
         return
     about = [word for word in said if words.stem(word) in read.named and _tells(word)]

@@ -42,7 +42,7 @@ ALSO = re.compile(
 
 # Requests to forget: what may stand before one, its verbs, and what beside them names nothing.
 _OPENING = re.compile(
-    r"(?:\W|(?:bitte|ach|nee|nein|doch|also|aber|und|okay"
+    r"^(?:\W|(?:bitte|ach|nee|nein|doch|also|aber|und|okay"
     r"|non|et|mais|finalement|s['’]il (?:te|vous) plaît|peux-tu|tu peux|pourrais-tu|pouvez-vous"
     r"|por favor|y|pero|mejor|pues|bueno|puedes|podrías)(?!\w)|[请你能可以那]|麻烦|帮我|算了)*",
     re.IGNORECASE,
@@ -180,7 +180,7 @@ def forgotten(heard: str) -> list[str]:
     for sentence in _SENTENCE.split(heard):
         clauses = _CLAUSE.split(sentence)
         for place, clause in enumerate(clauses):
-            clause = clause[_OPENING.match(clause).end() :].strip()  # type: ignore[union-attr]
+            clause = _OPENING.sub("", clause, count=1).strip()
             hit = _REQUEST.match(clause)
             if hit is None:
                 continue

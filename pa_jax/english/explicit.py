@@ -163,7 +163,7 @@ def _theirs(sentence: str) -> Iterator[str]:
         if told is None or unsure or statements.passing(bare):
             continue
         who = told["who"].lower()
-        many = re.match(r"(?:are|have|suffer|take)\b", told["what"]) is not None
+        many = who.endswith("s") or who.endswith("children")
         article = "" if many else "an " if who[0] in "aeiou" else "a "
         yield f"The user has {article}{who} who {told['what'].replace('can not ', 'cannot ')}."
 

@@ -37,6 +37,11 @@ _CHILD = re.compile(
 _CHILDREN = {"boy": "son", "girl": "daughter"}
 
 
+def reacts(text: str) -> bool:
+    """Whether the text tells of a reaction by what happens, without naming an allergy."""
+    return _REACTS.search(words.expanded(text)) is not None
+
+
 def plain(text: str) -> str:
     """The text with its contractions written out and all of these said plainly."""
     text = _NEEDS.sub("needs ", _REACTS.sub("reacts to ", words.expanded(text)))

@@ -15,7 +15,7 @@ from importlib import resources
 
 import numpy as np
 
-from pa_jax.english import abroad, labels, memory, person, stance, statements, words
+from pa_jax.english import abroad, labels, memory, person, roundabout, stance, statements, words
 from pa_jax.profile import facts, slots, taxonomy, topics
 
 LEAST = 0.35  # share from which words alone place a statement
@@ -125,7 +125,7 @@ class Index:
 def cue(statement: str) -> str | None:
     """The slot whose cues match most of a statement, None where none does."""
     text = (
-        words.expanded(abroad.rendered(words.alike(statement)))
+        roundabout.plain(abroad.rendered(words.alike(statement)))
         .lower()
         .strip()
         .rstrip(".!")

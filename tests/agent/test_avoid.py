@@ -47,10 +47,16 @@ def named(*statements, message=ASKED, slot="food/cuisine"):
         ("The user needs gluten-free food.", "gluten wheat bread"),
         ("The user gave up alcohol.", "beer"),
         ("The user dislikes opera but loves musicals.", "opera"),
+        ("The user gets hives from strawberries.", "strawberry"),
     ],
 )
 def test_it_names_what_is_ruled_out(statement, ruled_out):
     assert set(ruled_out.split()) <= named(statement)
+
+
+def test_of_what_is_not_eaten_a_reply_may_speak_to_who_reacts_to_it():
+    reacts = "The user gets migraines from screens."
+    assert named(reacts, slot="health/other_allergies") == set()
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ SAID = {
         "The user has a girlfriend who cannot eat gluten.",
     ],
     "Our kids are vegetarians.": ["The user has kids who are vegetarians."],
+    "My twins can't have milk.": ["The user has twins who cannot have milk."],
     "my ex-wife is vegan": [],
     "My colleague is vegan, what do I serve?": [],
     "Is my son allergic to nuts?": [],

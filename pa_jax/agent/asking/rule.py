@@ -40,6 +40,9 @@ _WISH = re.compile(  # what is asked for, whose details are worth a question
     r"\b(?:I|we)(?:['’](?:m|re|ll)| am| are| will)? (?:want|need|wish|wonder|looking|searching"
     r"|trying|thinking|planning|hoping|going to|about to)\b"
     r"|\b(?:I|we)(?:['’]d| would) (?:like|love|want|need)\b|\b(?:can|could|would|will) you\b"
+    r"|\b(?:I|we) (?:do not|don['’]t|can(?:not|['’]t| not)|could(?: not|n['’]t)) (?:\w+ )?"
+    r"(?:know|decide|choose|think of|find|make up)\b"
+    r"|\b(?:no idea|no clue|at a loss|undecided|unsure|not sure|not certain|stuck|wondering|torn)\b"
     r"|^\W*(?:please\W+)?(?:give|tell|show|help|write|make|find|explain|suggest|recommend|list"
     r"|draft|plan|book|compare|choose|pick)\b",
     re.IGNORECASE,

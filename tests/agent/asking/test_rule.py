@@ -289,6 +289,8 @@ def test_one_budget_does_not_change_another(decider):
         ("Hi! I've been vegetarian for five years.", True),
         ("I love Thai food. What could I cook tonight?", False),
         ("I'm planning a trip to Norway.", False),
+        ("I don't know what to cook tonight.", False),
+        ("I'm stuck for a present for my dad.", False),
         ("Dinner for two tonight", False),
         ("Thanks!", False),
     ],
