@@ -171,6 +171,7 @@ def label(text: str) -> str:
     return "_".join(words)[:MAX_LABEL_CHARS].rstrip("_") or UNNAMED
 
 
+@memory.remembered(4096)
 def expanded(text: str) -> str:
     """The text with its contractions written out: "doesn't", "doesnt" are "does not"."""
     for pattern, words in _CONTRACTIONS:
