@@ -77,6 +77,11 @@ _NO_NAME = re.compile(
     r"|[我你的了事那这个件条把请吧在是有它吗]",
     re.IGNORECASE,
 )
+_MARKS = re.compile(
+    r"[,;:.!\n，；：。！]+|\b(?:aber|mais|pero)\b|(?<=[?？])"
+    r"|\b(?:und|et|y)\b(?= (?:ich|je|soy|tengo|no)\b| j['’])",
+    re.IGNORECASE,
+)
 _SENTENCE, _CLAUSE = re.compile(r"[.!?。！？\n]+"), re.compile(r"[,;:，；：]")
 _THAT_CLAUSE = re.compile(r"\s*(?:dass|was|wo|que|lo que|ce que)\b", re.IGNORECASE)
 _NAME = re.compile(r"[^\W\d_\u4e00-\u9fff]{3,}|[\u4e00-\u9fff]")
@@ -133,6 +138,66 @@ _STANDS = tuple(
         (r"(?:在\w+)?当|^是(?=\w+[员师生])", "works as "),
     )
 )
+_SO = r"(?:(?!nicht|nie|pas|plus|muy poco)\w+ )??"  # "stark", "très"
+# What somebody says outright of their health, by clause; the things stay in their language.
+_TOLD = tuple(
+    (re.compile(rf"^(?:{pattern})$", re.IGNORECASE), english)
+    for english, patterns in (
+        (
+            "is allergic to {what}",
+            (
+                rf"ich bin {_SO}allergisch gegen (?P<what>.+)",
+                rf"ich bin {_SO}gegen (?P<what>.+) allergisch",
+                r"ich habe eine (?P<what>[\w-]+?)-?allergie",
+                rf"je suis {_SO}allergique (?:à la |à l['’]|aux? |à )(?P<what>.+)",
+                rf"(?:soy|tengo) {_SO}al[eé]rg(?:ic[oa]|ia) al? (?:l[oa]s? )?(?P<what>.+)",
+                r"我[也还很]?对(?P<what>.+?)(?:严重)?过敏",
+            ),
+        ),
+        (
+            "does not tolerate {what}",
+            (
+                r"ich vertrage (?:leider )?kein(?:e[nmrs]?)? (?P<what>.+)",
+                r"ich vertrage (?P<what>.+) nicht",
+                r"je (?:ne )?(?:tolère|digère) pas (?:les? |la |l['’]|du |de )?(?P<what>.+)",
+                r"je suis intolérante? (?:à la |à l['’]|aux? )(?P<what>.+)",
+                r"(?:no tolero|soy intolerante al?) (?:la |los |las |el )?(?P<what>.+)",
+            ),
+        ),
+        (
+            "is vegetarian",
+            (
+                r"ich bin vegetari(?:er|erin|sch)|je suis végétarien(?:ne)?|soy vegetarian[oa]"
+                r"|我(?:是素食者|吃素)",
+            ),
+        ),
+        ("is vegan", (r"ich bin vegan(?:er(?:in)?)?|je suis v[eé]gane?|soy vegan[oa]",)),
+        (
+            "has diabetes",
+            (
+                r"ich (?:bin (?:\w+ )?diabetiker(?:in)?|habe diabetes)|je suis diabétique"
+                r"|j['’]ai du diabète|soy diabétic[oa]|tengo diabetes|我有糖尿病",
+            ),
+        ),
+        (
+            "has coeliac disease",
+            (r"ich habe zöliakie|je suis c(?:œ|oe)liaque|soy cel[ií]ac[oa]|我有乳糜泻",),
+        ),
+        ("has asthma", (r"ich habe asthma|j['’]ai de l['’]asthme|tengo asma|我有哮喘",)),
+        (
+            "has epilepsy",
+            (r"ich habe epilepsie|je suis épileptique|tengo epilepsia|我有癫痫",),
+        ),
+        ("is pregnant", (r"ich bin schwanger|je suis enceinte|estoy embarazada|我怀孕了",)),
+    )
+    for pattern in patterns
+)
+_GREETING = re.compile(r"(?:hallo|hi|hey|guten \w+|bonjour|salut|hola|你好)?", re.IGNORECASE)
+_AND = re.compile(r" (?:und|sowie|oder|et|ou|y|e|o|ni) (?:les? |la |las? |los |aux? |à )?|[、和]")
+_TAIL = re.compile(
+    r"^(?:und|et|y|但是?|而且)\b ?| (?:leider|auch|aussi|también|übrigens)$",
+    re.IGNORECASE,
+)
 _ASIDE = re.compile(  # articles, and words that say how much or when, of what is told
     r"\b(?:der|die|das|den|dem|des|ein(?:e[nmrs]?)?|gerne?|mehr|sehr|etwa|le|la|les|une?|du|de|el"
     r"|los|las|una|très|beaucoup|environ|muy|mucho|unos)\b|\b[ld]['’]|[了很也都还再的]|非常|现在|已经|大约",
@@ -161,6 +226,32 @@ def rendered(statement: str) -> str:
     text = " ".join(_ASIDE.sub(" ", _BEHIND.sub(r"not \1", text)).split())
     text = " ".join(_NUMBERS.get(word, word) for word in text.split())
     return f"{'The user ' if abroad else subject[0] if subject else ''}{text}"
+
+
+def told(heard: str) -> tuple[str, ...]:
+    """What the words say outright of allergies, diets and illnesses, as English statements."""
+    return tuple(statement for part in _told(heard) for statement in part)
+
+
+def tells_only(heard: str) -> bool:
+    """Whether the words say nothing but what `told` has of them."""
+    return all(_told(heard))
+
+
+@memory.remembered(512)
+def _told(heard: str) -> tuple[tuple[str, ...], ...]:
+    """What each clause of the words says outright."""
+    parts = (_TAIL.sub("", part.strip()) for part in _MARKS.split(heard) if part.strip())
+    return tuple(_of_clause(part) for part in parts if not _GREETING.fullmatch(part))
+
+
+def _of_clause(clause: str) -> tuple[str, ...]:
+    for pattern, english in _TOLD:
+        hit = None if clause.endswith(("?", "？")) else pattern.match(clause)
+        if hit is not None:
+            things = _AND.split(hit.groupdict().get("what") or "")
+            return tuple(f"The user {english.format(what=what)}." for what in things)
+    return ()
 
 
 def _number(signs: re.Match) -> str:

@@ -38,6 +38,13 @@ _DOES = (
     r"(?:do|eat|drink|wear|use|touch|read|watch|listen|play|buy|fly|travel|work|run|swim|cycle"
     r"|train|drive|cook|shop|speak|write|sleep|go|take|smoke|stay|pay|bake|order|book|walk)"
 )
+_FEW = r"(?:an?|no|two|three|four|five|six|\d+)"
+_OWNED = (
+    rf"(?:{person.HOUSEHOLD}|brothers?|sisters?|dogs?|cats?|rabbits?|horses?|hens|parrots?|pets?"
+    r"|cars?|motorbikes?|bikes?|vans?|boats?|gardens?|balcony|allotment|bakery|shops?|caf[eé]|farm"
+    r"|pianos?|guitars?|violin|cello|drums|ovens?|dishwasher|freezer|camera)"
+)
+_NO_NOUN = r"(?=$|,| (?:and|or|who|called|named|at|in|with)\b)"
 _TASTE = re.compile(
     r"^I (?:(?:really|just|mostly|usually|generally|still|absolutely|\w+ly) )*"
     r"(?:like|love|hate|dislike|prefer|enjoy|adore|detest|loathe|despise|can not stand|can not bear"
@@ -52,8 +59,8 @@ _IS = (
     r"|nonsense)\b).+)"
 )
 _ILLNESS = (
-    r"(?:an? |severe |bad )*(?:\w+ )?(?:allerg(?:y|ies)|intolerance|asthma|epilepsy|diabetes"
-    r"|eczema|coeliac disease|celiac disease|migraines|insulin|warfarin)"
+    r"(?:an? |severe |bad )*(?:\w+ )?(?:allerg(?:y|ies)(?: to .+)?|intolerance|asthma|epilepsy"
+    r"|diabetes|eczema|coeliac disease|celiac disease|migraines|insulin|warfarin)"
 )
 _MAY_NOT = r"can not (?:eat|have|drink) \w+(?: \w+)?"
 _STATE = re.compile(
@@ -61,6 +68,26 @@ _STATE = re.compile(
     r"|^I (?:am|have been) on (?:insulin|warfarin|blood thinners|a statin|antidepressants)$"
     rf"|^I (?:also )?(?:have|suffer from|take) {_ILLNESS}$"
     rf"|^I {_MAY_NOT}$"
+)
+_LIFE = re.compile(  # how somebody lives, in sentences that say nothing else
+    r"^I (?:(?:also|now|still|currently|just|recently|mostly|usually|only|have) )*(?:"
+    r"live (?!in the (?:moment|past|present|now))(?:in|on|at|near|with|alone|above|next to)\b"
+    r"|moved (?:here|(?:from .+ )?(?:back )?(?:to|into|in with) \w+)"
+    r"|(?:work|teach|study) (?:nights|days|shifts|weekends|part[- ]time|full[- ]time|remotely"
+    r"|from home|during|on weekdays|(?:as|in|at|for) (?:an? |the )?\w+|\w+ (?:at|in) \w+)"
+    r"|(?:look after|take care of|care for) (?:my|our|an?|two|three) \w+"
+    r"|(?:speak|write|teach) (?:\w+ )?(?-i:[A-Z])\w+"
+    r"|play (?:the )?\w+(?: (?:on|in|at|with|every|twice|once)\b.*)?$"
+    rf"|(?:have|own|keep) {_FEW} (?:\w+ ){{0,2}}{_OWNED}{_NO_NOUN}"
+    r"|(?:get up|wake up|go to bed|commute) (?:at|before|around|early|late|by|from|to)\b"
+    r"|(?:bike|cycle|walk|drive|commute) (?:to (?:work|school|the office)|everywhere)\b"
+    r"|am (?:learning|studying|training for|saving for) \w+"
+    r"|am (?:married|single|divorced|widowed|retired|self-employed|unemployed|left-handed"
+    r"|\d+ years old)"
+    r"|read on (?:my|an?) \w+"
+    r"|want to (?:learn (?-i:[A-Z])\w+|learn to \w+|get better at \w+|lose weight"
+    r"|(?:quit|give up) \w+ing|run an? (?:half )?marathon)"
+    r"|(?:need|want) (?:everything|all (?:of )?my (?:food|meals)|my (?:food|meals)) (?:to be )?\w+)"
 )
 _THEIR_STATE = re.compile(  # what those of the household cannot have
     rf"^(?:my|our) (?P<who>(?:(?!ex\b)\w+ )?{person.HOUSEHOLD}) (?P<what>(?:is|are) {_IS}"
@@ -86,7 +113,7 @@ _ASKS_BEHIND = re.compile(
     re.IGNORECASE,
 )
 _ALSO = re.compile(
-    r"(?<=^I )(?:also|have got(?= )) ?|(?<=^I am )also |,? (?:too|as well|by now|either|btw"
+    r"(?<=^I )also |(?<=^I have) got(?= )|(?<=^I am )also |,? (?:too|as well|by now|either|btw"
     r"|by the way|though|actually|lol|haha)$"
 )
 _AND_I = re.compile(  # another clause with a subject of its own: "I love A, but I can't stand B"
@@ -96,8 +123,13 @@ _AND_I = re.compile(  # another clause with a subject of its own: "I love A, but
     r"|do|does|wants?|prefers?|eats?|will)\b)"
     r"|\s*[,;]\s+(?=I\b)"
 )
+_WE = re.compile(
+    r"\bwe(?= (?:have|own|keep|live|moved|just|speak|are (?:married|learning))\b)", re.I
+)
 _AND_MINE = re.compile(r"\b(?:my|our)(?: \w+){1,2}$")  # "my dog and I love walks" is no end of it
-_ASIDE = re.compile(r",[^,]*\b(?:I|it|that|which|they|my)\b.*$| (?:because|since) .*$", re.I)
+_ASIDE = re.compile(
+    r",[^,]*\b(?:I|it|that|which|they|my)\b.*$|, so .*$| (?:because|since) .*$", re.I
+)
 
 
 @memory.remembered(512)
@@ -114,6 +146,22 @@ def said(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+@memory.remembered(512)
+def lived(text: str) -> tuple[str, ...]:
+    """What a message tells outright of how its user lives, in the third person, in order.
+
+    It is less sure to be meant for keeping than what `said` has: for who noted nothing of it.
+    """
+    if len(text) > LONGEST or not words.is_english(text) or _TASK.search(text):
+        return ()
+    return tuple(
+        statement
+        for sentence in _sentences(text)
+        for part in _clauses(_WE.sub("I", sentence))
+        for statement in _stated(part, _LIFE)
+    )
+
+
 def _sentences(text: str) -> Iterator[str]:
     """The sentences that neither quote nor ask, contractions written out, without their marks."""
     for raw in _SENTENCE.findall(words.expanded(text.replace("’", "'"))):
@@ -121,7 +169,7 @@ def _sentences(text: str) -> Iterator[str]:
         bare = _OPENING.sub("", told.strip()).strip(" ,–-")
         wish = re.match(r"(?:can|could|would|will) you ", bare, re.IGNORECASE)
         if bare and not _QUOTES.search(bare) and (wish or not bare.endswith("?")):
-            yield re.sub(r"^i\b", "I", bare.rstrip(" .!?;,"))
+            yield re.sub(r"\bi\b", "I", bare.rstrip(" .!?;,"))
 
 
 def _of(sentence: str, works: bool) -> tuple[str, ...]:
@@ -138,19 +186,26 @@ def _told(sentence: str) -> tuple[str, ...]:
     """What the clauses of a first-person sentence tell that leave no doubt."""
     if theirs := tuple(_theirs(sentence)):
         return theirs
-    parts = _AND_I.split(sentence) if sentence.startswith("I ") else []
-    if any(map(_AND_MINE.search, parts[:-1])):
-        parts = [sentence]
     return tuple(
-        statement for part in parts if part.startswith("I ") for statement in _stated(part)
+        statement
+        for part in (_clauses(sentence) if sentence.startswith("I ") else ())
+        for statement in _stated(part, _TASTE, _STATE)
     )
 
 
-def _stated(sentence: str) -> tuple[str, ...]:
+def _clauses(sentence: str) -> list[str]:
+    """The clauses of which the user is the subject."""
+    parts = _AND_I.split(sentence)
+    if any(map(_AND_MINE.search, parts[:-1])):
+        parts = [sentence]
+    return [part for part in parts if part.startswith("I ")]
+
+
+def _stated(sentence: str, *kinds: re.Pattern) -> tuple[str, ...]:
     bare = _ASIDE.sub("", _ALSO.sub("", sentence))
     if _NOT_SURE.search(bare) or statements.passing(bare) or len(bare.split()) > MOST_WORDS:
         return ()
-    plain = _TASTE.match(bare) or _STATE.match(bare)
+    plain = any(kind.match(bare) for kind in kinds)
     return _own(bare) if plain and not _POINTS.search(bare) else ()
 
 

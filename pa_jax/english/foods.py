@@ -65,6 +65,7 @@ _DIETS = {
     "teetotaller": ("alcohol",),
     "sober": ("alcohol",),
 }
+_HEALTH = frozenset(("coeliac", "celiac", "pregnant", "diabetic", "diabetes"))
 _NO_FOOD = frozenset(("raw fish",))  # names of groups that stand on no menu
 
 
@@ -80,3 +81,8 @@ def ruled_out(diet: str) -> tuple[tuple[str, ...], ...]:
         tuple(food for food in below(group) if food not in _NO_FOOD)
         for group in _DIETS.get(diet, ())
     )
+
+
+def diet(word: str) -> tuple[tuple[str, ...], ...]:
+    """What `ruled_out` has of a diet somebody keeps by choice; none of a condition."""
+    return () if word in _HEALTH else ruled_out(word)

@@ -1,18 +1,20 @@
-"""Homes and jobs: there is one at a time, so that a new one ends the former, wherever filed.
+"""Homes, jobs and diets: there is one at a time, so that a new one ends the former.
 
-"Lives above a noisy bar in Porto" is a home like "lives in Braga", and "is a student" ends with a
-job. What kind of job a statement names tells what a new one ends: an employer ends an employer, a
-trade a trade, and both end having none.
+Wherever they are filed: "lives above a noisy bar in Porto" is a home like "lives in Braga", and "is
+a student" ends with a job. What kind of job a statement names tells what a new one ends: an
+employer ends an employer, a trade a trade, and both end having none. A diet ends with what it rules
+out: who eats fish again is no vegetarian. What rules food out for health is no diet.
 """
 
 import dataclasses
 import re
 
-from pa_jax.english import abroad, changes, memory, statements, words
+from pa_jax.english import abroad, changes, foods, memory, statements, words
 
 OCCUPATION = "work/occupation"
 HOME = "there is one home at a time"
 JOB = "there is one job at a time"
+DIET = "it is eaten again"
 
 _MEANS = (  # "lives on toast" and "on one pension" are no homes, "on Skye" and "on a farm" are
     r"(?:(?:one|two) |(?-i:(?!campus|base|board|site|land|the|his|her|their)[a-z]{3,}\b)"
@@ -75,6 +77,8 @@ _ASIDE = re.compile(
     r"|to earn|part[- ]time)\b",
     re.IGNORECASE,
 )
+_AGAIN = re.compile(r"\bagain\b|\bback (?:on|to|at)\b|\b(?:started|began|allow)\b", re.IGNORECASE)
+_FREE_OF = re.compile(r"\b\w+[- ]free\b|\bwithout\b", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,18 +92,21 @@ class Home:
 
 @memory.remembered(1024)
 def tells(statement: str, slot: str) -> bool:
-    """Whether a statement tells where the user lives or what they work as."""
-    return bool(_home(statement) or _jobs(statement, slot) or _EARNS.match(statement))
+    """Whether a statement tells where the user lives, what they work as or what they eat."""
+    works = _jobs(statement, slot) or _EARNS.match(statement)
+    return bool(works or _home(statement) or _eats(statement))
 
 
 def over(new: str, slot: str, old: str, of_old: str, quote: str) -> str:
-    """Why a new statement ends a held one: HOME or JOB, "" where it does not.
+    """Why a new statement ends a held one: HOME, JOB or DIET, "" where it does not.
 
     slot and `of_old` are where the two are filed; `quote` are the words of the new one.
     """
     quote = words.expanded(quote)
     if _moved(_home(new), _home(old), quote):
         return HOME
+    if (_AGAIN.search(quote) or changes.is_new(quote)) and _eats(new) & _not_eaten(old):
+        return DIET
     hired = _HIRED.search(quote) is not None or changes.is_new(quote) or _stopped(old, quote)
     told = " ".join(one for one in changes.sentences(quote) if not one.endswith("?"))
     if hired and not _ASIDE.search(told) and _ends_job(new, slot, old, of_old):
@@ -162,3 +169,28 @@ def _jobs(statement: str, slot: str) -> frozenset[str]:
     trade = slot == OCCUPATION and not (employer and employer["trade"] is None)
     found = {"employer": bool(employer), "trade": trade or _TRADE.match(statement) is not None}
     return frozenset(kind for kind, told in found.items() if told)
+
+
+@memory.remembered(1024)
+def _eats(statement: str) -> frozenset[str]:
+    """The stems of what a statement says that the user eats or drinks."""
+    read = statements.parse(statement)
+    eaten = read.kind == statements.HABIT and not (read.against or read.past or read.whose)
+    return read.named if eaten and not _FREE_OF.search(statement) else frozenset()
+
+
+@memory.remembered(1024)
+def _not_eaten(statement: str) -> frozenset[str]:
+    """The stems of what a diet rules out, or of what the user said not to eat or drink."""
+    read = statements.parse(statement)
+    if read.past or read.whose or read.kind == statements.ALLERGY:
+        return frozenset()
+    if read.against:
+        about = (
+            [foods.below(word) for word in words.tokens(statement)]
+            if read.kind == statements.HABIT
+            else []
+        )
+    else:
+        about = [group for word in words.tokens(statement) for group in foods.diet(word)]
+    return frozenset(words.stem(food) for group in about for food in group)

@@ -50,3 +50,38 @@ def test_subjects_numbers_and_sides_abroad_are_put_into_english(told, english):
 def test_english_asks_for_nothing_abroad(text):
     assert abroad.forgotten(text) == []
     assert not abroad.NOW.search(text)
+
+
+TOLD = {
+    "Ich vertrage keine Haselnüsse.": ["The user does not tolerate Haselnüsse."],
+    "Hallo, ich bin leider gegen Soja und Sesam allergisch!": [
+        "The user is allergic to Soja.",
+        "The user is allergic to Sesam.",
+    ],
+    "Je suis très allergique aux noix.": ["The user is allergic to noix."],
+    "Soy alérgica a los mariscos y soy vegana": [
+        "The user is allergic to mariscos.",
+        "The user is vegan.",
+    ],
+    "我也对花生和虾过敏。": ["The user is allergic to 花生.", "The user is allergic to 虾."],
+    "我有糖尿病": ["The user has diabetes."],
+}
+NOT_TOLD = """\
+Bin ich allergisch gegen Nüsse?
+Ich bin nicht allergisch gegen Nüsse.
+Mein Sohn ist allergisch gegen Nüsse.
+我妈对花生过敏
+I am allergic to nuts.
+Je ne suis pas allergique aux noix."""
+
+
+@pytest.mark.parametrize("text", TOLD)
+def test_health_told_outright_abroad_is_noted(text):
+    assert list(abroad.told(text)) == TOLD[text]
+    assert abroad.tells_only(text)
+    assert not abroad.tells_only(f"{text} Wie kalt ist es dort?")
+
+
+@pytest.mark.parametrize("text", NOT_TOLD.splitlines())
+def test_what_is_asked_denied_or_of_others_abroad_is_not(text):
+    assert abroad.told(text) == ()

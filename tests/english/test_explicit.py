@@ -118,6 +118,33 @@ def test_what_is_asked_supposed_or_quoted_is_not(text):
     assert explicit.said(text) == ()
 
 
+LIVED = {
+    "I moved from Lyon to Ghent in March, I work nights in a hospital.": [
+        "The user moved from Lyon to Ghent in March.",
+        "The user works nights in a hospital.",
+    ],
+    "I want to get better at pottery, I've got a wheel.": [
+        "The user wants to get better at pottery."
+    ],
+    "remote only, i look after my mum": ["The user looks after their mum."],
+    "we've got two dogs and a hen": ["The user has two dogs and a hen."],
+    "I study medicine in Graz": ["The user studies medicine in Graz."],
+    "I'm learning Greek, so no subtitles please": ["The user is learning Greek."],
+    "I live in the moment": [],
+    "I'm planning a trip": [],
+    "I have a cat picture here": [],
+    "If I live in Rome, what should I see?": [],
+    "I play the message again": [],
+    "I work in the office today": [],
+    "Translate: I live in Rome": [],
+}
+
+
+@pytest.mark.parametrize("text", LIVED)
+def test_how_somebody_lives_is_told(text):
+    assert list(explicit.lived(text)) == LIVED[text]
+
+
 def test_a_pasted_text_says_nothing():
     assert explicit.said("I like tea. " * 100) == ()
 
@@ -143,4 +170,5 @@ def test_noise_of_other_peoples_requests_adds_hardly_anything(real_data):
         if message["role"] == "user"
     ]
     assert len(texts) > 200
-    assert sum(len(explicit.said(text)) for text in texts) <= 0.03 * len(texts)
+    found = sum(len(explicit.said(text)) + len(explicit.lived(text)) for text in texts)
+    assert found <= 0.03 * len(texts)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pa_jax.agent.inference import grounding
 from pa_jax.dialogue import snippet
 from pa_jax.english import (
+    abroad,
     changes,
     explicit,
     forgetting,
@@ -187,20 +188,37 @@ class Draft:
     def note_explicit(self) -> None:
         """Adds what the words say outright and no kept statement tells; it needs no grounding.
 
-        Where the kept ones tell a part of it ("drinks wine" of "never drinks red wine"), it stands
-        in their place.
+        Where the kept ones tell a part of it ("drinks wine" of "never drinks red wine"), or
+        mistranslate it, it stands in their place. How the user lives is added where nothing is noted
+        of it.
         """
-        for statement in explicit.said(self.heard):
+        foreign = abroad.told(self.heard)
+        if foreign and abroad.tells_only(self.heard):
+            kinds = {statements.parse(statement).kind for statement in foreign}
+            lines = self.statements  # a good translation is of the same kind
+            self._give_way([one for one in lines if statements.parse(one).kind not in kinds])
+        for statement in (*explicit.said(self.heard), *foreign):
             akin = [kept for kept in self.statements if self._akin(statement, kept)]
             told = frozenset().union(*map(statements.content, akin))
             if akin and not _says_more(statement, akin, told) or self._objection(statement):
                 continue
-            for kept in akin:
-                self._drop(kept, OUTDONE)
-            pairs = zip(self.statements, self.gains, strict=True)
-            left = [pair for pair in pairs if pair[0] not in akin]
-            left.append((update.flat(statement), math.inf))
-            self.statements, self.gains = map(list, zip(*left, strict=True))
+            self._give_way(akin)
+            self._note(statement)
+        for statement in explicit.lived(self.heard):
+            told = frozenset().union(*map(statements.content, self.statements))
+            if not (statements.content(statement) & told or self._objection(statement)):
+                self._note(statement)
+
+    def _give_way(self, outdone: Sequence[str]) -> None:
+        pairs = list(zip(self.statements, self.gains, strict=True))
+        for statement in outdone:
+            self._drop(statement, OUTDONE)
+        left = [pair for pair in pairs if pair[0] not in outdone]
+        self.statements, self.gains = [one for one, _ in left], [gain for _, gain in left]
+
+    def _note(self, statement: str) -> None:
+        self.statements.append(update.flat(statement))
+        self.gains.append(math.inf)
 
     def _akin(self, statement: str, kept: str) -> bool:
         """Whether two statements are of one thing; of Thai and of Ethiopian food they are not."""
