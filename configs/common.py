@@ -154,7 +154,7 @@ def data(preset: str) -> ml_collections.ConfigDict:
             "state_share": 0.5,
             # share of training's episodes of whose user nothing is known: their prompts begin
             # alike, and a row of the device holds more of them; requests to ask stay as they are
-            "strangers": 0.7 if preset == "qwen2.5-0.5b" else 0.0,
+            "strangers": 0.7 if preset in ("qwen2.5-0.5b", "smollm2") else 0.0,
         }
     )
 
@@ -165,7 +165,7 @@ def prompt(preset: str, *, trains: bool = False) -> ml_collections.ConfigDict:
     Examples are for who was not taught: behind a warm start of a thousand episodes they add
     nothing, and without them a row of the device holds twice as many.
     """
-    taught = preset == "tiny" or (trains and preset == "qwen2.5-0.5b")
+    taught = preset == "tiny" or (trains and preset in LAPTOP)
     if preset in LAPTOP:
         profile, context, user = 200, 200, 500
     else:

@@ -75,18 +75,18 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.optim = common.optim(rates.get(preset, 1e-6))
     # With all weights trained, the warm-started ones are one copy more in memory, as the KL's
     # reference: on one 16 GB chip there is no room for it.
-    warm_steps = {"tiny": 2, "qwen2.5-0.5b": 200, "smollm2": 8, "qwen3-4b-lora": 50}
+    warm_steps = {"tiny": 2, "qwen2.5-0.5b": 200, "smollm2": 220, "qwen3-4b-lora": 50}
     c.warm = {
         "steps": warm_steps.get(preset, 0),  # supervised, on gold snippets, before GRPO; 0: none
         # episodes of each: of as many turns, 200 steps of 8 teach the 0.5B more than 100 of 16
         "batch": {"tiny": 4, "smollm2": 8, "qwen2.5-0.5b": 8}.get(preset, 32),
         # its peak; it falls to 0 over the steps, the rest of the optimiser is as optim says
-        "learning_rate": {"qwen2.5-0.5b": 4e-4, "smollm2": 2e-5, "tiny": 2e-5}.get(preset, 1e-4),
+        "learning_rate": {"qwen2.5-0.5b": 4e-4, "smollm2": 2e-4, "tiny": 2e-5}.get(preset, 1e-4),
     }
     c.train = {
         # of GRPO, behind those of the warm start; one of the 0.5B takes half a minute on two cores
-        "steps": {"tiny": 6, "qwen2.5-0.5b": 2, "smollm2": 16}.get(preset, 500),
-        "save_every": {"tiny": 2, "smollm2": 8, "qwen2.5-0.5b": 32}.get(preset, 50),
+        "steps": {"tiny": 6, "qwen2.5-0.5b": 2, "smollm2": 2}.get(preset, 500),
+        "save_every": {"tiny": 2, "smollm2": 32, "qwen2.5-0.5b": 32}.get(preset, 50),
         "save_minutes": 30,  # a checkpoint comes after so many in any case
         "keep": 2,
         "max_skipped": 5,
@@ -94,6 +94,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "trace": (),  # steps (from, to before) whose profile goes to trace/, by jax.profiler
     }
     # half-way through a warm start the 0.5B may look best, and notes too little of what people say
-    every = {"tiny": 2, "qwen2.5-0.5b": 200, "smollm2": 8}.get(preset, 50)
+    every = {"tiny": 2, "qwen2.5-0.5b": 200, "smollm2": 220}.get(preset, 50)
     c.eval = common.evaluations(preset, every)
     return c

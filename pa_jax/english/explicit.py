@@ -22,7 +22,8 @@ _TASK = re.compile(  # the words are a text to work on, or a game
     re.IGNORECASE,
 )
 _OPENING = re.compile(
-    r"^\W*(?:(?:and|but|so|also|oh|well|hi|hello|hey|yes|yeah|no(?=\W*[,.!])|ok|okay|thanks"
+    r"^\W*(?:(?:good (?:morning|afternoon|evening|day)(?: \w+(?=\s*,))?|hiya|yo"
+    r"|and|but|so|also|oh|well|hi|hello|hey|yes|yeah|no(?=\W*[,.!])|ok|okay|thanks"
     r"|thank you|please|just|now|then|by the way|btw|fyi|honestly|actually|anyway|again"
     r"|one more thing|quick one)\b[\s,:–-]*)+",
     re.IGNORECASE,
@@ -95,6 +96,24 @@ _THEIR_STATE = re.compile(  # what those of the household cannot have
     re.IGNORECASE,
 )
 _AND_THEIRS = re.compile(r",? and (?=(?:my|our)\b)", re.IGNORECASE)
+_VERDICT = re.compile(  # a thing, and what it does to the user: "country is not for me"
+    r"^(?P<what>(?!(?:the|this|that|an?|my|our|your|his|her|their|i|we|you|it|he|she|they|there|what"
+    r"|which|who|one|all|some|nothing|something)\b)[\w'’&-]+(?: [\w'’&-]+){0,3}?)"
+    r" (?:(?:just|really|simply|still|kind of|kinda|sort of|finally|slowly|honestly) )*(?:"
+    r"(?P<likes>(?:(?:has|have|is|are) )?(?:(?:really|kind of|kinda|finally) )?"
+    r"(?:grew|grown|growing) on me|never gets? old|(?:is|are) (?:right )?up my street)"
+    r"|(?:is|are) (?:(?:just|really|simply|so) )*not (?:really )?"
+    r"(?:for me|my (?:thing|cup of tea|world|scene|jam))"
+    r"|bores? me(?: (?:to (?:tears|death)|stiff|rigid))?|puts? me (?:to sleep|right off)"
+    r"|(?:does|do) nothing for me|leaves? me cold|gets? on my nerves|gives? me the (?:creeps|ick)"
+    r"|drives? me (?:mad|crazy|nuts|up the wall|insane))"
+    r"(?: (?:though|tho|ngl|lol|honestly|either|too|these days|lately|now|tbh"
+    r"|any ?more))*$",
+    re.IGNORECASE,
+)
+_MARKS = re.compile(
+    r"\s*[,;:]\s*|\s[-–—]\s|\s+but\s+|\s+and\s+(?=\w+ (?:is|are|bores?|puts?|gets?)\b)"
+)
 _SO = re.compile(r",? so\b.*$")
 _NOT_SURE = re.compile(
     r"\b(?:(?:my|our) \w+ and I|if|would|could|might|maybe|perhaps|think|guess|wonder|wish"
@@ -128,7 +147,7 @@ _WE = re.compile(
 )
 _AND_MINE = re.compile(r"\b(?:my|our)(?: \w+){1,2}$")  # "my dog and I love walks" is no end of it
 _ASIDE = re.compile(
-    r",[^,]*\b(?:I|it|that|which|they|my)\b.*$|, so .*$| (?:because|since) .*$", re.I
+    r",[^,]*\b(?:I|it|that|which|they|my)\b.*$|, (?:so|no|not) .*$| (?:because|since) .*$", re.I
 )
 
 
@@ -186,11 +205,9 @@ def _told(sentence: str) -> tuple[str, ...]:
     """What the clauses of a first-person sentence tell that leave no doubt."""
     if theirs := tuple(_theirs(sentence)):
         return theirs
-    return tuple(
-        statement
-        for part in (_clauses(sentence) if sentence.startswith("I ") else ())
-        for statement in _stated(part, _TASTE, _STATE)
-    )
+    own = _clauses(sentence) if sentence.startswith("I ") else ()
+    stated = (statement for part in own for statement in _stated(part, _TASTE, _STATE))
+    return (*stated, *_judged(sentence))
 
 
 def _clauses(sentence: str) -> list[str]:
@@ -221,6 +238,17 @@ def _theirs(sentence: str) -> Iterator[str]:
         many = who.endswith("s") or who.endswith("children")
         article = "" if many else "an " if who[0] in "aeiou" else "a "
         yield f"The user has {article}{who} who {told['what'].replace('can not ', 'cannot ')}."
+
+
+def _judged(sentence: str) -> Iterator[str]:
+    """What the user likes or dislikes of the things that are the subjects of the clauses."""
+    for part in _MARKS.split(sentence):
+        told = _VERDICT.match(_OPENING.sub("", part).strip())
+        if told and not (set(told["what"].lower().split()) & person.KIN):
+            what = told["what"]
+            if re.match(r"[A-Z][a-z]+(?:s|ing| [a-z' -]+)$", what):  # no name
+                what = what[0].lower() + what[1:]
+            yield f"The user {'likes' if told['likes'] else 'dislikes'} {what}."
 
 
 def _own(text: str) -> tuple[str, ...]:

@@ -17,16 +17,18 @@ _NO_NAMES = (
     "back|later|when|if|today|tonight|tomorrow|now|again|crazy|old|maybe|on|at|in|a|an|the|out|up"
 )
 _CALL = re.compile(
-    r"^(?:please |just |you can |you may )*(?P<deny>(?:do not|never) )?call me "
+    r"^(?:please |just |do |you can |you may )*(?P<deny>(?:do not|never) )?call me "
     rf"(?P<name>(?!(?:{_NO_NAMES})\b)[\w'-]{{2,20}})(?: please| instead| from now on)?$",
     re.IGNORECASE,
 )
 _NAME = re.compile(r"^(?:my name is|I go by) (?P<name>[A-Z][\w'-]+)$")
 _PRONOUNS = re.compile(r"^my pronouns are (?P<what>\w+(?:/\w+)+)$", re.IGNORECASE)
 _BRIEF = re.compile(  # "keep it short, I read on my phone": a reason that lasts
-    r"^(?:keep|make) it (?P<how>short|brief|concise|simple)(?: and \w+)?,? (?:because |since |as )?"
-    r"I (?:(?:always|mostly|usually|only|often) )?(?:read|listen|use|have (?!to\b|a meeting\b"
-    r"|no time\b))",
+    r"^(?:keep|make) it (?P<how>short|brief|concise|simple)(?: and \w+)?"
+    r"(?: if you (?:would|can|could|do not mind))?,? (?:because |since |as )?"
+    r"(?:my (?:eyes?|sight|vision|attention|screen|phone|English|reading|dyslexia)\b"
+    r"|I (?:(?:always|mostly|usually|only|often) )?(?:read|listen|use|have (?!to\b|a meeting\b"
+    r"|no time\b)))",
     re.IGNORECASE,
 )
 _STANDING = re.compile(

@@ -189,8 +189,8 @@ class Draft:
         """Adds what the words say outright and no kept statement tells; it needs no grounding.
 
         Where the kept ones tell a part of it ("drinks wine" of "never drinks red wine"), or
-        mistranslate it, it stands in their place. How the user lives is added where nothing is noted
-        of it.
+        mistranslate it, it stands in their place. How the user lives is added where nothing is
+        noted of it.
         """
         foreign = abroad.told(self.heard)
         if foreign and abroad.tells_only(self.heard):
@@ -255,4 +255,4 @@ def _says_more(statement: str, akin: Sequence[str], told: frozenset[str]) -> boo
     way, content = statements.polarity(statement), statements.content(statement)
     turned = any(statements.polarity(other) != way for other in akin)
     lists = re.search(r",| and | or ", statement) is not None  # its things are facts of their own
-    return (told < content and not lists) or (turned and told == content)
+    return (told < content and not lists) or (turned and told >= content)
