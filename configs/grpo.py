@@ -75,7 +75,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.optim = common.optim(rates.get(preset, 1e-6))
     # With all weights trained, the warm-started ones are one copy more in memory, as the KL's
     # reference: on one 16 GB chip there is no room for it.
-    warm_steps = {"tiny": 2, "qwen2.5-0.5b": 200, "smollm2": 220, "qwen3-4b-lora": 50}
+    warm_steps = {"tiny": 2, "qwen2.5-0.5b": 200, "smollm2": 200, "qwen3-4b-lora": 50}
     c.warm = {
         "steps": warm_steps.get(preset, 0),  # supervised, on gold snippets, before GRPO; 0: none
         # episodes of each: of as many turns, 200 steps of 8 teach the 0.5B more than 100 of 16
@@ -94,6 +94,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "trace": (),  # steps (from, to before) whose profile goes to trace/, by jax.profiler
     }
     # half-way through a warm start the 0.5B may look best, and notes too little of what people say
-    every = {"tiny": 2, "qwen2.5-0.5b": 200, "smollm2": 220}.get(preset, 50)
+    every = {"tiny": 2, "qwen2.5-0.5b": 200, "smollm2": 200}.get(preset, 50)
     c.eval = common.evaluations(preset, every)
     return c

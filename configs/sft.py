@@ -28,7 +28,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.optim = common.optim(rates.get(preset, 5e-6))
     c.optim.schedule = "linear"  # a supervised run ends where its rate does
     c.train = {
-        "steps": {"tiny": 6, "smollm2": 220, "qwen2.5-0.5b": 200}.get(preset, 500),
+        "steps": {"tiny": 6, "smollm2": 200, "qwen2.5-0.5b": 200}.get(preset, 500),
         "save_every": 2 if small else 20 if laptop else 100,
         "save_minutes": 30,  # a checkpoint comes after so many in any case
         "keep": 2,
@@ -36,6 +36,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         "stall": 1800,  # seconds without a step's end after which all stacks are shown
         "trace": (),  # steps (from, to before) whose profile goes to trace/, by jax.profiler
     }
-    every = {"tiny": 2, "qwen2.5-0.5b": 200, "smollm2": 220}.get(preset, 100)
+    every = {"tiny": 2, "qwen2.5-0.5b": 200, "smollm2": 200}.get(preset, 100)
     c.eval = common.evaluations(preset, every)
     return c

@@ -16,7 +16,12 @@ _ASKS = re.compile(
     r"|give|tell|show|help|write|find|explain|suggest|recommend|list|draft|plan"
     r"|shorten|translate|summari[sz]e|turn|convert|fix|check|compare|describe|define|name|create"
     r"|generate|rewrite|rephrase|proofread|calculate|compute|sort|draw|sketch|prepare"
-    r"|design|teach|remind|walk me|talk me|think of|come up|look up"
+    r"|design|teach|remind|walk me|talk me|think of|come up|look up|do an?"
+    r"|be more (?:specific|detailed)|add|enumerate|identify|split|simplify|improve|re-write|craft"
+    r"|display|simulate|elaborate|expand|continue|complete|paraphrase|solve|implement|refactor"
+    r"|debug|extract|classify|analy[sz]e|outline|format|count|estimate|predict"
+    r"|(?:some )?(?:other|another|more|\d+) (?:\w+ )?(?:ways?|words?|names?|ideas?|examples?"
+    r"|suggestions?|titles?|versions?)"
     r")\b",
     re.IGNORECASE,
 )
@@ -96,6 +101,7 @@ _RATHER = re.compile(  # "no pep talks, give me facts" is no request for this on
     r"|, (?:always|never|from now on|in future)\b",
     re.IGNORECASE,
 )
+_PERSONAL = re.compile(r"\b(?:I|me|my|mine|we|our|us|no|not|nothing|without|never)\b", re.I)
 _IT = re.compile(r"\b(?:it|them|that|those|these)\b", re.IGNORECASE)
 
 
@@ -119,11 +125,13 @@ def not_own(statement: str, heard: str) -> bool:
     ):
         return False
     kin = bool(own & {words.stem(word) for word in person.KIN})
-    clauses = [clause for text in sentences for clause in _clauses(text)]
-    for parts in (clauses, sentences):
-        carrying = [text for text in parts if 2 * len(own & statements.content(text)) >= len(own)]
+    clauses = [(clause, text) for text in sentences for clause in _clauses(text)]
+    for parts in (clauses, [(text, text) for text in sentences]):
+        carrying = [
+            part for part in parts if 2 * len(own & statements.content(part[0])) >= len(own)
+        ]
         if carrying:
-            return all(_is_foreign(text, kin, own) for text in carrying)
+            return all(_is_foreign(*part, kin, own) for part in carrying)
     return False
 
 
@@ -182,10 +190,12 @@ def _clauses(sentence: str) -> list[str]:
     return [*parts[:-1], f"{parts[-1]}{mark}"] if parts else []
 
 
-def _is_foreign(text: str, about_kin: bool, own: frozenset[str]) -> bool:
+def _is_foreign(text: str, sentence: str, about_kin: bool, own: frozenset[str]) -> bool:
     """Whether a clause asks, or speaks of another's stance, and of none of the user's own.
 
-    "My flat has two rooms" tells of the user where the statement names the flat.
+    What stands behind a request in its sentence is asked for as well, if it names nobody and rules
+    nothing out: "suggest five films that are original". "My flat has two rooms" tells of the user
+    where the statement names the flat.
     """
     if stance.is_own(text):
         return False
@@ -197,4 +207,5 @@ def _is_foreign(text: str, about_kin: bool, own: frozenset[str]) -> bool:
         return False
     asks = text.rstrip().endswith("?")
     asks = asks or (_ASKS.match(text) is not None and not _LIKEWISE.match(text))
+    asks = asks or (_ASKS.match(sentence) is not None and not _PERSONAL.search(text))
     return asks and not _STANDING.search(text)

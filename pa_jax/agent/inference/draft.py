@@ -20,6 +20,7 @@ from pa_jax.english import (
     idioms,
     lists,
     own,
+    pasted,
     person,
     statements,
     words,
@@ -40,11 +41,12 @@ VAGUE = "does not say what it is about"
 PAST = "told as past"
 TODAY = "of today alone"
 SPEECH = "tells what was said, not what holds"
+PASTED = "of a text to work on"
 OUTDONE = "said more fully in the user's words"
 UNCLEAR = "asked to forget, but not what"
 REASONS = (
     *(NO_SNIPPET, CUT, QUOTED, NOT_ABOUT_USER, NOT_OWN, COPIED, FORGOTTEN, UNGROUNDED, REPEATED),
-    *(UNCLEAR, VAGUE, PAST, TODAY, SPEECH, OUTDONE),
+    *(UNCLEAR, VAGUE, PAST, TODAY, SPEECH, PASTED, OUTDONE),
 )
 
 _FILLER = re.compile(r",? (?:by the way|btw|to be honest|lol|haha)(?=[.,;]|$)", re.IGNORECASE)
@@ -99,6 +101,8 @@ class Draft:
         self.turn, self.text = turn, text
         self.heard = words.clean(turn.words, MAX_HEARD)
         self.content = statements.content(self.heard)
+        own_words = pasted.own_words(self.heard)
+        self.own = None if own_words is None else statements.content(own_words)
         self.forgets = forget.asked(self.heard, turn.profile, (turn.session, turn.turn))
         self.besides = statements.content(forgetting.besides(self.heard))
         self.besides |= forgetting.judged(self.heard)
@@ -150,6 +154,8 @@ class Draft:
             return SPEECH
         if own.not_own(statement, self.heard):
             return NOT_OWN
+        if self.own is not None and statements.said(statement, self.own) <= 0.5:
+            return PASTED
         if own.past(statement, self.heard):
             return PAST
         if statements.of_today(statement):

@@ -6,9 +6,17 @@ from collections.abc import Mapping
 
 from pa_jax.data.synth import phrases, truth
 
-# how often each kind comes, in percent
+# how often each kind comes
 QUOTED = "quoted"  # another's words, or an example's: what they tell is not of the user
-KINDS = {"requests": 32, "small talk": 22, "others": 20, "hypothetical": 11, "past": 8, QUOTED: 7}
+KINDS = {
+    "requests": 26,
+    "pasted": 40,
+    "small talk": 18,
+    "others": 16,
+    "hypothetical": 8,
+    "past": 6,
+    QUOTED: 6,
+}
 _REPLIES = {"small talk": "chat"}
 # fillers that are values of sections
 _THINGS = {"x": "dislikes_food", "thing": "dislikes", "allergen": "allergic", "joy": "likes"}

@@ -14,7 +14,7 @@ from pa_jax.profile import taxonomy
 # how often a turn is drawn as each kind, in percent; what has nothing to go on becomes a fact
 _KINDS = {
     "talk": 36,
-    "distractor": 10,
+    "distractor": 13,
     "fact": 8,
     "several": 7,
     "explicit": 9,
