@@ -362,11 +362,7 @@ def write(
     picture = plots.grid(found, rewards(config.runs))
     plots.save(picture, workdir / "eval.png")
     html = page.render(
-        "evaluation.html.j2",
-        about=about,
-        tables=made,
-        samples=samples,
-        picture=plots.svg(picture),
+        "evaluation.html.j2", about=about, tables=made, samples=samples, picture=plots.svg(picture)
     )
     files.atomic_write(workdir / "report.html", html)
     tqdm.tqdm.write(table)
