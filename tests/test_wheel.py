@@ -57,14 +57,13 @@ def test_sdist_and_wheel_hold_what_they_should(built, root):
     names = set(zipfile.ZipFile(wheel).namelist())
     top = {name.split("/")[0] for name in names}
     assert {name for name in top if not name.endswith(".dist-info")} == {"pa_jax"}
-    modules = {p.relative_to(root).as_posix() for p in (root / "pa_jax").rglob("*.py")}
-    configs = {f"pa_jax/shipped/configs/{p.name}" for p in (root / "configs").glob("*.py")}
-    page = {
+    package = {  # modules, and what they read: the server's page, templates of reports, texts
         p.relative_to(root).as_posix()
-        for p in (root / "pa_jax/serve/page").rglob("*")
+        for p in (root / "pa_jax").rglob("*")
         if p.is_file() and "__pycache__" not in p.parts
     }
-    assert page and modules | configs | page | {"pa_jax/profile/taxonomy.json"} <= names
+    configs = {f"pa_jax/shipped/configs/{p.name}" for p in (root / "configs").glob("*.py")}
+    assert package and configs and package | configs <= names
     assert len(list(built.glob("*.tar.gz"))) == 1
 
 

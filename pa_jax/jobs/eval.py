@@ -361,9 +361,10 @@ def write(
     files.atomic_write(workdir / "report.md", text)
     picture = plots.grid(found, rewards(config.runs))
     plots.save(picture, workdir / "eval.png")
-    files.atomic_write(
-        workdir / "report.html", page.render(about, made, samples, plots.svg(picture))
+    html = page.render(
+        "evaluation.html.j2", about=about, tables=made, samples=samples, picture=plots.svg(picture)
     )
+    files.atomic_write(workdir / "report.html", html)
     tqdm.tqdm.write(table)
     tqdm.tqdm.write(
         f"Done in {seconds / 60:.1f} min: {workdir}/report.html, report.md, report.json, eval.png, "

@@ -113,8 +113,10 @@ def write(
     page = write_page(workdir)
     written = tasks.of(setup.read_json(workdir / "config.json")).written
     tqdm.tqdm.write(table(before, after, written))
-    for name, change in run_verdict.changes(before, after).items():
-        tqdm.tqdm.write(f"{name:24} {change.before!s:24} -> {change.after!s:24} {change.word}")
+    changes = run_verdict.changes(before, after)
+    width = max(map(len, changes))
+    for name, change in changes.items():
+        tqdm.tqdm.write(f"{name:{width}} {change.before!s:24} -> {change.after!s:24} {change.word}")
     if best is not None:
         tqdm.tqdm.write(
             f"Best {best.figure}, {best.value:.3f} on the part that is evaluated while it trains: "
@@ -212,21 +214,25 @@ def _tree(row: dict[str, Any], config: dict[str, Any], task: tasks.Task) -> run_
     episode = schema.Episode(**dict[str, Any](values))
     cfg = setup.section(advantage.RewardConfig, ml_collections.ConfigDict(config["reward"]))
     limits = setup.section(prompts.PromptConfig, ml_collections.ConfigDict(config["prompt"]))
-    scores, finished = np.array(row["scores"]), np.array(row["finished"])
-    failed = np.array(row.get("failed", [False] * len(finished)))
-    got = advantage.advantages(scores[None], failed[None], finished[None], cfg)
+    failed = row.get("failed", [False] * len(row["finished"]))
+    scores, out, finished = (np.array([of]) for of in (row["scores"], failed, row["finished"]))
+    reward = advantage.advantages(scores, out, finished, cfg).reward[0]
     return run_page.Tree(
         step=row["step"],
         episode=episode,
         about=tuple(task.about(episode)),
-        names=cfg.names or task.criteria,
         asked=task.prompt(episode, limits),
-        texts=tuple(row["texts"]),
-        scores=scores,
-        reward=got.reward[0],
-        advantage=np.array(row["advantages"]),
-        finished=tuple(row["finished"]),
-        failed=tuple(failed.tolist()),
+        branches=tuple(
+            run_page.Branch(
+                text=text,
+                scores=dict(zip(cfg.names or task.criteria, row["scores"][i], strict=False)),
+                reward=float(reward[i]),
+                advantage=row["advantages"][i],
+                finished=row["finished"][i],
+                failed=failed[i],
+            )
+            for i, text in enumerate(row["texts"])
+        ),
     )
 
 

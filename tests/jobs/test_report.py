@@ -231,7 +231,7 @@ def test_a_page_takes_four_screens_of_a_laptop(workdir):
     assert 800 < height <= 4 * 800
 
 
-def test_evaluations_and_the_best_checkpoint_have_their_places(workdir):
+def test_evaluations_and_the_best_checkpoint_have_their_places(workdir, capsys):
     writer = metrics.MetricWriter(workdir, tensorboard=False, resume_step=3)
     for step, value in ((0, 0.25), (2, 0.75), (3, 0.75)):
         row = dict.fromkeys(run_page.EVALUATED, 0.125) | {"criteria_mean": value}
@@ -243,6 +243,8 @@ def test_evaluations_and_the_best_checkpoint_have_their_places(workdir):
         report.records(workdir / f"heldout-{name}.json") for name in ("before", "after-3")
     )
     report.write(workdir, before, after, best, skipped=0, seconds=1.0)
+    told = re.findall(r"(?m)^(.*) -> ", capsys.readouterr().out)
+    assert len(told) == 9 and len(set(map(len, told))) == 1  # one below the other
     page = Page((workdir / "report.html").read_text())
     assert page.ids[1:5:3] == ["held-out", "while-it-trained"]
     assert "2 grpo 0.125 0.750 0.125 0.125 0.125 best 3 grpo 0.125 0.750" in page.text

@@ -162,7 +162,8 @@ def test_a_page_shows_what_a_model_wrote_as_text(tmp_path):
     found = tables.samples(rows)
     assert [sample.id for sample in found] == ["u/0", "u/3", "u/6"]
     made = tables.tabled(tables.entries(rows, baseline="s", against="a"), [], "s", "a")
-    text = page.render({"seed": "<1>"}, made, found, b"<svg/>")
+    figures = {"about": {"seed": "<1>"}, "tables": made, "samples": found, "picture": b"<svg/>"}
+    text = page.render("evaluation.html.j2", **figures)
     assert "<script>" not in text and "&lt;script&gt;x" in text and "&lt;1&gt;" in text
     assert "\\<script>" in tables.samples_markdown(found)
 
