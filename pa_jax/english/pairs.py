@@ -2,7 +2,7 @@
 
 import re
 
-from pa_jax.english import changes, person, statements, words
+from pa_jax.english import endings, person, statements, words
 
 WISHES = frozenset("wants want needs need prefers prefer".split())
 _AIM = re.compile(r"^the user (plans?|wants|hopes|intends|would like) to\b", re.IGNORECASE)
@@ -143,7 +143,7 @@ def ends(past: str, statement: str, quote: str) -> bool:
     was, now = statements.parse(past), statements.parse(statement)
     same = like(was, now) and was.whose == now.whose
     alike = (frozenset(was.core), was.numbers) == (frozenset(now.core), now.numbers)
-    told = now.scope - was.scope <= statements.content(quote) or changes.stops(quote)
+    told = now.scope - was.scope <= statements.content(quote) or endings.stops(quote)
     return same and alike and bool(now.scope) and told
 
 

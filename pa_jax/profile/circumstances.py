@@ -9,7 +9,7 @@ out: who eats fish again is no vegetarian. What rules food out for health is no 
 import dataclasses
 import re
 
-from pa_jax.english import abroad, changes, foods, memory, statements, words
+from pa_jax.english import abroad, changes, endings, foods, memory, statements, words
 
 OCCUPATION = "work/occupation"
 HOME = "there is one home at a time"
@@ -146,7 +146,7 @@ def _looks(statement: str) -> bool:
 
 def _stopped(old: str, quote: str) -> bool:
     """Whether the words give up what a trade does: "stopped baking" of a baker."""
-    stems = [stem for part in changes.given_up(quote) for stem in part if len(stem) > 3]
+    stems = [stem for part in endings.given_up(quote) for stem in part if len(stem) > 3]
     return any(word.startswith(stem) for word in statements.content(old) for stem in stems)
 
 

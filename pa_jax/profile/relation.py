@@ -8,7 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence
 
-from pa_jax.english import changes, losses, pairs, person, stance, statements, words
+from pa_jax.english import changes, endings, losses, pairs, person, stance, statements, words
 from pa_jax.profile import circumstances, facts, placement, slots
 
 SAME = "same"  # says what is known
@@ -68,11 +68,11 @@ class _Said:
         self.settles = circumstances.tells(claim.statement, claim.slot)
         self.quote = claim.source.quote
         self.bearer = person.bearer(claim.statement)
-        self.rethought = changes.rethought(self.quote)
+        self.rethought = endings.rethought(self.quote)
         self.passing = new.passing or changes.passing(self.quote, new.named)
         self.adds = changes.adds(self.quote, new.named)
         self.corrects = changes.corrects(self.quote, new.named | new.scope)
-        self.gives = bool(changes.given_up(self.quote))  # most words give nothing up
+        self.gives = bool(endings.given_up(self.quote))  # most words give nothing up
         at = (claim.source.session, claim.source.turn)
         objects = changes.objects(self.quote, new.named)
         self.before = facts.of_last_turn(last, at)
@@ -87,7 +87,7 @@ class _Said:
     def named_over(self) -> list[frozenset[str]]:
         """What the held facts are called that are given up: "a steel wok" names no other wok."""
         called = (statements.parse(f.statement).named - _in_passing(f) for f in self.held)
-        return [what for what in called if what and changes.gives_up(self.quote, what)]
+        return [what for what in called if what and endings.gives_up(self.quote, what)]
 
     def against(self, fact: facts.Fact) -> Decision:
         old = statements.parse(fact.statement)
@@ -343,7 +343,7 @@ class _Said:
         if not self.gives:
             return False
         differs = frozenset(old.core) - frozenset(self.new.core) | set(old.numbers)
-        return changes.gives_up(self.quote, differs - set(self.new.numbers))
+        return endings.gives_up(self.quote, differs - set(self.new.numbers))
 
     def _gives_up(self, fact: facts.Fact, old: statements.Statement) -> bool:
         """Whether the user's words give the fact up, in the slot or category of the new one."""
@@ -363,10 +363,10 @@ class _Said:
         if what <= self.new.named or any(what < called for called in self.named_over):
             return False
         known = statements.names(fact.statement) - self.new.named
-        if known and pairs.like(self.new, old) and changes.gives_up(self.quote, known):
+        if known and pairs.like(self.new, old) and endings.gives_up(self.quote, known):
             return True
         name = slots.name(fact.slot) if same_slot else frozenset()
-        return changes.gives_up(self.quote, what, name)
+        return endings.gives_up(self.quote, what, name)
 
     def _refines(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         return Decision(REFINES, "says more of the same") if pairs.refines(self.new, old) else None
