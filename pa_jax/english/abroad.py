@@ -13,7 +13,7 @@ from pa_jax.english import memory, words
 
 CHANGE = re.compile(
     r"\b(?:ab (?:jetzt|heute|sofort)|von (?:jetzt|nun) an|(?:in )?zukunft|künftig|nicht mehr"
-    r"|umgezogen|gezogen|gewechselt|umgestiegen|aufgehört|aufgegeben|stattdessen"
+    r"|umgezogen|gezogen|gewechselt|umgestiegen|aufgehört|aufgegeben|stattdessen|vorbei"
     r"|n(?:e |['’])\w+ plus|plus (?:de|d['’])|désormais|dorénavant|à (?:partir de maintenant"
     r"|l['’]avenir)"
     r"|(?:j['’]ai|on a|avons|ai|a) (?:dé|em|a)ménagé|j['’]ai (?:changé|arrêté|quitté)"

@@ -5,7 +5,7 @@ Words count where they stand: in the clause that speaks of the fact, not anywher
 
 import re
 
-from pa_jax.english import abroad, memory, stance, statements, words
+from pa_jax.english import abroad, memory, statements, words
 
 HALF = 0.5  # share from which a clause is about a statement
 
@@ -61,11 +61,13 @@ _PUTS_RIGHT = (
     r"i meant|i mean|correction|i misspoke|my mistake|typo|what am i saying"
     r"|(?:scratch|scrap|strike) that(?! (?!i\b|we\b|it\b|my\b|make\b)\w)"
     rf"|make (?:that|it)(?!.*\b(?:{_SINCE})\b)"
-    r"|scrap the|i take (?:that|it) back|take back|that (?:was|is) wrong|got that wrong"
+    r"|scrap the|i take (?:that|it) back|take back|that (?:was|is) wrong"
     r"|(?:is|was) a lie"
     r"|should have (?:said|been|read)|should be|autocorrect"
     r"|no,? wait|wait,? no|mix(?:ed|ing)? (?:that|it|them|those) up|(?:came|come) out wrong"
-    r"|mistyped|mis-?spel(?:t|led)|slip of the (?:tongue|pen)"
+    r"|mistyped|mis-?spel(?:t|led)|slip of the (?:tongue|pen)|my bad|brain fart"
+    r"|(?:had|got|typed|wrote|put) (?:that|it|this) (?:all )?wrong"
+    r"|why (?:did )?i (?:typed?|sa(?:id|y)|wrote|write|put)"
     r"|(?<!as )(?<!like )(?<!what )(?<!have )(?<!did )(?<!because )i said(?! before| already"
     r"| that)(?!.*\band (?:i|my|we)\b)"
 )
@@ -89,24 +91,38 @@ _DROPS = re.compile(  # "it" was told in the turn before
     r"|that is (?:that |all |it )?(?:over|history|finished|dead|off)(?: now| with)?\W*$)",
     re.IGNORECASE,
 )
-_RIGHT = re.compile(rf"\b(?:{_PUTS_RIGHT})\b", re.IGNORECASE)
+_RIGHT = re.compile(  # also "*Oscar", as one mends what one typed
+    rf"\b(?:{_PUTS_RIGHT})\b|^\s*\*\s?[\w'’]+(?: [\w'’]+){{0,3}}\W*$"
+    r"|^[\w'’]+(?: [\w'’]+){0,2}\*$",
+    re.IGNORECASE,
+)
 _CORRECTS = re.compile(
-    rf"\b(?:{_PUTS_RIGHT}|it is actually|actually it is|oops|rather"
+    rf"\b(?:{_PUTS_RIGHT}|it is actually|actually it is|(?:wh)?oops|hang on|rather"
     r"|(?<!not )(?<!to )wait(?! (?:for|to|till|until|a)\b)|sorry(?! (?:for|about|to|if)\b))\b",
     re.IGNORECASE,
 )
 _SLIP = re.compile(r"\b(?:wrong|mistake\w*|mix\w*|confus\w+|mean|meant|bad|brain)\b", re.IGNORECASE)
 _OBJECTS = re.compile(
     r"^\W*(?:(?:hm+|um+|oh|er+|well|wait)\W+)?(?:no|nah|nope|actually)"
-    r"(?=,| i\b| we\b| make\b)(?!, ?(?:thanks|thank you|could|can|would)\b)",
+    r"(?=,| i\b| we\b| make\b|(?<=actually) (?!(?:can|could|would|is|are|do|does|did|tell|show|give"
+    r"|what|how|why|which|where|who|when)\b))(?!, ?(?:thanks|thank you|could|can|would)\b)",
     re.IGNORECASE,
 )
 _ALSO = re.compile(
     r"\b(?:also|too(?= *$)|too(?! \w+ (?:for|to))|as well|the other|my other|in addition"
     r"|on top of (?:that|it)|besides|another|plus|both(?= *$| of | \w+ and )|second"
-    r"|additionally|not only|alongside)\b",
+    r"|additionally|not only|alongside"
+    r"|(?:every|any|some)(?:where|thing|one|body) else|elsewhere|otherwise|for the rest|all other"
+    r"|at other times)\b",
     re.IGNORECASE,
 )
+_HAPPENED = re.compile(  # what is so since a day, and not on it alone: "hit 120 days today"
+    r"\b(?:hit|turned|reached|passed|moved|sold|quit|signed|became|started|joined|switched"
+    r"|bought (?:an?|my|our))\b.*\b(?:today|this (?:week|weekend|month|year|morning|afternoon))\b",
+    re.IGNORECASE,
+)
+_ONCE_MORE = re.compile(r"\b(?:moved|switched|changed)\b.*\bagain\b", re.IGNORECASE)
+_THIS_TIME = re.compile(r"\bthis time\b", re.IGNORECASE)
 _REQUEST = re.compile(  # "also" of a request adds nothing to what is known
     r"^\W*(?:(?:and|but|so|also|then|now|please)\W+)*(?:can|could|would|recommend|suggest|give|tell"
     r"|show|help|write|find|what|which|how|where)\b",
@@ -260,7 +276,11 @@ def drops(text: str) -> bool:
 def passing(text: str, what: frozenset[str]) -> bool:
     """Whether a clause about `what` speaks of this once only: "this time I want ...".
 
-    One that says nothing else ("just this once, ...") speaks of the others.
+    One that says nothing else ("just this once, ...") speaks of the others. What happened today or
+    once more ("moved again, to Ghent this time") lasts.
     """
+    if _ONCE_MORE.search(text):
+        text = _THIS_TIME.sub(" ", text)
     alone = [part for part in clauses(text) if not statements.lasting(part)]
-    return any(statements.passing(part) for part in about(text, what) + alone)
+    once = (part for part in about(text, what) + alone if not _HAPPENED.search(part))
+    return any(map(statements.passing, once))

@@ -1,4 +1,4 @@
-"""What a user's words give up: "sold the car", "no more meat", "tea is over", "window, not aisle"."""
+"""What a user's words give up: "sold the car", "tea is over", "the window, not the aisle"."""
 
 import re
 
@@ -14,7 +14,9 @@ _BEFORE = re.compile(  # what is given up follows
     r"|bored of|fed up with|had enough of|over with|wrong about|thought better of|decided against"
     r"|forget|scrap|scratch|strike"
     r"|drop|ignore|out with|stop assuming|swore by|once (?:wanted|liked|loved|had)"
-    r"|(?:have|has) me down for|i said|i told you(?: about)?|changed my mind (?:about|on)"
+    r"|(?:have|has) me down for|i (?:said|typed)"
+    r"|why (?:did )?i (?:say|put|typed?|wr[io]te)|i told you(?: about)?"
+    r"|changed my mind (?:about|on)"
     r"|changed (?:about|on)|days of|remember|take back (?:what i said about)?"
     r"|correct (?:your|the) notes on|lost (?:my|our|the)|broke up with|divorced"
     r"|(?:cancelled|canceled|(?<=i )cancel)"

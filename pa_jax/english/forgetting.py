@@ -108,7 +108,7 @@ _ABOUT = re.compile(r"\W*(?:about|regarding|on)\b", re.IGNORECASE)
 _POINTS = re.compile(r"\b(?:it|them|that|those|these)\b", re.IGNORECASE)
 _RATHER = r"i (?:would (?:rather|prefer|like|love)|wish)(?: it)?(?: if| that)? you"
 _WRONGLY = re.compile(  # "you shouldn't have noted X", "I'd rather you didn't know X", "you forgot"
-    r"^\W*(?:\w+, )?(?:(?:you should not (?:have |be )?"
+    rf"^\W*(?:(?:{_OPENING})\b\W*)*(?:\w+, )?(?:(?:you should not (?:have |be )?"
     r"|i (?:do not (?:want|like)|never wanted) you(?: to)?(?: be)? "
     r"|i am not (?:\w+ )?(?:happy|comfortable|okay|ok|fine) (?:with|about) you(?:r)? "
     rf"|{_RATHER} (?:did not|do not|had not|would not|not to|not|never) )(?:{_KEEPING})"
@@ -122,7 +122,8 @@ _BARE = re.compile(r"^the (?!.*\b(?:thing|bit|part|stuff)\b)", re.IGNORECASE)
 _PLEASE = re.compile(r"\bplease\b", re.IGNORECASE)
 _ADDRESS = re.compile(
     r"\b(?:please|kindly|again|now|thanks|thank you|for me|about me|too|completely|entirely|fully"
-    r"|altogether|forever|for good|anymore|any longer|at once|right away|immediately|as well|ok"
+    r"|altogether|forever|for good|anymore|any longer|at once|right away|immediately|as well"
+    r"|tho|though|ok"
     r"|okay|would you"
     r"|will you)\b",
     re.IGNORECASE,
@@ -155,7 +156,7 @@ _ALL = re.compile(  # all there is of the user
 )
 _NAMED = re.compile(
     r"^(?P<wide>(?:all|everything|anything|whatever|any|every)\s+)?"
-    r"(?:(?:that|this|it|stuff|things?|bits?|part|what|you|your|i|we|have|has|had|got|ever|just"
+    r"(?:(?:that|this|it|ones?|stuff|things?|bits?|part|what|you|your|i|we|have|has|had|got|ever|just"
     r"|once|know|noted|saved|stored|kept|keep|gathered|collected|heard|remember|learned|learnt|said"
     r"|mentioned|told you|earlier|before|the|facts?|notes?|line|entry|memory|of|there is|traces?"
     r"|mentions?|records?|data|info(?:rmation)?|details?|relat(?:ing|ed)|connected|slate"
@@ -165,7 +166,7 @@ _NAMED = re.compile(
     r"|(?<=what i )|(?<=who i )|(?P<bare>(?<=the )))(?P<rest>.+?)"
     r"(?P<noted>(?: (?:things?|bit|part|stuff|business|info(?:rmation)?|details?|facts?|entry"
     r"|comment"
-    r"|remark|notes?))?"
+    r"|remark|notes?|ones?))?"
     r"(?: (?:that )?(?:i|you) (?:ever |have )?(?:told|said|mentioned|know|noted|saved)(?: you)?)?"
     r"(?: (?:earlier|before|yesterday|last time))?"
     rf"(?: (?:from|in|off|out of|on) {_FILES})?)$",
@@ -296,6 +297,10 @@ def _read(verb: str, what: str, before: str, polite: bool) -> ForgetRequest | No
     hit = _NAMED.match(what)
     if hit is None or idioms.of_other_things(verb, what, hit["noted"]):
         return None
+    one = hit["noted"] in (
+        " one",
+        " ones",
+    )  # "the red one" may be anything, a "favourite colour one" not
     life = _OF_LIFE.search(what)  # "what I eat" is a topic
     of_all = hit["wide"] is not None or life is not None
     name = what[life.end() :].strip() if life else hit["rest"]
@@ -305,8 +310,9 @@ def _read(verb: str, what: str, before: str, polite: bool) -> ForgetRequest | No
         name,
         wide=of_all or hit["noted"].strip().startswith(_WIDELY),
         whole=hit["wide"] is not None,
-        loose=hit["bare"] is not None and not hit["noted"],
-        memory=bool(_OF_MEMORY.match(verb) or (polite and _POLITE.match(verb))),
+        loose=hit["bare"] is not None and (one or not hit["noted"]),
+        memory=bool(_OF_MEMORY.match(verb) or (polite and _POLITE.match(verb)))
+        or (one and " " in name),
     )
 
 
@@ -363,6 +369,8 @@ def _found(part: str) -> Iterator[tuple[str, str]]:
     if hit := _WOULD_MIND.search(part):
         forgets = hit["verb"].lower().startswith("forg")
         yield "forget" if forgets else "delete", _object(hit["what"])
+    if joke := idioms.joke(part):
+        yield "forget", f"about {joke}"
     if hit := _WRONGLY.match(part):
         what = _object(hit["what"])
         wide = _NAMED.match(what)

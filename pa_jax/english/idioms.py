@@ -94,9 +94,24 @@ _FRONT = re.compile(
 _OF_WHAT_IS_KEPT = re.compile(  # "it" of "forget it" is a fact only behind such words
     r"\byou (?:have|know|keep|noted|saved|remember)|\bon (?:file|record)\b|\bmentioned\b"
     r"|\b(?:private|business|preferences|tastes|habits|start (?:fresh|over))\b"
-    r"|\b(?:said|told you|tell you|wrong|not have) (?:\w+ )?(?:about|on)",
+    r"|\b(?:said|told you|tell you|wrong|not have|joking|kidding|lying) (?:\w+ )?(?:about|on)",
     re.IGNORECASE,
 )
+
+
+_JOKED = re.compile(
+    r"^\W*(?:(?:lol|haha|no|ok|okay|oh|sorry|so|well|actually|wait|and|but)\W+)*i (?:was|am) "
+    r"(?:(?:only|just|totally|obviously|kind of) )*(?:joking|kidding|lying|messing(?: around)?)"
+    r" (?:about|when i (?:said|told you)(?: that)?) (?P<what>[^,]+)",
+    re.IGNORECASE,
+)
+_JOKED_WITH = re.compile(r"\b(?:with|today|yesterday|last|at|when|to)\b", re.IGNORECASE)
+
+
+def joke(part: str) -> str:
+    """What the user takes back as a joke or a lie: "I was joking about the opera"; "" if none."""
+    hit = _JOKED.match(part)
+    return "" if hit is None or _JOKED_WITH.search(hit["what"]) else hit["what"]
 
 
 def unquoted(text: str, asks: re.Pattern) -> str:

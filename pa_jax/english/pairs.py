@@ -26,6 +26,19 @@ _AWAITS = re.compile(
     r"(?P<what>(?:(?!(?:in|at|on|for|from|with|near|by) )[\w-]+ ?)+))",
     re.IGNORECASE,
 )
+_SUPPOSES = re.compile(
+    r"^the user (?:(?:still|just|now|also|currently|sometimes) )*(?:(?:is|has been) (?:\w+ly )?"
+    r"(?:thinking (?:about|of)|considering|planning|hoping|tempted|toying|wondering|debating|unsure"
+    r"|undecided)|might|may|could|plans|hopes|intends|wonders"
+    r"|(?:wants|would like) to (?!be|have))\b",
+    re.IGNORECASE,
+)
+_WITHOUT = re.compile(r"\b(?:no|without(?: any)?) (?P<what>[\w-]+)", re.IGNORECASE)
+_KINDS = {  # who has one of these has one of those
+    "child": frozenset("son daughter baby toddler twin boy girl".split()),
+    "sibling": frozenset("brother sister".split()),
+    "pet": frozenset("cat dog rabbit parrot tortoise hamster horse".split()),
+}
 _CAME = re.compile(
     r"\b(?:came|come|arrived|born|birth|here|got|found|bought|adopted|picked up|moved into)\b",
     re.IGNORECASE,
@@ -168,3 +181,49 @@ def awaited(new: str, statement: str, quote: str) -> bool:
 def purpose(statement: str) -> frozenset[str]:
     """What a statement says something is for: "a budget of 60 euros for a helmet"."""
     return statements.content(statement.rpartition(" for ")[2] if " for " in statement else "")
+
+
+def supposes(statement: str) -> bool:
+    """Whether a statement tells what may come, and not what holds: "is thinking about a move"."""
+    return _SUPPOSES.match(statement) is not None
+
+
+def is_one_of(bearer: str, new: statements.Statement, old: statements.Statement) -> bool:
+    """Whether the new statement tells of one where the old says that there is none: a son."""
+    none = old.kind == statements.HAVE and old.against and len(old.core) == 1
+    has = new.kind == statements.HAVE and not (new.against or new.past)
+    return none and has and bool(_KINDS.get(old.core[0], frozenset()) & {bearer, *new.core[-1:]})
+
+
+def other_detail(new: str, old: str) -> bool:
+    """Whether one statement is without what the other is with: "tea with sugar", "... no sugar"."""
+    now, was = statements.parse(new), statements.parse(old)
+    lacks = [words.content(" ".join(_WITHOUT.findall(words.expanded(text)))) for text in (new, old)]
+    turned = set(lacks[0]) & set(was.core) - set(lacks[1]) or (
+        set(lacks[1]) & set(now.core) - set(lacks[0])
+    )
+    same = like(now, was) and not now.against and now.scope <= was.scope
+    return same and bool(turned) and bool(now.named & was.named - turned)
+
+
+def came(quote: str) -> bool:
+    """Whether the words tell that something was got, or arrived."""
+    return _CAME.search(quote) is not None
+
+
+def scopes_apart(new: statements.Statement, old: statements.Statement, own: frozenset[str]) -> bool:
+    """Whether the new statement holds in a situation of which the held one does not speak.
+
+    `own` are the words of their slot, which tell no situation of its own in it.
+    """
+    now, was = new.scope - old.scope, old.scope - new.scope
+    if now and was and new.scope & old.scope:  # "on short flights", "on long flights"
+        return True
+    if (
+        new.scope
+        and old.scope
+        and "when" not in new.scope | old.scope
+        and not new.scope & old.scope
+    ):
+        return not new.scope | old.scope <= own  # "at work", "at home"
+    return bool(now - own)

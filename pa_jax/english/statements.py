@@ -45,7 +45,7 @@ AKIN = 0.6  # share of words from which two statements are about the same
 _DENIALS = frozenset("not no never hardly rarely barely cannot".split())
 _COUNTING = frozenset(  # what stands before a number that counts, where nothing follows it
     "at until till is are am of to for about around under over above below than most least by from "
-    "size age aged turned turns exactly nearly almost up".split()
+    "size age year grade semester term trimester aged turned turns exactly nearly almost up".split()
 ) | {""}
 
 _UNIT = re.compile(r"^[€$£]|\d:\d|(?:[€$£%]|\d(?:k|m|kg|g|mg|l|ml|km|cm|h|am|pm))$")
@@ -117,7 +117,7 @@ _OPINION = re.compile(
     r"|soothing|amazing|useful|interesting|brilliant|easy)$",
     re.IGNORECASE,
 )
-_ALLERGY = re.compile(r"\b(?:allerg\w+|intoleran\w+|anaphyla\w+|not tolerate|reacts? to)\b", re.I)
+_ALLERGY = re.compile(r"\b(?:allerg\w+|intoleran\w+|anaphyla\w+|tolerates?|reacts? to)\b", re.I)
 _BARRED = re.compile(
     r"(?:can|may|must|should|is (?:able|allowed) to) not\b|is not (?:able|allowed) to\b"
     r"|is (?:forbidden|advised not)\b|has to avoid\b",
@@ -194,7 +194,9 @@ def parse(statement: str) -> Statement:
     kind, verb, parts = _kind(found, parts, ill)
     against = found.against
     if ill:  # what counts is whether the allergy is there
-        denied = len(re.findall(r"\b(?:not(?! tolerate)|no|never)\b", text[:40]))
+        denied = len(
+            re.findall(r"\b(?:not(?! tolerate)|no|never|(?<!not )tolerates?)\b", text[:40])
+        )
         against = denied % 2 == 1 or _CURED.search(text) is not None
         parts = [part for part in parts if part not in _ILL] or parts
     elif not found.words and "no" in parts[:2]:  # "has no car", "eats no meat"

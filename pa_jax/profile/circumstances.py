@@ -69,7 +69,8 @@ _HIRED = re.compile(
     r"|\bnew (?:job|employer|post|position)\b|\b(?:hired|retrained|graduated|promoted|quit|resigned"
     r"|left|leaving|joined|joining|started (?:as|at|working|out)|laid off|made redundant|fired"
     r"|retired|kept me on|took me on|lost my job|(?:switched|changed) (?:careers|jobs)"
-    r"|went (?:freelance|self-employed))\b",
+    r"|went (?:freelance|self-employed)|handed in my|cleared (?:out )?my desk"
+    r"|(?:first|last) (?:day|week|month|shift) (?:at|in|with|as))\b",
     re.IGNORECASE,
 )
 _ASIDE = re.compile(

@@ -189,8 +189,8 @@ class Draft:
         """Adds what the words say outright and no kept statement tells; it needs no grounding.
 
         Where the kept ones tell a part of it ("drinks wine" of "never drinks red wine"), or
-        mistranslate it, it stands in their place. How the user lives is added where nothing is noted
-        of it.
+        mistranslate it, it stands in their place. How the user lives is added where nothing is
+        noted of it.
         """
         foreign = abroad.told(self.heard)
         if foreign and abroad.tells_only(self.heard):
@@ -233,6 +233,8 @@ class Draft:
         before = facts.of_last_turn(turn.profile, at)
         if not (ops or self.statements):
             ops += forget.untold(self.heard, turn.profile, at)
+        lost = forget.lost(self.heard, turn.profile, self.statements)
+        ops += [op for op in lost if op not in ops]
         for statement, slot, gain in zip(self.statements, slots, self.gains, strict=True):
             heard = grounds.heard(self.heard, turn.profile, before, statement)
             said = heard is None or statements.said(statement, heard) >= stated
