@@ -36,7 +36,7 @@ MEANT = re.compile(
 )
 ALSO = re.compile(
     r"\b(?:auch|außerdem|ebenfalls|ebenso|genauso|dazu|noch ein\w*|aussi|également|en plus"
-    r"|de plus|non plus|también|además|tampoco|lo mismo)\b|[也还]|另外|同样",
+    r"|de plus|non plus|también|además|tampoco|lo mismo)\b|也|还(?!是)|另外|同样",
     re.IGNORECASE,
 )
 

@@ -18,8 +18,8 @@ LIKEWISE = (  # "so do canals", which asks for nothing; "so can you" does
 _CLAUSE = re.compile(
     r"[,:.](?!\d)|[;!?]|\s[-–—]\s|\b(?:but|because|while|whereas|though|although"
     rf"|so(?!{LIKEWISE}))\b"
-    r"|\band (?=(?:now|then|i|my|we|it|took|take|started|switched|went|have|am|there|prefer|only)"
-    r"\b)",
+    r"|\band (?=(?:now|then|i|my|we|it|took|take|started|switched|went|have|am|there|prefer|only"
+    r"|(?:the|our) \w+ (?:is|are|was|were|has|have|will))\b)",
     re.IGNORECASE,
 )
 _DAY = (
@@ -43,9 +43,9 @@ _STRONG = re.compile(  # the whole clause speaks of a change
     r"|plans (?:have )?changed"
     r"|(?:made|makes|had) (?:me|us)(?: all)? (?:change|switch|swap)|had to (?:change|switch|swap)"
     r"|the one (?:at|by|in|near|next|on|with)\b.* now"
-    r"|(?:pushed|put|moved|brought) (?:back|forward|up|off|on) (?:to|till|until)"
+    r"|(?:pushed|put|moved|brought|shifted) (?:(?:back|forward|up|off|on|out) )?(?:to|till|until)"
     r"|postponed|rescheduled"
-    r"|gone over to|come (?:round|around) to|for good|(?:going|moving) forward|in future"
+    r"|(?:gone|went) (?:over|back) to|returned to|again,? (?:please|for me)(?=\W*$)|come (?:round|around) to|for good|(?:going|moving) forward|in future"
     r"|(?<!\w )in the future"
     r"|(?:have|has) (?:changed|shifted)|not going back|after all|take back|turns out"
     r"|(?:changed|moved|swapped|upgraded|promoted|traded|replaced)|make (?:it|that)"
@@ -53,7 +53,7 @@ _STRONG = re.compile(  # the whole clause speaks of a change
     re.IGNORECASE,
 )
 _NEWLY = re.compile(  # how things are, and were not before
-    r"\b(?:now|nowadays|these days|lately|since|passed|raised|bec[ao]me|turned|birthday"
+    r"\b(?:now|nowadays|these days|lately|since|again|passed|raised|bec[ao]me|turned|birthday"
     r"|(?:up|down|back) (?:to|at|on|in))\b",
     re.IGNORECASE,
 )
@@ -65,7 +65,7 @@ _PUTS_RIGHT = (
     r"|(?:is|was) a lie"
     r"|should have (?:said|been|read)|should be|autocorrect"
     r"|no,? wait|wait,? no|mix(?:ed|ing)? (?:that|it|them|those) up|(?:came|come) out wrong"
-    r"|mistyped|mis-?spel(?:t|led)|slip of the (?:tongue|pen)|my bad|brain fart"
+    r"|(?:phone|keyboard|spell ?check\w*) (?:changed|mangled|messed|corrected|wrote|typed)|mistyped|mis-?spel(?:t|led)|slip of the (?:tongue|pen)|my bad|brain fart"
     r"|(?:had|got|typed|wrote|put) (?:that|it|this) (?:all )?wrong"
     r"|why (?:did )?i (?:typed?|sa(?:id|y)|wrote|write|put)"
     r"|(?<!as )(?<!like )(?<!what )(?<!have )(?<!did )(?<!because )i said(?! before| already"
@@ -87,13 +87,15 @@ _DROPS = re.compile(  # "it" was told in the turn before
     r"^\W*(?:(?:and|so|but|well|sorry|oh)\W+)*(?:"
     r"(?:i|we)(?: have| had)?(?: since| now| just)? (?:(?:gave|given) (?:it|that|them|those) up"
     r"|(?:quit|stopped|dropped|ended|gave up|given up)(?: doing)? (?:it|that|them|those))"
+    r"|(?:cancel+ed|quit|dropped|ditched|ended|left) (?:that|those)(?: one)?(?= *$| (?:i|im|we)\b)"
     r"|(?:i )?used to\W*$"
     r"|that is (?:that |all |it )?(?:over|history|finished|dead|off)(?: now| with)?\W*$)",
     re.IGNORECASE,
 )
 _RIGHT = re.compile(  # also "*Oscar", as one mends what one typed
     rf"\b(?:{_PUTS_RIGHT})\b|^\s*\*\s?[\w'’]+(?: [\w'’]+){{0,3}}\W*$"
-    r"|^[\w'’]+(?: [\w'’]+){0,2}\*$",
+    r"|^[\w'’]+(?: [\w'’]+){0,2}\*$"
+    rf"|^\W*(?:no,? )?(?:\d+|{'|'.join(words.NUMBERS)})(?: \w+){{0,2}},? actually\b",
     re.IGNORECASE,
 )
 _CORRECTS = re.compile(
@@ -118,7 +120,7 @@ _ALSO = re.compile(
 )
 _HAPPENED = re.compile(  # what is so since a day, and not on it alone: "hit 120 days today"
     r"\b(?:hit|turned|reached|passed|moved|sold|quit|signed|became|started|joined|switched"
-    r"|bought (?:an?|my|our))\b.*\b(?:today|this (?:week|weekend|month|year|morning|afternoon))\b",
+    r"|^\W*\d+ (?:days?|weeks?|months?|years?)|bought (?:an?|my|our))\b.*\b(?:today|this (?:week|weekend|month|year|morning|afternoon))\b",
     re.IGNORECASE,
 )
 _ONCE_MORE = re.compile(r"\b(?:moved|switched|changed)\b.*\bagain\b", re.IGNORECASE)

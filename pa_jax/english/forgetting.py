@@ -232,7 +232,7 @@ class ForgetRequest:
 def requests(heard: str) -> Iterator[ForgetRequest]:
     """The requests to forget that name something, or point at it."""
     works = any(map(errands.works_on_text, changes.sentences(heard)))
-    polite = _PLEASE.search(words.expanded(heard)) is not None
+    polite = _PLEASE.search(words.expanded(heard)) is not None or idioms.keeps_another(heard)
     for verb, what, before in _asked(heard):
         read = _read(verb, what, before, polite)
         kept = read is not None and read.memory and read.name and not read.loose
@@ -400,6 +400,6 @@ def _told(part: str, hit: re.Match) -> bool:
 
 def _object(what: str) -> str:
     """What a request is about, without what only addresses the one who is asked."""
-    what = _COMMA.split(what)[0].strip(" .!?")
+    what = idioms.first(_COMMA.split(what)[0].strip(" .!?"))
     bare = what if _ALL.match(what) else _ADDRESS.sub("", what).strip(" ,.!?")
     return " ".join(bare.split())

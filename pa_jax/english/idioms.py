@@ -94,7 +94,8 @@ _FRONT = re.compile(
 _OF_WHAT_IS_KEPT = re.compile(  # "it" of "forget it" is a fact only behind such words
     r"\byou (?:have|know|keep|noted|saved|remember)|\bon (?:file|record)\b|\bmentioned\b"
     r"|\b(?:private|business|preferences|tastes|habits|start (?:fresh|over))\b"
-    r"|\b(?:said|told you|tell you|wrong|not have|joking|kidding|lying) (?:\w+ )?(?:about|on)",
+    r"|\b(?:said|told you|tell you|wrong|not have|joking|kidding|lying) (?:\w+ )?(?:about|on)"
+    r"|\b(?:told|tell|given) you (?:my|our)\b",
     re.IGNORECASE,
 )
 
@@ -106,6 +107,26 @@ _JOKED = re.compile(
     re.IGNORECASE,
 )
 _JOKED_WITH = re.compile(r"\b(?:with|today|yesterday|last|at|when|to)\b", re.IGNORECASE)
+
+
+_RUN_ON = re.compile(  # a clause that no comma parts from what is named
+    r" (?:but|cause|cos|because) .*| (?:it|that|this|they) (?:was|were|is|are) .*"
+    r"| (?:i )?(?:do not (?:want|need|like)|would (?:rather|prefer)) (?:it|that|this|them|not|you)\b.*"
+    r"|(?:(?<= thing)|(?<= stuff)) (?:i|we|it|he|she|they) (?!(?:\w+ )?(?:said|told|mentioned|know|noted)\b).*",
+    re.IGNORECASE,
+)
+_KEEPS = re.compile(r"\bbut (?:please )?(?:do not forget|keep|remember)\b", re.IGNORECASE)
+
+
+def first(what: str) -> str:
+    """What is to be forgotten, without a clause that runs on: "the tortoise it was a joke"."""
+    hit = _RUN_ON.search(what)
+    return what[: hit.start()] if hit and words.content(what[: hit.start()]) else what
+
+
+def keeps_another(heard: str) -> bool:
+    """Whether a request to forget stands against one to keep: "forget A but don't forget B"."""
+    return _KEEPS.search(words.expanded(heard)) is not None
 
 
 def joke(part: str) -> str:

@@ -7,7 +7,8 @@ from pa_jax.english import memory, person, statements, words
 
 _GONE = re.compile(  # what is lost follows
     r"^the user (?:has )?(?:recently |just )?(?:sold|lost|gave away|given away|gave up|got rid of"
-    r"|threw (?:out|away)|no longer (?:has|owns|keeps)|broke up with|split up with|separated from"
+    r"|threw (?:out|away)|no longer (?:has|owns|keeps)"
+    r"|is no longer (?:together with|with|dating|seeing|married to|engaged to)|broke up with|split up with|separated from"
     r"|divorced|is divorced from|parted with|rehomed|traded in) (?P<what>[^,;]+)",
     re.IGNORECASE,
 )

@@ -1,6 +1,7 @@
 """What two statements have in common: the frame, the verb, all but a number or a word."""
 
 import re
+from collections.abc import Collection
 
 from pa_jax.english import endings, person, statements, words
 
@@ -37,6 +38,7 @@ _WITHOUT = re.compile(r"\b(?:no|without(?: any)?) (?P<what>[\w-]+)", re.IGNORECA
 _KINDS = {  # who has one of these has one of those
     "child": frozenset("son daughter baby toddler twin boy girl".split()),
     "sibling": frozenset("brother sister".split()),
+    "singl": frozenset("partner girlfriend boyfriend wife husband fiance fiancee".split()),
     "pet": frozenset("cat dog rabbit parrot tortoise hamster horse".split()),
 }
 _CAME = re.compile(
@@ -66,6 +68,13 @@ def another_number(new: statements.Statement, old: statements.Statement) -> bool
         and new.numbers != old.numbers
         and frozenset(new.core) == frozenset(old.core)
     )
+
+
+def further(new: statements.Statement, old: statements.Statement) -> bool:
+    """Whether a state is told by another number in fewer words: "28 weeks pregnant"."""
+    states = new.kind == old.kind == statements.BE and not (new.against or old.against)
+    told = bool(new.numbers) and len(new.numbers) == len(old.numbers) and new.numbers != old.numbers
+    return states and told and len(new.core) > 1 and frozenset(new.core) <= frozenset(old.core)
 
 
 def another_age(new: str, old: str, quote: str) -> bool:
@@ -109,6 +118,11 @@ def apart(new: statements.Statement, old: statements.Statement) -> bool:
         timed = all(read.scope or read.numbers or _TIMES & set(read.core) for read in (new, old))
         return timed and (one <= other or other <= one)
     return bool(one - other and other - one) and max(len(one - other), len(other - one)) <= 2
+
+
+def other_time(new: statements.Statement, old: statements.Statement) -> bool:
+    """Whether two statements differ in when alone: "plays on Mondays", "on Wednesdays"."""
+    return new.scope != old.scope and frozenset(new.core) == frozenset(old.core) and apart(new, old)
 
 
 def like(new: statements.Statement, old: statements.Statement) -> bool:
@@ -172,8 +186,10 @@ def awaited(new: str, statement: str, quote: str) -> bool:
     if has.kind != statements.HAVE or has.against or not _CAME.search(quote):
         return False
     hit = _AWAITS.search(statement)
-    what = words.content(hit["what"] or "a baby")[-1:] if hit else ()
+    what: Collection[str] = words.content(hit["what"] or "a baby")[-1:] if hit else ()
     stems = [words.stem(word) for word in words.tokens(new)]
+    if what == ("baby",):
+        what = _KINDS["child"]
     after = [stems[at + 1 : at + 2] for at, stem in enumerate(stems) if stem in what]
     return any(not rest or rest[0] in words.STOP | person.KIN for rest in after)
 
@@ -191,7 +207,8 @@ def supposes(statement: str) -> bool:
 def is_one_of(bearer: str, new: statements.Statement, old: statements.Statement) -> bool:
     """Whether the new statement tells of one where the old says that there is none: a son."""
     none = old.kind == statements.HAVE and old.against and len(old.core) == 1
-    has = new.kind == statements.HAVE and not (new.against or new.past)
+    none = none or (old.kind == statements.BE and old.core == ("singl",) and not old.against)
+    has = new.kind == statements.HAVE and not (new.against or new.past or "ex" in new.core)
     return none and has and bool(_KINDS.get(old.core[0], frozenset()) & {bearer, *new.core[-1:]})
 
 

@@ -36,7 +36,7 @@ _FILLERS = frozenset(
 )
 _DEGREES = frozenset(
     "really very quite rather much most mostly lot lots best just always usually often sometimes "
-    "generally only also too still now currently anymore longer nowadays strictly absolutely truly "
+    "generally only also too still now currently anymore longer instead nowadays strictly absolutely truly "
     "totally fully completely ever already again more so particularly especially certainly all "
     "well either regularly normally typically definitely simply actually favourite favorite".split()
 )

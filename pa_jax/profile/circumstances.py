@@ -48,9 +48,10 @@ _SOLD = re.compile(r"\b(?:sold|gave up|moved (?:out|away)|left|got rid of)\b", r
 _STATUS = re.compile(
     r"^the user (?:is |is \w+ly )?(?:(?P<looking>(?:looking|searching|hunting) for (?:\w+ ){0,2}"
     r"(?:job|work|position)|between jobs|out of work|unemployed|jobless)|retired|self-employed"
-    r"|freelance|a freelancer|(?:a|an) (?:\w+ )?(?:student|apprentice|trainee|intern)"
-    r"|stud(?:ies|ying)|at (?:university|college|uni)|freelances"
-    r"|goes to (?:university|college|uni))\b",
+    r"|freelance|a freelancer|(?:a|an) (?:\w+ )?(?:apprentice|trainee|intern)|freelances"
+    r"|(?P<studies>(?:a|an) (?:\w+ )?(?:student|freshman|sophomore|undergrad\w*|postgrad\w*)"
+    r"|in (?:the|his|her|their) (?:\w+ ){1,2}of (?:an? |his |her |their )?[\w ]*(?:studies|degree)"
+    r"|stud(?:ies|ying)|(?:at|goes to) (?:university|college|uni)))\b",
     re.IGNORECASE,
 )
 _NO_EMPLOYER = re.compile(r"\b(?:unemployed|jobless|retired|self-employed|freelanc\w+|student)\b")
@@ -71,6 +72,11 @@ _HIRED = re.compile(
     r"|retired|kept me on|took me on|lost my job|(?:switched|changed) (?:careers|jobs)"
     r"|went (?:freelance|self-employed)|handed in my|cleared (?:out )?my desk"
     r"|(?:first|last) (?:day|week|month|shift) (?:at|in|with|as))\b",
+    re.IGNORECASE,
+)
+_GRADUATES = re.compile(  # a job alone ends no studies
+    r"\b(?:graduat\w+|qualified|diploma|finished|finals|dropped out|(?:left|quit|done with|out of)"
+    r" (?:uni\w*|college|school)|switched|changed|instead|stud\w+|major\w*|no longer|not anymore)\b",
     re.IGNORECASE,
 )
 _ASIDE = re.compile(
@@ -109,10 +115,19 @@ def over(new: str, slot: str, old: str, of_old: str, quote: str) -> str:
     if (_AGAIN.search(quote) or changes.is_new(quote)) and _eats(new) & _not_eaten(old):
         return DIET
     hired = _HIRED.search(quote) is not None or changes.is_new(quote) or _stopped(old, quote)
+    before = _STATUS.match(old)
+    hired = hired or (before is not None and _GRADUATES.search(quote) is not None)
+    if before and before["studies"] and not _GRADUATES.search(quote):
+        return ""
     told = " ".join(one for one in changes.sentences(quote) if not one.endswith("?"))
     if hired and not _ASIDE.search(told) and _ends_job(new, slot, old, of_old):
         return JOB
     return ""
+
+
+def moves(quote: str) -> bool:
+    """Whether the words tell of a move to another home."""
+    return _MOVES.search(words.expanded(quote)) is not None
 
 
 @memory.remembered(1024)

@@ -84,6 +84,28 @@ def lost(
     return tuple(_gone(fact, "") for fact in dict.fromkeys(found))
 
 
+def parts(noted: Sequence[str], profile: Sequence[facts.Fact]) -> tuple[facts.FactOp, ...]:
+    """Operations that leave of a fact what a noted end of one thing in it does not name.
+
+    "No longer does spin" leaves yoga of "does yoga and spin".
+    """
+    left: dict[str, facts.FactOp] = {}
+    for statement in noted:
+        ended = statements.ended(statement)
+        read = statements.parse(ended or statement)
+        if not (ended or read.against) or read.scope:
+            continue
+        for fact in profile:
+            old = statements.parse(fact.statement)
+            alike = read.kind == old.kind and statements.LIKE in (read.kind, old.kind)
+            alike = alike or (read.kind, read.verb) == (old.kind, old.verb)
+            if alike and not old.against and read.named < old.named | {old.verb}:
+                gone = read.named | {old.verb}
+                if rest := lists.without(fact.statement, gone):
+                    left[fact.id] = _gone(fact, rest)
+    return tuple(left.values())
+
+
 def _meant(
     request: forgetting.ForgetRequest, profile: Sequence[facts.Fact], at: tuple[int, int]
 ) -> list[facts.Fact]:

@@ -82,6 +82,15 @@ class _Said:
         return [fact.statement for fact in self.held]
 
     @functools.cached_property
+    def flips(self) -> bool:
+        """Whether the new statement says the opposite of a held one of its own kind."""
+        return any(
+            pairs.comparable(self.new, old) and self.new.about == old.about
+            for old in _parsed(self.held)
+            if old.against != self.new.against and old.kind == self.new.kind
+        )
+
+    @functools.cached_property
     def names_another(self) -> bool:
         """Whether the words name a held fact as what is over, so that they mean no other."""
         return any(map(self._put_out, _parsed(self.held)))
@@ -178,7 +187,8 @@ class _Said:
         corrected = self._corrected(fact, old)
         if corrected is not None:
             return corrected
-        if self.settles and not self.adds and not self._scopes_apart(fact, old):
+        beside = self.adds and not circumstances.moves(self.quote)  # "moved out, too"
+        if self.settles and not beside and not self._scopes_apart(fact, old):
             slot, of_old = self.claim.slot, fact.slot
             reason = circumstances.over(
                 self.claim.statement, slot, fact.statement, of_old, self.quote
@@ -199,6 +209,8 @@ class _Said:
         anew = changes.is_new(self.quote) or "new" in words.tokens(self.quote)
         if anew and pairs.another_holder(self.claim.statement, fact.statement):
             return Decision(REPLACES, "there is one at a time")
+        if anew and not self.adds and pairs.further(new, old):
+            return Decision(REPLACES, "another number")
         anew = anew or self.gives or self.corrects
         if anew and not self.adds and pairs.other_detail(self.claim.statement, fact.statement):
             return Decision(REPLACES, "changes a detail")
@@ -225,7 +237,8 @@ class _Said:
         other = facts.OTHER in (fact.category, self.claim.slot.partition("/")[0])
         near = changes.near(self.quote, new.named | new.scope) or [self.quote]
         wish = new.kind == statements.LIKE and new.verb in pairs.WISHES
-        turned = any(map(changes.turns, near)) or (wish and self._objected(fact, old))
+        instead = " instead" in self.claim.statement
+        turned = any(map(changes.turns, near)) or (wish and self._objected(fact, old)) or instead
         aims = pairs.aims(self.claim.statement, fact.statement)
         if (wish and pairs.like(new, old)) or aims:
             if self._put_out(old) or (self.before == [fact] and changes.rethinks(self.quote)):
@@ -247,7 +260,7 @@ class _Said:
         newly = any(map(changes.is_new, near))
         if wish and newly and pairs.parallel(new, old) and new.core[-1] == old.core[-1]:
             return True
-        plain = not (other or slots.holds_one(fact.slot))
+        plain = not (other or slots.holds_one(fact.slot) or pairs.other_time(new, old))
         if plain and turned:
             return self._is_latest(fact)
         return turned or (not (plain or aims) and newly)  # "now" of a plan ends no other
@@ -270,7 +283,8 @@ class _Said:
             return None
         if pairs.supposes(self.claim.statement) and not pairs.supposes(fact.statement):
             return None
-        if self.lost and not self._gives_up(fact, old):  # a loss is no other value
+        # a loss is no other value, nor is what turns another fact, which stood beside this one
+        if (self.lost or self.flips) and not self._gives_up(fact, old):
             return None
         meant, known = pairs.purpose(self.claim.statement), pairs.purpose(fact.statement)
         if new.kind == statements.HAVE and meant and known and not meant & known:
