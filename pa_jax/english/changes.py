@@ -45,7 +45,8 @@ _STRONG = re.compile(  # the whole clause speaks of a change
     r"|the one (?:at|by|in|near|next|on|with)\b.* now"
     r"|(?:pushed|put|moved|brought|shifted) (?:(?:back|forward|up|off|on|out) )?(?:to|till|until)"
     r"|postponed|rescheduled"
-    r"|(?:gone|went) (?:over|back) to|returned to|again,? (?:please|for me)(?=\W*$)|come (?:round|around) to|for good|(?:going|moving) forward|in future"
+    r"|(?:gone|went) (?:over|back) to|returned to|again,? (?:please|for me)(?=\W*$)"
+    r"|come (?:round|around) to|for good|(?:going|moving) forward|in future"
     r"|(?<!\w )in the future"
     r"|(?:have|has) (?:changed|shifted)|not going back|after all|take back|turns out"
     r"|(?:changed|moved|swapped|upgraded|promoted|traded|replaced)|make (?:it|that)"
@@ -65,7 +66,8 @@ _PUTS_RIGHT = (
     r"|(?:is|was) a lie"
     r"|should have (?:said|been|read)|should be|autocorrect"
     r"|no,? wait|wait,? no|mix(?:ed|ing)? (?:that|it|them|those) up|(?:came|come) out wrong"
-    r"|(?:phone|keyboard|spell ?check\w*) (?:changed|mangled|messed|corrected|wrote|typed)|mistyped|mis-?spel(?:t|led)|slip of the (?:tongue|pen)|my bad|brain fart"
+    r"|(?:phone|keyboard|spell ?check\w*) (?:changed|mangled|messed|corrected|wrote|typed)"
+    r"|mistyped|mis-?spel(?:t|led)|slip of the (?:tongue|pen)|my bad|brain fart"
     r"|(?:had|got|typed|wrote|put) (?:that|it|this) (?:all )?wrong"
     r"|why (?:did )?i (?:typed?|sa(?:id|y)|wrote|write|put)"
     r"|(?<!as )(?<!like )(?<!what )(?<!have )(?<!did )(?<!because )i said(?! before| already"
@@ -120,7 +122,8 @@ _ALSO = re.compile(
 )
 _HAPPENED = re.compile(  # what is so since a day, and not on it alone: "hit 120 days today"
     r"\b(?:hit|turned|reached|passed|moved|sold|quit|signed|became|started|joined|switched"
-    r"|^\W*\d+ (?:days?|weeks?|months?|years?)|bought (?:an?|my|our))\b.*\b(?:today|this (?:week|weekend|month|year|morning|afternoon))\b",
+    r"|^\W*\d+ (?:days?|weeks?|months?|years?)|bought (?:an?|my|our))\b"
+    r".*\b(?:today|this (?:week|weekend|month|year|morning|afternoon))\b",
     re.IGNORECASE,
 )
 _ONCE_MORE = re.compile(r"\b(?:moved|switched|changed)\b.*\bagain\b", re.IGNORECASE)

@@ -45,11 +45,6 @@ _VERBS = (
     r"| you (?:have |had )?(?:never|did not|do not) (?:hear|heard|kn[eo]w|known|read)(?: of)?)"
     r"|reset(?= .{1,40}(?:preferences|tastes|habits|profile|memory)\b)"
 )
-_OPENING = (  # what may stand before a request
-    r"please|just|kindly|ok|okay|oh|hey|hi|hello|hm+|um+|uh|ah|well|right|wait|yes|yeah|sorry|no"
-    r"|actually|and|also|now|then|so|thanks|thank you|on (?:second thoughts?|reflection)|again"
-    r"|by the way|btw|one more thing|lol|haha|jk|just kidding|kidding|joking"
-)
 _ASKED = (  # how one asks for it
     r"please|(?P<just>just)|(?:can|could|will|would) you|you can|you may|you should|let(?:['’]?s"
     r"| us)"
@@ -57,7 +52,7 @@ _ASKED = (  # how one asks for it
     r"|we can|i (?:need|want|am asking|ask|beg|would like) you to|feel free to|favou?r and"
 )
 _FORGET = re.compile(
-    rf"(?:(?P<start>^\W*(?:(?:{_OPENING})\b\W*)*)|\b(?:{_ASKED})(?: please| just)?\s+"
+    rf"(?:(?P<start>^\W*(?:(?:{idioms.OPENING})\b\W*)*)|\b(?:{_ASKED})(?: please| just)?\s+"
     rf"|(?P<loose>(?:,|\s[-–—])\s*(?:so )?|\band\s+))(?P<verb>{_VERBS})\s+(?P<what>.{{1,200}})",
     re.IGNORECASE,
 )
@@ -102,13 +97,12 @@ _NO_OBJECT = re.compile(  # "what I said about tea, please forget"
     r",\s*(?:please |just |so )*(?P<verb>forget|delete|erase|remove)(?: please)?$", re.IGNORECASE
 )
 _YOU = re.compile(r"\bu\b")
-_COMMA = re.compile(r",(?!\d)")  # of a number it parts no words
 
 _ABOUT = re.compile(r"\W*(?:about|regarding|on)\b", re.IGNORECASE)
 _POINTS = re.compile(r"\b(?:it|them|that|those|these)\b", re.IGNORECASE)
 _RATHER = r"i (?:would (?:rather|prefer|like|love)|wish)(?: it)?(?: if| that)? you"
 _WRONGLY = re.compile(  # "you shouldn't have noted X", "I'd rather you didn't know X", "you forgot"
-    rf"^\W*(?:(?:{_OPENING})\b\W*)*(?:\w+, )?(?:(?:you should not (?:have |be )?"
+    rf"^\W*(?:(?:{idioms.OPENING})\b\W*)*(?:\w+, )?(?:(?:you should not (?:have |be )?"
     r"|i (?:do not (?:want|like)|never wanted) you(?: to)?(?: be)? "
     r"|i am not (?:\w+ )?(?:happy|comfortable|okay|ok|fine) (?:with|about) you(?:r)? "
     rf"|{_RATHER} (?:did not|do not|had not|would not|not to|not|never) )(?:{_KEEPING})"
@@ -187,18 +181,6 @@ _FROM_FILES = re.compile(  # "strike tea from your notes" needs no "that" or "ab
     re.IGNORECASE,
 )
 _ASKING = re.compile(rf"\b(?:{_ASKED})\W*$", re.IGNORECASE)
-_WHY = re.compile(  # words in front of "delete that" that do not tell what it is
-    rf"^(?:\W*(?:{_OPENING})\b)*\W*(?:(?:that|this|it|those|these|they)\b"
-    r"(?!.*\babout\b)(?! (?:[\w'-]+ ){0,3}(?:thing|bit|stuff|part)\b).*)?$",
-    re.IGNORECASE,
-)
-_TELLING = frozenset(
-    map(
-        words.stem,
-        "said told tell mention mistake wrong private joke kidding lying lied secret personal "
-        "business never sorry mean meant silly".split(),
-    )
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -328,18 +310,12 @@ def _asked(heard: str) -> Iterator[tuple[str, str, str]]:
             if topic:  # "The juggling? Please don't keep that."
                 yield verb, f"about {topic}", ""
             else:
-                yield verb, what, head if _tells(head) else before
+                yield verb, what, head if idioms.tells(head) else before
         if part.endswith("?"):  # then "that" is what was asked
             before = part
         else:
             names = len(part.split()) > 2 or _ABOUT.match(part)
-            before = part if names and _tells(part) else ""
-
-
-def _tells(head: str) -> bool:
-    """Whether words in front of "delete that" tell what it is, and not only why."""
-    own = set(words.content(head, words.STOP | words.ASKING)) - _TELLING
-    return bool(own) and not _WHY.match(head)
+            before = part if names and idioms.tells(part) else ""
 
 
 def _parts(heard: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
@@ -400,6 +376,6 @@ def _told(part: str, hit: re.Match) -> bool:
 
 def _object(what: str) -> str:
     """What a request is about, without what only addresses the one who is asked."""
-    what = idioms.first(_COMMA.split(what)[0].strip(" .!?"))
+    what = idioms.first(what)
     bare = what if _ALL.match(what) else _ADDRESS.sub("", what).strip(" ,.!?")
     return " ".join(bare.split())

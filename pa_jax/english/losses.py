@@ -8,7 +8,8 @@ from pa_jax.english import memory, person, statements, words
 _GONE = re.compile(  # what is lost follows
     r"^the user (?:has )?(?:recently |just )?(?:sold|lost|gave away|given away|gave up|got rid of"
     r"|threw (?:out|away)|no longer (?:has|owns|keeps)"
-    r"|is no longer (?:together with|with|dating|seeing|married to|engaged to)|broke up with|split up with|separated from"
+    r"|is no longer (?:together with|with|dating|seeing|married to|engaged to)"
+    r"|broke up with|split up with|separated from"
     r"|divorced|is divorced from|parted with|rehomed|traded in) (?P<what>[^,;]+)",
     re.IGNORECASE,
 )
@@ -25,7 +26,13 @@ _NO_LOSS = re.compile(  # of what is another's, or can be mended
 )
 _KEEPING = frozenset("run own driv rid keep rent".split())  # what one has one may sell
 _CALLED = frozenset(("call", "nam"))
-_DAYS = frozenset("today yesterday tonight recently finally last week month year".split())
+_DAYS = frozenset(
+    map(
+        words.stem,
+        "today yesterday tonight morning afternoon evening weekend recently finally last week "
+        "month year".split(),
+    )
+)
 _BESIDE = re.compile(
     r"\s(?:in|at|on|of|from|to|with|for|after|during|last|this|today|yesterday|called|named)\s.*$"
 )

@@ -1,7 +1,7 @@
 """What two statements have in common: the frame, the verb, all but a number or a word."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from pa_jax.english import endings, person, statements, words
 
@@ -36,10 +36,13 @@ _SUPPOSES = re.compile(
 )
 _WITHOUT = re.compile(r"\b(?:no|without(?: any)?) (?P<what>[\w-]+)", re.IGNORECASE)
 _KINDS = {  # who has one of these has one of those
-    "child": frozenset("son daughter baby toddler twin boy girl".split()),
-    "sibling": frozenset("brother sister".split()),
-    "singl": frozenset("partner girlfriend boyfriend wife husband fiance fiancee".split()),
-    "pet": frozenset("cat dog rabbit parrot tortoise hamster horse".split()),
+    words.stem(kind): frozenset(map(words.stem, of_it.split()))
+    for kind, of_it in {
+        "child": "son daughter baby toddler twin boy girl",
+        "sibling": "brother sister",
+        "single": "partner girlfriend boyfriend wife husband fiance fiancee",
+        "pet": "cat dog rabbit parrot tortoise hamster horse",
+    }.items()
 }
 _CAME = re.compile(
     r"\b(?:came|come|arrived|born|birth|here|got|found|bought|adopted|picked up|moved into)\b",
@@ -207,7 +210,9 @@ def supposes(statement: str) -> bool:
 def is_one_of(bearer: str, new: statements.Statement, old: statements.Statement) -> bool:
     """Whether the new statement tells of one where the old says that there is none: a son."""
     none = old.kind == statements.HAVE and old.against and len(old.core) == 1
-    none = none or (old.kind == statements.BE and old.core == ("singl",) and not old.against)
+    none = none or (
+        old.kind == statements.BE and old.core == (words.stem("single"),) and not old.against
+    )
     has = new.kind == statements.HAVE and not (new.against or new.past or "ex" in new.core)
     return none and has and bool(_KINDS.get(old.core[0], frozenset()) & {bearer, *new.core[-1:]})
 
@@ -215,12 +220,22 @@ def is_one_of(bearer: str, new: statements.Statement, old: statements.Statement)
 def other_detail(new: str, old: str) -> bool:
     """Whether one statement is without what the other is with: "tea with sugar", "... no sugar"."""
     now, was = statements.parse(new), statements.parse(old)
+    if further(now, was):
+        return True
     lacks = [words.content(" ".join(_WITHOUT.findall(words.expanded(text)))) for text in (new, old)]
     turned = set(lacks[0]) & set(was.core) - set(lacks[1]) or (
         set(lacks[1]) & set(now.core) - set(lacks[0])
     )
     same = like(now, was) and not now.against and now.scope <= was.scope
     return same and bool(turned) and bool(now.named & was.named - turned)
+
+
+def flips(new: statements.Statement, held: Iterable[statements.Statement]) -> bool:
+    """Whether a statement says the opposite of one of its own kind among those that are held."""
+    return any(
+        (new.kind, new.about) == (old.kind, old.about) and new.against != old.against
+        for old in held
+    )
 
 
 def came(quote: str) -> bool:

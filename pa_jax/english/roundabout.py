@@ -36,7 +36,7 @@ _CHILD = re.compile(
 )
 _YEAR = re.compile(
     r"\b(?:(?P<word>first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth)"
-    r"|(?P<number>\d+)(?:st|nd|rd|th))[ -](?P<of>year|grade|semester|term|trimester)\b",
+    r"|(?P<number>\d+)(?:st|nd|rd|th))[ -](?:year|grade|semester|term|trimester)\b",
     re.IGNORECASE,
 )
 _ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth".split()
@@ -58,4 +58,4 @@ def plain(text: str) -> str:
 def _counted(hit: re.Match) -> str:
     """The year of a course as a number: "third year" is "year 3"."""
     number = hit["number"] or _ORDINALS.index(hit["word"].lower()) + 1
-    return f"{hit['of']} {number}"
+    return f"year {number}"

@@ -76,7 +76,8 @@ _HIRED = re.compile(
 )
 _GRADUATES = re.compile(  # a job alone ends no studies
     r"\b(?:graduat\w+|qualified|diploma|finished|finals|dropped out|(?:left|quit|done with|out of)"
-    r" (?:uni\w*|college|school)|switched|changed|instead|stud\w+|major\w*|no longer|not anymore)\b",
+    r" (?:uni\w*|college|school)|switched|changed|instead|stud\w+|major\w*|no longer"
+    r"|not anymore)\b",
     re.IGNORECASE,
 )
 _ASIDE = re.compile(
@@ -117,12 +118,22 @@ def over(new: str, slot: str, old: str, of_old: str, quote: str) -> str:
     hired = _HIRED.search(quote) is not None or changes.is_new(quote) or _stopped(old, quote)
     before = _STATUS.match(old)
     hired = hired or (before is not None and _GRADUATES.search(quote) is not None)
-    if before and before["studies"] and not _GRADUATES.search(quote):
+    if studies_on(new, old, quote):
         return ""
     told = " ".join(one for one in changes.sentences(quote) if not one.endswith("?"))
     if hired and not _ASIDE.search(told) and _ends_job(new, slot, old, of_old):
         return JOB
     return ""
+
+
+def studies_on(new: str, old: str, quote: str) -> bool:
+    """Whether a held statement tells of studies that the words, and so the new one, do not end."""
+    now, before = _STATUS.match(new), _STATUS.match(old)
+    if before is None or not before["studies"]:
+        return False
+    other = now is not None and now[0].split()[2] != before[0].split()[2]
+    ends = _GRADUATES.search(quote) is not None or changes.is_new(quote)
+    return other or not ends  # a new subject is no new university
 
 
 def moves(quote: str) -> bool:

@@ -93,14 +93,15 @@ def parts(noted: Sequence[str], profile: Sequence[facts.Fact]) -> tuple[facts.Fa
     for statement in noted:
         ended = statements.ended(statement)
         read = statements.parse(ended or statement)
-        if not (ended or read.against) or read.scope:
+        if not (ended or read.against):
             continue
+        gone = read.named | read.scope
         for fact in profile:
             old = statements.parse(fact.statement)
             alike = read.kind == old.kind and statements.LIKE in (read.kind, old.kind)
-            alike = alike or (read.kind, read.verb) == (old.kind, old.verb)
-            if alike and not old.against and read.named < old.named | {old.verb}:
-                gone = read.named | {old.verb}
+            does = read.verb in (old.verb, *read.named)  # "spin" of "does spin"
+            alike = alike or (read.kind == old.kind and does)
+            if alike and not old.against and gone < statements.content(fact.statement):
                 if rest := lists.without(fact.statement, gone):
                     left[fact.id] = _gone(fact, rest)
     return tuple(left.values())

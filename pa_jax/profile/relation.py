@@ -70,25 +70,12 @@ class _Said:
         self.bearer = person.bearer(claim.statement)
         self.rethought = endings.rethought(self.quote)
         self.passing = new.passing or changes.passing(self.quote, new.named)
-        self.adds = changes.adds(self.quote, new.named)
+        self.adds = changes.adds(self.quote, new.named | new.scope)
         self.corrects = changes.corrects(self.quote, new.named | new.scope)
         self.gives = bool(endings.given_up(self.quote))  # most words give nothing up
         at = (claim.source.session, claim.source.turn)
         self.objects = changes.objects(self.quote, new.named)
         self.before = facts.of_last_turn(last, at)
-
-    @functools.cached_property
-    def others(self) -> list[str]:
-        return [fact.statement for fact in self.held]
-
-    @functools.cached_property
-    def flips(self) -> bool:
-        """Whether the new statement says the opposite of a held one of its own kind."""
-        return any(
-            pairs.comparable(self.new, old) and self.new.about == old.about
-            for old in _parsed(self.held)
-            if old.against != self.new.against and old.kind == self.new.kind
-        )
 
     @functools.cached_property
     def names_another(self) -> bool:
@@ -105,7 +92,8 @@ class _Said:
         old = statements.parse(fact.statement)
         if words.tokens(self.claim.statement) == words.tokens(fact.statement):
             return Decision(SAME, "the same words")
-        if self.lost and losses.of(self.gone, self.lost, fact.statement, self.others):
+        told = [other.statement for other in self.held] if self.lost else []
+        if told and losses.of(self.gone, self.lost, fact.statement, told):
             return Decision(OPPOSITE, "is told as gone")
         if pairs.awaited(self.claim.statement, fact.statement, self.quote):
             return Decision(REPLACES, "has come by now")
@@ -209,8 +197,6 @@ class _Said:
         anew = changes.is_new(self.quote) or "new" in words.tokens(self.quote)
         if anew and pairs.another_holder(self.claim.statement, fact.statement):
             return Decision(REPLACES, "there is one at a time")
-        if anew and not self.adds and pairs.further(new, old):
-            return Decision(REPLACES, "another number")
         anew = anew or self.gives or self.corrects
         if anew and not self.adds and pairs.other_detail(self.claim.statement, fact.statement):
             return Decision(REPLACES, "changes a detail")
@@ -279,15 +265,17 @@ class _Said:
     def _in_one(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         """Another value of a slot that holds one."""
         new = self.new
-        if self.adds or not self._answers(fact, old):
+        claim, known = self.claim.statement, fact.statement
+        only = pairs.supposes(claim) and not pairs.supposes(known)
+        if self.adds or only or not self._answers(fact, old):
             return None
-        if pairs.supposes(self.claim.statement) and not pairs.supposes(fact.statement):
+        if circumstances.studies_on(claim, known, self.quote):
             return None
         # a loss is no other value, nor is what turns another fact, which stood beside this one
-        if (self.lost or self.flips) and not self._gives_up(fact, old):
+        if (self.lost or pairs.flips(new, _parsed(self.held))) and not self._gives_up(fact, old):
             return None
-        meant, known = pairs.purpose(self.claim.statement), pairs.purpose(fact.statement)
-        if new.kind == statements.HAVE and meant and known and not meant & known:
+        aims = pairs.purpose(claim), pairs.purpose(known)
+        if new.kind == statements.HAVE and all(aims) and not aims[0] & aims[1]:
             return None
         if self._scopes_apart(fact, old) and not self._gives_up(fact, old):
             return None
