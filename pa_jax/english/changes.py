@@ -54,7 +54,7 @@ _STRONG = re.compile(  # the whole clause speaks of a change
     re.IGNORECASE,
 )
 _NEWLY = re.compile(  # how things are, and were not before
-    r"\b(?:now|nowadays|these days|lately|since|again|passed|raised|bec[ao]me|turned|birthday"
+    r"\b(?:now|nowadays|these days|lately|since|passed|raised|bec[ao]me|turned|birthday"
     r"|(?:up|down|back) (?:to|at|on|in))\b",
     re.IGNORECASE,
 )
@@ -128,6 +128,7 @@ _HAPPENED = re.compile(  # what is so since a day, and not on it alone: "hit 120
 )
 _ONCE_MORE = re.compile(r"\b(?:moved|switched|changed)\b.*\bagain\b", re.IGNORECASE)
 _THIS_TIME = re.compile(r"\bthis time\b", re.IGNORECASE)
+_AGAIN = re.compile(r"\bagain\b|\bback (?:on|to|at)\b|\b(?:started|began|allow)\b", re.IGNORECASE)
 _REQUEST = re.compile(  # "also" of a request adds nothing to what is known
     r"^\W*(?:(?:and|but|so|also|then|now|please)\W+)*(?:can|could|would|recommend|suggest|give|tell"
     r"|show|help|write|find|what|which|how|where)\b",
@@ -217,6 +218,11 @@ def is_new(text: str) -> bool:
     """Whether the words tell how things are by now: a change outright, "these days", "since"."""
     newly = _NEWLY.search(words.expanded(text)) or abroad.NOW.search(text)
     return turns(text) or newly is not None
+
+
+def resumes(text: str) -> bool:
+    """Whether the words take up what was given up: "again", "back on", "started"."""
+    return _AGAIN.search(text) is not None
 
 
 @memory.remembered(1024)

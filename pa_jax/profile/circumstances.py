@@ -85,7 +85,6 @@ _ASIDE = re.compile(
     r"|to earn|part[- ]time)\b",
     re.IGNORECASE,
 )
-_AGAIN = re.compile(r"\bagain\b|\bback (?:on|to|at)\b|\b(?:started|began|allow)\b", re.IGNORECASE)
 _FREE_OF = re.compile(r"\b\w+[- ]free\b|\bwithout\b", re.IGNORECASE)
 
 
@@ -113,7 +112,7 @@ def over(new: str, slot: str, old: str, of_old: str, quote: str) -> str:
     quote = words.expanded(quote)
     if _moved(_home(new), _home(old), quote):
         return HOME
-    if (_AGAIN.search(quote) or changes.is_new(quote)) and _eats(new) & _not_eaten(old):
+    if (changes.resumes(quote) or changes.is_new(quote)) and _eats(new) & _not_eaten(old):
         return DIET
     hired = _HIRED.search(quote) is not None or changes.is_new(quote) or _stopped(old, quote)
     before = _STATUS.match(old)

@@ -74,6 +74,7 @@ class _Said:
         self.corrects = changes.corrects(self.quote, new.named | new.scope)
         self.gives = bool(endings.given_up(self.quote))  # most words give nothing up
         at = (claim.source.session, claim.source.turn)
+        self.anew = changes.is_new(self.quote) or changes.resumes(self.quote)
         self.objects = changes.objects(self.quote, new.named)
         self.before = facts.of_last_turn(last, at)
 
@@ -139,7 +140,7 @@ class _Said:
             return None  # one may like what one may not do
         apart = new.scope - old.scope - slots.spoken(fact.slot)
         # what holds in one situation only stands beside what holds in all
-        if apart and not (old.against and changes.is_new(self.quote)):
+        if apart and not (old.against and self.anew):
             return None
         if core == held and (new.numbers == old.numbers or new.against):
             return Decision(OPPOSITE, "says the opposite")
@@ -148,8 +149,7 @@ class _Said:
         # "Has no car" is over with a red car, "does not eat gluten" not with gluten-free bread.
         same_head = new.core[-len(old.core) :] == old.core or old.core == (old.verb,)
         has = new.kind == statements.HAVE and pairs.came(self.quote)
-        done = old.against and held and held < core and same_head
-        done = done and (has or changes.is_new(self.quote))
+        done = old.against and held and held < core and same_head and (has or self.anew)
         return self._denied(old) if done and not apart and not facts.is_safety(fact) else None
 
     def _denied(self, old: statements.Statement) -> Decision | None:
