@@ -121,9 +121,10 @@ _ALSO = re.compile(
     re.IGNORECASE,
 )
 _HAPPENED = re.compile(  # what is so since a day, and not on it alone: "hit 120 days today"
-    r"\b(?:hit|turned|reached|passed|moved|sold|quit|signed|became|started|joined|switched"
+    r"\b(?:first (?:day|week|shift)|hit|turned|reached|passed|moved|sold|quit|signed|became|started"
+    r"|joined|switched"
     r"|^\W*\d+ (?:days?|weeks?|months?|years?)|bought (?:an?|my|our))\b"
-    r".*\b(?:today|this (?:week|weekend|month|year|morning|afternoon))\b",
+    r".*\b(?:today|tomorrow|this (?:week|weekend|month|year|morning|afternoon))\b",
     re.IGNORECASE,
 )
 _ONCE_MORE = re.compile(r"\b(?:moved|switched|changed)\b.*\bagain\b", re.IGNORECASE)

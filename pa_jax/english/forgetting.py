@@ -36,6 +36,7 @@ _VERBS = (
     rf"|no longer (?:{_KEEP})"
     r"|(?!do not know\b)(?:do not(?: (?:need|have) to)?|(?:you |there is )?no need (?:for you )?to"
     rf"|you (?:need not|do not (?:need|have) to)) (?:{_KEEP})"
+    rf"|(?:(?<=you )|(?<=please ))not (?:{_KEEP})"
     r"|disregard|scratch|never mind|ignore|get rid of|purge|clean out"
     rf"|(?:remove|wipe|clear|scrub|drop|scrap|strike)(?: {_OUT}| clean)?"
     rf"|(?:take|throw|cross|rub|leave|keep) {_OUT}"
@@ -74,6 +75,11 @@ _MAY_GO = re.compile(  # "all the music stuff can go"
     rf"{_ENDS}",
     re.IGNORECASE,
 )
+_CAN_BE = re.compile(  # "what I said about tea, could that be deleted?"
+    r"^\W*(?:(?P<before>.{2,60}), )?(?:can|could|may) (?P<what>(?:that|it|this|my|what|all"
+    r"|everything)\b.{0,50}?) be (?:deleted|erased|forgotten|wiped)\b",
+    re.IGNORECASE,
+)
 _NOT_KEPT = re.compile(  # "I don't want my age on file", "nothing about my work should stay"
     r"^\W*(?:i (?:do not want|would (?:rather|prefer) not (?:to )?have)"
     r" (?P<what>(?:my|our|the|any\w*) .{1,60}?) (?:to be )?"
@@ -100,13 +106,16 @@ _YOU = re.compile(r"\bu\b")
 
 _ABOUT = re.compile(r"\W*(?:about|regarding|on)\b", re.IGNORECASE)
 _POINTS = re.compile(r"\b(?:it|them|that|those|these)\b", re.IGNORECASE)
-_RATHER = r"i (?:would (?:rather|prefer|like|love)|wish)(?: it)?(?: if| that)? you"
+_RATHER = (
+    r"i (?:would (?:rather|prefer|like|love|appreciate|(?:feel|be) \w+)|wish)"
+    r"(?: it)?(?: if| that)? you"
+)
 _WRONGLY = re.compile(  # "you shouldn't have noted X", "I'd rather you didn't know X", "you forgot"
     rf"^\W*(?:(?:{idioms.OPENING})\b\W*)*(?:\w+, )?(?:(?:you should not (?:have |be )?"
     r"|i (?:do not (?:want|like)|never wanted) you(?: to)?(?: be)? "
     r"|i am not (?:\w+ )?(?:happy|comfortable|okay|ok|fine) (?:with|about) you(?:r)? "
     rf"|{_RATHER} (?:did not|do not|had not|would not|not to|not|never) )(?:{_KEEPING})"
-    rf"|{_RATHER} (?:to )?"
+    rf"|{_RATHER} (?:to |could |would )?"
     r"(?:forg[eo]t|deleted?|erased?|removed?|dropped|wiped?|unlearn\w*|cleared))"
     r" (?P<what>.{1,200})",
     re.IGNORECASE,
@@ -345,6 +354,8 @@ def _found(part: str) -> Iterator[tuple[str, str]]:
     if hit := _WOULD_MIND.search(part):
         forgets = hit["verb"].lower().startswith("forg")
         yield "forget" if forgets else "delete", _object(hit["what"])
+    if hit := _CAN_BE.search(part):
+        yield "delete", _object(hit["before"] or hit["what"])
     if joke := idioms.joke(part):
         yield "forget", f"about {joke}"
     if hit := _WRONGLY.match(part):

@@ -41,7 +41,7 @@ _KINDS = {  # who has one of these has one of those
         "child": "son daughter baby toddler twin boy girl",
         "sibling": "brother sister",
         "single": "partner girlfriend boyfriend wife husband fiance fiancee",
-        "pet": "cat dog rabbit parrot tortoise hamster horse",
+        "pet": "cat kitten dog puppy rabbit parrot tortoise hamster horse",
     }.items()
 }
 _CAME = re.compile(

@@ -239,7 +239,7 @@ def derived(word: str, heard: Iterable[str]) -> bool:
     )
 
 
-_ENDINGS = frozenset("a c m y al an ia ic sy ian ism ist ity ous tic istic stic".split()) | {""}
+_ENDINGS = frozenset("a c m t y al an ia ic sy ian ism ist ity ous tic istic stic".split()) | {""}
 _ROOT = 5  # letters that two words of one root share at least
 
 
