@@ -46,6 +46,7 @@ _STRONG = re.compile(  # the whole clause speaks of a change
     r"|(?:pushed|put|moved|brought|shifted) (?:(?:back|forward|up|off|on|out) )?(?:to|till|until)"
     r"|postponed|rescheduled"
     r"|(?:gone|went) (?:over|back) to|returned to|again,? (?:please|for me)(?=\W*$)"
+    r"|(?:fixed|repaired|mended)(?=\W*$)"
     r"|come (?:round|around) to|for good|(?:going|moving) forward|in future"
     r"|(?<!\w )in the future"
     r"|(?:have|has) (?:changed|shifted)|not going back|after all|take back|turns out"
