@@ -13,7 +13,7 @@ from pa_jax.english import memory, words
 
 CHANGE = re.compile(
     r"\b(?:ab (?:jetzt|heute|sofort)|von (?:jetzt|nun) an|(?:in )?zukunft|künftig|nicht mehr"
-    r"|umgezogen|gezogen|gewechselt|umgestiegen|aufgehört|aufgegeben|stattdessen"
+    r"|umgezogen|gezogen|gewechselt|umgestiegen|aufgehört|aufgegeben|stattdessen|vorbei"
     r"|n(?:e |['’])\w+ plus|plus (?:de|d['’])|désormais|dorénavant|à (?:partir de maintenant"
     r"|l['’]avenir)"
     r"|(?:j['’]ai|on a|avons|ai|a) (?:dé|em|a)ménagé|j['’]ai (?:changé|arrêté|quitté)"
@@ -36,7 +36,7 @@ MEANT = re.compile(
 )
 ALSO = re.compile(
     r"\b(?:auch|außerdem|ebenfalls|ebenso|genauso|dazu|noch ein\w*|aussi|également|en plus"
-    r"|de plus|non plus|también|además|tampoco|lo mismo)\b|[也还]|另外|同样",
+    r"|de plus|non plus|también|además|tampoco|lo mismo)\b|也|还(?!是)|另外|同样",
     re.IGNORECASE,
 )
 

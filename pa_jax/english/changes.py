@@ -1,14 +1,12 @@
-"""What a user's words say about a change: given up, corrected, added, or for this once.
+"""What a user's words say about a change: turned, corrected, added, or for this once.
 
 Words count where they stand: in the clause that speaks of the fact, not anywhere in the message.
 """
 
 import re
 
-from pa_jax.english import abroad, errands, memory, person, stance, statements, words
+from pa_jax.english import abroad, memory, statements, words
 
-_UNHEARD = frozenset(map(words.stem, words.STOP))  # `given_up` has no such words
-NAMED = 0.8  # share of a statement's object by which words name it
 HALF = 0.5  # share from which a clause is about a statement
 
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?\n]*")
@@ -20,68 +18,8 @@ LIKEWISE = (  # "so do canals", which asks for nothing; "so can you" does
 _CLAUSE = re.compile(
     r"[,:.](?!\d)|[;!?]|\s[-–—]\s|\b(?:but|because|while|whereas|though|although"
     rf"|so(?!{LIKEWISE}))\b"
-    r"|\band (?=(?:now|then|i|my|we|it|took|take|started|switched|went|have|am|there|prefer|only)"
-    r"\b)",
-    re.IGNORECASE,
-)
-_BEFORE = re.compile(  # what is given up follows
-    r"\b(?:gave up|given up|give up|giving up|quit|quitting|stopped|not|no|no more|never again"
-    r"|dropped|ditched|sold|got rid of|used to|instead of|rather than|in place of|switched from"
-    r"|changed from|moved (?:away )?from|moved out of|left|leaving|done with|tired of|sick of"
-    r"|bored of|fed up with|had enough of|over with|wrong about|thought better of|decided against"
-    r"|forget|scrap|scratch|strike"
-    r"|drop|ignore|out with|stop assuming|swore by|once (?:wanted|liked|loved|had)"
-    r"|(?:have|has) me down for|i said|i told you(?: about)?|changed my mind (?:about|on)"
-    r"|changed (?:about|on)|days of|remember|take back (?:what i said about)?"
-    r"|correct (?:your|the) notes on|lost (?:my|our|the)|broke up with|divorced"
-    r"|(?:cancelled|canceled|(?<=i )cancel)"
-    r"|replaced|swapped|traded|outgrew|outgrown|too (?:old|young|tired|ill) for|grew out of"
-    r"|(?:am|been|went|gone|came|come|coming|weaned) off|through with|moved on from|goodbye to"
-    r"|parted (?:ways )?with|cut out|gave away|threw (?:out|away)|kicked|ended"
-    r"|finished with"
-    r"|(?<!come )(?<!came )(?<!all )(?<!been )over(?! (?:dinner|lunch|breakfast|supper|coffee"
-    r"|drinks"
-    r"|here|there|for|at|to|in|on|and|time|night|christmas|easter|winter|summer|a|the (?:next"
-    r"|last|past"
-    r"|weekend|years?|months?|phone|summer|winter|holidays?))\b)"
-    r"|(?:retired|resigned) (?:as|from))\b(?P<what>.*)",
-    re.IGNORECASE,
-)
-_KEPT_UP = re.compile(  # nothing is given up: "I can't quit", "should I stop", "not sure about"
-    r"\b(?:never|not|refuse[sd]? to|hate to|hard to|without|if|should i|would|want(?:ed)? to"
-    r"|try(?:ing)? to"
-    r"|think(?:ing)? (?:of|about)|plan(?:ning)? (?:to|on)|might|may|could|tempted to) "
-    r"(?:(?:i|we|ever|really|even|be) )*(?:giv\w+ up|gave up|quit\w*|stop\w*|drop\w*|ditch\w*"
-    r"|sell\w*|los\w+"
-    r"|leav\w+|cut(?:ting)? out|cancel\w*|forget\w*|replac\w+)\b"
-    r"|\bnot (?:sure|mind|just|only|bad|least|to mention|because|yet|(?:\w+ )?in the mood"
-    r"|have time|a problem)\b"
-    r"|\bno (?:doubt|problem|wonder|matter|chance|need|reason)\b|\bno\b.*\bleft\b"
-    r"|\b(?:left|forgot|lost) (?:my|the|our|his|her|it|them)(?: \w+){0,2} (?:behind|today|again"
-    r"|on the|(?:at|in)"
-    r" (?:home|work|school|my|a|(?:the|our) (?:office|car|train|bus|hotel|gym|house|kitchen)))\b"
-    r"|\b(?:had|tried|gave|served|brought) .*\binstead of\b|\bstopped (?:at|by|in|over)\b"
-    r"|\bended up\b",
-    re.IGNORECASE,
-)
-_REMINDS = re.compile(  # what was said stays so, where no word of change stands beside it
-    r"\b(?:remember|(?<!what )i said|(?<!what )i told you)\b", re.IGNORECASE
-)
-_RETHOUGHT = re.compile(
-    r"\b(?:chang\w+ my mind|second thoughts|change of (?:mind|heart)) (?:about|on) (?P<what>.+)",
-    re.IGNORECASE,
-)
-_AFTER = re.compile(  # what is given up comes first
-    r"(?P<what>.+?)\b(?:anymore|any longer|no more|no longer|out of date|died|passed away|broke"
-    r"|retired"
-    r"|(?:is|are) (?:out|over|history|gone|dead|off|behind me|not for me|a thing of the past)"
-    r"|got stolen|fell through|put me off|was wrong)\b",
-    re.IGNORECASE,
-)
-_BACK = re.compile(  # "that" is the clause before
-    r"\b(?:done with (?:that|it|those|them)|not (?:that|those|them) anymore"
-    r"|(?:that|it) (?:is|was) (?:all )?(?:out of date|over|wrong|history|in the past|not true"
-    r"|no longer true|not the case))\b",
+    r"|\band (?=(?:now|then|i|my|we|it|took|take|started|switched|went|have|am|there|prefer|only"
+    r"|(?:the|our) \w+ (?:is|are|was|were|has|have|will))\b)",
     re.IGNORECASE,
 )
 _DAY = (
@@ -105,9 +43,11 @@ _STRONG = re.compile(  # the whole clause speaks of a change
     r"|plans (?:have )?changed"
     r"|(?:made|makes|had) (?:me|us)(?: all)? (?:change|switch|swap)|had to (?:change|switch|swap)"
     r"|the one (?:at|by|in|near|next|on|with)\b.* now"
-    r"|(?:pushed|put|moved|brought) (?:back|forward|up|off|on) (?:to|till|until)"
+    r"|(?:pushed|put|moved|brought|shifted) (?:(?:back|forward|up|off|on|out) )?(?:to|till|until)"
     r"|postponed|rescheduled"
-    r"|gone over to|come (?:round|around) to|for good|(?:going|moving) forward|in future"
+    r"|(?:gone|went) (?:over|back) to|returned to|again,? (?:please|for me)(?=\W*$)"
+    r"|(?:fixed|repaired|mended)(?=\W*$)"
+    r"|come (?:round|around) to|for good|(?:going|moving) forward|in future"
     r"|(?<!\w )in the future"
     r"|(?:have|has) (?:changed|shifted)|not going back|after all|take back|turns out"
     r"|(?:changed|moved|swapped|upgraded|promoted|traded|replaced)|make (?:it|that)"
@@ -123,11 +63,14 @@ _PUTS_RIGHT = (
     r"i meant|i mean|correction|i misspoke|my mistake|typo|what am i saying"
     r"|(?:scratch|scrap|strike) that(?! (?!i\b|we\b|it\b|my\b|make\b)\w)"
     rf"|make (?:that|it)(?!.*\b(?:{_SINCE})\b)"
-    r"|scrap the|i take (?:that|it) back|take back|that (?:was|is) wrong|got that wrong"
+    r"|scrap the|i take (?:that|it) back|take back|that (?:was|is) wrong"
     r"|(?:is|was) a lie"
     r"|should have (?:said|been|read)|should be|autocorrect"
     r"|no,? wait|wait,? no|mix(?:ed|ing)? (?:that|it|them|those) up|(?:came|come) out wrong"
-    r"|mistyped|mis-?spel(?:t|led)|slip of the (?:tongue|pen)"
+    r"|(?:phone|keyboard|spell ?check\w*) (?:changed|mangled|messed|corrected|wrote|typed)"
+    r"|mistyped|mis-?spel(?:t|led)|slip of the (?:tongue|pen)|my bad|brain fart"
+    r"|(?:had|got|typed|wrote|put) (?:that|it|this) (?:all )?wrong"
+    r"|why (?:did )?i (?:typed?|sa(?:id|y)|wrote|write|put)"
     r"|(?<!as )(?<!like )(?<!what )(?<!have )(?<!did )(?<!because )i said(?! before| already"
     r"| that)(?!.*\band (?:i|my|we)\b)"
 )
@@ -147,33 +90,47 @@ _DROPS = re.compile(  # "it" was told in the turn before
     r"^\W*(?:(?:and|so|but|well|sorry|oh)\W+)*(?:"
     r"(?:i|we)(?: have| had)?(?: since| now| just)? (?:(?:gave|given) (?:it|that|them|those) up"
     r"|(?:quit|stopped|dropped|ended|gave up|given up)(?: doing)? (?:it|that|them|those))"
+    r"|(?:cancel+ed|quit|dropped|ditched|ended|left) (?:that|those)(?: one)?(?= *$| (?:i|im|we)\b)"
     r"|(?:i )?used to\W*$"
     r"|that is (?:that |all |it )?(?:over|history|finished|dead|off)(?: now| with)?\W*$)",
     re.IGNORECASE,
 )
-_RIGHT = re.compile(rf"\b(?:{_PUTS_RIGHT})\b", re.IGNORECASE)
+_RIGHT = re.compile(  # also "*Oscar", as one mends what one typed
+    rf"\b(?:{_PUTS_RIGHT})\b|^\s*\*\s?[\w'’]+(?: [\w'’]+){{0,3}}\W*$"
+    r"|^[\w'’]+(?: [\w'’]+){0,2}\*$"
+    rf"|^\W*(?:no,? )?(?:\d+|{'|'.join(words.NUMBERS)})(?: \w+){{0,2}},? actually\b",
+    re.IGNORECASE,
+)
 _CORRECTS = re.compile(
-    rf"\b(?:{_PUTS_RIGHT}|it is actually|actually it is|oops|rather"
+    rf"\b(?:{_PUTS_RIGHT}|it is actually|actually it is|(?:wh)?oops|hang on|rather"
     r"|(?<!not )(?<!to )wait(?! (?:for|to|till|until|a)\b)|sorry(?! (?:for|about|to|if)\b))\b",
     re.IGNORECASE,
 )
 _SLIP = re.compile(r"\b(?:wrong|mistake\w*|mix\w*|confus\w+|mean|meant|bad|brain)\b", re.IGNORECASE)
-_NOT_THEN = re.compile(
-    r"\b(?:did|was|were|had|could|would) (?:not|never|no)\b(?!.*\b(?:since|anymore|again)\b)"
-    r"|\bthere (?:was|were) no\b",
-    re.IGNORECASE,
-)
 _OBJECTS = re.compile(
     r"^\W*(?:(?:hm+|um+|oh|er+|well|wait)\W+)?(?:no|nah|nope|actually)"
-    r"(?=,| i\b| we\b| make\b)(?!, ?(?:thanks|thank you|could|can|would)\b)",
+    r"(?=,| i\b| we\b| make\b|(?<=actually) (?!(?:can|could|would|is|are|do|does|did|tell|show|give"
+    r"|what|how|why|which|where|who|when)\b))(?!, ?(?:thanks|thank you|could|can|would)\b)",
     re.IGNORECASE,
 )
 _ALSO = re.compile(
     r"\b(?:also|too(?= *$)|too(?! \w+ (?:for|to))|as well|the other|my other|in addition"
     r"|on top of (?:that|it)|besides|another|plus|both(?= *$| of | \w+ and )|second"
-    r"|additionally|not only|alongside)\b",
+    r"|additionally|not only|alongside"
+    r"|(?:every|any|some)(?:where|thing|one|body) else|elsewhere|otherwise|for the rest|all other"
+    r"|at other times)\b",
     re.IGNORECASE,
 )
+_HAPPENED = re.compile(  # what is so since a day, and not on it alone: "hit 120 days today"
+    r"\b(?:first (?:day|week|shift)|hit|turned|reached|passed|moved|sold|quit|signed|became|started"
+    r"|joined|switched"
+    r"|^\W*\d+ (?:days?|weeks?|months?|years?)|bought (?:an?|my|our))\b"
+    r".*\b(?:today|tomorrow|this (?:week|weekend|month|year|morning|afternoon))\b",
+    re.IGNORECASE,
+)
+_ONCE_MORE = re.compile(r"\b(?:moved|switched|changed)\b.*\bagain\b", re.IGNORECASE)
+_THIS_TIME = re.compile(r"\bthis time\b", re.IGNORECASE)
+_AGAIN = re.compile(r"\bagain\b|\bback (?:on|to|at)\b|\b(?:started|began|allow)\b", re.IGNORECASE)
 _REQUEST = re.compile(  # "also" of a request adds nothing to what is known
     r"^\W*(?:(?:and|but|so|also|then|now|please)\W+)*(?:can|could|would|recommend|suggest|give|tell"
     r"|show|help|write|find|what|which|how|where)\b",
@@ -201,54 +158,6 @@ def sentences(text: str) -> tuple[str, ...]:
     return tuple(found.strip() for found in _SENTENCE.findall(text))
 
 
-@memory.remembered(1024)
-def given_up(text: str) -> tuple[frozenset[str], ...]:
-    """Of each place in the words where something is given up, the stems that name what is."""
-    found: list[str] = []
-    before, changed = "", _NEWLY.search(words.expanded(text)) or corrects(text) or turns(text)
-    for clause, question in _told(text):
-        if person.whose(clause):  # what others gave up is no matter here
-            before = ""
-            continue
-        if question or (_REMINDS.search(clause) and not changed):
-            before = clause
-            continue
-        kept = _KEPT_UP.search(clause)  # of "forget the plan to quit" the plan is over
-        for pattern in (_BEFORE, _AFTER):
-            hit = pattern.search(clause)
-            if kept and hit and (pattern is _AFTER or kept.start() <= hit.start()):
-                continue
-            while hit is not None and hit["what"].strip():
-                once = statements.passing(clause) and hit[0].lower().startswith("no")
-                if not once and not errands.is_business(hit["what"]):
-                    found.append(hit["what"])
-                hit = None if kept else pattern.search(hit["what"])
-        if _BACK.search(clause):
-            found.append(before)
-        before = clause
-    return tuple(frozenset(words.content(part)) | set(words.numbers(part)) for part in found)
-
-
-def _told(text: str) -> list[tuple[str, bool]]:
-    """The clauses of the words, and whether each asks: "I quit, what now?" asks behind."""
-    found = []
-    for sentence in sentences(text):
-        parts = clauses(sentence)
-        last = len(parts) - 1 if sentence.endswith("?") else -1
-        found += [(part, place == last) for place, part in enumerate(parts)]
-    return found
-
-
-def gives_up(text: str, what: frozenset[str], name: frozenset[str] = frozenset()) -> bool:
-    """Whether the words give up what `what` names, or the topic that goes by `name`."""
-    return any(_names(part, what) or (name and name <= part) for part in given_up(text))
-
-
-def _names(part: frozenset[str], what: frozenset[str]) -> bool:
-    what = what - _UNHEARD or what
-    return bool(what) and len(part & what) >= NAMED * len(what)
-
-
 def about(text: str, what: frozenset[str]) -> list[str]:
     """The clauses that speak of `what`: they hold half of it or more, or the most of all."""
     hits = [(len(what & set(words.content(clause))), clause) for clause in clauses(text)]
@@ -274,13 +183,6 @@ def _besides_change(clause: str) -> tuple[str, ...]:
     return words.content(_STRONG.sub(" ", clause), words.STOP | words.ASKING)
 
 
-@memory.remembered(1024)
-def rethought(text: str) -> frozenset[str]:
-    """Stems of what the words say that a mind was changed about: "changed my mind about seats"."""
-    hits = filter(None, map(_RETHOUGHT.search, clauses(text)))
-    return frozenset(stem for hit in hits for stem in words.content(hit["what"]))
-
-
 def adds(text: str, what: frozenset[str]) -> bool:
     """Whether a clause that names `what` puts it beside what was known: "I also like ..."."""
     if not words.is_english(text):
@@ -294,16 +196,6 @@ def only_asks(sentence: str) -> bool:
     """Whether a sentence asks and tells nothing: "besides jazz, what is there?"."""
     rest = [part for part in clauses(sentence) if not _ASKS.match(part)]
     return len(rest) < len(clauses(sentence)) and not any(map(_TELLS.search, rest))
-
-
-def stops(text: str) -> bool:
-    """Whether words that tell how it was say beside it that it is no more: "not since spring".
-
-    What was not there then ("I did not have a car") says nothing of today.
-    """
-    rest = (part for part in clauses(text) if "used to" not in part.lower())
-    rest = (part for part in rest if not _NOT_THEN.search(part))
-    return any(stance.denials(part) or _BEFORE.search(part) for part in rest)
 
 
 @memory.remembered(1024)
@@ -328,6 +220,11 @@ def is_new(text: str) -> bool:
     """Whether the words tell how things are by now: a change outright, "these days", "since"."""
     newly = _NEWLY.search(words.expanded(text)) or abroad.NOW.search(text)
     return turns(text) or newly is not None
+
+
+def resumes(text: str) -> bool:
+    """Whether the words take up what was given up: "again", "back on", "started"."""
+    return _AGAIN.search(text) is not None
 
 
 @memory.remembered(1024)
@@ -392,7 +289,11 @@ def drops(text: str) -> bool:
 def passing(text: str, what: frozenset[str]) -> bool:
     """Whether a clause about `what` speaks of this once only: "this time I want ...".
 
-    One that says nothing else ("just this once, ...") speaks of the others.
+    One that says nothing else ("just this once, ...") speaks of the others. What happened today or
+    once more ("moved again, to Ghent this time") lasts.
     """
+    if _ONCE_MORE.search(text):
+        text = _THIS_TIME.sub(" ", text)
     alone = [part for part in clauses(text) if not statements.lasting(part)]
-    return any(statements.passing(part) for part in about(text, what) + alone)
+    once = (part for part in about(text, what) + alone if not _HAPPENED.search(part))
+    return any(map(statements.passing, once))

@@ -36,6 +36,7 @@ _VERBS = (
     rf"|no longer (?:{_KEEP})"
     r"|(?!do not know\b)(?:do not(?: (?:need|have) to)?|(?:you |there is )?no need (?:for you )?to"
     rf"|you (?:need not|do not (?:need|have) to)) (?:{_KEEP})"
+    rf"|(?:(?<=you )|(?<=please ))not (?:{_KEEP})"
     r"|disregard|scratch|never mind|ignore|get rid of|purge|clean out"
     rf"|(?:remove|wipe|clear|scrub|drop|scrap|strike)(?: {_OUT}| clean)?"
     rf"|(?:take|throw|cross|rub|leave|keep) {_OUT}"
@@ -45,11 +46,6 @@ _VERBS = (
     r"| you (?:have |had )?(?:never|did not|do not) (?:hear|heard|kn[eo]w|known|read)(?: of)?)"
     r"|reset(?= .{1,40}(?:preferences|tastes|habits|profile|memory)\b)"
 )
-_OPENING = (  # what may stand before a request
-    r"please|just|kindly|ok|okay|oh|hey|hi|hello|hm+|um+|uh|ah|well|right|wait|yes|yeah|sorry|no"
-    r"|actually|and|also|now|then|so|thanks|thank you|on (?:second thoughts?|reflection)|again"
-    r"|by the way|btw|one more thing|lol|haha|jk|just kidding|kidding|joking"
-)
 _ASKED = (  # how one asks for it
     r"please|(?P<just>just)|(?:can|could|will|would) you|you can|you may|you should|let(?:['’]?s"
     r"| us)"
@@ -57,7 +53,7 @@ _ASKED = (  # how one asks for it
     r"|we can|i (?:need|want|am asking|ask|beg|would like) you to|feel free to|favou?r and"
 )
 _FORGET = re.compile(
-    rf"(?:(?P<start>^\W*(?:(?:{_OPENING})\b\W*)*)|\b(?:{_ASKED})(?: please| just)?\s+"
+    rf"(?:(?P<start>^\W*(?:(?:{idioms.OPENING})\b\W*)*)|\b(?:{_ASKED})(?: please| just)?\s+"
     rf"|(?P<loose>(?:,|\s[-–—])\s*(?:so )?|\band\s+))(?P<verb>{_VERBS})\s+(?P<what>.{{1,200}})",
     re.IGNORECASE,
 )
@@ -77,6 +73,11 @@ _MAY_GO = re.compile(  # "all the music stuff can go"
     rf"(?: (?:in|on|from) {_FILES})? (?:can|should|may|must|ought to|needs? to|has to|have to) "
     r"(?:go|disappear|come off|be (?:deleted|removed|erased|forgotten|wiped|dropped|cleared))"
     rf"{_ENDS}",
+    re.IGNORECASE,
+)
+_CAN_BE = re.compile(  # "what I said about tea, could that be deleted?"
+    r"^\W*(?:(?P<before>.{2,60}), )?(?:can|could|may) (?P<what>(?:that|it|this|my|what|all"
+    r"|everything)\b.{0,50}?) be (?:deleted|erased|forgotten|wiped)\b",
     re.IGNORECASE,
 )
 _NOT_KEPT = re.compile(  # "I don't want my age on file", "nothing about my work should stay"
@@ -102,17 +103,19 @@ _NO_OBJECT = re.compile(  # "what I said about tea, please forget"
     r",\s*(?:please |just |so )*(?P<verb>forget|delete|erase|remove)(?: please)?$", re.IGNORECASE
 )
 _YOU = re.compile(r"\bu\b")
-_COMMA = re.compile(r",(?!\d)")  # of a number it parts no words
 
 _ABOUT = re.compile(r"\W*(?:about|regarding|on)\b", re.IGNORECASE)
 _POINTS = re.compile(r"\b(?:it|them|that|those|these)\b", re.IGNORECASE)
-_RATHER = r"i (?:would (?:rather|prefer|like|love)|wish)(?: it)?(?: if| that)? you"
+_RATHER = (
+    r"i (?:would (?:rather|prefer|like|love|appreciate|(?:feel|be) \w+)|wish)"
+    r"(?: it)?(?: if| that)? you"
+)
 _WRONGLY = re.compile(  # "you shouldn't have noted X", "I'd rather you didn't know X", "you forgot"
-    r"^\W*(?:\w+, )?(?:(?:you should not (?:have |be )?"
+    rf"^\W*(?:(?:{idioms.OPENING})\b\W*)*(?:\w+, )?(?:(?:you should not (?:have |be )?"
     r"|i (?:do not (?:want|like)|never wanted) you(?: to)?(?: be)? "
     r"|i am not (?:\w+ )?(?:happy|comfortable|okay|ok|fine) (?:with|about) you(?:r)? "
     rf"|{_RATHER} (?:did not|do not|had not|would not|not to|not|never) )(?:{_KEEPING})"
-    rf"|{_RATHER} (?:to )?"
+    rf"|{_RATHER} (?:to |could |would )?"
     r"(?:forg[eo]t|deleted?|erased?|removed?|dropped|wiped?|unlearn\w*|cleared))"
     r" (?P<what>.{1,200})",
     re.IGNORECASE,
@@ -122,7 +125,8 @@ _BARE = re.compile(r"^the (?!.*\b(?:thing|bit|part|stuff)\b)", re.IGNORECASE)
 _PLEASE = re.compile(r"\bplease\b", re.IGNORECASE)
 _ADDRESS = re.compile(
     r"\b(?:please|kindly|again|now|thanks|thank you|for me|about me|too|completely|entirely|fully"
-    r"|altogether|forever|for good|anymore|any longer|at once|right away|immediately|as well|ok"
+    r"|altogether|forever|for good|anymore|any longer|at once|right away|immediately|as well"
+    r"|tho|though|ok"
     r"|okay|would you"
     r"|will you)\b",
     re.IGNORECASE,
@@ -155,7 +159,7 @@ _ALL = re.compile(  # all there is of the user
 )
 _NAMED = re.compile(
     r"^(?P<wide>(?:all|everything|anything|whatever|any|every)\s+)?"
-    r"(?:(?:that|this|it|stuff|things?|bits?|part|what|you|your|i|we|have|has|had|got|ever|just"
+    r"(?:(?:that|this|it|ones?|stuff|things?|bits?|part|what|you|your|i|we|have|has|had|got|ever|just"
     r"|once|know|noted|saved|stored|kept|keep|gathered|collected|heard|remember|learned|learnt|said"
     r"|mentioned|told you|earlier|before|the|facts?|notes?|line|entry|memory|of|there is|traces?"
     r"|mentions?|records?|data|info(?:rmation)?|details?|relat(?:ing|ed)|connected|slate"
@@ -165,7 +169,7 @@ _NAMED = re.compile(
     r"|(?<=what i )|(?<=who i )|(?P<bare>(?<=the )))(?P<rest>.+?)"
     r"(?P<noted>(?: (?:things?|bit|part|stuff|business|info(?:rmation)?|details?|facts?|entry"
     r"|comment"
-    r"|remark|notes?))?"
+    r"|remark|notes?|ones?))?"
     r"(?: (?:that )?(?:i|you) (?:ever |have )?(?:told|said|mentioned|know|noted|saved)(?: you)?)?"
     r"(?: (?:earlier|before|yesterday|last time))?"
     rf"(?: (?:from|in|off|out of|on) {_FILES})?)$",
@@ -186,18 +190,6 @@ _FROM_FILES = re.compile(  # "strike tea from your notes" needs no "that" or "ab
     re.IGNORECASE,
 )
 _ASKING = re.compile(rf"\b(?:{_ASKED})\W*$", re.IGNORECASE)
-_WHY = re.compile(  # words in front of "delete that" that do not tell what it is
-    rf"^(?:\W*(?:{_OPENING})\b)*\W*(?:(?:that|this|it|those|these|they)\b"
-    r"(?!.*\babout\b)(?! (?:[\w'-]+ ){0,3}(?:thing|bit|stuff|part)\b).*)?$",
-    re.IGNORECASE,
-)
-_TELLING = frozenset(
-    map(
-        words.stem,
-        "said told tell mention mistake wrong private joke kidding lying lied secret personal "
-        "business never sorry mean meant silly".split(),
-    )
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,7 +223,7 @@ class ForgetRequest:
 def requests(heard: str) -> Iterator[ForgetRequest]:
     """The requests to forget that name something, or point at it."""
     works = any(map(errands.works_on_text, changes.sentences(heard)))
-    polite = _PLEASE.search(words.expanded(heard)) is not None
+    polite = _PLEASE.search(words.expanded(heard)) is not None or idioms.keeps_another(heard)
     for verb, what, before in _asked(heard):
         read = _read(verb, what, before, polite)
         kept = read is not None and read.memory and read.name and not read.loose
@@ -296,6 +288,10 @@ def _read(verb: str, what: str, before: str, polite: bool) -> ForgetRequest | No
     hit = _NAMED.match(what)
     if hit is None or idioms.of_other_things(verb, what, hit["noted"]):
         return None
+    one = hit["noted"] in (
+        " one",
+        " ones",
+    )  # "the red one" may be anything, a "favourite colour one" not
     life = _OF_LIFE.search(what)  # "what I eat" is a topic
     of_all = hit["wide"] is not None or life is not None
     name = what[life.end() :].strip() if life else hit["rest"]
@@ -305,8 +301,9 @@ def _read(verb: str, what: str, before: str, polite: bool) -> ForgetRequest | No
         name,
         wide=of_all or hit["noted"].strip().startswith(_WIDELY),
         whole=hit["wide"] is not None,
-        loose=hit["bare"] is not None and not hit["noted"],
-        memory=bool(_OF_MEMORY.match(verb) or (polite and _POLITE.match(verb))),
+        loose=hit["bare"] is not None and (one or not hit["noted"]),
+        memory=bool(_OF_MEMORY.match(verb) or (polite and _POLITE.match(verb)))
+        or (one and " " in name),
     )
 
 
@@ -322,18 +319,12 @@ def _asked(heard: str) -> Iterator[tuple[str, str, str]]:
             if topic:  # "The juggling? Please don't keep that."
                 yield verb, f"about {topic}", ""
             else:
-                yield verb, what, head if _tells(head) else before
+                yield verb, what, head if idioms.tells(head) else before
         if part.endswith("?"):  # then "that" is what was asked
             before = part
         else:
             names = len(part.split()) > 2 or _ABOUT.match(part)
-            before = part if names and _tells(part) else ""
-
-
-def _tells(head: str) -> bool:
-    """Whether words in front of "delete that" tell what it is, and not only why."""
-    own = set(words.content(head, words.STOP | words.ASKING)) - _TELLING
-    return bool(own) and not _WHY.match(head)
+            before = part if names and idioms.tells(part) else ""
 
 
 def _parts(heard: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
@@ -363,6 +354,10 @@ def _found(part: str) -> Iterator[tuple[str, str]]:
     if hit := _WOULD_MIND.search(part):
         forgets = hit["verb"].lower().startswith("forg")
         yield "forget" if forgets else "delete", _object(hit["what"])
+    if hit := _CAN_BE.search(part):
+        yield "delete", _object(hit["before"] or hit["what"])
+    if joke := idioms.joke(part):
+        yield "forget", f"about {joke}"
     if hit := _WRONGLY.match(part):
         what = _object(hit["what"])
         wide = _NAMED.match(what)
@@ -392,6 +387,6 @@ def _told(part: str, hit: re.Match) -> bool:
 
 def _object(what: str) -> str:
     """What a request is about, without what only addresses the one who is asked."""
-    what = _COMMA.split(what)[0].strip(" .!?")
+    what = idioms.first(what)
     bare = what if _ALL.match(what) else _ADDRESS.sub("", what).strip(" ,.!?")
     return " ".join(bare.split())

@@ -7,6 +7,11 @@ from collections.abc import Sequence
 
 from pa_jax.english import statements, words
 
+OPENING = (  # what may stand before a request
+    r"please|just|kindly|ok|okay|oh|hey|hi|hello|hm+|um+|uh|ah|well|right|wait|yes|yeah|sorry|no"
+    r"|actually|and|also|now|then|so|thanks|thank you|on (?:second thoughts?|reflection)|again"
+    r"|by the way|btw|one more thing|lol|haha|jk|just kidding|kidding|joking"
+)
 _QUOTE = re.compile(r"[\"“«][^\"”»]*[\"”»]|(?<!\w)['‘][^'’]*['’](?!\w)")
 _SPOKEN = re.compile(  # what stands behind a colon is another's word, a text or a plan then
     r"(?<!\bi )\b(?:says?|said|tells?|told|reads?|wrote|goes|sings?)\b|\b(?:advice|mottos?|quotes?"
@@ -94,9 +99,69 @@ _FRONT = re.compile(
 _OF_WHAT_IS_KEPT = re.compile(  # "it" of "forget it" is a fact only behind such words
     r"\byou (?:have|know|keep|noted|saved|remember)|\bon (?:file|record)\b|\bmentioned\b"
     r"|\b(?:private|business|preferences|tastes|habits|start (?:fresh|over))\b"
-    r"|\b(?:said|told you|tell you|wrong|not have) (?:\w+ )?(?:about|on)",
+    r"|\b(?:said|told you|tell you|wrong|not have|joking|kidding|lying) (?:\w+ )?(?:about|on)"
+    r"|\b(?:told|tell|given) you (?:my|our)\b",
     re.IGNORECASE,
 )
+
+
+_JOKED = re.compile(
+    r"^\W*(?:(?:lol|haha|no|ok|okay|oh|sorry|so|well|actually|wait|and|but)\W+)*i (?:was|am) "
+    r"(?:(?:only|just|totally|obviously|kind of) )*(?:joking|kidding|lying|messing(?: around)?)"
+    r" (?:about|when i (?:said|told you)(?: that)?) (?P<what>[^,]+)",
+    re.IGNORECASE,
+)
+_JOKED_WITH = re.compile(r"\b(?:with|today|yesterday|last|at|when|to)\b", re.IGNORECASE)
+
+
+_RUN_ON = re.compile(  # a clause that no comma parts from what is named
+    r" (?:but|cause|cos|because) .*| (?:it|that|this|they) (?:was|were|is|are) .*"
+    r"| (?:i )?(?:do not (?:want|need|like)|would (?:rather|prefer)) "
+    r"(?:it|that|this|them|not|you)\b.*"
+    r"|(?:(?<= thing)|(?<= stuff)) (?:i|we|it|he|she|they|my|our) "
+    r"(?!(?:\w+ )?(?:said|told|mentioned|know|noted)\b).*",
+    re.IGNORECASE,
+)
+_COMMA = re.compile(r",(?!\d)")  # of a number it parts no words
+_KEEPS = re.compile(r"\bbut (?:(?:please|do) )*(?:not forget|keep|remember)\b", re.IGNORECASE)
+
+
+_WHY = re.compile(  # words in front of "delete that" that do not tell what it is
+    rf"^(?:\W*(?:{OPENING})\b)*\W*(?:(?:that|this|it|those|these|they)\b"
+    r"(?!.*\babout\b)(?! (?:[\w'-]+ ){0,3}(?:thing|bit|stuff|part)\b).*)?$",
+    re.IGNORECASE,
+)
+_TELLING = frozenset(
+    map(
+        words.stem,
+        "said told tell mention mistake wrong private joke kidding lying lied secret personal "
+        "business never sorry mean meant silly".split(),
+    )
+)
+
+
+def tells(head: str) -> bool:
+    """Whether words in front of "delete that" tell what it is, and not only why."""
+    own = set(words.content(head, words.STOP | words.ASKING)) - _TELLING
+    return bool(own) and not _WHY.match(head)
+
+
+def first(what: str) -> str:
+    """What is to be forgotten, without a clause that runs on: "the tortoise it was a joke"."""
+    what = _COMMA.split(what)[0].strip(" .!?")
+    hit = _RUN_ON.search(what)
+    return what[: hit.start()] if hit and words.content(what[: hit.start()]) else what
+
+
+def keeps_another(heard: str) -> bool:
+    """Whether a request to forget stands against one to keep: "forget A but don't forget B"."""
+    return _KEEPS.search(words.expanded(heard)) is not None
+
+
+def joke(part: str) -> str:
+    """What the user takes back as a joke or a lie: "I was joking about the opera"; "" if none."""
+    hit = _JOKED.match(part)
+    return "" if hit is None or _JOKED_WITH.search(hit["what"]) else hit["what"]
 
 
 def unquoted(text: str, asks: re.Pattern) -> str:

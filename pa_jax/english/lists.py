@@ -34,6 +34,7 @@ _KINDS = re.compile(
     rf"\b(?P<some>{_ORIGIN}(?:, {_ORIGIN})*),? (?:and|or) (?P<last>{_ORIGIN}) (?P<what>food|cuisine"
     r"|dishes|cooking|music|films|movies|literature|authors|novels|wines?|beers?|restaurants)\b"
 )
+_POINTS_BACK = re.compile(r"(?:\w+ ){1,5}(?:back|there)\W*$")  # to what the part before names
 _SHORT = 4  # words of a thing in a list
 _VERB_AT = re.compile(rf"(?:the user|I)\b|{person.VERB}", re.IGNORECASE)
 
@@ -51,7 +52,7 @@ def parts(line: str) -> list[str]:
     mine = re.match(r"(?:I|we|my|our)\b", line, re.IGNORECASE) is not None
     found, begin = [], 0
     for hit in (_JOINT_OF_MINE if mine else _JOINT).finditer(line):
-        if _ANOTHER.search(line, 0, hit.start()):
+        if _ANOTHER.search(line, 0, hit.start()) or _POINTS_BACK.match(line, hit.end()):
             break
         weak = hit["mark"].strip() == "and"
         within = _CLAUSE.search(line, begin, hit.start()) is not None

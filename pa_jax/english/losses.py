@@ -1,12 +1,15 @@
 """What a statement says is gone: "sold their horse Juno", "the user's cat Nina died"."""
 
 import re
+from collections.abc import Sequence
 
 from pa_jax.english import memory, person, statements, words
 
 _GONE = re.compile(  # what is lost follows
     r"^the user (?:has )?(?:recently |just )?(?:sold|lost|gave away|given away|gave up|got rid of"
-    r"|threw (?:out|away)|no longer (?:has|owns|keeps)|broke up with|split up with|separated from"
+    r"|threw (?:out|away)|no longer (?:has|owns|keeps)"
+    r"|is no longer (?:together with|with|dating|seeing|married to|engaged to)"
+    r"|broke up with|split up with|separated from"
     r"|divorced|is divorced from|parted with|rehomed|traded in) (?P<what>[^,;]+)",
     re.IGNORECASE,
 )
@@ -21,8 +24,18 @@ _NO_LOSS = re.compile(  # of what is another's, or can be mended
     r"|\b(?:almost|nearly|if|would|could|might|never|not)\b",
     re.IGNORECASE,
 )
+_KEEPING = frozenset("run own driv rid keep rent".split())  # what one has one may sell
 _CALLED = frozenset(("call", "nam"))
-_BESIDE = re.compile(r"\s(?:in|at|on|of|from|to|with|for|after|during|last|this|called|named)\s.*$")
+_DAYS = frozenset(
+    map(
+        words.stem,
+        "today yesterday tonight morning afternoon evening weekend recently finally last week "
+        "month year".split(),
+    )
+)
+_BESIDE = re.compile(
+    r"\s(?:in|at|on|of|from|to|with|for|after|during|last|this|today|yesterday|called|named)\s.*$"
+)
 
 
 @memory.remembered(4096)
@@ -30,7 +43,7 @@ def gone(statement: str) -> frozenset[str]:
     """Stems that name what a statement says the user has no more; empty for any other."""
     text = words.expanded(statement).strip().rstrip(".!")
     hit = _GONE.match(text) or _DEAD.match(text)
-    return statements.content(hit["what"]) - _CALLED if hit else frozenset()
+    return statements.content(hit["what"]) - _CALLED - _DAYS if hit else frozenset()
 
 
 def told(clause: str) -> list[frozenset[str]]:
@@ -51,3 +64,28 @@ def head(statement: str) -> frozenset[str]:
     names = statements.names(statement) & set(stems)
     things = [stem for stem in stems if stem not in names]
     return frozenset(things[-1:]) | (names if stems and stems[-1] in names else frozenset())
+
+
+def of(gone: frozenset[str], lost: frozenset[str], statement: str, held: Sequence[str]) -> bool:
+    """Whether a loss (`gone` and `head` of it) is of what a held statement says the user has.
+
+    Names tell it; without one, "the cat died" means the only cat there is among all that is held.
+    """
+    old = statements.parse(statement)
+    taste = old.kind in (statements.LIKE, statements.ALLERGY)
+    if taste or old.against or not lost & old.named:
+        return False
+    known = statements.names(statement)
+    if known:
+        alone = sum(gone <= statements.content(other) for other in held)
+        unnamed = not known & gone and gone <= old.named
+        return known <= gone or (unnamed and alone == 1)
+    owned = old.kind == statements.HAVE or old.verb in _KEEPING
+    return owned and old.named - {old.verb, *old.numbers} <= gone
+
+
+def is_called(gone: frozenset[str], statement: str) -> bool:
+    """Whether what is gone is what a statement says by name that the user has."""
+    have, known = statements.parse(statement), statements.names(statement)
+    owned = have.kind == statements.HAVE and not have.against
+    return owned and bool(known & gone) and (known <= gone or gone <= have.named)

@@ -7,7 +7,9 @@ from pa_jax.english import changes, person, stance, statements, words
 
 _ASKS = re.compile(
     r"^\W*(?:(?:and|but|so|also|then|now|hi|hello|hey|hi there|please|kindly|just|ok|okay)\W+)*(?:"
-    r"(?:do|does|did|is|are|has|have) (?!I\b)\w+"
+    r"(?:does|is|are|has) (?!I\b)\w+"  # "have a dog", "did Georgia last spring" leave "I" out
+    r"|(?:do|did|have) (?:you|we|they|he|she|it|people|any\w*|some\w*|all|most|the|these|those"
+    r"|there|your|others)\b"
     r"|(?:can|could|would|will|should|might) (?:you|we|one|it|he|she|they|some\w+|any\w+|the|a|an"
     r"|my|our|this|that|these|those|there)"
     r"|(?:what(?! (?:\w+ )?(?:people|others|everyone|anyone|they) sees?\b)|which|who|how)\b"
@@ -63,6 +65,7 @@ _OTHERS = re.compile(  # somebody else's stance, or of a person of the user's al
     rf"|(?:(?:[Mm]y|[Oo]ur) (?:\w+ )?(?:{_CLOSE})|[Hh]e|[Ss]he) (?:{_STATES}))\b"
     r"(?! (?:(?:me|us)\b|(?:it|that) to\b))"  # to the user: "they switched me to another tablet"
 )
+_DESCRIBES = re.compile(r"^\W*(?:he|she|they) (?:is|are)\b", re.IGNORECASE)  # a pet of theirs, say
 _TASTE_OF = re.compile(  # what an adult of another household likes is that person's own business
     rf"^the user has (?:\w+ ){{0,3}}(?!{person.HOUSEHOLD})(?:{_KIN}) who (?:also |really )?"
     rf"(?:{_STANCES}"
@@ -131,7 +134,9 @@ def not_own(statement: str, heard: str) -> bool:
             part for part in parts if 2 * len(own & statements.content(part[0])) >= len(own)
         ]
         if carrying:
-            return all(_is_foreign(*part, kin, own) for part in carrying)
+            has = statements.parse(statement).kind == statements.HAVE
+            carrying = [part for part in carrying if not (has and _DESCRIBES.match(part[0]))]
+            return bool(carrying) and all(_is_foreign(*part, kin, own) for part in carrying)
     return False
 
 

@@ -1,8 +1,9 @@
 """What two statements have in common: the frame, the verb, all but a number or a word."""
 
 import re
+from collections.abc import Collection, Iterable
 
-from pa_jax.english import changes, person, statements, words
+from pa_jax.english import endings, person, statements, words
 
 WISHES = frozenset("wants want needs need prefers prefer".split())
 _AIM = re.compile(r"^the user (plans?|wants|hopes|intends|would like) to\b", re.IGNORECASE)
@@ -26,6 +27,23 @@ _AWAITS = re.compile(
     r"(?P<what>(?:(?!(?:in|at|on|for|from|with|near|by) )[\w-]+ ?)+))",
     re.IGNORECASE,
 )
+_SUPPOSES = re.compile(
+    r"^the user (?:(?:still|just|now|also|currently|sometimes) )*(?:(?:is|has been) (?:\w+ly )?"
+    r"(?:thinking (?:about|of)|considering|planning|hoping|tempted|toying|wondering|debating|unsure"
+    r"|undecided)|might|may|could|plans|hopes|intends|wonders"
+    r"|(?:wants|would like) to (?!be|have))\b",
+    re.IGNORECASE,
+)
+_WITHOUT = re.compile(r"\b(?:no|without(?: any)?) (?P<what>[\w-]+)", re.IGNORECASE)
+_KINDS = {  # who has one of these has one of those
+    words.stem(kind): frozenset(map(words.stem, of_it.split()))
+    for kind, of_it in {
+        "child": "son daughter baby toddler twin boy girl",
+        "sibling": "brother sister",
+        "single": "partner girlfriend boyfriend wife husband fiance fiancee",
+        "pet": "cat kitten dog puppy rabbit parrot tortoise hamster horse",
+    }.items()
+}
 _CAME = re.compile(
     r"\b(?:came|come|arrived|born|birth|here|got|found|bought|adopted|picked up|moved into)\b",
     re.IGNORECASE,
@@ -53,6 +71,13 @@ def another_number(new: statements.Statement, old: statements.Statement) -> bool
         and new.numbers != old.numbers
         and frozenset(new.core) == frozenset(old.core)
     )
+
+
+def further(new: statements.Statement, old: statements.Statement) -> bool:
+    """Whether a state is told by another number in fewer words: "28 weeks pregnant"."""
+    states = new.kind == old.kind == statements.BE and not (new.against or old.against)
+    told = bool(new.numbers) and len(new.numbers) == len(old.numbers) and new.numbers != old.numbers
+    return states and told and len(new.core) > 1 and frozenset(new.core) <= frozenset(old.core)
 
 
 def another_age(new: str, old: str, quote: str) -> bool:
@@ -96,6 +121,11 @@ def apart(new: statements.Statement, old: statements.Statement) -> bool:
         timed = all(read.scope or read.numbers or _TIMES & set(read.core) for read in (new, old))
         return timed and (one <= other or other <= one)
     return bool(one - other and other - one) and max(len(one - other), len(other - one)) <= 2
+
+
+def other_time(new: statements.Statement, old: statements.Statement) -> bool:
+    """Whether two statements differ in when alone: "plays on Mondays", "on Wednesdays"."""
+    return new.scope != old.scope and frozenset(new.core) == frozenset(old.core) and apart(new, old)
 
 
 def like(new: statements.Statement, old: statements.Statement) -> bool:
@@ -143,7 +173,7 @@ def ends(past: str, statement: str, quote: str) -> bool:
     was, now = statements.parse(past), statements.parse(statement)
     same = like(was, now) and was.whose == now.whose
     alike = (frozenset(was.core), was.numbers) == (frozenset(now.core), now.numbers)
-    told = now.scope - was.scope <= statements.content(quote) or changes.stops(quote)
+    told = now.scope - was.scope <= statements.content(quote) or endings.stops(quote)
     return same and alike and bool(now.scope) and told
 
 
@@ -159,8 +189,10 @@ def awaited(new: str, statement: str, quote: str) -> bool:
     if has.kind != statements.HAVE or has.against or not _CAME.search(quote):
         return False
     hit = _AWAITS.search(statement)
-    what = words.content(hit["what"] or "a baby")[-1:] if hit else ()
+    what: Collection[str] = words.content(hit["what"] or "a baby")[-1:] if hit else ()
     stems = [words.stem(word) for word in words.tokens(new)]
+    if what == ("baby",):
+        what = _KINDS["child"]
     after = [stems[at + 1 : at + 2] for at, stem in enumerate(stems) if stem in what]
     return any(not rest or rest[0] in words.STOP | person.KIN for rest in after)
 
@@ -168,3 +200,62 @@ def awaited(new: str, statement: str, quote: str) -> bool:
 def purpose(statement: str) -> frozenset[str]:
     """What a statement says something is for: "a budget of 60 euros for a helmet"."""
     return statements.content(statement.rpartition(" for ")[2] if " for " in statement else "")
+
+
+def supposes(statement: str) -> bool:
+    """Whether a statement tells what may come, and not what holds: "is thinking about a move"."""
+    return _SUPPOSES.match(statement) is not None
+
+
+def is_one_of(bearer: str, new: statements.Statement, old: statements.Statement) -> bool:
+    """Whether the new statement tells of one where the old says that there is none: a son."""
+    none = old.kind == statements.HAVE and old.against and len(old.core) == 1
+    none = none or (
+        old.kind == statements.BE and old.core == (words.stem("single"),) and not old.against
+    )
+    has = new.kind == statements.HAVE and not (new.against or new.past or "ex" in new.core)
+    return none and has and bool(_KINDS.get(old.core[0], frozenset()) & {bearer, *new.core[-1:]})
+
+
+def other_detail(new: str, old: str) -> bool:
+    """Whether one statement is without what the other is with: "tea with sugar", "... no sugar"."""
+    now, was = statements.parse(new), statements.parse(old)
+    if further(now, was):
+        return True
+    lacks = [words.content(" ".join(_WITHOUT.findall(words.expanded(text)))) for text in (new, old)]
+    turned = set(lacks[0]) & set(was.core) - set(lacks[1]) or (
+        set(lacks[1]) & set(now.core) - set(lacks[0])
+    )
+    same = like(now, was) and not now.against and now.scope <= was.scope
+    return same and bool(turned) and bool(now.named & was.named - turned)
+
+
+def flips(new: statements.Statement, held: Iterable[statements.Statement]) -> bool:
+    """Whether a statement says the opposite of one of its own kind among those that are held."""
+    return any(
+        (new.kind, new.about) == (old.kind, old.about) and new.against != old.against
+        for old in held
+    )
+
+
+def came(quote: str) -> bool:
+    """Whether the words tell that something was got, or arrived."""
+    return _CAME.search(quote) is not None
+
+
+def scopes_apart(new: statements.Statement, old: statements.Statement, own: frozenset[str]) -> bool:
+    """Whether the new statement holds in a situation of which the held one does not speak.
+
+    `own` are the words of their slot, which tell no situation of its own in it.
+    """
+    now, was = new.scope - old.scope, old.scope - new.scope
+    if now and was and new.scope & old.scope:  # "on short flights", "on long flights"
+        return True
+    if (
+        new.scope
+        and old.scope
+        and "when" not in new.scope | old.scope
+        and not new.scope & old.scope
+    ):
+        return not new.scope | old.scope <= own  # "at work", "at home"
+    return bool(now - own)

@@ -34,6 +34,12 @@ _CHILD = re.compile(
     r"(?<=\bhas )(?P<which>(?:(?:an?|two|three) )?(?:\w+ )?)(?P<child>boy|girl)"
     r"(?=s?(?: who\b| with\b| called\b| named\b| aged\b|[.,]|$))"
 )
+_YEAR = re.compile(
+    r"\b(?:(?P<word>first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth)"
+    r"|(?P<number>\d+)(?:st|nd|rd|th))[ -](?:year|grade|semester|term|trimester)\b",
+    re.IGNORECASE,
+)
+_ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth".split()
 _CHILDREN = {"boy": "son", "girl": "daughter"}
 
 
@@ -45,4 +51,11 @@ def reacts(text: str) -> bool:
 def plain(text: str) -> str:
     """The text with its contractions written out and all of these said plainly."""
     text = _NEEDS.sub("needs ", _REACTS.sub("reacts to ", words.expanded(text)))
+    text = _YEAR.sub(_counted, text)
     return _CHILD.sub(lambda hit: hit["which"] + _CHILDREN[hit["child"]], text)
+
+
+def _counted(hit: re.Match) -> str:
+    """The year of a course as a number: "third year" is "year 3"."""
+    number = hit["number"] or _ORDINALS.index(hit["word"].lower()) + 1
+    return f"year {number}"

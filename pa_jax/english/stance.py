@@ -118,14 +118,15 @@ _DENIED = ("It is not true that ", "It is a myth that ")
 _ALSO = {
     FOR: r"prefer|(?:(?<=not )|(?<=ly )|(?<=ever )|(?<=nger )|(?<=ould )|(?<=\bI )|(?<=\bto ))like"
     r"|love|enjoy|want|favou?r|adore|choose|pick|needs?|seeks?|welcomes?|insist on|accepts?"
-    r"|(?:believes?|trusts?|faith) in|warmed to|come (?:round|around) to"
+    r"|(?:believes?|faith) in|trusts?(?: in)?|warmed to|come (?:round|around) to"
     r"|(?<!was )(?<!were )(?<!been )taken to"
     r"|looks? forward to|fallen in love with|hooked on|wild about"
     r"|(?:(?<=is )|(?<=am )|(?<=ly )|(?<=not ))into|leans? towards|gravitates? towards"
     r"|looks? for|favou?rite"
     r"|(?:(?:re)?started|taken up|took up|gone back to)(?= .*\bagain\b)"
     r"|(?<=is )back on",
-    AGAINST: r"turn down|steer clear of|avoid|reject|refuse|can not tolerate|can not stomach"
+    AGAINST: r"turn down|(?:dis|mis)trusts?|steer clear of|avoid|reject|refuse"
+    r"|can not tolerate|can not stomach"
     r"|could not finish|gave up|quit|stopped(?= \w+ing\b)|skips?|goes without|leaves out"
     r"|detest|hate|despise|loathe|dislike|(?:gone|went) (?:right |completely |totally |clean )?off"
     r"(?! (?:to|at|on|in|with)\b)"

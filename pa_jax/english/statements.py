@@ -22,7 +22,6 @@ FINDS = "finds"  # the verb of an opinion: "finds opera dull"
 
 _HABITS = frozenset("eat drink listen watch read play".split())
 _HAVING = frozenset("have has own owns got".split())
-_AUXILIARIES = frozenset("do does did can could may".split())
 _BEING = frozenset("is are am was were be been".split())
 # verbs that say little by themselves: "lives in Ghent" is known by "Ghent"
 _LIGHT_VERBS = frozenset(
@@ -36,16 +35,16 @@ _FILLERS = frozenset(
 )
 _DEGREES = frozenset(
     "really very quite rather much most mostly lot lots best just always usually often sometimes "
-    "generally only also too still now currently anymore longer nowadays strictly absolutely truly "
-    "totally fully completely ever already again more so particularly especially certainly all "
-    "well either regularly normally typically definitely simply actually favourite favorite".split()
+    "generally only also too still now currently anymore longer instead nowadays strictly "
+    "absolutely truly totally fully completely ever already again more so particularly especially "
+    "certainly all well either regularly normally typically definitely simply actually favourite "
+    "favorite".split()
 )
-_FREQUENCY = frozenset(("every", "each"))
 AKIN = 0.6  # share of words from which two statements are about the same
 _DENIALS = frozenset("not no never hardly rarely barely cannot".split())
 _COUNTING = frozenset(  # what stands before a number that counts, where nothing follows it
     "at until till is are am of to for about around under over above below than most least by from "
-    "size age aged turned turns exactly nearly almost up".split()
+    "size age year aged turned turns exactly nearly almost up".split()
 ) | {""}
 
 _UNIT = re.compile(r"^[€$£]|\d:\d|(?:[€$£%]|\d(?:k|m|kg|g|mg|l|ml|km|cm|h|am|pm))$")
@@ -117,12 +116,13 @@ _OPINION = re.compile(
     r"|soothing|amazing|useful|interesting|brilliant|easy)$",
     re.IGNORECASE,
 )
-_ALLERGY = re.compile(r"\b(?:allerg\w+|intoleran\w+|anaphyla\w+|not tolerate|reacts? to)\b", re.I)
+_ALLERGY = re.compile(r"\b(?:allerg\w+|intoleran\w+|anaphyla\w+|tolerates?|reacts? to)\b", re.I)
 _BARRED = re.compile(
     r"(?:can|may|must|should|is (?:able|allowed) to) not\b|is not (?:able|allowed) to\b"
     r"|is (?:forbidden|advised not)\b|has to avoid\b",
     re.IGNORECASE,
 )
+_NOT_ILL = re.compile(r"\b(?:not(?! tolerate)|no|never|(?<!not )tolerates?)\b")
 _CURED = re.compile(r"\b(?:outgrew|outgrown|got over|cured)\b", re.IGNORECASE)
 _ILL = frozenset("allerg intoler anaphylactic anaphylaxi tolerat reaction sever react food".split())
 
@@ -194,7 +194,7 @@ def parse(statement: str) -> Statement:
     kind, verb, parts = _kind(found, parts, ill)
     against = found.against
     if ill:  # what counts is whether the allergy is there
-        denied = len(re.findall(r"\b(?:not(?! tolerate)|no|never)\b", text[:40]))
+        denied = len(_NOT_ILL.findall(text[:40]))
         against = denied % 2 == 1 or _CURED.search(text) is not None
         parts = [part for part in parts if part not in _ILL] or parts
     elif not found.words and "no" in parts[:2]:  # "has no car", "eats no meat"
@@ -212,7 +212,7 @@ def parse(statement: str) -> Statement:
         tuple(core),
         numbers,
         frozenset(_tokens(over)),
-        frozenset(_tokens(scope)) - _FREQUENCY,
+        frozenset(_tokens(scope)) - {"every", "each"},
         frozenset(_tokens(exceptions)),
         _BARRED.match(text) is not None and kind != LIKE,
         past,
@@ -259,7 +259,7 @@ def _kind(found: stance.Found, parts: list[str], ill: bool) -> tuple[str, str, l
         return ALLERGY, "", parts
     if found.words:
         return LIKE, found.words.lower(), parts
-    known = _DENIALS | _DEGREES | _AUXILIARIES
+    known = _DENIALS | _DEGREES | {"do", "does", "did", "can", "could", "may"}
     head = [word for word in words.tokens(found.before) if word not in known]
     first = head[0] if head else ""
     if first in _HAVING and len(head) > 1:

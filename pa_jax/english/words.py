@@ -2,6 +2,7 @@
 
 import collections
 import json
+import os
 import re
 import string
 import unicodedata
@@ -57,8 +58,16 @@ _CONTRACTIONS = (
     (re.compile(r"\b(i|you|we|they)['’]?ve\b", re.I), r"\1 have"),
     (re.compile(r"\b(i|you|we|they)['’]ll\b", re.I), r"\1 will"),
     (re.compile(r"\b(i|you|we|they|he|she)['’]d\b", re.I), r"\1 would"),
-    (re.compile(r"\b(he|she|it|that|there|what)['’]s\b", re.I), r"\1 is"),
-    (re.compile(r"\b(you|we|they)['’]re\b", re.I), r"\1 are"),
+    (
+        re.compile(r"\b(i)d(?= (?:rather|prefer|like|love|say|never|still|also|be)\b)", re.I),
+        r"\1 would",
+    ),
+    (re.compile(r"\b(?:(he|she|that|there|what)['’]?|(it)['’])s\b", re.I), r"\1\2 is"),
+    (
+        re.compile(r"\b(it)s(?= (?:the|an?|not|now|just|only|actually|over|all|been)\b)", re.I),
+        r"\1 is",
+    ),
+    (re.compile(r"\b(?:(you|they)['’]?|(we)['’])re\b", re.I), r"\1\2 are"),
     (re.compile(r"\bany more\b", re.I), "anymore"),
     (re.compile(r"\b(?:nvm|nevermind)\b", re.I), "never mind"),
     (re.compile(r"\babt\b", re.I), "about"),
@@ -228,6 +237,19 @@ def derived(word: str, heard: Iterable[str]) -> bool:
         len(other) > 2 and word.startswith(other) and word[len(other) :] in _DOERS
         for other in heard
     )
+
+
+_ENDINGS = frozenset("a c m t y al an ia ic sy ian ism ist ity ous tic istic stic".split()) | {""}
+_ROOT = 5  # letters that two words of one root share at least
+
+
+def kindred(word: str, heard: Iterable[str]) -> bool:
+    """Whether one of the stems heard is this one with another ending: "dyslexia", "dyslexic"."""
+    for other in heard:
+        root = len(os.path.commonprefix((word, other)))
+        if root >= _ROOT and {word[root:], other[root:]} <= _ENDINGS:
+            return True
+    return False
 
 
 def _one_slip(a: str, b: str) -> bool:

@@ -9,7 +9,7 @@ out: who eats fish again is no vegetarian. What rules food out for health is no 
 import dataclasses
 import re
 
-from pa_jax.english import abroad, changes, foods, memory, statements, words
+from pa_jax.english import abroad, changes, endings, foods, memory, statements, words
 
 OCCUPATION = "work/occupation"
 HOME = "there is one home at a time"
@@ -48,9 +48,10 @@ _SOLD = re.compile(r"\b(?:sold|gave up|moved (?:out|away)|left|got rid of)\b", r
 _STATUS = re.compile(
     r"^the user (?:is |is \w+ly )?(?:(?P<looking>(?:looking|searching|hunting) for (?:\w+ ){0,2}"
     r"(?:job|work|position)|between jobs|out of work|unemployed|jobless)|retired|self-employed"
-    r"|freelance|a freelancer|(?:a|an) (?:\w+ )?(?:student|apprentice|trainee|intern)"
-    r"|stud(?:ies|ying)|at (?:university|college|uni)|freelances"
-    r"|goes to (?:university|college|uni))\b",
+    r"|freelance|a freelancer|(?:a|an) (?:\w+ )?(?:apprentice|trainee|intern)|freelances"
+    r"|(?P<studies>(?:a|an) (?:\w+ )?(?:student|freshman|sophomore|undergrad\w*|postgrad\w*)"
+    r"|in (?:the|his|her|their) (?:\w+ ){1,2}of (?:an? |his |her |their )?[\w ]*(?:studies|degree)"
+    r"|stud(?:ies|ying)|(?:at|goes to) (?:university|college|uni)))\b",
     re.IGNORECASE,
 )
 _NO_EMPLOYER = re.compile(r"\b(?:unemployed|jobless|retired|self-employed|freelanc\w+|student)\b")
@@ -69,7 +70,14 @@ _HIRED = re.compile(
     r"|\bnew (?:job|employer|post|position)\b|\b(?:hired|retrained|graduated|promoted|quit|resigned"
     r"|left|leaving|joined|joining|started (?:as|at|working|out)|laid off|made redundant|fired"
     r"|retired|kept me on|took me on|lost my job|(?:switched|changed) (?:careers|jobs)"
-    r"|went (?:freelance|self-employed))\b",
+    r"|went (?:freelance|self-employed)|handed in my|cleared (?:out )?my desk"
+    r"|(?:first|last) (?:day|week|month|shift) (?:at|in|with|as))\b",
+    re.IGNORECASE,
+)
+_GRADUATES = re.compile(  # a job alone ends no studies
+    r"\b(?:graduat\w+|qualified|diploma|finished|finals|dropped out|(?:left|quit|done with|out of)"
+    r" (?:uni\w*|college|school)|switched|changed|instead|stud\w+|major\w*|no longer"
+    r"|not anymore)\b",
     re.IGNORECASE,
 )
 _ASIDE = re.compile(
@@ -77,7 +85,6 @@ _ASIDE = re.compile(
     r"|to earn|part[- ]time)\b",
     re.IGNORECASE,
 )
-_AGAIN = re.compile(r"\bagain\b|\bback (?:on|to|at)\b|\b(?:started|began|allow)\b", re.IGNORECASE)
 _FREE_OF = re.compile(r"\b\w+[- ]free\b|\bwithout\b", re.IGNORECASE)
 
 
@@ -105,13 +112,32 @@ def over(new: str, slot: str, old: str, of_old: str, quote: str) -> str:
     quote = words.expanded(quote)
     if _moved(_home(new), _home(old), quote):
         return HOME
-    if (_AGAIN.search(quote) or changes.is_new(quote)) and _eats(new) & _not_eaten(old):
+    if (changes.resumes(quote) or changes.is_new(quote)) and _eats(new) & _not_eaten(old):
         return DIET
     hired = _HIRED.search(quote) is not None or changes.is_new(quote) or _stopped(old, quote)
+    before = _STATUS.match(old)
+    hired = hired or (before is not None and _GRADUATES.search(quote) is not None)
+    if studies_on(new, old, quote):
+        return ""
     told = " ".join(one for one in changes.sentences(quote) if not one.endswith("?"))
     if hired and not _ASIDE.search(told) and _ends_job(new, slot, old, of_old):
         return JOB
     return ""
+
+
+def studies_on(new: str, old: str, quote: str) -> bool:
+    """Whether a held statement tells of studies that the words, and so the new one, do not end."""
+    now, before = _STATUS.match(new), _STATUS.match(old)
+    if before is None or not before["studies"]:
+        return False
+    other = now is not None and now[0].split()[2] != before[0].split()[2]
+    ends = _GRADUATES.search(quote) is not None or changes.is_new(quote)
+    return other or not ends  # a new subject is no new university
+
+
+def moves(quote: str) -> bool:
+    """Whether the words tell of a move to another home."""
+    return _MOVES.search(words.expanded(quote)) is not None
 
 
 @memory.remembered(1024)
@@ -146,7 +172,7 @@ def _looks(statement: str) -> bool:
 
 def _stopped(old: str, quote: str) -> bool:
     """Whether the words give up what a trade does: "stopped baking" of a baker."""
-    stems = [stem for part in changes.given_up(quote) for stem in part if len(stem) > 3]
+    stems = [stem for part in endings.given_up(quote) for stem in part if len(stem) > 3]
     return any(word.startswith(stem) for word in statements.content(old) for stem in stems)
 
 

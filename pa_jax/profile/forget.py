@@ -59,19 +59,52 @@ def untold(
 ) -> tuple[facts.FactOp, ...]:
     """Operations for words of which nothing was noted, and which end a held fact all the same.
 
-    "Scratch that" then takes back the one thing that the turn before taught; "sold the Golf" tells
-    the loss of what the user has by name.
+    "Scratch that" then takes back the one thing that the turn before taught.
     """
-    found: list[facts.Fact] = []
     last = facts.of_last_turn(profile, at)
-    if len(last) == 1 and not changes.asks(heard) and not changes.asks(last[0].source.quote):
-        found += last if changes.scraps_only(heard) else []
-    lost = [gone for clause in changes.clauses(heard) for gone in losses.told(clause)]
-    for fact in () if found else profile:
-        known, have = statements.names(fact.statement), statements.parse(fact.statement)
-        if known and have.kind == statements.HAVE and any(known <= gone for gone in lost):
-            found.append(fact)
-    return tuple(_gone(fact, "") for fact in found)
+    asks = changes.asks(heard) or any(changes.asks(fact.source.quote) for fact in last)
+    scraps = len(last) == 1 and not asks and changes.scraps_only(heard)
+    return tuple(_gone(fact, "") for fact in last) if scraps else ()
+
+
+def lost(
+    heard: str, profile: Sequence[facts.Fact], noted: Sequence[str]
+) -> tuple[facts.FactOp, ...]:
+    """Operations for the losses that the words tell by name: "sold the Golf" of "a Golf GTI".
+
+    Of what is noted of the same by that name, the statement decides.
+    """
+    told = frozenset().union(*map(statements.names, noted))
+    found: list[facts.Fact] = []
+    for gone in (gone for clause in changes.clauses(heard) for gone in losses.told(clause)):
+        hits = [
+            fact for fact in profile if not gone & told and losses.is_called(gone, fact.statement)
+        ]
+        found += hits if len(hits) == 1 else []
+    return tuple(_gone(fact, "") for fact in dict.fromkeys(found))
+
+
+def parts(noted: Sequence[str], profile: Sequence[facts.Fact]) -> tuple[facts.FactOp, ...]:
+    """Operations that leave of a fact what a noted end of one thing in it does not name.
+
+    "No longer does spin" leaves yoga of "does yoga and spin".
+    """
+    left: dict[str, facts.FactOp] = {}
+    for statement in noted:
+        ended = statements.ended(statement)
+        read = statements.parse(ended or statement)
+        if not (ended or read.against):
+            continue
+        gone = read.named | read.scope
+        for fact in profile:
+            old = statements.parse(fact.statement)
+            alike = read.kind == old.kind and statements.LIKE in (read.kind, old.kind)
+            does = read.verb in (old.verb, *read.named)  # "spin" of "does spin"
+            alike = alike or (read.kind == old.kind and does)
+            if alike and not old.against and gone < statements.content(fact.statement):
+                if rest := lists.without(fact.statement, gone):
+                    left[fact.id] = _gone(fact, rest)
+    return tuple(left.values())
 
 
 def _meant(
@@ -161,7 +194,7 @@ def _named_by(rest: str, wide: bool, profile: Sequence[facts.Fact]) -> list[fact
     by_words = [
         fact
         for fact in profile
-        if wanted <= _worded(fact.statement)
+        if _called(wanted, _worded(fact.statement))
         and words.stem(statements.parse(fact.statement).whose) in wanted | {""}
     ]
     if by_words and not (wide or said & _ANY):
@@ -172,7 +205,19 @@ def _named_by(rest: str, wide: bool, profile: Sequence[facts.Fact]) -> list[fact
         by_topic = [fact for fact in profile if any(topics.covers(one, fact) for one in about)]
     else:
         by_topic = [fact for fact in profile if wanted <= _topic_of(fact.slot, wide)]
-    return by_words + [fact for fact in by_topic if fact not in by_words]
+    found = by_words + [fact for fact in by_topic if fact not in by_words]
+    return found or [fact for fact in profile if _answered(wanted, fact, profile)]
+
+
+def _called(wanted: frozenset[str], own: frozenset[str]) -> bool:
+    return all(word in own or words.kindred(word, own) for word in wanted)
+
+
+def _answered(wanted: frozenset[str], fact: facts.Fact, profile: Sequence[facts.Fact]) -> bool:
+    """Whether a fact was told in words that named what it is: "favourite colour? teal"."""
+    alone = all(other is fact or other.source != fact.source for other in profile)
+    rest = frozenset(words.content(fact.source.quote)) - frozenset(words.content(fact.statement))
+    return alone and wanted <= rest and 2 * len(wanted) > len(rest)
 
 
 def _worded(statement: str) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pa_jax.english import changes, memory, pairs, stance, statements, words
+from pa_jax.english import changes, endings, memory, pairs, stance, statements, words
 from pa_jax.profile import facts
 
 
@@ -39,7 +39,7 @@ def _denied(new: statements.Statement, fact: facts.Fact, quote: str) -> bool:
         return False
     if changes.asks(quote) or (facts.is_safety(fact) and not stance.denials(quote)):
         return False
-    return changes.is_new(quote) or bool(changes.given_up(quote))
+    return changes.is_new(quote) or bool(endings.given_up(quote))
 
 
 @memory.remembered(4096)

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence
 
-from pa_jax.english import changes, losses, pairs, person, stance, statements, words
+from pa_jax.english import changes, endings, losses, pairs, person, stance, statements, words
 from pa_jax.profile import circumstances, facts, placement, slots
 
 SAME = "same"  # says what is known
@@ -68,15 +68,15 @@ class _Said:
         self.settles = circumstances.tells(claim.statement, claim.slot)
         self.quote = claim.source.quote
         self.bearer = person.bearer(claim.statement)
-        self.rethought = changes.rethought(self.quote)
+        self.rethought = endings.rethought(self.quote)
         self.passing = new.passing or changes.passing(self.quote, new.named)
-        self.adds = changes.adds(self.quote, new.named)
+        self.adds = changes.adds(self.quote, new.named | new.scope)
         self.corrects = changes.corrects(self.quote, new.named | new.scope)
-        self.gives = bool(changes.given_up(self.quote))  # most words give nothing up
+        self.gives = bool(endings.given_up(self.quote))  # most words give nothing up
         at = (claim.source.session, claim.source.turn)
-        objects = changes.objects(self.quote, new.named)
+        self.anew = changes.is_new(self.quote) or changes.resumes(self.quote)
+        self.objects = changes.objects(self.quote, new.named)
         self.before = facts.of_last_turn(last, at)
-        self.objected = self.before if objects else []
 
     @functools.cached_property
     def names_another(self) -> bool:
@@ -87,16 +87,19 @@ class _Said:
     def named_over(self) -> list[frozenset[str]]:
         """What the held facts are called that are given up: "a steel wok" names no other wok."""
         called = (statements.parse(f.statement).named - _in_passing(f) for f in self.held)
-        return [what for what in called if what and changes.gives_up(self.quote, what)]
+        return [what for what in called if what and endings.gives_up(self.quote, what)]
 
     def against(self, fact: facts.Fact) -> Decision:
         old = statements.parse(fact.statement)
         if words.tokens(self.claim.statement) == words.tokens(fact.statement):
             return Decision(SAME, "the same words")
-        if self._is_gone(fact, old):
+        told = [other.statement for other in self.held] if self.lost else []
+        if told and losses.of(self.gone, self.lost, fact.statement, told):
             return Decision(OPPOSITE, "is told as gone")
         if pairs.awaited(self.claim.statement, fact.statement, self.quote):
             return Decision(REPLACES, "has come by now")
+        if pairs.is_one_of(self.bearer, self.new, old):
+            return Decision(OPPOSITE, "has one by now")
         if self.bearer != person.bearer(fact.statement):
             return self._person_corrected(fact, old) or _NO
         for rule in (self._same, self._opposite, self._replaces, self._refines):
@@ -114,23 +117,6 @@ class _Said:
         if alike and new.against == old.against and new.past == old.past:
             return Decision(SAME, "says the same")
         return None
-
-    def _is_gone(self, fact: facts.Fact, old: statements.Statement) -> bool:
-        """Whether the new statement tells the loss of what the held one says the user has.
-
-        Names tell it; without one, "the cat died" means the only cat there is.
-        """
-        if not self.lost & old.named or old.against:
-            return False
-        if old.kind in (statements.LIKE, statements.ALLERGY):
-            return False
-        known = statements.names(fact.statement)
-        if known:
-            alone = sum(self.gone <= statements.content(other.statement) for other in self.held)
-            unnamed = not known & self.gone and self.gone <= old.named
-            return known <= self.gone or (unnamed and alone == 1)
-        owned = old.kind == statements.HAVE or old.verb in _KEEPING
-        return owned and old.named - {old.verb, *old.numbers} <= self.gone
 
     def _opposite(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         new = self.new
@@ -154,7 +140,7 @@ class _Said:
             return None  # one may like what one may not do
         apart = new.scope - old.scope - slots.spoken(fact.slot)
         # what holds in one situation only stands beside what holds in all
-        if apart and not (old.against and changes.is_new(self.quote)):
+        if apart and not (old.against and self.anew):
             return None
         if core == held and (new.numbers == old.numbers or new.against):
             return Decision(OPPOSITE, "says the opposite")
@@ -162,7 +148,8 @@ class _Said:
             return self._denied(old)
         # "Has no car" is over with a red car, "does not eat gluten" not with gluten-free bread.
         same_head = new.core[-len(old.core) :] == old.core or old.core == (old.verb,)
-        done = old.against and held and held < core and same_head and changes.is_new(self.quote)
+        has = new.kind == statements.HAVE and pairs.came(self.quote)
+        done = old.against and held and held < core and same_head and (has or self.anew)
         return self._denied(old) if done and not apart and not facts.is_safety(fact) else None
 
     def _denied(self, old: statements.Statement) -> Decision | None:
@@ -188,7 +175,8 @@ class _Said:
         corrected = self._corrected(fact, old)
         if corrected is not None:
             return corrected
-        if self.settles and not self.adds and not self._scopes_apart(fact, old):
+        beside = self.adds and not circumstances.moves(self.quote)  # "moved out, too"
+        if self.settles and not beside and not self._scopes_apart(fact, old):
             slot, of_old = self.claim.slot, fact.slot
             reason = circumstances.over(
                 self.claim.statement, slot, fact.statement, of_old, self.quote
@@ -209,6 +197,9 @@ class _Said:
         anew = changes.is_new(self.quote) or "new" in words.tokens(self.quote)
         if anew and pairs.another_holder(self.claim.statement, fact.statement):
             return Decision(REPLACES, "there is one at a time")
+        anew = anew or self.gives or self.corrects
+        if anew and not self.adds and pairs.other_detail(self.claim.statement, fact.statement):
+            return Decision(REPLACES, "changes a detail")
         if self._another_number(old) and not self._scopes_apart(fact, old):
             return Decision(REPLACES, "another number")
         return None
@@ -232,7 +223,8 @@ class _Said:
         other = facts.OTHER in (fact.category, self.claim.slot.partition("/")[0])
         near = changes.near(self.quote, new.named | new.scope) or [self.quote]
         wish = new.kind == statements.LIKE and new.verb in pairs.WISHES
-        turned = any(map(changes.turns, near)) or (wish and fact in self.objected)
+        instead = " instead" in self.claim.statement
+        turned = any(map(changes.turns, near)) or (wish and self._objected(fact, old)) or instead
         aims = pairs.aims(self.claim.statement, fact.statement)
         if (wish and pairs.like(new, old)) or aims:
             if self._put_out(old) or (self.before == [fact] and changes.rethinks(self.quote)):
@@ -254,10 +246,15 @@ class _Said:
         newly = any(map(changes.is_new, near))
         if wish and newly and pairs.parallel(new, old) and new.core[-1] == old.core[-1]:
             return True
-        plain = not (other or slots.holds_one(fact.slot))
+        plain = not (other or slots.holds_one(fact.slot) or pairs.other_time(new, old))
         if plain and turned:
             return self._is_latest(fact)
         return turned or (not (plain or aims) and newly)  # "now" of a plan ends no other
+
+    def _objected(self, fact: facts.Fact, old: statements.Statement) -> bool:
+        """Whether the words begin with an objection, to what was said last or last of its kind."""
+        near = fact in self.before or (pairs.framed(self.new, old) and self._is_latest(fact))
+        return self.objects and near
 
     def _is_latest(self, fact: facts.Fact) -> bool:
         """Whether no later fact says the same kind of thing: of many the last is meant."""
@@ -268,12 +265,17 @@ class _Said:
     def _in_one(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         """Another value of a slot that holds one."""
         new = self.new
-        if self.adds or not self._answers(fact, old):
+        claim, known = self.claim.statement, fact.statement
+        only = pairs.supposes(claim) and not pairs.supposes(known)
+        if self.adds or only or not self._answers(fact, old):
             return None
-        if self.lost and not self._gives_up(fact, old):  # a loss is no other value
+        if circumstances.studies_on(claim, known, self.quote):
             return None
-        meant, known = pairs.purpose(self.claim.statement), pairs.purpose(fact.statement)
-        if new.kind == statements.HAVE and meant and known and not meant & known:
+        # a loss is no other value, nor is what turns another fact, which stood beside this one
+        if (self.lost or pairs.flips(new, _parsed(self.held))) and not self._gives_up(fact, old):
+            return None
+        aims = pairs.purpose(claim), pairs.purpose(known)
+        if new.kind == statements.HAVE and all(aims) and not aims[0] & aims[1]:
             return None
         if self._scopes_apart(fact, old) and not self._gives_up(fact, old):
             return None
@@ -297,6 +299,8 @@ class _Said:
             return True
         if changes.is_new(self.quote) or self._gives_up(fact, old):
             return True
+        if new.kind == statements.LIKE and new.verb not in pairs.WISHES:
+            return False  # who loves a dish of it keeps a diet
         sure = all(placement.cue(s) == fact.slot for s in (self.claim.statement, fact.statement))
         return sure and (new.kind != old.kind or new.kind == statements.BE)
 
@@ -343,7 +347,8 @@ class _Said:
         if not self.gives:
             return False
         differs = frozenset(old.core) - frozenset(self.new.core) | set(old.numbers)
-        return changes.gives_up(self.quote, differs - set(self.new.numbers))
+        differs = differs or old.scope - self.new.scope
+        return endings.gives_up(self.quote, differs - set(self.new.numbers))
 
     def _gives_up(self, fact: facts.Fact, old: statements.Statement) -> bool:
         """Whether the user's words give the fact up, in the slot or category of the new one."""
@@ -351,7 +356,8 @@ class _Said:
             return False
         category = self.claim.slot.partition("/")[0]
         near = facts.OTHER in (category, fact.category) or category == fact.category
-        if not near or (self.gone and not self.lost & old.named):
+        does = self.new.kind in (statements.DO, statements.HABIT) and pairs.like(self.new, old)
+        if not (near or does) or (self.gone and not self.lost & old.named):
             return False
         if old.kind == statements.ALLERGY and not (self.new.kind == old.kind and self.corrects):
             return False
@@ -360,24 +366,21 @@ class _Said:
         alone = len(old.named) == 1 and not alike  # one word names too much elsewhere
         what = old.named | old.scope if alone else old.named
         what = what - _in_passing(fact) or old.named | old.scope
+        if what <= self.new.named:  # "at home" of "trains at home", "trains at a gym"
+            what, same_slot = what | old.scope - self.new.scope, False
         if what <= self.new.named or any(what < called for called in self.named_over):
             return False
         known = statements.names(fact.statement) - self.new.named
-        if known and pairs.like(self.new, old) and changes.gives_up(self.quote, known):
+        if known and pairs.like(self.new, old) and endings.gives_up(self.quote, known):
             return True
         name = slots.name(fact.slot) if same_slot else frozenset()
-        return changes.gives_up(self.quote, what, name)
+        return endings.gives_up(self.quote, what, name)
 
     def _refines(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         return Decision(REFINES, "says more of the same") if pairs.refines(self.new, old) else None
 
     def _scopes_apart(self, fact: facts.Fact, old: statements.Statement) -> bool:
-        """Whether the new statement holds in a situation of which the held one does not speak."""
-        own = slots.spoken(fact.slot)
-        places = self.new.scope and old.scope and "when" not in self.new.scope | old.scope
-        if places and not self.new.scope & old.scope:  # "at work", "at home"
-            return not self.new.scope | old.scope <= own
-        return bool(self.new.scope - old.scope - own)
+        return pairs.scopes_apart(self.new, old, slots.spoken(fact.slot))
 
 
 def _in_passing(fact: facts.Fact) -> frozenset[str]:
@@ -394,5 +397,4 @@ def _turn(fact: facts.Fact) -> tuple[int, int]:
 
 
 _ENDING = frozenset(("stopped", "quit", "gave up", "given up"))
-_KEEPING = frozenset("run own driv rid keep rent".split())  # what one has one may sell
 _PERIODS = frozenset("hour day night week month year".split())  # "three coffees a day"

@@ -65,6 +65,7 @@ TOPICS = (
     _topic("pet pets animals cat cats dog dogs", _PETS),
     _topic("clothes clothing wardrobe fashion outfits dress", _GARMENTS, "wear dress"),
     _topic("money finances finance savings", _MONEY, "earn invest save"),
+    _topic("salary income earnings wage wages pay paycheck", r"(?!)", "earn make"),
     _topic("sport sports fitness exercise training workout", _SPORT, "train exercise"),
     _topic(
         "work job career employment employer profession",

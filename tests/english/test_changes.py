@@ -2,7 +2,7 @@
 
 import pytest
 
-from pa_jax.english import changes, statements
+from pa_jax.english import changes, endings, statements
 
 
 def named(statement):
@@ -25,14 +25,14 @@ def named(statement):
     ],
 )
 def test_what_is_given_up_is_named_in_the_clause_that_gives_it_up(heard, given_up):
-    assert changes.gives_up(heard, named("The user likes window seats.")) is given_up
+    assert endings.gives_up(heard, named("The user likes window seats.")) is given_up
 
 
 def test_a_topic_is_given_up_by_its_name():
     topic = frozenset({"flight", "seat"})
     heard = "Scratch what I told you about flight seats."
-    assert changes.gives_up(heard, named("The user prefers the aisle."), topic)
-    assert not changes.gives_up("Scratch what I told you.", frozenset({"aisle"}), topic)
+    assert endings.gives_up(heard, named("The user prefers the aisle."), topic)
+    assert not endings.gives_up("Scratch what I told you.", frozenset({"aisle"}), topic)
 
 
 @pytest.mark.parametrize(

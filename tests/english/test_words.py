@@ -147,3 +147,8 @@ def test_english_is_english(text):
 
 def test_numbers_are_digits():
     assert words.numbers("Two cats, 3 dogs and 500€") == ["2", "3", "500€"]
+
+
+def test_words_of_one_root_are_known_with_another_ending():
+    assert words.kindred("dyslexia", ["dyslexic"]) and words.kindred("epilepsy", ["epileptic"])
+    assert not words.kindred("chicken", ["chickpea"]) and not words.kindred("cat", ["car"])

@@ -239,6 +239,9 @@ class Draft:
         before = facts.of_last_turn(turn.profile, at)
         if not (ops or self.statements):
             ops += forget.untold(self.heard, turn.profile, at)
+        lost = forget.lost(self.heard, turn.profile, self.statements)
+        ops += [op for op in lost if op not in ops]
+        ops += forget.parts(self.statements, turn.profile)
         for statement, slot, gain in zip(self.statements, slots, self.gains, strict=True):
             heard = grounds.heard(self.heard, turn.profile, before, statement)
             said = heard is None or statements.said(statement, heard) >= stated
