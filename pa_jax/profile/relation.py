@@ -64,6 +64,7 @@ class _Said:
         self.claim, self.new, self.held, self.last = claim, new, held, last
         self.gone = losses.gone(claim.statement)
         self.lost = losses.head(claim.statement)
+        self.denied = new.named if new.against else frozenset()
         self.favourite = stance.favourite(claim.statement)
         self.settles = circumstances.tells(claim.statement, claim.slot)
         self.quote = claim.source.quote
@@ -73,10 +74,9 @@ class _Said:
         self.adds = changes.adds(self.quote, new.named | new.scope)
         self.corrects = changes.corrects(self.quote, new.named | new.scope)
         self.gives = bool(endings.given_up(self.quote))  # most words give nothing up
-        at = (claim.source.session, claim.source.turn)
         self.anew = changes.is_new(self.quote) or changes.resumes(self.quote)
         self.objects = changes.objects(self.quote, new.named)
-        self.before = facts.of_last_turn(last, at)
+        self.before = facts.of_last_turn(last, (claim.source.session, claim.source.turn))
 
     @functools.cached_property
     def names_another(self) -> bool:
@@ -355,7 +355,7 @@ class _Said:
         if not self.gives:
             return False
         category = self.claim.slot.partition("/")[0]
-        near = facts.OTHER in (category, fact.category) or category == fact.category
+        near = fact.category in (facts.OTHER, category) or category == facts.OTHER
         does = self.new.kind in (statements.DO, statements.HABIT) and pairs.like(self.new, old)
         if not (near or does) or (self.gone and not self.lost & old.named):
             return False
@@ -374,7 +374,7 @@ class _Said:
         if known and pairs.like(self.new, old) and endings.gives_up(self.quote, known):
             return True
         name = slots.name(fact.slot) if same_slot else frozenset()
-        return endings.gives_up(self.quote, what, name)
+        return endings.gives_up(self.quote, what, name - self.denied)  # "no coffee" ends no sugar
 
     def _refines(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         return Decision(REFINES, "says more of the same") if pairs.refines(self.new, old) else None
