@@ -32,7 +32,7 @@ def test_meanings_come_from_comments_and_docstrings():
 
 def test_values_are_those_of_the_presets():
     steps = meaning("grpo", "train.steps").values
-    assert steps["smollm2"] == 16 and steps["tiny"] == 6 and steps["qwen3-4b"] == 500
+    assert steps["smollm2"] == 2 and steps["tiny"] == 6 and steps["qwen3-4b"] == 500
     assert list(meaning("export", "run").values) == [""]
 
 
