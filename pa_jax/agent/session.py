@@ -302,7 +302,9 @@ class Session:
             question=turn.question,
             why=turn.why or "",
             updates=applied.changes,
-            refused=tuple(receipt.reason for receipt in applied.receipts if receipt.reason),
+            refused=tuple(
+                receipt.reason for receipt in applied.receipts if receipt.outcome == update.REFUSED
+            ),
             dropped=turn.dropped or (),
             words=turn.words,
             session=turn.session,
