@@ -27,6 +27,11 @@ OWN = (
     ("I'm allergic to nuts. Translate this menu: soup of the day", "is allergic to nuts"),
     ("I work in SQL all day, why is df.groupby(x) slow?", "works in SQL all day"),
     ("you are right, I do hate mornings", "hates mornings"),
+    ("You have that wrong, I work at a bakery in Ghent now", "works at a bakery in Ghent"),
+    ("Context: I'm a nurse on nights. Task: plan my meals.", "is a nurse on nights"),
+    ("lost 3 points on my licence so I cycle to work", "cycles to work"),
+    ("62 year old woman here, I have arthritis in both hands", "has arthritis in both hands"),
+    ("In short: I moved in with my sister", "moved in with a sister"),
     ("suggest a dinner, nothing with nuts please", "does not want nuts"),
     ("assume i know calculus, always", "knows calculus"),
 )

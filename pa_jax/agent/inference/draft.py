@@ -51,6 +51,7 @@ REASONS = (
 
 _FILLER = re.compile(r",? (?:by the way|btw|to be honest|lol|haha)(?=[.,;]|$)", re.IGNORECASE)
 _GLUED = re.compile(r"(?<=[a-z])(?=[\u4e00-\u9fff])")  # "lives in武汉"
+HALF = 0.5  # share of a statement's words over which the sender's own words say it
 MAX_HEARD = 4000  # characters of a turn that rules over words look at
 
 
@@ -154,7 +155,7 @@ class Draft:
             return SPEECH
         if own.not_own(statement, self.heard):
             return NOT_OWN
-        if self.own is not None and statements.said(statement, self.own) <= 0.5:
+        if self.own is not None and statements.said(statement, self.own) <= HALF:
             return PASTED
         if own.past(statement, self.heard):
             return PAST
