@@ -112,8 +112,10 @@ def over(new: str, slot: str, old: str, of_old: str, quote: str) -> str:
     quote = words.expanded(quote)
     if _moved(_home(new), _home(old), quote):
         return HOME
-    if (changes.resumes(quote) or changes.is_new(quote)) and _eats(new) & _not_eaten(old):
-        return DIET
+    if eaten := _eats(new) & _not_eaten(old):
+        near = changes.near(quote, eaten) or [quote]
+        if any(changes.resumes(clause) or changes.is_new(clause) for clause in near):
+            return DIET
     hired = _HIRED.search(quote) is not None or changes.is_new(quote) or _stopped(old, quote)
     before = _STATUS.match(old)
     hired = hired or (before is not None and _GRADUATES.search(quote) is not None)
