@@ -11,6 +11,7 @@ from pa_jax.profile import placement, taxonomy
 
 LABELS = pathlib.Path(__file__).with_name("cases") / "placing_dev.txt"
 EVERYDAY = LABELS.with_name("placing_everyday.txt")
+HEALTH = LABELS.with_name("health.txt")
 LEAST = 0.85
 
 
@@ -50,3 +51,21 @@ def test_gold_statements_of_conversations_land_where_a_reader_would_look(real_da
     placed = {place: placement.place(text, ()) for place, text in statements.items()}
     wrong = {place: slot for place, slot in placed.items() if slot not in labels[place]}
     assert len(wrong) <= (1 - LEAST) * len(placed), wrong
+
+
+def test_medicines_and_conditions_are_matters_of_safety():
+    text = HEALTH.read_text(encoding="utf-8")
+    parts = dict(part.split("]\n", 1) for part in text.split("\n[")[1:])
+    safe = {slot.path for slot in taxonomy.Taxonomy.load().subcategories if slot.safety}
+
+    def is_safety(said):
+        return placement.place(f"The user {said}.", ()) in safe
+
+    ways = ("takes {}", "is on {}", "takes {} every morning", "uses {} for the heart")
+    taken = [way.format(name) for name in parts["medicines"].split() for way in ways]
+    assert len(taken) > 700
+    assert not [said for said in taken if not is_safety(said)]
+    told = [line for line in parts["health"].splitlines() if line]
+    assert not [said for said in told if not is_safety(said)]
+    other = [line for line in parts["no safety"].splitlines() if line]
+    assert not [said for said in other if is_safety(said)]
