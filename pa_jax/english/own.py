@@ -66,10 +66,22 @@ _OTHERS = re.compile(  # somebody else's stance, or of a person of the user's al
     r"(?! (?:(?:me|us)\b|(?:it|that) to\b))"  # to the user: "they switched me to another tablet"
 )
 _DESCRIBES = re.compile(r"^\W*(?:he|she|they) (?:is|are)\b", re.IGNORECASE)  # a pet of theirs, say
-_TASTE_OF = re.compile(  # what an adult of another household likes is that person's own business
-    rf"^the user has (?:\w+ ){{0,3}}(?!{person.HOUSEHOLD})(?:{_KIN}) who (?:also |really )?"
-    rf"(?:{_STANCES}"
-    r"|dislikes|likes|(?:eats|drinks|watches|listens to)(?! (?:no|only|nothing)\b))\b"
+_LIKES = (  # of things that a user who cooks for them may leave out
+    r"likes|loves|enjoys|adores|swears by|raves? about|lives on|lived on|fancies"
+    r"|is (?:also |really )?(?:mad|crazy|nuts|obsessed|passionate) (?:about|with)"
+    r"|is (?:into|fond of|keen on)|can(?:['’]t| ?not) get enough of"
+)
+_LIVES = (  # of no concern to the user; what they walk or breathe with may be
+    r"(?:eats|drinks|watches|listens to)(?! (?:no|only|nothing)\b)|plays|grows|grew|sells|does"
+    r"|thinks|says|keeps \w+ing|goes|has been (?:on|to|in)\b"
+    r"|uses(?! (?:an? )?(?:\w+ )?"
+    r"(?:walker|wheel\w+|stick|cane|frame|hearing|inhaler|oxygen|insulin))"
+)
+_TASTE_OF = re.compile(  # what an adult likes, or one of another household does, is theirs alone
+    rf"^the user has (?:\w+ ){{0,3}}(?:(?!{person.HOUSEHOLD}|(?:dog|cat|pet)s?\b)(?:{_KIN})"
+    r"(?:[ -]in[ -]law)? who (?:also |really )?"
+    rf"(?:{_STANCES}|{_LIKES}|dislikes|{_LIVES})"
+    rf"|(?:{person.SPOUSE}) who (?:also |really )?(?:{_LIKES}))\b"
     r"(?!.*\b(?:with|for) (?:them|the user)\b)",
     re.IGNORECASE,
 )

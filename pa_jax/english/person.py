@@ -7,15 +7,15 @@ from pa_jax.english import memory, words
 KIN = frozenset(
     "mother father mum mom dad parent parents sister brother sibling son daughter boy girl child "
     "children kid kids baby toddler teenager twins wife husband spouse partner girlfriend "
-    "boyfriend fiance fiancee friend mate buddy colleague coworker boss manager neighbour neighbor "
-    "roommate flatmate aunt uncle cousin niece nephew grandmother grandma grandfather grandpa "
-    "grandson granddaughter gran granny nan lad family dog cat pet teacher doctor accountant "
-    "student".split()
+    "boyfriend fiance fiancee friend bestie mate buddy pal colleague coworker boss manager "
+    "neighbour neighbor roommate flatmate aunt uncle cousin niece nephew grandmother grandma "
+    "grandfather grandpa grandson granddaughter gran granny nan lad family dog cat pet teacher "
+    "doctor accountant student".split()
 )
 
+SPOUSE = r"wife|husband|spouse|partner|girlfriend|boyfriend|fianc\w+"
 HOUSEHOLD = (  # of KIN, for whom a user cooks and plans: what they cannot have counts as well
-    r"(?:wife|husband|spouse|partner|girlfriend|boyfriend|fianc\w+|son|daughter|child|children"
-    r"|kids?|twins?|toddler|baby|boys?|girls?"
+    rf"(?:{SPOUSE}|son|daughter|child|children|kids?|twins?|toddler|baby|boys?|girls?"
     r"|grand(?:son|daughter|child|kid)\w*)"
 )
 BODY = frozenset(  # whose state is the person's own

@@ -39,6 +39,37 @@ _YEAR = re.compile(
     r"|(?P<number>\d+)(?:st|nd|rd|th))[ -](?:year|grade|semester|term|trimester)\b",
     re.IGNORECASE,
 )
+_DOING = {  # what is under way is what somebody does: "is planning a trip" is "plans a trip"
+    "planning": "plans",
+    "looking": "looks",
+    "training": "trains",
+    "saving": "saves",
+    "building": "builds",
+    "learning": "learns",
+    "studying": "studies",
+    "using": "uses",
+    "making": "makes",
+    "taking": "takes",
+    "trying": "tries",
+    "writing": "writes",
+    "reading": "reads",
+    "playing": "plays",
+    "working": "works",
+    "organising": "organises",
+    "organizing": "organizes",
+    "preparing": "prepares",
+    "hoping": "hopes",
+}
+_UNDER_WAY = re.compile(
+    rf"^(?P<who>(?:the|this) user) is (?P<also>(?:also|still|now|currently|no longer) )?"
+    rf"(?P<doing>{'|'.join(_DOING)})\b(?! glasses)",
+    re.IGNORECASE,
+)
+_ON_MEDICINE = re.compile(  # "is on warfarin", not "is on holiday"
+    r"^(?P<who>[Tt]h(?:e|is) user) is on (?=[a-z]{4,}\.?$)(?!holidays?\b|vacation|leave|foot|call"
+    r"|duty|shifts?\b|nights|days|benefits|board|site|time|track|edge|hold|strike|tour|parole"
+    r"|probation)",
+)
 _ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth".split()
 _CHILDREN = {"boy": "son", "girl": "daughter"}
 
@@ -51,6 +82,10 @@ def reacts(text: str) -> bool:
 def plain(text: str) -> str:
     """The text with its contractions written out and all of these said plainly."""
     text = _NEEDS.sub("needs ", _REACTS.sub("reacts to ", words.expanded(text)))
+    text = _UNDER_WAY.sub(
+        lambda hit: f"{hit['who']} {hit['also'] or ''}{_DOING[hit['doing'].lower()]}", text
+    )
+    text = _ON_MEDICINE.sub(r"\g<who> takes ", text)
     text = _YEAR.sub(_counted, text)
     return _CHILD.sub(lambda hit: hit["which"] + _CHILDREN[hit["child"]], text)
 

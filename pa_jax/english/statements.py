@@ -319,15 +319,15 @@ def lasting(text: str) -> bool:
 
 def polarity(statement: str) -> str:
     """ "positive" or "negative" by the first stance, "neutral" for a state ("has two children")."""
-    found = stance.find(roundabout.plain(statement))
-    read = parse(statement)
+    text = roundabout.plain(statement)
+    found, read = stance.find(text), parse(statement)
     if found.words:
         return "negative" if found.against else "positive"
     if read.kind == ALLERGY:
         return "positive" if read.against else "negative"
     if read.against:
         return "negative"
-    return "neutral" if read.kind in (HAVE, BE) or _STATE.match(statement) else "positive"
+    return "neutral" if read.kind in (HAVE, BE) or _STATE.match(text) else "positive"
 
 
 _VAGUE = re.compile(

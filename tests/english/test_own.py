@@ -88,6 +88,11 @@ def test_what_was_so_is_not_so_now(statement, heard, over):
     [
         ("The user has a sister who loves sushi.", "My sister loves sushi.", True),
         ("The user has an older brother who hates cats.", "my big brother hates cats", True),
+        ("The user has a husband who is mad about opera.", "my husband is mad about opera", True),
+        ("The user has a mother-in-law who lives on toast.", "mother-in-law lives on toast", True),
+        ("The user has a mate who uses Vim.", "a mate uses Vim", True),
+        ("The user has a mother who uses a walker.", "my mother uses a walker", False),
+        ("The user has a cat who likes herring.", "my cat likes herring", False),
         ("The user has a wife who hates skiing.", "My wife hates skiing.", False),
         ("The user has a daughter who loves mud.", "My daughter loves mud.", False),
         ("The user has an uncle who eats snails.", "My uncle eats snails every Friday.", True),
