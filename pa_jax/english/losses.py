@@ -3,14 +3,15 @@
 import re
 from collections.abc import Sequence
 
-from pa_jax.english import memory, person, statements, words
+from pa_jax.english import changes, memory, person, statements, words
 
 _GONE = re.compile(  # what is lost follows
     r"^the user (?:has )?(?:recently |just )?(?:sold|lost|gave away|given away|gave up|got rid of"
     r"|threw (?:out|away)|no longer (?:has|owns|keeps)"
     r"|is no longer (?:together with|with|dating|seeing|married to|engaged to)"
     r"|broke up with|split up with|separated from"
-    r"|divorced|is divorced from|parted with|rehomed|traded in) (?P<what>[^,;]+)",
+    r"|divorced|is divorced from|parted with|rehomed|traded in"
+    r"|(?:gave|handed|sent) back) (?P<what>[^,;]+)",
     re.IGNORECASE,
 )
 _DEAD = re.compile(  # it comes first
@@ -19,6 +20,10 @@ _DEAD = re.compile(  # it comes first
     r"|returned)\b)",
     re.IGNORECASE,
 )
+_TO_WHOM = re.compile(r"(?<=back|away) to (?:my|our|the|a) .*$", re.IGNORECASE)
+_BACK = re.compile(r"^(?P<did>gave|handed|sent) (?P<what>(?:my|our|the) [\w ]+?) back\b", re.I)
+_REGAINED = re.compile(r"\b(?:got|found|fixed|replaced|have) (?:it|them|him|her|a new)\b", re.I)
+_HAS = re.compile(r"^the user (?:has|owns) (?P<what>[^,;]+?)[.!]?$", re.IGNORECASE)
 _NO_LOSS = re.compile(  # of what is another's, or can be mended
     rf"['’]s\b|\b(?:my|our|his|her|their) (?:\w+ )?(?:{'|'.join(person.KIN)})s?\b|\bbro(?:ke|ken)\b"
     r"|\b(?:almost|nearly|if|would|could|might|never|not)\b",
@@ -48,9 +53,11 @@ def gone(statement: str) -> frozenset[str]:
 
 def told(clause: str) -> list[frozenset[str]]:
     """Stems of what a clause of the user's words says they lost: "sold the Golf", "Olu died"."""
+    clause = _TO_WHOM.sub("", clause)
     if _NO_LOSS.search(clause):
         return []
     own = re.sub(r"^(?:i|we)(?: have)? ", "", clause, flags=re.IGNORECASE)
+    own = _BACK.sub(r"\g<did> back \g<what>", own)  # "gave the drill back"
     found = [gone(f"The user {own}"), gone(f"The user's {clause}")]
     return [stems for stems in found if stems]
 
@@ -64,6 +71,16 @@ def head(statement: str) -> frozenset[str]:
     names = statements.names(statement) & set(stems)
     things = [stem for stem in stems if stem not in names]
     return frozenset(things[-1:]) | (names if stems and stems[-1] in names else frozenset())
+
+
+def kept(statement: str, heard: str) -> str | None:
+    """What "has a slow cooker" should say where the user's words tell that it died; else None."""
+    hit = _HAS.match(statement.strip())
+    if hit is None or statements.parse(statement).against or _REGAINED.search(heard):
+        return None
+    thing = statements.content(hit["what"])
+    lost = any(thing in told(part) for part in changes.clauses(heard))
+    return f"The user no longer has {hit['what']}." if thing and lost else None
 
 
 def of(gone: frozenset[str], lost: frozenset[str], statement: str, held: Sequence[str]) -> bool:

@@ -19,6 +19,7 @@ from pa_jax.english import (
     forgetting,
     idioms,
     lists,
+    losses,
     own,
     pasted,
     person,
@@ -131,6 +132,7 @@ class Draft:
         plain = (_GLUED.sub(" ", _FILLER.sub("", line)) for line in parsed.statements)
         lines = (part for line in plain for part in lists.parts(line))
         for statement in map(self._of_known, map(update.flat, lines)):
+            statement = losses.kept(statement, self.heard) or statement
             reason = self._objection(statement)
             if reason:
                 self._drop(statement, reason)
