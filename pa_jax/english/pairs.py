@@ -243,6 +243,28 @@ def came(quote: str) -> bool:
     return _CAME.search(quote) is not None
 
 
+_SETTING = re.compile(  # the last words that say where or what for: "for work emails"
+    r"^the user (?!lives|lived|works|studies|is |was |has |had |moved|comes|stays|goes)"
+    r"(?P<what>.+?)"
+    r" (?:for|at|on|in (?=the |\w+s\b)|to (?=the ))(?P<where>(?:(?! (?:for|at|on|in) ).)+?)\W*$",
+    re.IGNORECASE,
+)
+
+
+def settings_apart(new: str, old: str, own: frozenset[str]) -> bool:
+    """Whether two statements say different things, each of another setting: a formal tone for work
+    emails, a casual one for texts to friends. `own` as for `scopes_apart`.
+    """
+    hits = _SETTING.match(new), _SETTING.match(old)
+    if hits[0] is None or hits[1] is None:
+        return False
+    what, where = (
+        [statements.content(hit[part]) for hit in hits if hit] for part in ("what", "where")
+    )
+    told = [words_in - own for words_in in where]
+    return what[0] != what[1] and any(told) and not where[0] & where[1]
+
+
 def scopes_apart(new: statements.Statement, old: statements.Statement, own: frozenset[str]) -> bool:
     """Whether the new statement holds in a situation of which the held one does not speak.
 
