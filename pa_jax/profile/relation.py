@@ -75,7 +75,7 @@ class _Said:
     def _same(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         new = self.new
         alike = new.kind == old.kind and new.about == old.about
-        alike = alike and (new.verb == statements.FINDS) == (old.verb == statements.FINDS)
+        alike = alike and pairs.one_measure(new, old)
         if alike and new.against == old.against and new.past == old.past:
             return Decision(SAME, "says the same")
         return None
