@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable
 
-from pa_jax.english import endings, opinions, person, statements, words
+from pa_jax.english import endings, opinions, person, roundabout, statements, words
 
 WISHES = frozenset("wants want needs need prefers prefer".split())
 _AIM = re.compile(r"^the user (plans?|wants|hopes|intends|would like) to\b", re.IGNORECASE)
@@ -229,7 +229,9 @@ def other_detail(new: str, old: str) -> bool:
     now, was = statements.parse(new), statements.parse(old)
     if further(now, was):
         return True
-    lacks = [words.content(" ".join(_WITHOUT.findall(words.expanded(text)))) for text in (new, old)]
+    lacks = [
+        words.content(" ".join(_WITHOUT.findall(roundabout.plain(text)))) for text in (new, old)
+    ]
     turned = set(lacks[0]) & set(was.core) - set(lacks[1]) or (
         set(lacks[1]) & set(now.core) - set(lacks[0])
     )

@@ -7,7 +7,17 @@ to update.apply in its place.
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from pa_jax.english import changes, endings, losses, pairs, person, stance, statements, words
+from pa_jax.english import (
+    changes,
+    endings,
+    frames,
+    losses,
+    pairs,
+    person,
+    stance,
+    statements,
+    words,
+)
 from pa_jax.profile import circumstances, facts, heard, placement, slots
 
 SAME = "same"  # says what is known
@@ -82,7 +92,11 @@ class _Said:
 
     def _opposite(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         new = self.new
-        if not pairs.comparable(new, old) or new.passing:
+        if new.passing:
+            return None
+        if frames.left_open(self.claim.statement, fact.statement):
+            return Decision(OPPOSITE, "one says that none is set")
+        if not pairs.comparable(new, old):
             return None
         if new.past != old.past and new.against == old.against:
             over = new.kind == old.kind and new.about == old.about and new.past
@@ -147,6 +161,8 @@ class _Said:
                 return Decision(REPLACES, reason)
         if self._takes_over(fact, old):
             return Decision(REPLACES, "the words announce a change")
+        if not self.adds and frames.another_value(self.claim.statement, fact.statement, self.quote):
+            return Decision(REPLACES, "its frame holds one")
         alone = self.favourite and not (self.adds or new.scope)
         if alone and self.favourite == stance.favourite(fact.statement):
             return Decision(REPLACES, "there is one favourite")
@@ -159,7 +175,7 @@ class _Said:
         anew = changes.is_new(self.quote) or "new" in words.tokens(self.quote)
         if anew and pairs.another_holder(self.claim.statement, fact.statement):
             return Decision(REPLACES, "there is one at a time")
-        anew = anew or self.said.gives or self.said.corrects
+        anew = self.anew or self.said.gives or self.said.corrects
         if anew and not self.adds and pairs.other_detail(self.claim.statement, fact.statement):
             return Decision(REPLACES, "changes a detail")
         if self._another_number(old) and not self.said.scopes_apart(fact, old):
