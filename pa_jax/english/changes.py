@@ -26,13 +26,13 @@ _DAY = (
     rf"(?:now|here|today|tomorrow|immediately|(?:this|next|the) (?:\w+ )?(?:{statements.TIMES}"
     rf"|week|month|year|term|season|quarter)|(?:{statements.TIMES})|\d+(?:st|nd|rd|th)\b(?: of)?)"
 )
-_SINCE = (  # a day from which something holds
+SINCE = (  # a day from which something holds
     rf"from {_DAY} on(?:wards?)?|from (?:today|tomorrow|next \w+)(?! (?:to|till|until)\b)"
     r"|hence(?:forth|forward)"
     rf"|(?:as (?:of|from)|starting|beginning|effective)(?: (?:in|on|from|as of|with))? {_DAY}"
 )
 _STRONG = re.compile(  # the whole clause speaks of a change
-    rf"\b(?:{_SINCE}|(?:ditched|dropped|quit|gave up|got rid of|done with) (?:it|that|them|those)"
+    rf"\b(?:{SINCE}|(?:ditched|dropped|quit|gave up|got rid of|done with) (?:it|that|them|those)"
     r"|instead|switched(?: sides)?"
     r"|changed my mind|change of (?:mind|heart|plans?)|on (?:second thoughts?|reflection)"
     r"|(?:re-?considered|rethought|rethink|thought better of)"
@@ -62,11 +62,15 @@ _NEWLY = re.compile(  # how things are, and were not before
 _PUTS_RIGHT = (
     r"i meant|i mean|correction|i misspoke|my mistake|typo|what am i saying"
     r"|(?:scratch|scrap|strike) that(?! (?!i\b|we\b|it\b|my\b|make\b)\w)"
-    rf"|make (?:that|it)(?!.*\b(?:{_SINCE})\b)"
+    rf"|make (?:that|it)(?!.*\b(?:{SINCE})\b)"
     r"|scrap the|i take (?:that|it) back|take back|that (?:was|is) wrong"
     r"|(?:is|was) a lie"
     r"|should have (?:said|been|read)|should be|autocorrect"
-    r"|no,? wait|wait,? no|mix(?:ed|ing)? (?:that|it|them|those) up|(?:came|come) out wrong"
+    r"|no,? wait|wait,? no|wrong (?:word|name|term)"
+    r"|(?:mix|muddl|confus)(?:e|ed|ing)? (?:(?:that|it|them|those|the|up) )*(?:up|words|names|two)"
+    r"|(?:got|get) (?:my|the) \w+ (?:mixed up|crossed|muddled|confused)"
+    r"|let me (?:rephrase|correct)"
+    r"|(?:came|come) out wrong"
     r"|(?:phone|keyboard|spell ?check\w*) (?:changed|mangled|messed|corrected|wrote|typed)"
     r"|mistyped|mis-?spel(?:t|led)|slip of the (?:tongue|pen)|my bad|brain fart"
     r"|(?:had|got|typed|wrote|put) (?:that|it|this) (?:all )?wrong"
@@ -109,7 +113,8 @@ _CORRECTS = re.compile(
 _SLIP = re.compile(r"\b(?:wrong|mistake\w*|mix\w*|confus\w+|mean|meant|bad|brain)\b", re.IGNORECASE)
 _OBJECTS = re.compile(
     r"^\W*(?:(?:hm+|um+|oh|er+|well|wait)\W+)?(?:no|nah|nope|actually)"
-    r"(?=,| i\b| we\b| make\b|(?<=actually) (?!(?:can|could|would|is|are|do|does|did|tell|show|give"
+    r"(?=,| i\b| we\b| (?:make|give|write|keep|put|take|stick|switch|go (?:with|back))\b"
+    r"|(?<=actually) (?!(?:can|could|would|is|are|do|does|did|tell|show|give"
     r"|what|how|why|which|where|who|when)\b))(?!, ?(?:thanks|thank you|could|can|would)\b)",
     re.IGNORECASE,
 )

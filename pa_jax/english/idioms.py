@@ -93,13 +93,14 @@ _NOT_TO_KEEP = re.compile(  # what is said here, not before: "I'm 52, but don't 
 )
 _FRONT = re.compile(
     r"\b(?:the|my|our|about|on) (?P<what>(?!second\b)[\w -]+)$"
-    r"|^\W*(?:my|our) (?P<mine>[\w -]+?) (?:is|are|was|were)\b",
+    r"|^\W*(?:my|our|the) (?P<mine>[\w -]+?) (?:is|are|was|were)\b",
     re.IGNORECASE,
 )
 _OF_WHAT_IS_KEPT = re.compile(  # "it" of "forget it" is a fact only behind such words
     r"\byou (?:have|know|keep|noted|saved|remember)|\bon (?:file|record)\b|\bmentioned\b"
     r"|\b(?:private|business|preferences|tastes|habits|start (?:fresh|over))\b"
-    r"|\b(?:said|told you|tell you|wrong|not have|joking|kidding|lying) (?:\w+ )?(?:about|on)"
+    r"|\b(?:said|told you|tell(?:ing)? you|wrong|not have|joking|kidding|lying)"
+    r" (?:\w+ )?(?:about|on)"
     r"|\b(?:told|tell|given) you (?:my|our)\b",
     re.IGNORECASE,
 )

@@ -7,7 +7,7 @@ from pa_jax.english import changes, person, stance, statements, words
 
 _ASKS = re.compile(
     r"^\W*(?:(?:and|but|so|also|then|now|hi|hello|hey|hi there|please|kindly|just|ok|okay)\W+)*(?:"
-    r"(?:does|is|are|has) (?!I\b)\w+"  # "have a dog", "did Georgia last spring" leave "I" out
+    r"(?:does|is|are|has) (?!I\b|to\b)\w+"  # "have a dog", "did Georgia last spring" leave "I" out
     r"|(?:do|did|have) (?:you|we|they|he|she|it|people|any\w*|some\w*|all|most|the|these|those"
     r"|there|your|others)\b"
     r"|(?:can|could|would|will|should|might) (?:you|we|one|it|he|she|they|some\w+|any\w+|the|a|an"
@@ -31,7 +31,7 @@ _LIKEWISE = re.compile(  # "so do canals" asks for nothing
     rf"^\W*(?:and )?(?:so|neither|nor){changes.LIKEWISE}", re.IGNORECASE
 )
 _STANDING = re.compile(  # a request for all replies to come says what the user wants
-    r"\b(?:always|never|from (?:now|here|today) on|in future|going forward|only|rather than|exact"
+    rf"\b(?:always|never|{changes.SINCE}|in future|going forward|only|rather than|exact"
     r"|instead of|keep|every time|each time|by default|for good|in general|any day"
     r"|no longer|not|answers|replies|responses|explanations)\b"
     r"|^\W*(?:can|could|would) (?:you|we) (?:please |just )?(?:(?<=we )do|use|keep|stick to"

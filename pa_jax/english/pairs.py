@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable
 
-from pa_jax.english import endings, person, statements, words
+from pa_jax.english import endings, opinions, person, roundabout, statements, words
 
 WISHES = frozenset("wants want needs need prefers prefer".split())
 _AIM = re.compile(r"^the user (plans?|wants|hopes|intends|would like) to\b", re.IGNORECASE)
@@ -55,9 +55,16 @@ def comparable(new: statements.Statement, old: statements.Statement) -> bool:
     if statements.ALLERGY in (new.kind, old.kind):
         return new.kind == old.kind
     if new.kind == old.kind:
-        return new.kind != statements.HABIT or new.verb == old.verb
+        hard = opinions.HARD in (new.verb, old.verb)
+        return new.verb == old.verb or not (hard or new.kind == statements.HABIT)
     plain = {new.kind, old.kind} <= {statements.LIKE, statements.HABIT, statements.DO}
     return plain
+
+
+def one_measure(new: statements.Statement, old: statements.Statement) -> bool:
+    """Whether both are opinions of one sort, or neither is: who likes chess may find it hard."""
+    measures = [read.verb if read.verb in opinions.SORTS else "" for read in (new, old)]
+    return measures[0] == measures[1]
 
 
 def another_number(new: statements.Statement, old: statements.Statement) -> bool:
@@ -222,7 +229,9 @@ def other_detail(new: str, old: str) -> bool:
     now, was = statements.parse(new), statements.parse(old)
     if further(now, was):
         return True
-    lacks = [words.content(" ".join(_WITHOUT.findall(words.expanded(text)))) for text in (new, old)]
+    lacks = [
+        words.content(" ".join(_WITHOUT.findall(roundabout.plain(text)))) for text in (new, old)
+    ]
     turned = set(lacks[0]) & set(was.core) - set(lacks[1]) or (
         set(lacks[1]) & set(now.core) - set(lacks[0])
     )

@@ -27,8 +27,9 @@ _TEXT = re.compile(  # what follows the colon is the text
     r"^[^:]{0,80}\b(?:(?:this|following|the|these) (?:\w+ )?(?:sentences?|text|paragraph|passage"
     r"|title|e-?mail|letter|abstract|article|review|poem|lyrics|story)"
     r"|is this (?:\w+ )?(?:correct|right)"
-    r"|(?:translate|rewrite|re-write|simplify|paraphrase|rephrase|proofread|summari[sz]e|correct"
-    r"|improve|shorten|explain)\b(?: \w+){0,6})\s*:\s*\S",
+    r"|(?<!let me )(?:translate|rewrite|re-write"
+    r"|simplify|paraphrase|rephrase|proofread|summari[sz]e"
+    r"|correct|improve|shorten|explain)\b(?: \w+){0,6})\s*:\s*\S",
     re.IGNORECASE,
 )
 _CASE = re.compile(  # a role or somebody's case

@@ -30,6 +30,9 @@ _NEEDS = re.compile(
     re.IGNORECASE,
 )
 
+SET = r"(?:set|fixed|particular|specific|certain|exact|strict|firm|hard|regular|upper)"
+_UNSET = re.compile(r"\bno (?:set|fixed) (?=\w)", re.IGNORECASE)
+_BLACK = re.compile(r"\b(?P<cup>coffee|tea) black\b", re.IGNORECASE)
 _CHILD = re.compile(
     r"(?<=\bhas )(?P<which>(?:(?:an?|two|three) )?(?:\w+ )?)(?P<child>boy|girl)"
     r"(?=s?(?: who\b| with\b| called\b| named\b| aged\b|[.,]|$))"
@@ -86,7 +89,7 @@ def plain(text: str) -> str:
         lambda hit: f"{hit['who']} {hit['also'] or ''}{_DOING[hit['doing'].lower()]}", text
     )
     text = _ON_MEDICINE.sub(r"\g<who> takes ", text)
-    text = _YEAR.sub(_counted, text)
+    text = _BLACK.sub(r"\g<cup> without milk", _UNSET.sub("no ", _YEAR.sub(_counted, text)))
     return _CHILD.sub(lambda hit: hit["which"] + _CHILDREN[hit["child"]], text)
 
 

@@ -12,7 +12,7 @@ notice: such statements count as neither agreeing nor not.
 import dataclasses
 import re
 
-from pa_jax.english import words
+from pa_jax.english import opinions, words
 
 JUDGED, MEASURED = 0, 1
 FOR, AGAINST, NEITHER = "for", "against", "neither"  # NEITHER: denies or stresses, no stance itself
@@ -115,13 +115,16 @@ _FOUND = re.compile("|".join(rf"(?P<s{i}>\b(?:{row[1]})\b)" for i, row in enumer
 _DENIED = ("It is not true that ", "It is a myth that ")
 
 # What stands in statements but is not turned: verbs as a person says them, and weaker stances.
+_BEFORE_INTO = "is am not very so quite more also now still super pretty"  # "moved into" is none
+_INTO = "|".join(["(?<=ly )", *(rf"(?<=\b{word} )" for word in _BEFORE_INTO.split())])
 _ALSO = {
     FOR: r"prefer|(?:(?<=not )|(?<=ly )|(?<=ever )|(?<=nger )|(?<=ould )|(?<=\bI )|(?<=\bto ))like"
     r"|love|enjoy|want|favou?r|adore|choose|pick|needs?|seeks?|welcomes?|insist on|accepts?"
     r"|(?:believes?|faith) in|trusts?(?: in)?|warmed to|come (?:round|around) to"
     r"|(?<!was )(?<!were )(?<!been )taken to"
     r"|looks? forward to|fallen in love with|hooked on|wild about"
-    r"|(?:(?<=is )|(?<=am )|(?<=ly )|(?<=not ))into|leans? towards|gravitates? towards"
+    rf"|(?:{_INTO})into|leans? towards|gravitates? towards|{opinions.GOOD_FEELING}"
+    r"|craves?|lives? for|(?:fallen|falls?|fell) for"
     r"|looks? for|favou?rite"
     r"|(?:(?:re)?started|taken up|took up|gone back to)(?= .*\bagain\b)"
     r"|(?<=is )back on",
@@ -130,6 +133,7 @@ _ALSO = {
     r"|could not finish|gave up|quit|stopped(?= \w+ing\b)|skips?|goes without|leaves out"
     r"|detest|hate|despise|loathe|dislike|(?:gone|went) (?:right |completely |totally |clean )?off"
     r"(?! (?:to|at|on|in|with)\b)"
+    rf"|{opinions.BAD_FEELING}|can not be bothered (?:with|to)"
     r"|(?:fallen|fell) out of love with|lost (?:all )?interest in|has no (?:time|use|patience) for",
 }
 _BEGINS = re.compile(

@@ -9,7 +9,7 @@ import functools
 import re
 from typing import Any
 
-from pa_jax.english import abroad, memory, person, roundabout, stance, words
+from pa_jax.english import abroad, memory, opinions, person, roundabout, stance, words
 
 # What kind of thing a statement says; only like is compared with like (profile/relation.py).
 LIKE = "like"  # a stance: likes, dislikes, wants
@@ -18,7 +18,6 @@ HABIT = "habit"  # eats, drinks, listens to, watches, reads, plays: what one als
 HAVE = "have"
 BE = "be"
 DO = "do"  # any other verb
-FINDS = "finds"  # the verb of an opinion: "finds opera dull"
 
 _HABITS = frozenset("eat drink listen watch read play".split())
 _HAVING = frozenset("have has own owns got".split())
@@ -108,14 +107,6 @@ _TODAY = re.compile(  # a state; what happened today lasts: "moved to Berlin tod
     r"\b(?:(?<!as of )(?<!from )(?<!since )(?<!starting )(?<! of )today|tonight)\W*$",
     re.IGNORECASE,
 )
-_OPINION = re.compile(
-    r"\bfinds? (?P<what>.+?)(?: (?:\w+ly|too|so|very|quite|rather|a bit))? (?:"
-    r"(?P<bad>annoying|boring|dull|tedious|tiresome|irritating|disgusting|awful|horrible|terrible"
-    r"|dreadful|overrated|ugly|unpleasant|stressful|exhausting|creepy|pointless|depressing|scary"
-    r"|hard|difficult)|wonderful|great|fun|relaxing|fascinating|beautiful|lovely|delicious|exciting"
-    r"|soothing|amazing|useful|interesting|brilliant|easy)$",
-    re.IGNORECASE,
-)
 _ALLERGY = re.compile(r"\b(?:allerg\w+|intoleran\w+|anaphyla\w+|tolerates?|reacts? to)\b", re.I)
 _BARRED = re.compile(
     r"(?:can|may|must|should|is (?:able|allowed) to) not\b|is not (?:able|allowed) to\b"
@@ -185,9 +176,10 @@ def parse(statement: str) -> Statement:
     found = stance.find(text)
     scope, text = situations(text, bool(found.words))
     found = stance.find(text)
-    opinion = _OPINION.search(text)
-    if opinion and not found.words:
-        found = stance.Found(opinion["bad"] is not None, "", FINDS, opinion["what"])
+    opinion = None if found.words else opinions.find(text)
+    if opinion:
+        against, how, of_what = opinion
+        found = stance.Found(against, "", how, of_what)
     past = _PAST.search(found.before[:24]) is not None
     ill = _ALLERGY.search(text) is not None
     parts = _tokens(f"{found.before} {found.object}")

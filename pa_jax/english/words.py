@@ -35,12 +35,13 @@ ASKING = frozenset(
     "it's that's prefer prefers likes wants favours avoids dislikes".split()
 )
 
-NUMBERS = {
-    word: str(n)
-    for n, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve".split()
-    )
-}
+_UP_TO_NINETEEN = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen"
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+NUMBERS = {word: str(n) for n, word in enumerate(_UP_TO_NINETEEN.split())}
+NUMBERS |= {word: str(10 * n) for n, word in enumerate(_TENS.split(), start=2)}
 _ORDINAL = re.compile(r"(?<=\d)(?:st|nd|rd|th)$")
 NUMBER = re.compile(r"^[€$£#]?\d[\d.,:']*(?:[a-z%€$£]{0,3})$")
 

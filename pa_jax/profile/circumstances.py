@@ -37,9 +37,17 @@ _SECOND = re.compile(
     re.IGNORECASE,
 )
 _COMPANY = re.compile(r"\blives? (?:with|alone|together|by (?:him|her|them)sel)", re.IGNORECASE)
+_FAMILY = re.compile(  # who comes along
+    r"\bwith (?:\w+ ){0,2}?(?:partner|spouse|wife|husband|girlfriend|boyfriend|fianc\w+|child\w*"
+    r"|kids?|sons?|daughters?|baby|family|cats?|dogs?|pets?)\b",
+    re.IGNORECASE,
+)
+_WE = re.compile(r"\b(?:we|our|us)\b", re.IGNORECASE)
 _PLACE = re.compile(r"(?<=\s)(?:[A-Z][\w'’-]+)")
 _MOVES = re.compile(
-    r"\b(?:mov(?:ed|ing)|relocat\w+|new (?:address|flat|house|place|home|apartment)|sold|left"
+    r"\b(?:mov(?:ed|ing)|relocat\w+|(?:bought|got) (?:an?|our|my) (?:\w+ ){0,2}(?:flat|house|place"
+    r"|home|apartment|studio|houseboat|cottage|bungalow)"
+    r"|new (?:address|flat|house|place|home|apartment)|sold|left"
     r"|live (?:\w+ ){0,4}now|are in \w+ now)\b",
     re.IGNORECASE,
 )
@@ -90,11 +98,17 @@ _FREE_OF = re.compile(r"\b\w+[- ]free\b|\bwithout\b", re.IGNORECASE)
 
 @dataclasses.dataclass(frozen=True)
 class Home:
-    """Where a statement says the user lives: names of places, and whether it is owned or shared."""
+    """Where a statement says the user lives.
+
+    place    names of places
+    owned    whether it is owned
+    company  whether it is shared; `family` whether with those who move along
+    """
 
     place: frozenset[str]
     owned: bool
     company: bool
+    family: bool
 
 
 @memory.remembered(1024)
@@ -152,7 +166,7 @@ def _home(statement: str) -> Home | None:
     rest = text[hit.end() :]
     place = frozenset(words.stem(name.lower()) for name in _PLACE.findall(rest))
     company = _COMPANY.search(text) is not None
-    return Home(place, not lives, company)
+    return Home(place, not lives, company, _FAMILY.search(text) is not None)
 
 
 def _moved(new: Home | None, old: Home | None, quote: str) -> bool:
@@ -163,7 +177,9 @@ def _moved(new: Home | None, old: Home | None, quote: str) -> bool:
         return False
     if new.place and old.place:
         return not new.place & old.place
-    return moves and not old.company and not old.place and not new.company
+    if old.company and (old.family or _WE.search(quote)):
+        return False
+    return moves and not old.place and not new.company
 
 
 def _looks(statement: str) -> bool:

@@ -5,11 +5,20 @@ to update.apply in its place.
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
-from pa_jax.english import changes, endings, losses, pairs, person, stance, statements, words
-from pa_jax.profile import circumstances, facts, placement, slots
+from pa_jax.english import (
+    changes,
+    endings,
+    frames,
+    losses,
+    pairs,
+    person,
+    stance,
+    statements,
+    words,
+)
+from pa_jax.profile import circumstances, facts, heard, placement, slots
 
 SAME = "same"  # says what is known
 REFINES = "refines"  # says more of what is known; both stand
@@ -20,16 +29,6 @@ KINDS = (SAME, REFINES, OPPOSITE, REPLACES, UNRELATED)
 
 
 @dataclasses.dataclass(frozen=True)
-class Claim:
-    """A new statement, where it was placed, and the user's words of its turn."""
-
-    statement: str
-    slot: str
-    polarity: str
-    source: facts.Source
-
-
-@dataclasses.dataclass(frozen=True)
 class Decision:
     """What a claim is to one held fact, one of KINDS, and why; never the user's words."""
 
@@ -37,64 +36,37 @@ class Decision:
     reason: str
 
 
-Decider = Callable[[Claim, Sequence[facts.Fact]], Sequence[Decision]]
+Decider = Callable[[heard.Claim, Sequence[facts.Fact]], Sequence[Decision]]
 
 _NO = Decision(UNRELATED, "")
 
 
-def decide(claim: Claim, held: Sequence[facts.Fact]) -> list[Decision]:
+def decide(claim: heard.Claim, held: Sequence[facts.Fact]) -> list[Decision]:
     """What the claim is to each held fact, by rules over English words."""
-    last = max(map(_turn, held), default=None)
-    new = statements.parse(claim.statement)
-    said = _Said(claim, new, held, [fact for fact in held if _turn(fact) == last])
+    said = _Said(heard.Heard(claim, held))
     return [said.against(fact) for fact in held]
 
 
 class _Said:
     """A claim, read once, compared with one fact after the other."""
 
-    def __init__(
-        self,
-        claim: Claim,
-        new: statements.Statement,
-        held: Sequence[facts.Fact],
-        last: Sequence[facts.Fact],
-    ) -> None:
-        """`last` are those of the held facts that the turn before taught."""
-        self.claim, self.new, self.held, self.last = claim, new, held, last
-        self.gone = losses.gone(claim.statement)
-        self.lost = losses.head(claim.statement)
-        self.denied = new.named if new.against else frozenset()
+    def __init__(self, said: heard.Heard) -> None:
+        claim, new, quote = said.claim, said.new, said.quote
+        self.said, self.claim, self.new, self.held, self.quote = said, claim, new, said.held, quote
         self.favourite = stance.favourite(claim.statement)
         self.settles = circumstances.tells(claim.statement, claim.slot)
-        self.quote = claim.source.quote
         self.bearer = person.bearer(claim.statement)
-        self.rethought = endings.rethought(self.quote)
-        self.passing = new.passing or changes.passing(self.quote, new.named)
-        self.adds = changes.adds(self.quote, new.named | new.scope)
-        self.corrects = changes.corrects(self.quote, new.named | new.scope)
-        self.gives = bool(endings.given_up(self.quote))  # most words give nothing up
-        self.anew = changes.is_new(self.quote) or changes.resumes(self.quote)
-        self.objects = changes.objects(self.quote, new.named)
-        self.before = facts.of_last_turn(last, (claim.source.session, claim.source.turn))
-
-    @functools.cached_property
-    def names_another(self) -> bool:
-        """Whether the words name a held fact as what is over, so that they mean no other."""
-        return any(map(self._put_out, _parsed(self.held)))
-
-    @functools.cached_property
-    def named_over(self) -> list[frozenset[str]]:
-        """What the held facts are called that are given up: "a steel wok" names no other wok."""
-        called = (statements.parse(f.statement).named - _in_passing(f) for f in self.held)
-        return [what for what in called if what and endings.gives_up(self.quote, what)]
+        self.rethought = endings.rethought(quote)
+        self.passing = new.passing or changes.passing(quote, new.named)
+        self.adds = changes.adds(quote, new.named | new.scope)
+        self.anew = changes.is_new(quote) or changes.resumes(quote)
 
     def against(self, fact: facts.Fact) -> Decision:
         old = statements.parse(fact.statement)
         if words.tokens(self.claim.statement) == words.tokens(fact.statement):
             return Decision(SAME, "the same words")
-        told = [other.statement for other in self.held] if self.lost else []
-        if told and losses.of(self.gone, self.lost, fact.statement, told):
+        told = [other.statement for other in self.held] if self.said.lost else []
+        if told and losses.of(self.said.gone, self.said.lost, fact.statement, told):
             return Decision(OPPOSITE, "is told as gone")
         if pairs.awaited(self.claim.statement, fact.statement, self.quote):
             return Decision(REPLACES, "has come by now")
@@ -113,14 +85,18 @@ class _Said:
     def _same(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         new = self.new
         alike = new.kind == old.kind and new.about == old.about
-        alike = alike and (new.verb == statements.FINDS) == (old.verb == statements.FINDS)
+        alike = alike and pairs.one_measure(new, old)
         if alike and new.against == old.against and new.past == old.past:
             return Decision(SAME, "says the same")
         return None
 
     def _opposite(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         new = self.new
-        if not pairs.comparable(new, old) or new.passing:
+        if new.passing:
+            return None
+        if frames.left_open(self.claim.statement, fact.statement):
+            return Decision(OPPOSITE, "one says that none is set")
+        if not pairs.comparable(new, old):
             return None
         if new.past != old.past and new.against == old.against:
             over = new.kind == old.kind and new.about == old.about and new.past
@@ -170,13 +146,13 @@ class _Said:
         if self.passing:
             return None
         new = self.new
-        if fact in self.before and not self.adds and pairs.respelt(new, old):
+        if fact in self.said.before and not self.adds and pairs.respelt(new, old):
             return Decision(REPLACES, "is spelt anew")
         corrected = self._corrected(fact, old)
         if corrected is not None:
             return corrected
         beside = self.adds and not circumstances.moves(self.quote)  # "moved out, too"
-        if self.settles and not beside and not self._scopes_apart(fact, old):
+        if self.settles and not beside and not self.said.scopes_apart(fact, old):
             slot, of_old = self.claim.slot, fact.slot
             reason = circumstances.over(
                 self.claim.statement, slot, fact.statement, of_old, self.quote
@@ -185,22 +161,24 @@ class _Said:
                 return Decision(REPLACES, reason)
         if self._takes_over(fact, old):
             return Decision(REPLACES, "the words announce a change")
+        if not self.adds and frames.another_value(self.claim.statement, fact.statement, self.quote):
+            return Decision(REPLACES, "its frame holds one")
         alone = self.favourite and not (self.adds or new.scope)
         if alone and self.favourite == stance.favourite(fact.statement):
             return Decision(REPLACES, "there is one favourite")
         if self._one_slot(fact):
             return self._in_one(fact, old)
-        if self._gives_up(fact, old) or (
+        if self.said.gives_up(fact, old) or (
             self.rethought and pairs.rethought(new, old, self.rethought)
         ):
             return Decision(REPLACES, "the words give it up")
         anew = changes.is_new(self.quote) or "new" in words.tokens(self.quote)
         if anew and pairs.another_holder(self.claim.statement, fact.statement):
             return Decision(REPLACES, "there is one at a time")
-        anew = anew or self.gives or self.corrects
+        anew = self.anew or self.said.gives or self.said.corrects
         if anew and not self.adds and pairs.other_detail(self.claim.statement, fact.statement):
             return Decision(REPLACES, "changes a detail")
-        if self._another_number(old) and not self._scopes_apart(fact, old):
+        if self._another_number(old) and not self.said.scopes_apart(fact, old):
             return Decision(REPLACES, "another number")
         return None
 
@@ -224,22 +202,26 @@ class _Said:
         near = changes.near(self.quote, new.named | new.scope) or [self.quote]
         wish = new.kind == statements.LIKE and new.verb in pairs.WISHES
         instead = " instead" in self.claim.statement
-        turned = any(map(changes.turns, near)) or (wish and self._objected(fact, old)) or instead
+        turned = (
+            any(map(changes.turns, near)) or (wish and self.said.objected(fact, old)) or instead
+        )
         aims = pairs.aims(self.claim.statement, fact.statement)
         if (wish and pairs.like(new, old)) or aims:
-            if self._put_out(old) or (self.before == [fact] and changes.rethinks(self.quote)):
+            if self.said.put_out(old) or (
+                self.said.before == [fact] and changes.rethinks(self.quote)
+            ):
                 return True
         if not pairs.framed(new, old):
             same = not other and self.claim.slot == fact.slot
             close = same or (other and bool(frozenset(new.core) & frozenset(old.core)))
             wished = wish and pairs.like(new, old) and pairs.apart(new, old)
-            return turned and close and wished and self._is_latest(fact)
-        if self._put_out(old):
+            return turned and close and wished and self.said.is_latest(fact)
+        if self.said.put_out(old):
             return True
-        if self.names_another:
+        if self.said.names_another:
             return False
         if not other and self.claim.slot != fact.slot:  # "paper books" is filed unlike "e-books"
-            just = self.before == [fact] and new.kind != statements.LIKE
+            just = self.said.before == [fact] and new.kind != statements.LIKE
             return turned and pairs.like(new, old) and (just or new.core[-1] == old.core[-1])
         if new.kind == statements.LIKE and not wish:
             return other and pairs.parallel(new, old) and turned
@@ -248,19 +230,8 @@ class _Said:
             return True
         plain = not (other or slots.holds_one(fact.slot) or pairs.other_time(new, old))
         if plain and turned:
-            return self._is_latest(fact)
+            return self.said.is_latest(fact)
         return turned or (not (plain or aims) and newly)  # "now" of a plan ends no other
-
-    def _objected(self, fact: facts.Fact, old: statements.Statement) -> bool:
-        """Whether the words begin with an objection, to what was said last or last of its kind."""
-        near = fact in self.before or (pairs.framed(self.new, old) and self._is_latest(fact))
-        return self.objects and near
-
-    def _is_latest(self, fact: facts.Fact) -> bool:
-        """Whether no later fact says the same kind of thing: of many the last is meant."""
-        new = self.new
-        later = (held for held in self.held if _turn(held) > _turn(fact))
-        return not any(pairs.like(new, old) and pairs.apart(new, old) for old in _parsed(later))
 
     def _in_one(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         """Another value of a slot that holds one."""
@@ -272,12 +243,14 @@ class _Said:
         if circumstances.studies_on(claim, known, self.quote):
             return None
         # a loss is no other value, nor is what turns another fact, which stood beside this one
-        if (self.lost or pairs.flips(new, _parsed(self.held))) and not self._gives_up(fact, old):
+        if (self.said.lost or pairs.flips(new, heard.parsed(self.held))) and not self.said.gives_up(
+            fact, old
+        ):
             return None
         aims = pairs.purpose(claim), pairs.purpose(known)
         if new.kind == statements.HAVE and all(aims) and not aims[0] & aims[1]:
             return None
-        if self._scopes_apart(fact, old) and not self._gives_up(fact, old):
+        if self.said.scopes_apart(fact, old) and not self.said.gives_up(fact, old):
             return None
         if pairs.refines(new, old):
             return None
@@ -297,7 +270,7 @@ class _Said:
         shared = (new.scope | set(new.core)) & (old.scope | set(old.core))
         if statements.LIKE == new.kind == old.kind or shared:
             return True
-        if changes.is_new(self.quote) or self._gives_up(fact, old):
+        if changes.is_new(self.quote) or self.said.gives_up(fact, old):
             return True
         if new.kind == statements.LIKE and new.verb not in pairs.WISHES:
             return False  # who loves a dish of it keeps a diet
@@ -306,19 +279,19 @@ class _Said:
 
     def _corrected(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         """What the words of a correction put right: what they name, else what was said last."""
-        if self.adds or not self.corrects:
+        if self.adds or not self.said.corrects:
             return None
-        if self._scrapped(fact):
+        if self.said.scrapped(fact):
             return Decision(REPLACES, "is taken back")
-        named = self._put_out(old)
+        named = self.said.put_out(old)
         if self.new.over and not named:  # "tables instead of lists" corrects what said lists
             return None
-        latest = fact in self.last and not any(
-            self._put_out(statements.parse(other.statement)) for other in self.last
+        latest = fact in self.said.last and not any(
+            self.said.put_out(statements.parse(other.statement)) for other in self.said.last
         )
         new = self.new
         beside = pairs.parallel(new, old) or pairs.another_number(new, old)
-        alone = latest and len(self.last) == 1 and changes.puts_right(self.quote)
+        alone = latest and len(self.said.last) == 1 and changes.puts_right(self.quote)
         apart = max(len(set(new.core) - set(old.core)), len(set(old.core) - set(new.core)))
         swapped = pairs.like(new, old) and (named or apart <= (2 if alone else 1))
         if ((beside or self._one_slot(fact)) and (latest or named)) or (
@@ -327,74 +300,15 @@ class _Said:
             return Decision(REPLACES, "is corrected")
         return None
 
-    def _scrapped(self, fact: facts.Fact) -> bool:
-        """Whether the words take back what the turn before taught, one thing that asked nothing."""
-        return (
-            self.before == [fact]
-            and changes.scraps(self.quote)
-            and not changes.asks(fact.source.quote)
-        )
-
     def _person_corrected(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         """ "I said my sister, I meant my cousin": what was said of one is put right for another."""
-        if not (self.gives and pairs.like(self.new, old) and self._put_out(old)):
+        if not (self.said.gives and pairs.like(self.new, old) and self.said.put_out(old)):
             return None
-        right = changes.puts_right(self.quote) and fact in self.last
+        right = changes.puts_right(self.quote) and fact in self.said.last
         return Decision(REPLACES, "is corrected") if right else None
-
-    def _put_out(self, old: statements.Statement) -> bool:
-        """Whether the words deny what the held statement says otherwise than the new one."""
-        if not self.gives:
-            return False
-        differs = frozenset(old.core) - frozenset(self.new.core) | set(old.numbers)
-        differs = differs or old.scope - self.new.scope
-        return endings.gives_up(self.quote, differs - set(self.new.numbers))
-
-    def _gives_up(self, fact: facts.Fact, old: statements.Statement) -> bool:
-        """Whether the user's words give the fact up, in the slot or category of the new one."""
-        if not self.gives:
-            return False
-        category = self.claim.slot.partition("/")[0]
-        near = fact.category in (facts.OTHER, category) or category == facts.OTHER
-        does = self.new.kind in (statements.DO, statements.HABIT) and pairs.like(self.new, old)
-        if not (near or does) or (self.gone and not self.lost & old.named):
-            return False
-        if old.kind == statements.ALLERGY and not (self.new.kind == old.kind and self.corrects):
-            return False
-        same_slot = self.claim.slot == fact.slot
-        alike = same_slot or pairs.like(self.new, old)
-        alone = len(old.named) == 1 and not alike  # one word names too much elsewhere
-        what = old.named | old.scope if alone else old.named
-        what = what - _in_passing(fact) or old.named | old.scope
-        if what <= self.new.named:  # "at home" of "trains at home", "trains at a gym"
-            what, same_slot = what | old.scope - self.new.scope, False
-        if what <= self.new.named or any(what < called for called in self.named_over):
-            return False
-        known = statements.names(fact.statement) - self.new.named
-        if known and pairs.like(self.new, old) and endings.gives_up(self.quote, known):
-            return True
-        name = slots.name(fact.slot) if same_slot else frozenset()
-        return endings.gives_up(self.quote, what, name - self.denied)  # "no coffee" ends no sugar
 
     def _refines(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         return Decision(REFINES, "says more of the same") if pairs.refines(self.new, old) else None
 
-    def _scopes_apart(self, fact: facts.Fact, old: statements.Statement) -> bool:
-        return pairs.scopes_apart(self.new, old, slots.spoken(fact.slot))
-
-
-def _in_passing(fact: facts.Fact) -> frozenset[str]:
-    """Words of a fact by which nobody calls it: "when flying", "a day"."""
-    return slots.when(fact.slot) | _PERIODS
-
-
-def _parsed(held: Iterable[facts.Fact]) -> list[statements.Statement]:
-    return [statements.parse(fact.statement) for fact in held]
-
-
-def _turn(fact: facts.Fact) -> tuple[int, int]:
-    return fact.source.session, fact.source.turn
-
 
 _ENDING = frozenset(("stopped", "quit", "gave up", "given up"))
-_PERIODS = frozenset("hour day night week month year".split())  # "three coffees a day"

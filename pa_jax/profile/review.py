@@ -8,7 +8,7 @@ whoever runs the store to ask about. Nothing comes back by itself.
 import dataclasses
 from collections.abc import Sequence
 
-from pa_jax.profile import facts, portable, relation, update
+from pa_jax.profile import facts, heard, portable, relation, update
 
 ENDS = (relation.OPPOSITE, relation.REPLACES)
 
@@ -60,6 +60,6 @@ def _is_told(old: facts.Fact, held: Sequence[facts.Fact]) -> bool:
 
 
 def _decided(new: facts.Fact, old: facts.Fact) -> str:
-    claim = relation.Claim(new.statement, new.slot, new.polarity, new.source)
+    claim = heard.Claim(new.statement, new.slot, new.polarity, new.source)
     [decision] = relation.decide(claim, [dataclasses.replace(old, valid_to=None)])
     return decision.kind

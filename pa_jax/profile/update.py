@@ -42,7 +42,7 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Annotated
 
 from pa_jax.english import pairs, statements, words
-from pa_jax.profile import codec, decay, facts, relation, turns
+from pa_jax.profile import codec, decay, facts, heard, relation, turns
 
 MAX_PER_SLOT = 8
 MAX_OTHER = 48
@@ -243,7 +243,7 @@ class _Taking:
         held = tuple(self.held.values())
         revises = op.kind == facts.REVISE
         source = dataclasses.replace(self.source, quote="") if revises else self.source
-        claim = relation.Claim(op.said, "/".join(place(op)), op.polarity, source)
+        claim = heard.Claim(op.said, "/".join(place(op)), op.polarity, source)
         decisions = self.decide(claim, held)
         replaced = self._same_words(op) if revises else None
         found = []
