@@ -17,6 +17,7 @@ _POINTS = re.compile(r"\b(?:it|them|that|those|these)\b", re.IGNORECASE)
 # "that" is something said with these, without "scratch that", which corrects (changes.py)
 _SAID = re.compile(
     r"forget|bin|get|un-?\w+|delete|erase|remove|wipe|do not|stop|no longer|take out"
+    r"|(?:there is |you )?(?:no need|need not)"
 )
 # nuts are removed from elsewhere, too: "remove the nuts"; what is unlearnt was known
 _OF_MEMORY = re.compile(
@@ -152,7 +153,7 @@ def _read(verb: str, what: str, before: str, polite: bool) -> ForgetRequest | No
         return ForgetRequest("", before=before, unclear=unclear, it=what.lower() == "it")
     if kept := _FROM_FILES.match(what):
         if forget_words.LAST.match(kept["rest"]):
-            return _read(verb, kept["rest"], before, polite)
+            return _read("delete", kept["rest"], before, polite)
         return ForgetRequest(kept["rest"], memory=True)
     if related := _RELATED.match(what):
         return ForgetRequest(related["rest"], wide=True, whole=True, memory=True)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pa_jax.english import (
     abroad,
     changes,
+    dismissals,
     forgetting,
     idioms,
     lists,
@@ -51,6 +52,8 @@ def asked(
             gone = statements.content(person.third_person(request.name))
             left |= {fact.id: lists.without(fact.statement, gone) for fact in hits}
         found |= {fact.id: fact for fact in hits}
+    if not found:
+        found = {fact.id: fact for fact in _dismissed(heard, profile)}
     return tuple(_gone(fact, left.get(fact.id, "")) for fact in found.values())
 
 
@@ -125,6 +128,16 @@ def _meant(
     if request.loose:
         hits = [fact for fact in hits if request.memory and not facts.is_safety(fact)]
     return hits
+
+
+def _dismissed(heard: str, profile: Sequence[facts.Fact]) -> list[facts.Fact]:
+    """The facts that the words dismiss by what they are called; safety only by a sure cue."""
+    return [
+        fact
+        for one in dismissals.dismissed(heard)
+        for fact in profile
+        if _called(one.named, _worded(fact.statement)) and (one.sure or not facts.is_safety(fact))
+    ]
 
 
 def _as_told(fact: facts.Fact) -> str:

@@ -107,7 +107,13 @@ class Heard:
         return endings.gives_up(self.quote, what, name - denied)  # "no coffee" ends no sugar
 
     def scopes_apart(self, fact: facts.Fact, old: statements.Statement) -> bool:
-        return pairs.scopes_apart(self.new, old, slots.spoken(fact.slot))
+        own = slots.spoken(fact.slot)
+        return pairs.scopes_apart(self.new, old, own) or self.settings_apart(fact)
+
+    def settings_apart(self, fact: facts.Fact) -> bool:
+        """Whether the claim and the fact say different things of different settings."""
+        own = slots.spoken(fact.slot)
+        return pairs.settings_apart(self.claim.statement, fact.statement, own)
 
 
 _PERIODS = frozenset("hour day night week month year".split())  # "three coffees a day"

@@ -279,7 +279,7 @@ class _Said:
 
     def _corrected(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         """What the words of a correction put right: what they name, else what was said last."""
-        if self.adds or not self.said.corrects:
+        if self.adds or not self.said.corrects or self.said.settings_apart(fact):
             return None
         if self.said.scrapped(fact):
             return Decision(REPLACES, "is taken back")

@@ -1,0 +1,101 @@
+"""What the words dismiss from memory in no set phrase: a cue, and the things that its clause names.
+
+forgetting.py reads requests by their grammar, and finds what they name among words alone. People
+have more ways to say it than a grammar has rules. Here a cue is enough ("cross ... off the list",
+"don't bother remembering ...", "... no longer matters"), since all that is named beside it must be
+what a held fact is called (profile/forget.py): what names no held fact dismisses nothing.
+"""
+
+import dataclasses
+import re
+
+from pa_jax.english import changes, errands, idioms, statements, words
+
+_LEAD = (
+    rf"^\W*(?:(?:{idioms.OPENING}|lol|haha|kindly|you know what|anyway|listen|look)\b\W*)*"
+    r"(?:(?:please|just|(?:can|could|will|would) you|you (?:can|could|may|might|should)"
+    r"|feel free to|let us|go ahead and|i (?:want|need|would like) you to|i would like to)\b\W*)*"
+)
+_FILE = (
+    r"(?:(?:the|your|my) (?:lists?|notes?|notebook|files?|records?|profile|memory|books?|head|mind"
+    r"|brain|database|system)|file|record|memory)\b"
+)
+_KEEP = r"remember|keep|hold|hang|store|note|record|retain|save|log|track|mention|bring up"
+_CUES = (
+    r"nvm|never ?mind|forget|disregard|ignore|unremember|discard|dismiss",
+    r"(?:do not|no need to|need not|(?:there is )?no (?:need|point|use)(?: in)?|stop)"
+    r" (?:bother(?: about)? |go on |have to |need to )?"
+    rf"(?:(?:{_KEEP})(?:n|t)?(?:ing)?|sav?ing|not?ing|stor?ing)(?: on)?(?: on ?to)?",
+    r"pretend(?: that)? (?:i|we|you) (?:have |had )?(?:never|not|did not)(?: ever)?"
+    r"(?: \w+ed| said| told(?: you)?| heard| say| tell(?: you)?| hear| mention)?",
+)
+_SURE = re.compile(rf"{_LEAD}(?:{'|'.join(_CUES)})\b", re.IGNORECASE)
+_OFF_FILE = re.compile(
+    rf"{_LEAD}(?:take|cross|strike|scratch|remove|delete|drop|leave|wipe|erase|clear|scrub|bin|lose"
+    rf"|knock|get|pull|cut|throw|toss|chuck|tick)\b(?P<what>.+?)\b(?:off|from|out of) {_FILE}",
+    re.IGNORECASE,
+)
+_NOT_KEPT = re.compile(
+    r"\bi (?:would|do) (?:rather|prefer|not want)\b.{0,20}?\b(?:you|it|that)\b.{0,12}?"
+    rf"\b(?:keep|kept|have|had|hold|held|know|knew|store|stored|remember|remembered)\b(?P<what>.*)",
+    re.IGNORECASE,
+)
+_MOOT = re.compile(  # what it says is over names it: "the campervan no longer matters"
+    r"^\W*(?:(?:and|but|so|oh|well|btw|also|actually|by the way)\b\W*)*"
+    r"(?P<what>(?:the|that|this|my|our|all)\b.{2,50}?) (?:no longer (?:matters?|counts?|applies|apply"
+    r"|is (?:relevant|important|needed|true))|(?:does|do) not (?:matter|count|apply)(?: any ?more"
+    r"| now)?$|is (?:no longer|not) (?:relevant|important|needed|happening|a thing|true)"
+    r"(?: any ?more| now)?|is (?:moot|history|irrelevant|cancell?ed|scrapped|off the (?:table|cards))"
+    r"|can (?:all )?(?:go|be (?:dropped|deleted|binned|ignored)))$",
+    re.IGNORECASE,
+)
+_NOT_SO = re.compile(  # what must stay
+    r"\b(?:do not|never|not|to) (?:\w+ly )?(?:forget|delete|remove|drop|take|cross|strike|erase"
+    r"|ignore|disregard|lose)\b",
+    re.IGNORECASE,
+)
+_PARTS = re.compile(r"[,;:–—]|\s-\s|\b(?:and|but|because|since|as) (?=i\b|we\b|the\b|my\b)", re.I)
+_EMPTY = frozenset(  # what they say of how it was told, or of it as a thing to keep
+    map(
+        words.stem,
+        "remark comment mention thing bit part stuff business idea plan dream search whole entire "
+        "earlier previous last former note notes file record list info information detail matter "
+        "question topic subject concerning regarding about longer more anymore now then ya would "
+        "you said say told tell never mind entirely altogether completely kindly please thanks all "
+        "talk story news line entry one ones again".split(),
+    )
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dismissal:
+    """Stems of what is dismissed, and whether it is said of what is remembered: `sure`."""
+
+    named: frozenset[str]
+    sure: bool
+
+
+def dismissed(heard: str) -> list[Dismissal]:
+    """What the words dismiss by name; nothing where they work on a text."""
+    found = []
+    for sentence in changes.sentences(words.expanded(heard)):
+        if errands.works_on_text(sentence) or _NOT_SO.search(sentence):
+            continue
+        parts = _PARTS.split(sentence.rstrip("?.! "))
+        found += [_read(part) for part in parts if not statements.passing(part)]
+    return [one for one in found if one is not None and one.named]
+
+
+def _read(part: str) -> Dismissal | None:
+    if hit := _SURE.match(part):
+        return Dismissal(_named(part[hit.end() :]), True)
+    for pattern in (_OFF_FILE, _NOT_KEPT):
+        if hit := pattern.search(part):
+            return Dismissal(_named(hit["what"]), True)
+    if hit := _MOOT.match(part.strip()):
+        return Dismissal(_named(hit["what"]), False)
+    return None
+
+
+def _named(text: str) -> frozenset[str]:
+    return statements.content(text) - _EMPTY
