@@ -50,7 +50,7 @@ _STRONG = re.compile(  # the whole clause speaks of a change
     r"|come (?:round|around) to|for good|(?:going|moving) forward|in future"
     r"|(?<!\w )in the future"
     r"|(?:have|has) (?:changed|shifted)|not going back|after all|take back|turns out"
-    r"|(?:changed|moved|swapped|upgraded|promoted|traded|replaced)|make (?:it|that)"
+    r"|(?:changed|moved|swapped|upgraded|promoted|traded|replaced|part-exchanged)|make (?:it|that)"
     r"|it is(?: \w+)? (?:now|then)|now it is)\b",
     re.IGNORECASE,
 )

@@ -37,15 +37,17 @@ _OFF_FILE = re.compile(
 )
 _NOT_KEPT = re.compile(
     r"\bi (?:would|do) (?:rather|prefer|not want)\b.{0,20}?\b(?:you|it|that)\b.{0,12}?"
-    rf"\b(?:keep|kept|have|had|hold|held|know|knew|store|stored|remember|remembered)\b(?P<what>.*)",
+    r"\b(?:keep|kept|have|had|hold|held|know|knew|stored?|remember(?:ed)?)\b(?P<what>.*)",
     re.IGNORECASE,
 )
 _MOOT = re.compile(  # what it says is over names it: "the campervan no longer matters"
     r"^\W*(?:(?:and|but|so|oh|well|btw|also|actually|by the way)\b\W*)*"
-    r"(?P<what>(?:the|that|this|my|our|all)\b.{2,50}?) (?:no longer (?:matters?|counts?|applies|apply"
-    r"|is (?:relevant|important|needed|true))|(?:does|do) not (?:matter|count|apply)(?: any ?more"
-    r"| now)?$|is (?:no longer|not) (?:relevant|important|needed|happening|a thing|true)"
-    r"(?: any ?more| now)?|is (?:moot|history|irrelevant|cancell?ed|scrapped|off the (?:table|cards))"
+    r"(?P<what>(?:the|that|this|my|our|all)\b.{2,50}?) (?:no longer"
+    r" (?:matters?|counts?|appl(?:ies|y)|is (?:relevant|important|needed|true))"
+    r"|(?:does|do) not (?:matter|count|apply)(?: any ?more| now)?"
+    r"|is (?:no longer|not) (?:relevant|important|needed|true|happening|a thing)"
+    r"(?: any ?more| now)?"
+    r"|is (?:moot|history|irrelevant|cancell?ed|scrapped|off the (?:table|cards))"
     r"|can (?:all )?(?:go|be (?:dropped|deleted|binned|ignored)))$",
     re.IGNORECASE,
 )

@@ -80,6 +80,15 @@ def another_number(new: statements.Statement, old: statements.Statement) -> bool
     )
 
 
+def counted(new: statements.Statement, old: statements.Statement, said: str) -> bool:
+    """Whether what one was told to have one of, as it was said, is counted now: "a tattoo"."""
+    held = new.kind == old.kind == statements.HAVE or new.verb in WISHES and like(new, old)
+    had = held and not (new.against or old.against)
+    one = had and not old.numbers and re.search(r" an? ", said) is not None
+    more = len(new.numbers) == 1 and new.numbers[0].isdecimal() and int(new.numbers[0]) > 1
+    return one and more and frozenset(new.core) == frozenset(old.core) and new.scope == old.scope
+
+
 def further(new: statements.Statement, old: statements.Statement) -> bool:
     """Whether a state is told by another number in fewer words: "28 weeks pregnant"."""
     states = new.kind == old.kind == statements.BE and not (new.against or old.against)

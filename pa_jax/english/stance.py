@@ -156,7 +156,11 @@ _NOT = re.compile(rf"\b(?:{_DENIALS})\b", re.IGNORECASE)
 _NO = re.compile(r"(?:\s+(?:of|to|for|on))?\s+no\b(?! longer)", re.IGNORECASE)
 _LACKS = re.compile(rf"\b(?:{_DENIALS}|no|without|least)\b", re.IGNORECASE)
 _HEAD = re.compile(r"^(?:\S+\s+){0,5}\S*")  # where a denial without a stance stands
-_FAVOURITE = re.compile(r"\bfavou?rite (?P<what>[\w -]{2,40}?) (?:is|of all is)\b", re.IGNORECASE)
+_FAVOURITE = re.compile(
+    r"\bfavou?rite (?P<what>[\w -]{2,40}?) (?:is|of all is)\b"
+    r"|\b(?:best|most) of (?:all|any) (?:the )?(?P<among>[\w -]{2,40}?)\W*$",
+    re.IGNORECASE,
+)
 _SPEAKS = re.compile(
     r"\bI(?! know\b)(?:['’](?:d|m|ve|ll))? (?:\w+ ){0,3}?(?:like|"
     + _side(FOR)
@@ -209,7 +213,7 @@ def settled(text: str) -> str:
 def favourite(text: str) -> tuple[str, ...]:
     """Stems of what a text names the one favourite of: "the user's favourite colour is teal"."""
     hit = _FAVOURITE.search(text)
-    return words.content(hit["what"]) if hit else ()
+    return words.content(hit["what"] or hit["among"]) if hit else ()
 
 
 def is_own(text: str) -> bool:

@@ -40,7 +40,7 @@ _DEGREES = frozenset(
     "favorite".split()
 )
 AKIN = 0.6  # share of words from which two statements are about the same
-_DENIALS = frozenset("not no never hardly rarely barely cannot".split())
+_DENIALS = frozenset("not no never hardly rarely barely cannot any".split())
 _COUNTING = frozenset(  # what stands before a number that counts, where nothing follows it
     "at until till is are am of to for about around under over above below than most least by from "
     "size age year aged turned turns exactly nearly almost up".split()

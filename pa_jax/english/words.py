@@ -77,7 +77,7 @@ _CONTRACTIONS = (
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _IRREGULAR = {
     "children": "child", "kids": "child", "kid": "child", "men": "man", "women": "woman",
-    "feet": "foot", "teeth": "tooth", "mice": "mouse", "knives": "knife", "wives": "wife",
+    "feet": "foot", "teeth": "tooth", "mice": "mous", "knives": "knif", "wives": "wif",
     "leaves": "leaf", "loaves": "loaf", "ran": "run", "ate": "eat", "drank": "drink",
     "went": "go", "goes": "go", "gave": "give", "given": "give", "bought": "buy", "sold": "sell",
     "wore": "wear", "wrote": "write", "spoke": "speak", "slept": "sleep", "read": "read",
@@ -93,6 +93,8 @@ _IRREGULAR = {
     "whiskey": "whisky", "donut": "doughnut", "donuts": "doughnut", "jewelry": "jewellery",
     "travelled": "travel", "travelling": "travel", "traveller": "traveler", "licence": "licens",
     "programme": "program", "programmes": "program", "chilli": "chili", "chillies": "chili",
+    "geese": "goos", "wolves": "wolf", "halves": "half", "shelves": "shelf", "calves": "calf",
+    "people": "person",
     "telly": "tv", "television": "tv", "televisions": "tv", "tvs": "tv",
 }  # fmt: skip
 _BRITISH = re.compile(r"^(colo|flavo|favo|neighbo|humo|harbo|hono|labo|behavio|odo)u(?=r)")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from pa_jax.english import (
     changes,
+    degrees,
     endings,
     frames,
     losses,
@@ -68,6 +69,10 @@ class _Said:
         told = [other.statement for other in self.held] if self.said.lost else []
         if told and losses.of(self.said.gone, self.said.lost, fact.statement, told):
             return Decision(OPPOSITE, "is told as gone")
+        if degrees.cured(self.claim.statement, old):
+            return Decision(OPPOSITE, "is fine again")
+        if degrees.another(self.claim.statement, fact.statement) and not self.adds:
+            return Decision(REPLACES, "another degree")
         if pairs.awaited(self.claim.statement, fact.statement, self.quote):
             return Decision(REPLACES, "has come by now")
         if pairs.is_one_of(self.bearer, self.new, old):
@@ -135,7 +140,7 @@ class _Said:
         """
         plain = (statements.HAVE, statements.HABIT, statements.DO)
         ends = self.new.verb in _ENDING and old.kind in plain
-        wishes = all(read.verb.split()[-1:] in (["want"], ["wants"]) for read in (self.new, old))
+        wishes = all(read.verb.split()[-1:] in _WANTING for read in (self.new, old))
         if wishes or ends or (self.new.kind in plain and old.kind in plain):
             return Decision(OPPOSITE, "denies it in general")
         return None
@@ -178,6 +183,8 @@ class _Said:
         anew = self.anew or self.said.gives or self.said.corrects
         if anew and not self.adds and pairs.other_detail(self.claim.statement, fact.statement):
             return Decision(REPLACES, "changes a detail")
+        if not self.adds and pairs.counted(self.new, old, fact.statement):
+            return Decision(REPLACES, "is counted")
         if self._another_number(old) and not self.said.scopes_apart(fact, old):
             return Decision(REPLACES, "another number")
         return None
@@ -311,4 +318,5 @@ class _Said:
         return Decision(REFINES, "says more of the same") if pairs.refines(self.new, old) else None
 
 
+_WANTING = (["want"], ["wants"], ["for"])  # "looks for"
 _ENDING = frozenset(("stopped", "quit", "gave up", "given up"))

@@ -15,6 +15,7 @@ from pa_jax.dialogue import snippet
 from pa_jax.english import (
     abroad,
     changes,
+    degrees,
     explicit,
     forgetting,
     idioms,
@@ -163,7 +164,8 @@ class Draft:
             return PAST
         if statements.of_today(statement):
             return TODAY
-        held = {statements.key(fact.statement) for fact in self.turn.profile}
+        known = [fact.statement for fact in self.turn.profile]
+        held = {statements.key(one) for one in known if not degrees.another(statement, one)}
         if statements.key(statement) in held and not statements.said(statement, self.content):
             return COPIED
         said = statements.content(statement)

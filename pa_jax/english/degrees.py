@@ -1,0 +1,51 @@
+"""How strongly a statement says what it says, and what is told as fine again."""
+
+import re
+
+from pa_jax.english import opinions, statements, words
+
+_WEAK = re.compile(
+    r"\b(?:slightly|mildly|somewhat|moderately|a (?:little|bit|tad)(?: bit)?|(?:kind|sort) of)\b",
+    re.IGNORECASE,
+)
+_STRONG = re.compile(
+    r"\b(?:severely|extremely|very|deadly|badly|terribly|highly|seriously|violently|deeply"
+    r"|passionate|adores?|loves?|hates?|loathes?|obsessed|a lot|so much|more than anything)\b",
+    re.IGNORECASE,
+)
+_DEGREES = frozenset(
+    map(
+        words.stem,
+        "slightly mildly somewhat moderately little bit tad kind sort severely extremely very "
+        "deadly badly terribly highly seriously violently deeply lot much".split(),
+    )
+)
+
+
+def another(new: str, old: str) -> bool:
+    """Whether two statements say one thing more or less strongly: "slightly", "severely allergic".
+
+    What tells no degree says nothing against one, and from a plain liking to love is no step back.
+    """
+    told = [bool(_WEAK.search(one)) - bool(_STRONG.search(one)) for one in (new, old)]
+    now, was = statements.parse(new), statements.parse(old)
+    alike = now.against == was.against and (
+        now.kind == was.kind or opinions.FINDS in (now.verb, was.verb)
+    )
+    named, known = now.named - _DEGREES, was.named - _DEGREES
+    tells = told[0] != 0 and told[0] != told[1] and 1 in told
+    return tells and alike and bool(named) and named == known and now.whose == was.whose
+
+
+_AGAIN = re.compile(
+    r"\b(?:can|may|is (?:able|allowed) to) (?:now )?(?:safely )?(?:eat|have|drink|tolerate|use|wear"
+    r"|take|touch)\b.*\b(?:again|now|by now)\b|\btolerates\b.*\b(?:again|by now)\b",
+    re.IGNORECASE,
+)
+
+
+def cured(statement: str, old: statements.Statement) -> bool:
+    """Whether what the user reacted to is told as fine again: "can eat eggs again"."""
+    if old.kind != statements.ALLERGY or old.against or not _AGAIN.search(statement):
+        return False
+    return frozenset(old.core) - _DEGREES <= statements.parse(statement).named
