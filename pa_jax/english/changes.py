@@ -69,7 +69,7 @@ _PUTS_RIGHT = (
     r"|no,? wait|wait,? no|wrong (?:word|name|term)"
     r"|(?:mix|muddl|confus)(?:e|ed|ing)? (?:(?:that|it|them|those) up|up(?=\W*$)"
     r"|(?:up )?(?:the (?:words|names|two)|(?:words|names)))"
-    r"|(?:i (?:have )?|(?<!\w ))got (?:my|the) \w+ (?:mixed up|crossed|muddled|confused)"
+    r"|(?:i (?:have )?|(?<!\w ))got (?:my|the) \w+ (?:mixed up|crossed|muddled|confused)(?! with\b)"
     r"|let me (?:rephrase|correct)"
     r"|(?:came|come) out wrong"
     r"|(?:phone|keyboard|spell ?check\w*) (?:changed|mangled|messed|corrected|wrote|typed)"

@@ -61,7 +61,7 @@ _WOULD_MIND = re.compile(
 )
 SPLIT = re.compile(  # "take it out" is "take out it"
     r"\b(strike|take|throw|cross|rub|leave|keep|wipe|clear|scrub) (it|that|this|them|those)"
-    rf" ({_OUT})\b(?! of\b)",
+    rf" ({_OUT})\b(?! (?:of|your|my|the)\b)",
     re.IGNORECASE,
 )
 _ENDS = r"(?:,? (?:now|too|as well|then|please.*|anymore|any longer|in there|there))*(?:,.*)?$"
@@ -129,7 +129,8 @@ _UNSAID = re.compile(
 )
 _BIN = re.compile(  # asks for it where the words speak of telling: "too personal, please bin it"
     r"(?:^|[,;]|\band\b|[–—-])\s*(?:please |just |so |then )*(?:lose|bin|ditch|trash|dump|toss"
-    r"|chuck) (?:that|it|this|them|those)(?: please| again| now)*$",
+    r"|chuck|(?:(?:could|can|would) you )?let go of)"
+    r" (?:that|it|this|them|those)(?: please| again| now)*$",
     re.IGNORECASE,
 )
 _WIDE = re.compile(r"(?:all|everything|anything|whatever|any|every)\s", re.IGNORECASE)

@@ -32,7 +32,7 @@ _SCALES = tuple(
     )
 )
 _IN = re.compile(r" (?:in|as)(?: (?:the|an?))?$")
-_ADVERBS = "well very really medium extra half nearly almost barely quite fairly"
+_ADVERBS = "ice well very really medium extra half nearly almost barely quite fairly"
 _MANNER = re.compile(
     rf"^(?:(?:{_ADVERBS.replace(' ', '|')}|\w+ly) )*(?:(?:\w+ )?\w+(?:ed|en)|black|white|plain|neat"
     rf"|crispy|{'|'.join(sorted(word for scale in _SCALES for word in scale))})$"
