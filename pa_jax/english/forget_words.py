@@ -43,7 +43,8 @@ _VERBS = (
     r"|reset(?= .{1,40}(?:preferences|tastes|habits|profile|memory)\b)"
 )
 _ASKED = (  # how one asks for it
-    r"please|(?P<just>just)|(?:can|could|will|would) you|you can|you may|you should|let(?:['’]?s| us)"
+    r"please|(?P<just>just)|(?:can|could|will|would) you|you can|you may|you should"
+    r"|let(?:['’]?s| us)"
     r"|(?:can|could) we(?= (?:wipe|delete|erase)\b)"
     r"|(?:is it possible|is there (?:a|any) way)(?: for you)? to"
     r"|we can|i (?:need|want|am asking|ask|beg|would like) you to|feel free to|favou?r and"
@@ -60,7 +61,7 @@ _WOULD_MIND = re.compile(
 )
 SPLIT = re.compile(  # "take it out" is "take out it"
     r"\b(strike|take|throw|cross|rub|leave|keep|wipe|clear|scrub) (it|that|this|them|those)"
-    rf" ({_OUT})\b",
+    rf" ({_OUT})\b(?! (?:of|your|my|the)\b)",
     re.IGNORECASE,
 )
 _ENDS = r"(?:,? (?:now|too|as well|then|please.*|anymore|any longer|in there|there))*(?:,.*)?$"
@@ -81,8 +82,9 @@ _NOT_KEPT = re.compile(  # "I don't want my age on file", "nothing about my work
     r"^\W*(?:i (?:do not want|would (?:rather|prefer) not (?:to )?have)"
     r" (?P<what>(?:my|our|the|any\w*) .{1,60}?) (?:to be )?"
     rf"(?:on (?:record|file)|{_KEPT}|in {FILES})"
-    r"|i would (?:rather|prefer|like|(?:be|feel|sleep) \w+)(?: it)?(?: if)? (?P<rather>.{1,60}?)"
-    rf" (?:(?:was|were|is) not (?:{_KEPT}|on (?:record|file)|in there|(?:{_KEPT} )?(?:in|on) {FILES})"
+    r"|i would (?:rather|prefer|like|(?:be|feel|sleep) \w+)(?: it)?(?: if)?"
+    r" (?P<rather>.{1,60}?) (?:"
+    rf"(?:was|were|is) not (?:{_KEPT}|on (?:record|file)|in there|(?:{_KEPT} )?(?:in|on) {FILES})"
     rf"|(?:disappeared|vanished|came|(?:was|were) (?:{_LOST})) (?:from|out of|off) {FILES})"
     r"|(?P<wrong>.{1,60}?) should (?:not (?:be|have been) "
     rf"(?:on (?:record|file)|(?:{_KEPT} )?(?:in|on) {FILES})"
@@ -127,7 +129,8 @@ _UNSAID = re.compile(
 )
 _BIN = re.compile(  # asks for it where the words speak of telling: "too personal, please bin it"
     r"(?:^|[,;]|\band\b|[–—-])\s*(?:please |just |so |then )*(?:lose|bin|ditch|trash|dump|toss"
-    r"|chuck) (?:that|it|this|them|those)(?: please| again| now)*$",
+    r"|chuck|(?:(?:could|can|would) you )?let go of)"
+    r" (?:that|it|this|them|those)(?: please| again| now)*$",
     re.IGNORECASE,
 )
 _WIDE = re.compile(r"(?:all|everything|anything|whatever|any|every)\s", re.IGNORECASE)
@@ -164,7 +167,7 @@ def found(part: str) -> Iterator[tuple[str, str]]:
     if _BIN.search(part):
         yield "bin", "it"
     if hit := _UNSAID.match(part):
-        yield "forget", hit["what"] if LAST.match(hit["what"]) else f"about {hit['what']}"
+        yield "delete", hit["what"] if LAST.match(hit["what"]) else f"about {hit['what']}"
     if hit := _WOULD_MIND.search(part):
         forgets = hit["verb"].lower().startswith("forg")
         yield "forget" if forgets else "delete", _object(hit["what"])

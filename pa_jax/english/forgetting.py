@@ -16,19 +16,20 @@ _ABOUT = re.compile(r"\W*(?:about|regarding|on)\b", re.IGNORECASE)
 _POINTS = re.compile(r"\b(?:it|them|that|those|these)\b", re.IGNORECASE)
 # "that" is something said with these, without "scratch that", which corrects (changes.py)
 _SAID = re.compile(
-    r"forget|bin|get|un-?\w+|delete|erase|remove|wipe|do not|stop|no longer|take out"
+    r"forget|bin|un-?\w+|delete|erase|remove|wipe|do not|stop|no longer|take out"
     r"|(?:there is |you )?(?:no need|need not)"
 )
 # nuts are removed from elsewhere, too: "remove the nuts"; what is unlearnt was known
 _OF_MEMORY = re.compile(
     r"(?:forget|disregard|scratch|scrap|strike|never mind|un-?\w+|stop remembering"
     r"|(?:pretend|act|behave) .*"
-    r"|.*\b(?:need|have) .*remember)$"
+    r"|.*\b(?:need|have) .*(?:remember|h[ao](?:ld|ng) on ?to))$"
 )
 _SURELY = re.compile(r"(?:un-?\w+|stop remembering|(?:pretend|act|behave) .*|.*\bneed .*remember)$")
 _POLITE = re.compile(r"(?:forget|.*\b(?:remember|know|note))$")  # so with "please"
 _TOLD = re.compile(
-    r"^(?:that )?i (?:ever |just |have )*(?:said|told you|mentioned|noted) (?:that |about )?"
+    r"^(?:that )?i (?:ever |just |have )*(?:said|told you|mentioned|noted)"
+    r" (?:(?:anything |something |a word )?about |that )?"
     r"(?!(?:that|it|this|anything|something|so)$)",
     re.IGNORECASE,
 )
@@ -40,6 +41,7 @@ _NAMED = re.compile(
     r"|mentions?|records?|data|info(?:rmation)?|details?|relat(?:ing|ed)|connected|slate"
     r"|clean)\s+)*"
     r"(?:about |that |regarding |on |concerning |to do with |with |where |how |my |our "
+    r"|(?<=trace of )|(?<=traces of )|(?<=mention of )|(?<=mentions of )"
     r"|(?<=relating )to |(?<=related )to |(?<=connected )(?:to|with) "
     r"|(?<=what i )|(?<=who i )|(?P<bare>(?<=the )))(?P<rest>.+?)"
     r"(?P<noted>(?: (?:things?|bit|part|stuff|business|info(?:rmation)?|details?|facts?|entry"
@@ -61,7 +63,7 @@ _OF_LIFE = re.compile(
 )
 _FROM_FILES = re.compile(  # "strike tea from your notes" needs no "that" or "about"
     r"^(?!(?:all|everything|anything|whatever)\b)(?P<rest>[\w'’ -]{1,60}?)"
-    rf" (?:from|in|off|out of) {forget_words.FILES}$",
+    rf"(?: (?:bit|thing|part|stuff))? (?:from|in|off|out of) {forget_words.FILES}$",
     re.IGNORECASE,
 )
 

@@ -32,7 +32,7 @@ _SCALES = tuple(
     )
 )
 _IN = re.compile(r" (?:in|as)(?: (?:the|an?))?$")
-_ADVERBS = "well very really medium extra half nearly almost barely quite fairly"
+_ADVERBS = "ice well very really medium extra half nearly almost barely quite fairly"
 _MANNER = re.compile(
     rf"^(?:(?:{_ADVERBS.replace(' ', '|')}|\w+ly) )*(?:(?:\w+ )?\w+(?:ed|en)|black|white|plain|neat"
     rf"|crispy|{'|'.join(sorted(word for scale in _SCALES for word in scale))})$"
@@ -75,7 +75,8 @@ def another_value(new: str, old: str, quote: str) -> bool:
 
 def _apart(new: str, old: str) -> tuple[str, list[str]]:
     """What two statements begin with, word by word, and how each goes on."""
-    parts = [" ".join(words.tokens(text)).replace("-", " ").split() for text in (new, old)]
+    plain = [words.tokens(statements.situations(text)[1]) for text in (new, old)]
+    parts = [" ".join(tokens).replace("-", " ").split() for tokens in plain]
     shared = len(os.path.commonprefix(parts))
     return " ".join(parts[0][:shared]), [" ".join(part[shared:]) for part in parts]
 
@@ -87,14 +88,13 @@ def _of_one_scale(values: list[str]) -> bool:
 
 
 def _of_one_sort(texts: tuple[str, str], values: list[str]) -> bool:
-    """Whether two values look alike: names both ("English"), or words of one form ("euros")."""
+    """Whether two values look alike: names both ("English"), or units ("euros")."""
     names = [
         bool(statements.names(text) & set(words.content(value)))
         for text, value in zip(texts, values, strict=True)
     ]
-    plural = {value.endswith("s") for value in values}
-    single = not any(" " in value for value in values)
-    return all(names) or (not any(names) and single and len(plural) == 1)
+    units = all(" " not in value and value.endswith("s") for value in values)
+    return all(names) or (units and not any(names))
 
 
 def left_open(new: str, old: str) -> bool:

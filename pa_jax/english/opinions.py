@@ -25,19 +25,20 @@ GOOD_FEELING = rf"(?:(?:{_GOOD_ROOTS})ed|impressed) (?:by|with|about)"
 _BAD = (
     rf"(?:{_BAD_ROOTS})ing|dull|tedious|tiresome|awful|horrible|terrible|dreadful|overrated|ugly"
     r"|unpleasant|stressful|creepy|pointless|bad|gross|revolting|nasty|vile|bland|tacky|silly"
-    r"|stupid|ridiculous|unbearable|rubbish|nonsense|torture|(?:an? )?(?:chore|nightmare|pain|bore"
+    r"|stupid|ridiculous|unbearable|rubbish|nonsense|torture|an? (?:\w+ )?(?:chore|nightmare|pain|bore"
     r"|waste (?:of \w+))"
 )
 _GOOD = (
     rf"(?:{_GOOD_ROOTS})ing|wonderful|great|good|fun|beautiful|lovely|delicious|tasty|amazing"
     r"|interesting|brilliant|fantastic|excellent|perfect|superb|gorgeous|calming|enjoyable|pleasant"
-    r"|addictive|heaven|bliss|(?:an? )?(?:joy|delight|pleasure|treat|(?:great|perfect|good|lovely)"
+    r"|addictive|heaven|bliss|an? (?:\w+ )??(?:joy|delight|pleasure|treat|(?:great|perfect|good|lovely)"
     r"(?: \w+){1,2})"
 )
 _DIFFICULT = r"hard|difficult|challenging|tricky|scary|tiring"
 _DEGREE = r"(?:(?:\w+ly|too|so|very|quite|rather|a bit|really|pretty) )*"
 _OPINION = re.compile(
-    r"\b(?:finds?|considers?|thinks?(?: that)?) (?P<what>.+?) (?:(?:is|are|to be) )?"
+    r"\b(?:(?:finds?|considers?) (?P<what>.+?) (?:to be )?"
+    r"|thinks?(?: that)? (?P<thing>.+?) (?:is|are) )"
     rf"{_DEGREE}(?:(?P<bad>{_BAD})|{_GOOD}|(?P<difficult>{_DIFFICULT})|(?P<easy>easy|simple|useful))$",
     re.IGNORECASE,
 )
@@ -50,4 +51,4 @@ def find(text: str) -> tuple[bool, str, str] | None:
         return None
     how = HARD if hit["difficult"] or hit["easy"] else FINDS
     denied = re.search(r"\b(?:not|never)\b", text[: hit.start()]) is not None
-    return (bool(hit["bad"] or hit["difficult"]) != denied), how, hit["what"]
+    return (bool(hit["bad"] or hit["difficult"]) != denied), how, hit["what"] or hit["thing"]

@@ -84,7 +84,8 @@ _SCOPE = re.compile(
     r"\b(?:when(?:ever)?|while|if|during|after|before|as long as)\b[^,;]*"
     rf"|\b(?:at|on|in|for|with|over|around|by|until|off)\s+{_ADJECTIVE}(?:{TIMES}|{_PLACES})\b"
     rf"(?:\s+(?:only|{TIMES}))?"
-    r"|(?<!\bopts )(?<!\bgoes )(?<!\bgo )\bfor (?:\w+ing)\b"
+    r"|(?<!\bopts )(?<!\bgoes )(?<!\bgo )(?<!\blives )(?<!\bcare )(?<!\bfallen )(?<!\bfell )"
+    r"\bfor (?:\w+ing)\b"
     rf"|\b(?:every|each) (?:{TIMES})\b"
     rf"|\b(?:mornings|evenings|nights|afternoons|weekends|{TIMES}) only\b",
     re.IGNORECASE,

@@ -226,6 +226,7 @@ def stem(word: str) -> str:
 
 
 _DOERS = frozenset("er or r ist".split())
+_MORE = frozenset("er r est st".split())
 _SLIPS = 6  # letters of a word from which one slip of the pen leaves it recognisable
 
 
@@ -235,14 +236,20 @@ def misspelt(word: str, heard: Iterable[str]) -> bool:
 
 
 def derived(word: str, heard: Iterable[str]) -> bool:
-    """Whether one of the stems heard is what somebody called so does: "teach" of a teacher."""
+    """Whether one of the stems heard is what somebody called so does: "teach" of a teacher.
+
+    Or says it of more: "longer" of what is long.
+    """
     return any(
-        len(other) > 2 and word.startswith(other) and word[len(other) :] in _DOERS
+        (len(other) > 2 and word.startswith(other) and word[len(other) :] in _DOERS)
+        or (len(word) > 2 and other.startswith(word) and other[len(word) :] in _MORE)
         for other in heard
     )
 
 
-_ENDINGS = frozenset("a c m t y al an ia ic sy ian ism ist ity ous tic istic stic".split()) | {""}
+_ENDINGS = frozenset("a c m t y cy al an ia ic sy ian ism ist ity ous tic istic stic".split()) | {
+    ""
+}
 _ROOT = 5  # letters that two words of one root share at least
 
 

@@ -27,8 +27,10 @@ _LIVES = re.compile(
     r"|shares? (?:a|an) (?:\w+ )?(?:flat|apartment|house|room|place))\b",
     re.IGNORECASE,
 )
+_NO_NOUN = r"\b(?! (?:plants?|keys?|wine|music|party|warming|mates?|number)\b)"  # "a house plant"
 _OWNS = re.compile(
-    r"^the user (?:has|owns|bought) (?:\w+ ){1,3}?(?:flat|apartment|house|studio|place|room)\b",
+    r"^the user (?:has|owns|bought) (?:\w+ ){1,3}?(?:flat|apartment|house|studio|place|room)"
+    rf"{_NO_NOUN}",
     re.IGNORECASE,
 )
 _SECOND = re.compile(
@@ -39,7 +41,8 @@ _SECOND = re.compile(
 _COMPANY = re.compile(r"\blives? (?:with|alone|together|by (?:him|her|them)sel)", re.IGNORECASE)
 _FAMILY = re.compile(  # who comes along
     r"\bwith (?:\w+ ){0,2}?(?:partner|spouse|wife|husband|girlfriend|boyfriend|fianc\w+|child\w*"
-    r"|kids?|sons?|daughters?|baby|family|cats?|dogs?|pets?)\b",
+    r"|kids?|sons?|daughters?|baby|family|cats?|dogs?|pets?)\b"
+    r"|\b(?:alone|by (?:him|her|them)sel\w+)",
     re.IGNORECASE,
 )
 _WE = re.compile(r"\b(?:we|our|us)\b", re.IGNORECASE)
@@ -47,6 +50,7 @@ _PLACE = re.compile(r"(?<=\s)(?:[A-Z][\w'’-]+)")
 _MOVES = re.compile(
     r"\b(?:mov(?:ed|ing)|relocat\w+|(?:bought|got) (?:an?|our|my) (?:\w+ ){0,2}(?:flat|house|place"
     r"|home|apartment|studio|houseboat|cottage|bungalow)"
+    rf"{_NO_NOUN}"
     r"|new (?:address|flat|house|place|home|apartment)|sold|left"
     r"|live (?:\w+ ){0,4}now|are in \w+ now)\b",
     re.IGNORECASE,

@@ -179,7 +179,12 @@ def _told_before(sentence: str, profile: Sequence[facts.Fact]) -> list[facts.Fac
     if sentence.endswith("?"):
         return []
     heard = frozenset(words.content(sentence))
-    told = [fact for fact in profile if (own := _told(fact)) and len(own & heard) >= 0.8 * len(own)]
+    named = ((fact, own) for fact in profile if (own := _told(fact)))
+    told = [
+        fact
+        for fact, own in named
+        if sum(one in heard or words.kindred(one, heard) for one in own) >= 0.8 * len(own)
+    ]
     return told or _named_by(idioms.front(sentence), False, profile)
 
 
