@@ -22,7 +22,8 @@ _FILE = (
 )
 _KEEP = r"remember|keep|hold|hang|store|note|record|retain|save|log|track|mention|bring up"
 _CUES = (
-    r"nvm|never ?mind|forget|disregard|ignore|unremember|discard|dismiss",
+    r"(?:nvm|never ?mind|forget|disregard|ignore|unremember|discard|dismiss)"
+    r"(?= (?:about|that|this|the|my|our|what|all|any\w*|i|we|it)\b)",
     r"(?:do not|no need to|need not|(?:there is )?no (?:need|point|use)(?: in)?|stop)"
     r" (?:bother(?: about)? |go on |have to |need to )?"
     rf"(?:(?:{_KEEP})(?:n|t)?(?:ing)?|sav?ing|not?ing|stor?ing)(?: on)?(?: on ?to)?",
