@@ -24,16 +24,15 @@ GOOD_FEELING = rf"(?:(?:{_GOOD_ROOTS})ed|impressed) (?:by|with|about)"
 
 _BAD = (
     rf"(?:{_BAD_ROOTS})ing|dull|tedious|tiresome|awful|horrible|terrible|dreadful|overrated|ugly"
-    r"|unpleasant|stressful|creepy|pointless|bad|gross|revolting|nasty|vile|bland|tacky"
-    r"|silly|stupid|ridiculous|unbearable|rubbish|nonsense|torture"
-    r"|an? (?:\w+ )?(?:chore|nightmare|pain|bore|waste (?:of \w+))"
+    r"|unpleasant|stressful|creepy|pointless|bad|gross|revolting|nasty|vile|bland|tacky|silly"
+    r"|stupid|ridiculous|unbearable|rubbish|nonsense|torture|an? (?:\w+ )?(?:chore|nightmare|pain"
+    r"|bore|waste (?:of \w+))"
 )
 _GOOD = (
     rf"(?:{_GOOD_ROOTS})ing|wonderful|great|good|fun|beautiful|lovely|delicious|tasty|amazing"
-    r"|interesting|brilliant|fantastic|excellent|perfect|superb|gorgeous|calming|enjoyable"
-    r"|pleasant|addictive|heaven|bliss"
-    r"|an? (?:\w+ )??(?:joy|delight|pleasure|treat|(?:great|perfect|good|lovely)"
-    r"(?: \w+){1,2})"
+    r"|interesting|brilliant|fantastic|excellent|perfect|superb|gorgeous|calming|enjoyable|pleasant"
+    r"|addictive|heaven|bliss|an? (?:\w+ )??(?:joy|delight|pleasure|treat"
+    r"|(?:great|perfect|good|lovely)(?: \w+){1,2})"
 )
 _DIFFICULT = r"hard|difficult|challenging|tricky|scary|tiring"
 _DEGREE = r"(?:(?:\w+ly|too|so|very|quite|rather|a bit|really|pretty) )*"

@@ -67,6 +67,7 @@ _OTHERS = re.compile(  # somebody else's stance, or of a person of the user's al
     rf"|(?:(?:[Mm]y|[Oo]ur) (?:\w+ )?(?:{_CLOSE})|[Hh]e|[Ss]he) (?:{_STATES}))\b"
     r"(?! (?:(?:me|us)\b|(?:it|that) to\b))"  # to the user: "they switched me to another tablet"
 )
+_FOR_ME = re.compile(r"\b(?:for|to) (?:me|us)\b", re.IGNORECASE)  # what they did is the user's
 _DESCRIBES = re.compile(r"^\W*(?:he|she|they) (?:is|are)\b", re.IGNORECASE)  # a pet of theirs, say
 _LIKES = (  # of things that a user who cooks for them may leave out
     r"likes|loves|enjoys|adores|swears by|raves? about|lives on|lived on|fancies"
@@ -219,7 +220,7 @@ def _is_foreign(text: str, sentence: str, about_kin: bool, own: frozenset[str]) 
     if stance.is_own(text):
         return False
     other = _OTHERS.match(text.strip())
-    if other:
+    if other and not _FOR_ME.search(text):
         whose = words.stem((other["whose"] or "").lower())
         return not about_kin and whose not in own | person.BODY
     if about_kin and _OF_KIN.search(text):  # "what can I cook when my son can't have eggs?"

@@ -264,7 +264,8 @@ def came(quote: str) -> bool:
 _SETTING = re.compile(  # the last words that say where or what for: "for work emails"
     r"^the user (?!lives|lived|works|studies|is |was |has |had |moved|comes|stays|goes)"
     r"(?P<what>.+?)"
-    r" (?:for|at|on|in(?= (?:the |\w+s\b))|to(?= the)) (?P<where>(?:(?! (?:for|at|on|in) ).)+?)\W*$",
+    r" (?:for|at|on|in(?= (?:the |\w+s\b))|to(?= the))"
+    r" (?P<where>(?:(?! (?:for|at|on|in) ).)+?)\W*$",
     re.IGNORECASE,
 )
 

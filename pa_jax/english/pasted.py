@@ -14,7 +14,7 @@ _QUIZ = re.compile(
     re.IGNORECASE,
 )
 _CODE = re.compile(
-    r"```|│|=>|[=!]=|\b\w+ = \w+[.(]|[{}<>][\w/]|\bself\.\w|\b\w+\(\w*\)|\b[a-z]\w*\.\w+\("
+    r"```|│|=>|[=!]=|\b\w+ = \w+[.(]\w|[{}<>][\w/]|\bself\.\w|\b\w+\(\w*\)|\b[a-z]\w*\.\w+\("
     r"|\b\w{2,}_\w{2,}\b|\b[a-z]+[A-Z]\w+\(|\b[A-Z]\w*(?:Error|Exception)\b|\bTraceback\b"
     r"|\b(?:def|import|select|return) \w+.*[(:*=]|\bno such (?:file|table|module)\b"
 )
