@@ -116,12 +116,13 @@ class Heard:
         return pairs.settings_apart(self.claim.statement, fact.statement, own)
 
 
-_PERIODS = frozenset("hour day night week month year".split())  # "three coffees a day"
+# "three coffees a day", "50 mg of topiramate"
+_MEASURES = frozenset("hour day night week month year mg mcg milligram ml".split())
 
 
 def _in_passing(fact: facts.Fact) -> frozenset[str]:
     """Words of a fact by which nobody calls it: "when flying", "a day"."""
-    return slots.when(fact.slot) | _PERIODS
+    return slots.when(fact.slot) | _MEASURES
 
 
 def parsed(held: Iterable[facts.Fact]) -> list[statements.Statement]:
