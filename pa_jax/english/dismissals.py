@@ -17,13 +17,15 @@ _LEAD = (
     r"|feel free to|let us|go ahead and|i (?:want|need|would like) you to|i would like to)\b\W*)*"
 )
 _FILE = (
-    r"(?:(?:the|your|my) (?:lists?|notes?|notebook|files?|records?|profile|memory|books?|head|mind"
+    r"(?:(?:the|your|my) (?:notes?|notebook|files?|records?|profile|memory|books?|head|mind"
     r"|brain|database|system)|file|record|memory)\b"
 )
 _KEEP = r"remember|keep|hold|hang|store|note|record|retain|save|log|track|mention|bring up"
+_FORGET = r"nvm|never ?mind|forget|disregard|ignore|unremember|discard|dismiss"
 _CUES = (
-    r"(?:nvm|never ?mind|forget|disregard|ignore|unremember|discard|dismiss)"
-    r"(?= (?:about|that|this|the|my|our|what|all|any\w*|i|we|it)\b)",
+    rf"(?:{_FORGET})"
+    # of how it was told: "never mind my nut allergy, it's for a friend" is of this once
+    r"(?=.*\b(?:remark|comment|mention(?:ed|ing)?|said|told|earlier|previous|thing|bit|part)\b)",
     r"(?:do not|no need to|need not|(?:there is )?no (?:need|point|use)(?: in)?|stop)"
     r" (?:bother(?: about)? |go on |have to |need to )?"
     rf"(?:(?:{_KEEP})(?:n|t)?(?:ing)?|sav?ing|not?ing|stor?ing)(?: on)?(?: on ?to)?",
@@ -31,10 +33,19 @@ _CUES = (
     r"(?: \w+ed| said| told(?: you)?| heard| say| tell(?: you)?| hear| mention)?",
 )
 _SURE = re.compile(rf"{_LEAD}(?:{'|'.join(_CUES)})\b", re.IGNORECASE)
+_SET_ASIDE = re.compile(rf"{_LEAD}(?:{_FORGET})\b", re.IGNORECASE)
 _OFF_FILE = re.compile(
     rf"{_LEAD}(?:take|cross|strike|scratch|remove|delete|drop|leave|wipe|erase|clear|scrub|bin|lose"
     rf"|knock|get|pull|cut|throw|toss|chuck|tick)\b(?P<what>.+?)\b(?:off|from|out of) {_FILE}",
     re.IGNORECASE,
+)
+_OFF_LIST = re.compile(  # of a shopping list, too
+    rf"{_LEAD}(?:cross|strike|scratch|tick|take)\b(?P<what>.+?)\b(?:off|from) (?:the|your|my)"
+    r" list\b",
+    re.IGNORECASE,
+)
+_ADVISED = re.compile(
+    r"[:\"“”]|\b(?:says?|said to|told me|tells? me|advice|advised)\b", re.IGNORECASE
 )
 _NOT_KEPT = re.compile(
     r"\bi (?:would|do) (?:rather|prefer|not want)\b.{0,20}?\b(?:you|it|that)\b.{0,12}?"
@@ -72,10 +83,15 @@ _EMPTY = frozenset(  # what they say of how it was told, or of it as a thing to 
 
 @dataclasses.dataclass(frozen=True)
 class Dismissal:
-    """Stems of what is dismissed, and whether it is said of what is remembered: `sure`."""
+    """Stems of what is dismissed.
+
+    sure    whether it is said of what is remembered; else it ends nothing of safety
+    edible  whether it may be food: of a list somebody shops by, one crosses that off, too
+    """
 
     named: frozenset[str]
     sure: bool
+    edible: bool = True
 
 
 def dismissed(heard: str) -> list[Dismissal]:
@@ -84,9 +100,16 @@ def dismissed(heard: str) -> list[Dismissal]:
     for sentence in changes.sentences(words.expanded(heard)):
         if errands.works_on_text(sentence) or _NOT_SO.search(sentence):
             continue
-        parts = _PARTS.split(sentence.rstrip("?.! "))
-        found += [_read(part) for part in parts if not statements.passing(part)]
-    return [one for one in found if one is not None and one.named]
+        if _ADVISED.search(sentence):
+            continue
+        aside = frozenset[str]()  # "nvm the keto, pretend I never mentioned it"
+        for part in _PARTS.split(sentence.rstrip("?.! ")):
+            one = None if statements.passing(part) else _read(part)
+            if one is not None:
+                found.append(dataclasses.replace(one, named=one.named or aside))
+            hit = _SET_ASIDE.match(part)
+            aside = _named(part[hit.end() :]) if hit else aside
+    return [one for one in found if one.named]
 
 
 def _read(part: str) -> Dismissal | None:
@@ -95,6 +118,8 @@ def _read(part: str) -> Dismissal | None:
     for pattern in (_OFF_FILE, _NOT_KEPT):
         if hit := pattern.search(part):
             return Dismissal(_named(hit["what"]), True)
+    if hit := _OFF_LIST.search(part):
+        return Dismissal(_named(hit["what"]), False, edible=False)
     if hit := _MOOT.match(part.strip()):
         return Dismissal(_named(hit["what"]), False)
     return None

@@ -136,7 +136,9 @@ def _dismissed(heard: str, profile: Sequence[facts.Fact]) -> list[facts.Fact]:
         fact
         for one in dismissals.dismissed(heard)
         for fact in profile
-        if _called(one.named, _worded(fact.statement)) and (one.sure or not facts.is_safety(fact))
+        if _called(one.named, _worded(fact.statement))
+        and (one.sure or not facts.is_safety(fact))
+        and (one.edible or fact.category != "food")
     ]
 
 
