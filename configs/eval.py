@@ -114,7 +114,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.noise = {
         "path": "",
         "users": 2 if small else 20 if laptop else 200,
-        "turns": (4,),
+        # of what 20 users tell in 24 turns 40 questions can be asked, of 4 turns 11
+        "turns": (4,) if small else (24,),
         "noise": (0, 2) if small else (0, 2, 5, 10) if laptop else (0, 2, 5, 10, 30, 70, 300),
         "questions": 2 if small else 4,
         "untold": 0,

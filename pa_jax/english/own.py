@@ -81,7 +81,7 @@ _LIVES = (  # of no concern to the user; what they walk or breathe with may be
     r"(?:walker|wheel\w+|stick|cane|frame|hearing|inhaler|oxygen|insulin))"
 )
 _TASTE_OF = re.compile(  # what an adult likes, or one of another household does, is theirs alone
-    rf"^the user has (?:\w+ ){{0,3}}(?:(?!{person.HOUSEHOLD}|(?:dog|cat|pet)s?\b)(?:{_KIN})"
+    rf"^the user has (?:\w+ ){{0,3}}(?:(?!{person.HOUSEHOLD}|(?:dog|cat|pet|doctor)s?\b)(?:{_KIN})"
     r"(?:[ -]in[ -]law)? who (?:also |really )?"
     rf"(?:{_STANCES}|{_LIKES}|dislikes|{_LIVES})"
     rf"|(?:{person.SPOUSE}) who (?:also |really )?(?:{_LIKES}))\b"

@@ -321,7 +321,9 @@ def profile_measures(person: RecordedPerson, held: Sequence[str]) -> dict[str, f
     pairs = match.assign(list(held), list(person.gold))
     measures = shown_measures(person, "\n".join(held))
     if person.phrases:
-        measures["turned"] = float(sum(turned(text, person.against) for text in held))
+        right = {a for a, *_ in pairs}  # "finds CrossFit cultish" is what gold says, too
+        wrong = [text for place, text in enumerate(held) if place not in right]
+        measures["turned"] = float(sum(turned(text, person.against) for text in wrong))
     if person.whole:
         measures["precision"] = len(pairs) / max(len(held), 1)
     if person.gold:
