@@ -1,7 +1,7 @@
 """Which slots of the taxonomy the words of a text fall on.
 
-A slot's words are those of its name, question, definition, examples and values, its name's the
-weightiest; words that many slots have count little (idf).
+A slot's words are those of its name, question, situation, definition, examples and values, its
+name's the weightiest; words that many slots have count little (idf).
 """
 
 import math
@@ -14,7 +14,14 @@ from pa_jax.profile import taxonomy
 
 BEST = 4  # words of a text that count for a slot, so that long texts are no likelier to hit
 
-_FIELDS = {"name": 1.0, "question": 0.8, "definition": 0.7, "values": 0.6, "examples": 0.5}
+_FIELDS = {
+    "name": 1.0,
+    "question": 0.8,
+    "when": 0.8,
+    "definition": 0.7,
+    "values": 0.6,
+    "examples": 0.5,
+}
 
 
 class Overlap:
