@@ -75,6 +75,8 @@ _PUTS_RIGHT = (
     r"|(?:phone|keyboard|spell ?check\w*) (?:changed|mangled|messed|corrected|wrote|typed)"
     r"|mistyped|mis-?spel(?:t|led)|slip of the (?:tongue|pen)|my bad|brain fart"
     r"|(?:had|got|typed|wrote|put) (?:that|it|this) (?:all )?wrong"
+    r"|typed (?:that|it|this) too (?:quick(?:ly)?|fast)|i (?:am|was) (?:wrong|mistaken)\b"
+    r"|i (?:wrote|typed|put) [\w ]{1,30}? but (?:it|that) (?:is|was|should)"
     r"|why (?:did )?i (?:typed?|sa(?:id|y)|wrote|write|put)"
     r"|(?<!as )(?<!like )(?<!what )(?<!have )(?<!did )(?<!because )i said(?! before| already"
     r"| that)(?!.*\band (?:i|my|we)\b)"

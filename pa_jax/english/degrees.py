@@ -5,19 +5,30 @@ import re
 from pa_jax.english import opinions, statements, words
 
 _WEAK = re.compile(
-    r"\b(?:slightly|mildly|somewhat|moderately|a (?:little|bit|tad)(?: bit)?|(?:kind|sort) of)\b",
+    r"\b(?:slightly|mildly|somewhat|moderately|finds .* (?:okay|ok|alright|all right|fine)"
+    r"|quite (?=likes?\b|enjoys?\b|fond\b)|a (?:little|bit|tad)(?: bit)?|(?:kind|sort) of)\b",
     re.IGNORECASE,
 )
 _STRONG = re.compile(
     r"\b(?:severely|extremely|very|deadly|badly|terribly|highly|seriously|violently|deeply"
-    r"|passionate|adores?|loves?|hates?|loathes?|obsessed|a lot|so much|more than anything)\b",
+    r"|utterly|absolutely|totally|completely|passionate|terrified|petrified"
+    r"|adores?|loves?|hates?|loathes?|obsessed|a lot|so much|more than anything)\b",
     re.IGNORECASE,
 )
 _DEGREES = frozenset(
     map(
         words.stem,
         "slightly mildly somewhat moderately little bit tad kind sort severely extremely very "
-        "deadly badly terribly highly seriously violently deeply lot much".split(),
+        "deadly badly terribly highly seriously violently deeply lot much quite utterly absolutely "
+        "totally completely okay ok alright fine".split(),
+    )
+)
+
+
+_FEARS = frozenset(
+    map(
+        words.stem,
+        "afraid scared frightened terrified petrified nervous anxious uneasy fearful".split(),
     )
 )
 
@@ -33,6 +44,8 @@ def another(new: str, old: str) -> bool:
         now.kind == was.kind or opinions.FINDS in (now.verb, was.verb)
     )
     named, known = now.named - _DEGREES, was.named - _DEGREES
+    if named & _FEARS and known & _FEARS:  # "terrified of", "slightly nervous about"
+        named, known = named - _FEARS, known - _FEARS
     tells = told[0] != 0 and told[0] != told[1] and 1 in told
     return tells and alike and bool(named) and named == known and now.whose == was.whose
 

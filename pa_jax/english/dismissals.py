@@ -17,11 +17,15 @@ _LEAD = (
     r"|feel free to|let us|go ahead and|i (?:want|need|would like) you to|i would like to)\b\W*)*"
 )
 _FILE = (
-    r"(?:(?:the|your|my) (?:notes?|notebook|files?|records?|profile|memory|books?|head|mind"
+    r"(?:what you (?:know|have)\b|(?:the|your|ur|yer|my)"
+    r" (?:notes?|notebook|files?|records?|profile|memory|books?|head|mind"
     r"|brain|database|system)|file|record|memory)\b"
 )
 _KEEP = r"remember|keep|hold|hang|store|note|record|retain|save|log|track|mention|bring up"
-_FORGET = r"nvm|never ?mind|forget|disregard|ignore|unremember|discard|dismiss"
+_FORGET = (
+    r"nvm|never ?mind|forget|disregard|ignore|unremember|discard|dismiss|erase|delete|remove|drop"
+    r"|scrap|strike|scratch|wipe"
+)
 _CUES = (
     rf"(?:{_FORGET})"
     # of how it was told: "never mind my nut allergy, it's for a friend" is of this once
@@ -34,6 +38,9 @@ _CUES = (
 )
 _SURE = re.compile(rf"{_LEAD}(?:{'|'.join(_CUES)})\b", re.IGNORECASE)
 _SET_ASIDE = re.compile(rf"{_LEAD}(?:{_FORGET})\b", re.IGNORECASE)
+_TOPIC = re.compile(  # "the badge collecting, could you strike that from ...?"
+    r"^\W*(?=(?:(?:the|my|our|that|all) )(?:[\w'’-]+ ){0,4}[\w'’-]+\W*$)", re.IGNORECASE
+)
 _OFF_FILE = re.compile(
     rf"{_LEAD}(?:take|cross|strike|scratch|remove|delete|drop|leave|wipe|erase|clear|scrub|bin|lose"
     rf"|knock|get|pull|cut|throw|toss|chuck|tick)\b(?P<what>.+?)\b(?:off|from|out of) {_FILE}",
@@ -68,15 +75,19 @@ _NOT_SO = re.compile(  # what must stay
     r"|ignore|disregard|lose)\b",
     re.IGNORECASE,
 )
-_PARTS = re.compile(r"[,;:–—]|\s-\s|\b(?:and|but|because|since|as) (?=i\b|we\b|the\b|my\b)", re.I)
+_PARTS = re.compile(
+    r"[,;:–—]|\s-\s|\b(?:and|but|because|since|as|before|so)"
+    r" (?=i\b|we\b|the\b|my\b|some\w+|any\w+|you\b)",
+    re.I,
+)
 _EMPTY = frozenset(  # what they say of how it was told, or of it as a thing to keep
     map(
         words.stem,
         "remark comment mention thing bit part stuff business idea plan dream search whole entire "
-        "earlier previous last former note notes file record list info information detail matter "
-        "question topic subject concerning regarding about longer more anymore now then ya would "
-        "you said say told tell never mind entirely altogether completely kindly please thanks all "
-        "talk story news line entry one ones again".split(),
+        "time times mate earlier previous last former note notes file record list info "
+        "information detail matter question topic subject concerning regarding about longer more "
+        "anymore now then ya would you said say told tell never mind entirely altogether "
+        "completely kindly please thanks all talk story news line entry one ones again".split(),
     )
 )
 
@@ -107,17 +118,17 @@ def dismissed(heard: str) -> list[Dismissal]:
             one = None if statements.passing(part) else _read(part)
             if one is not None:
                 found.append(dataclasses.replace(one, named=one.named or aside))
-            hit = _SET_ASIDE.match(part)
-            aside = _named(part[hit.end() :]) if hit else aside
+            if hit := _SET_ASIDE.match(part) or _TOPIC.match(part):
+                aside = _named(part[hit.end() :])
     return [one for one in found if one.named]
 
 
 def _read(part: str) -> Dismissal | None:
-    if hit := _SURE.match(part):
-        return Dismissal(_named(part[hit.end() :]), True)
     for pattern in (_OFF_FILE, _NOT_KEPT):
         if hit := pattern.search(part):
             return Dismissal(_named(hit["what"]), True)
+    if hit := _SURE.match(part):
+        return Dismissal(_named(part[hit.end() :]), True)
     if hit := _OFF_LIST.search(part):
         return Dismissal(_named(hit["what"]), False, edible=False)
     if hit := _MOOT.match(part.strip()):

@@ -89,7 +89,7 @@ _NOT_KEPT = re.compile(  # "I don't want my age on file", "nothing about my work
     r"|(?P<wrong>.{1,60}?) should (?:not (?:be|have been) "
     rf"(?:on (?:record|file)|(?:{_KEPT} )?(?:in|on) {FILES})"
     rf"|(?:stay|remain|be (?:kept|left)) (?:out of|off) {FILES})"
-    r"|i (?:want|need|would (?:like|prefer)) (?P<out>.{1,60}?) (?:to be )?"
+    r"|i (?:want|need|would (?:like|prefer)|should like) (?P<out>.{1,60}?) (?:to be )?"
     rf"(?:forgotten|(?:{_LOST})(?: {_OUT})?(?: from| of)? {FILES})"
     r"|nothing (?:about|on) (?P<none>.{1,60}?) (?:should|must|may)"
     rf" (?:stay|remain|be (?:kept|stored))){_ENDS}",

@@ -80,6 +80,20 @@ def another_number(new: statements.Statement, old: statements.Statement) -> bool
     )
 
 
+_BYGONE = re.compile(
+    r"^the user (?:lived|worked|studied|grew up|was|went|had|played|served|spent|drove|owned)\b.*"
+    r"\b(?:as an? (?:child|kid|teenager|boy|girl|student|toddler)|in (?:19|20)\d\d|years ago"
+    r"|in (?:his|her|their) (?:youth|childhood|teens|twenties|thirties)|when (?:young|little|small)"
+    r"|in the (?:\w+ties|(?:19|20)?\d0s))\b",
+    re.IGNORECASE,
+)
+
+
+def bygone(new: str, old: str) -> bool:
+    """Whether the old statement tells of a time long over, and the new one of today."""
+    return _BYGONE.match(old) is not None and _BYGONE.match(new) is None
+
+
 def counted(new: statements.Statement, old: statements.Statement, said: str) -> bool:
     """Whether what one was told to have one of, as it was said, is counted now: "a tattoo"."""
     held = new.kind == old.kind == statements.HAVE or new.verb in WISHES and like(new, old)

@@ -69,6 +69,8 @@ class _Said:
         told = [other.statement for other in self.held] if self.said.lost else []
         if told and losses.of(self.said.gone, self.said.lost, fact.statement, told):
             return Decision(OPPOSITE, "is told as gone")
+        if pairs.bygone(self.claim.statement, fact.statement) and not self.said.corrects:
+            return _NO
         if degrees.cured(self.claim.statement, old):
             return Decision(OPPOSITE, "is fine again")
         if degrees.another(self.claim.statement, fact.statement) and not self.adds:
@@ -148,9 +150,9 @@ class _Said:
     def _replaces(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         if self.bearer and pairs.another_age(self.claim.statement, fact.statement, self.quote):
             return Decision(REPLACES, "another age")
-        if self.passing:
-            return None
         new = self.new
+        if self.passing and not (old.passing and pairs.another_number(new, old)):
+            return None
         if fact in self.said.before and not self.adds and pairs.respelt(new, old):
             return Decision(REPLACES, "is spelt anew")
         corrected = self._corrected(fact, old)
