@@ -20,12 +20,12 @@ from pa_jax.profile import facts, forget, placement, taxonomy, update
 
 CASES = pathlib.Path(__file__).with_name("cases")
 LEAST = {
-    "updates.txt": (200, 12),
-    "everyday.txt": (150, 4),
-    "spoken.txt": (200, 12),
-    "languages.txt": (60, 15),
-    "phrased.txt": (150, 2),
-}  # cases in all, and of each kind
+    "updates.txt": (200, 12, 0),
+    "everyday.txt": (150, 4, 8),
+    "spoken.txt": (200, 12, 2),
+    "languages.txt": (60, 15, 2),
+    "phrased.txt": (150, 2, 6),
+}  # cases in all and of each kind, and how many come out wrong at most: as many as today
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,9 +123,9 @@ def test_labelled_updates(name):
         well, held = right(case)
         by_kind[case.kind] += 1
         wrong += [] if well else [(case.kind, case.turns, held)]
-    in_all, of_each = LEAST[name]
+    in_all, of_each, most_wrong = LEAST[name]
     assert sum(by_kind.values()) >= in_all and min(by_kind.values()) >= of_each
-    assert len(wrong) <= 0.05 * sum(by_kind.values()), wrong
+    assert len(wrong) <= most_wrong, wrong
 
 
 def test_what_people_tell_in_conversations_is_known_at_their_end():
