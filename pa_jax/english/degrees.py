@@ -15,6 +15,10 @@ _STRONG = re.compile(
     r"|adores?|loves?|hates?|loathes?|obsessed|a lot|so much|more than anything)\b",
     re.IGNORECASE,
 )
+_UTTERLY = re.compile(
+    r"\b(?:severely|extremely|deadly|terribly|violently|utterly|absolutely|totally)\b",
+    re.IGNORECASE,
+)
 _DEGREES = frozenset(
     map(
         words.stem,
@@ -46,7 +50,7 @@ def another(new: str, old: str) -> bool:
     named, known = now.named - _DEGREES, was.named - _DEGREES
     if named & _FEARS and known & _FEARS:  # "terrified of", "slightly nervous about"
         named, known = named - _FEARS, known - _FEARS
-    tells = told[0] != 0 and told[0] != told[1] and 1 in told
+    tells = told[0] != 0 and told[0] != told[1] and (1 in told or bool(_UTTERLY.search(new)))
     return tells and alike and bool(named) and named == known and now.whose == was.whose
 
 

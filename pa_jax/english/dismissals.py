@@ -55,7 +55,8 @@ _ADVISED = re.compile(
     r"[:\"“”]|\b(?:says?|said to|told me|tells? me|advice|advised)\b", re.IGNORECASE
 )
 _NOT_KEPT = re.compile(
-    r"\bi (?:would|do) (?:rather|prefer|not want)\b.{0,20}?\b(?:you|it|that)\b.{0,12}?"
+    r"(?=.*\b(?:not|no|never)\b)\bi (?:would|do) (?:rather|prefer|not want)\b"
+    r".{0,20}?\b(?:you|it|that)\b.{0,12}?"
     r"\b(?:keep|kept|have|had|hold|held|know|knew|stored?|remember(?:ed)?)\b(?P<what>.*)",
     re.IGNORECASE,
 )
@@ -77,8 +78,8 @@ _NOT_SO = re.compile(  # what must stay
 )
 _PARTS = re.compile(
     r"[,;:–—]|\s-\s|\b(?:and|but|because|since|as|before|so)"
-    r" (?=i\b|we\b|the\b|my\b|some\w+|any\w+|you\b)",
-    re.I,
+    r" (?=i\b|we\b|the\b|my\b|some\w+|any\w+|you\b)|\b(?=(?:it is|its) \w+\W*$)",
+    re.IGNORECASE,
 )
 _EMPTY = frozenset(  # what they say of how it was told, or of it as a thing to keep
     map(
@@ -87,7 +88,8 @@ _EMPTY = frozenset(  # what they say of how it was told, or of it as a thing to 
         "time times mate earlier previous last former note notes file record list info "
         "information detail matter question topic subject concerning regarding about longer more "
         "anymore now then ya would you said say told tell never mind entirely altogether "
-        "completely kindly please thanks all talk story news line entry one ones again".split(),
+        "completely kindly please thanks pls no not all talk story "
+        "news line entry one ones again".split(),
     )
 )
 

@@ -17,7 +17,7 @@ _POINTS = re.compile(r"\b(?:it|them|that|those|these)\b", re.IGNORECASE)
 # "that" is something said with these, without "scratch that", which corrects (changes.py)
 _SAID = re.compile(
     r"forget|bin|un-?\w+|delete|erase|remove|wipe|do not|stop|no longer|take out"
-    r"|(?:there is |you )?(?:no need|need not)"
+    r"|(?:there is |you )?(?:no need|need not)|not (?:keep|store|save|remember|hold)"
 )
 # nuts are removed from elsewhere, too: "remove the nuts"; what is unlearnt was known
 _OF_MEMORY = re.compile(

@@ -13,7 +13,7 @@ _ASKS = re.compile(
     r"|(?:can|could|would|will|should|might) (?:you|we|one|it|he|she|they|some\w+|any\w+|the|a|an"
     r"|my|our|this|that|these|those|there)"
     r"|(?:what(?! (?:\w+ )?(?:people|others|everyone|anyone|they) sees?\b)"
-    r"|which|who(?!(?:['’]d| would| had) have\b)"
+    r"|which|who(?!(?:['’]d| would| had) have\b| am i kidding\b)"
     r"|how(?! (?:good|nice|lovely|great|wonderful|sad|funny)\b))\b"
     r"|any (?:idea|tip|suggestion)s?\b"
     r"|make(?! that| it| (?:the|my|our) [\w ]+ \W?\d[\w.,]*\W*$)"  # "make the budget 300"

@@ -80,6 +80,31 @@ def another_number(new: statements.Statement, old: statements.Statement) -> bool
     )
 
 
+_INSTEAD = re.compile(  # "drives a Skoda instead of a Polo", "named Stephen, not Stefan"
+    r"(?:\b(?:instead|in place) of|, (?:and |but )?not) (?P<gone>[^,;]+?)(?: any ?more)?\W*$"
+    r"|\b(?:switched|changed|moved) from (?P<left>[^,;]+?) to\b",
+    re.IGNORECASE,
+)
+
+
+def instead(new: str, old: str) -> bool:
+    """Whether the new statement names what the old one says as what it stands in place of.
+
+    What one prefers to a thing says nothing against liking it.
+    """
+    hit = _INSTEAD.search(new)
+    was, now = statements.parse(old), statements.parse(new)
+    if hit is None or was.against or now.verb.startswith("prefer"):
+        return False
+    plain = (statements.HAVE, statements.BE, statements.DO, statements.HABIT)
+    if now.kind != was.kind and not (now.kind in plain and was.kind in plain):
+        return False
+    gone = statements.content(hit["gone"] or hit["left"])
+    rest = statements.content(new[: hit.start()] + new[hit.end() :])
+    differs = was.named - rest - {was.verb}
+    return bool(differs) and differs <= gone and bool(rest - gone)
+
+
 _BYGONE = re.compile(
     r"^the user (?:lived|worked|studied|grew up|was|went|had|played|served|spent|drove|owned)\b.*"
     r"\b(?:as an? (?:child|kid|teenager|boy|girl|student|toddler)|in (?:19|20)\d\d|years ago"

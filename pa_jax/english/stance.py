@@ -158,6 +158,7 @@ _LACKS = re.compile(rf"\b(?:{_DENIALS}|no|without|least)\b", re.IGNORECASE)
 _HEAD = re.compile(r"^(?:\S+\s+){0,5}\S*")  # where a denial without a stance stands
 _FAVOURITE = re.compile(
     r"\bfavou?rite (?P<what>[\w -]{2,40}?) (?:is|of all is)\b"
+    r"|\bas (?:a|the|their|his|her) favou?rite (?P<as>[\w -]{2,40}?)\W*$"
     r"|\b(?:best|most) of (?:all|any) (?:the )?(?P<among>[\w -]{2,40}?)\W*$",
     re.IGNORECASE,
 )
@@ -213,7 +214,7 @@ def settled(text: str) -> str:
 def favourite(text: str) -> tuple[str, ...]:
     """Stems of what a text names the one favourite of: "the user's favourite colour is teal"."""
     hit = _FAVOURITE.search(text)
-    return words.content(hit["what"] or hit["among"]) if hit else ()
+    return words.content(hit["what"] or hit["as"] or hit["among"]) if hit else ()
 
 
 def is_own(text: str) -> bool:

@@ -71,6 +71,8 @@ class _Said:
             return Decision(OPPOSITE, "is told as gone")
         if pairs.bygone(self.claim.statement, fact.statement) and not self.said.corrects:
             return _NO
+        if pairs.instead(self.claim.statement, fact.statement) and not self.adds:
+            return Decision(REPLACES, "is named as what it stands in place of")
         if degrees.cured(self.claim.statement, old):
             return Decision(OPPOSITE, "is fine again")
         if degrees.another(self.claim.statement, fact.statement) and not self.adds:
