@@ -21,7 +21,7 @@ _FILE = (
     r" (?:notes?|notebook|files?|records?|profile|memory|books?|head|mind"
     r"|brain|database|system)|file|record|memory)\b"
 )
-_KEEP = r"remember|keep|hold|hang|store|note|record|retain|save|log|track|mention|bring up"
+_KEEP = r"remember|keep(?! \w+ing\b)|hold|hang|store|note|record|retain|save|log|track"
 _FORGET = (
     r"nvm|never ?mind|forget|disregard|ignore|unremember|discard|dismiss|erase|delete|remove|drop"
     r"|scrap|strike|scratch|wipe"
@@ -36,7 +36,7 @@ _CUES = (
     r"pretend(?: that)? (?:i|we|you) (?:have |had )?(?:never|not|did not)(?: ever)?"
     r"(?: \w+ed| said| told(?: you)?| heard| say| tell(?: you)?| hear| mention)?",
 )
-_SURE = re.compile(rf"{_LEAD}(?:{'|'.join(_CUES)})\b", re.IGNORECASE)
+_CUE = re.compile(rf"{_LEAD}(?:{'|'.join(_CUES)})\b", re.IGNORECASE)
 _SET_ASIDE = re.compile(rf"{_LEAD}(?:{_FORGET})\b", re.IGNORECASE)
 _TOPIC = re.compile(  # "the badge collecting, could you strike that from ...?"
     r"^\W*(?=(?:(?:the|my|our|that|all) )(?:[\w'’-]+ ){0,4}[\w'’-]+\W*$)", re.IGNORECASE
@@ -56,8 +56,13 @@ _ADVISED = re.compile(
 )
 _NOT_KEPT = re.compile(
     r"(?=.*\b(?:not|no|never)\b)\bi (?:would|do) (?:rather|prefer|not want)\b"
-    r".{0,20}?\b(?:you|it|that)\b.{0,12}?"
-    r"\b(?:keep|kept|have|had|hold|held|know|knew|stored?|remember(?:ed)?)\b(?P<what>.*)",
+    r".{0,20}?\byou\b.{0,12}?"
+    r"\b(?:keep(?! \w+ing\b)|kept|hold|held|know|knew|stored?|remember(?:ed)?)\b(?P<what>.*)",
+    re.IGNORECASE,
+)
+_OF_MEMORY = re.compile(  # "don't store insulin" may be said of a fridge
+    rf"\b{_FILE}|\b(?:on (?:file|record)|no records?|remember\w*|knew|know|pretend|remark|comment"
+    r"|mention\w*|said|told)\b",
     re.IGNORECASE,
 )
 _MOOT = re.compile(  # what it says is over names it: "the campervan no longer matters"
@@ -98,7 +103,7 @@ _EMPTY = frozenset(  # what they say of how it was told, or of it as a thing to 
 class Dismissal:
     """Stems of what is dismissed.
 
-    sure    whether it is said of what is remembered; else it ends nothing of safety
+    sure    whether it is surely said of what is remembered; else it ends nothing of safety
     edible  whether it may be food: of a list somebody shops by, one crosses that off, too
     """
 
@@ -126,11 +131,12 @@ def dismissed(heard: str) -> list[Dismissal]:
 
 
 def _read(part: str) -> Dismissal | None:
+    sure = _OF_MEMORY.search(part) is not None
     for pattern in (_OFF_FILE, _NOT_KEPT):
         if hit := pattern.search(part):
-            return Dismissal(_named(hit["what"]), True)
-    if hit := _SURE.match(part):
-        return Dismissal(_named(part[hit.end() :]), True)
+            return Dismissal(_named(hit["what"]), sure)
+    if hit := _CUE.match(part):
+        return Dismissal(_named(part[hit.end() :]), sure)
     if hit := _OFF_LIST.search(part):
         return Dismissal(_named(hit["what"]), False, edible=False)
     if hit := _MOOT.match(part.strip()):
