@@ -55,14 +55,24 @@ def another(new: str, old: str) -> bool:
 
 
 _AGAIN = re.compile(
-    r"\b(?:can|may|is (?:able|allowed) to) (?:now )?(?:safely )?(?:eat|have|drink|tolerate|use|wear"
-    r"|take|touch)\b.*\b(?:again|now|by now)\b|\btolerates\b.*\b(?:again|by now)\b",
+    r"^the user (?:now )?(?:(?:can|may|is (?:able|allowed) to) (?:now )?(?:safely )?"
+    r"(?:eat|have|drink|tolerate|use|wear|take|touch)|tolerates)\b.*\b(?:again|now|by now)\b",
+    re.IGNORECASE,
+)
+_HOPED = re.compile(
+    r"\b(?:hop\w+|wish\w*|wait|if|until|till|once|when|would|could|some ?day|one day|dream\w*)\b",
     re.IGNORECASE,
 )
 
 
-def cured(statement: str, old: statements.Statement) -> bool:
-    """Whether what the user reacted to is told as fine again: "can eat eggs again"."""
-    if old.kind != statements.ALLERGY or old.against or not _AGAIN.search(statement):
+def cured(new: str, old: str, quote: str) -> bool:
+    """Whether what the user reacted to is told as fine again, as it is: "can eat eggs again".
+
+    Baked eggs are no eggs, and what the words only hope for is not so.
+    """
+    if not _AGAIN.match(new) or _HOPED.search(quote):
         return False
-    return frozenset(old.core) - _DEGREES <= statements.parse(statement).named
+    now, was = statements.parse(new), statements.parse(old)
+    ill = was.kind == statements.ALLERGY and not was.against
+    whole = not (now.against or now.exceptions or now.scope)
+    return ill and whole and frozenset(now.core) == frozenset(was.core) - _DEGREES

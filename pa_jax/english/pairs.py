@@ -93,16 +93,18 @@ def instead(new: str, old: str) -> bool:
     What one prefers to a thing says nothing against liking it.
     """
     hit = _INSTEAD.search(new)
+    if hit is None:
+        return False
     was, now = statements.parse(old), statements.parse(new)
-    if hit is None or was.against or now.verb.startswith("prefer"):
-        return False
-    plain = (statements.HAVE, statements.BE, statements.DO, statements.HABIT)
-    if now.kind != was.kind and not (now.kind in plain and was.kind in plain):
-        return False
     gone = statements.content(hit["gone"] or hit["left"])
     rest = statements.content(new[: hit.start()] + new[hit.end() :])
+    if hit["left"]:  # "switched from X to Y for banking" is of the bank, whatever else is at X
+        near = bool(rest & (was.named | {was.verb}))
+    else:
+        near = (now.kind, now.verb) == (was.kind, was.verb) or was.verb in gone
     differs = was.named - rest - {was.verb}
-    return bool(differs) and differs <= gone and bool(rest - gone)
+    told = near and not was.against and not now.verb.startswith("prefer")
+    return told and bool(differs) and differs <= gone and bool(rest - gone)
 
 
 _BYGONE = re.compile(

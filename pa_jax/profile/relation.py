@@ -69,27 +69,31 @@ class _Said:
         told = [other.statement for other in self.held] if self.said.lost else []
         if told and losses.of(self.said.gone, self.said.lost, fact.statement, told):
             return Decision(OPPOSITE, "is told as gone")
-        if pairs.bygone(self.claim.statement, fact.statement) and not self.said.corrects:
-            return _NO
-        if pairs.instead(self.claim.statement, fact.statement) and not self.adds:
-            return Decision(REPLACES, "is named as what it stands in place of")
-        if degrees.cured(self.claim.statement, old):
-            return Decision(OPPOSITE, "is fine again")
-        if degrees.another(self.claim.statement, fact.statement) and not self.adds:
-            return Decision(REPLACES, "another degree")
         if pairs.awaited(self.claim.statement, fact.statement, self.quote):
             return Decision(REPLACES, "has come by now")
         if pairs.is_one_of(self.bearer, self.new, old):
             return Decision(OPPOSITE, "has one by now")
         if self.bearer != person.bearer(fact.statement):
             return self._person_corrected(fact, old) or _NO
-        for rule in (self._same, self._opposite, self._replaces, self._refines):
+        if pairs.bygone(self.claim.statement, fact.statement) and not self.said.corrects:
+            return _NO
+        for rule in (self._turned, self._same, self._opposite, self._replaces, self._refines):
             decision = rule(fact, old)
             if decision is not None:
                 return decision
         return _NO
 
     # the rules, in the order in which they are asked
+
+    def _turned(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
+        new = self.claim.statement
+        if degrees.cured(new, fact.statement, self.quote):
+            return Decision(OPPOSITE, "is fine again")
+        if not self.adds and pairs.instead(new, fact.statement):
+            return Decision(REPLACES, "is named as what it stands in place of")
+        if not self.adds and degrees.another(new, fact.statement):
+            return Decision(REPLACES, "another degree")
+        return None
 
     def _same(self, fact: facts.Fact, old: statements.Statement) -> Decision | None:
         new = self.new
