@@ -2,7 +2,7 @@
 
 import re
 
-from pa_jax.english import opinions, statements, words
+from pa_jax.english import memory, opinions, statements, words
 
 _WEAK = re.compile(
     r"\b(?:slightly|mildly|somewhat|moderately|finds .* (?:okay|ok|alright|all right|fine)"
@@ -37,12 +37,20 @@ _FEARS = frozenset(
 )
 
 
+@memory.remembered(16384)
+def _degree(statement: str) -> int:
+    """1 for "slightly", -1 for "severely", 0 where a statement tells none or both."""
+    return bool(_WEAK.search(statement)) - bool(_STRONG.search(statement))
+
+
 def another(new: str, old: str) -> bool:
     """Whether two statements say one thing more or less strongly: "slightly", "severely allergic".
 
     What tells no degree says nothing against one, and from a plain liking to love is no step back.
     """
-    told = [bool(_WEAK.search(one)) - bool(_STRONG.search(one)) for one in (new, old)]
+    told = _degree(new), _degree(old)
+    if told[0] == 0 or told[0] == told[1] or not (1 in told or _UTTERLY.search(new)):
+        return False
     now, was = statements.parse(new), statements.parse(old)
     alike = now.against == was.against and (
         now.kind == was.kind or opinions.FINDS in (now.verb, was.verb)
@@ -50,8 +58,7 @@ def another(new: str, old: str) -> bool:
     named, known = now.named - _DEGREES, was.named - _DEGREES
     if named & _FEARS and known & _FEARS:  # "terrified of", "slightly nervous about"
         named, known = named - _FEARS, known - _FEARS
-    tells = told[0] != 0 and told[0] != told[1] and (1 in told or bool(_UTTERLY.search(new)))
-    return tells and alike and bool(named) and named == known and now.whose == was.whose
+    return alike and bool(named) and named == known and now.whose == was.whose
 
 
 _AGAIN = re.compile(

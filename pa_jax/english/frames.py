@@ -9,7 +9,7 @@ values of one thing surely; others are where the user's words tell of a change.
 import os
 import re
 
-from pa_jax.english import changes, pairs, roundabout, statements, words
+from pa_jax.english import changes, memory, pairs, roundabout, statements, words
 
 _SCALES = tuple(
     frozenset(scale.split())
@@ -102,11 +102,16 @@ def left_open(new: str, old: str) -> bool:
     return _opens(new, old) or _opens(old, new)
 
 
+@memory.remembered(16384)
+def _open(statement: str) -> re.Match[str] | None:
+    return _OPEN.search(words.expanded(statement))
+
+
 def _opens(statement: str, other: str) -> bool:
-    text, told = words.expanded(statement), words.expanded(other)
-    hit = _OPEN.search(text)
+    hit = _open(statement)
     if hit is None or statements.parse(other).against:
         return False
+    text, told = hit.string, words.expanded(other)
     named = (hit[group] or "" for group in ("does", "what", "meal", "of"))
     parts = [text[: hit.start()], text[hit.end() :], *named]
     about = frozenset(words.content(" ".join(parts))) - _LITTLE

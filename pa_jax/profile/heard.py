@@ -42,6 +42,16 @@ class Heard:
         self.objects = changes.objects(self.quote, self.new.named)
 
     @functools.cached_property
+    def near(self) -> list[str]:
+        """The clauses that speak of the claim, all of the words where none does."""
+        return changes.near(self.quote, self.new.named | self.new.scope) or [self.quote]
+
+    @functools.cached_property
+    def turns(self) -> bool:
+        """Whether those clauses tell of a change."""
+        return any(map(changes.turns, self.near))
+
+    @functools.cached_property
     def names_another(self) -> bool:
         """Whether the words name a held fact as what is over, so that they mean no other."""
         return any(map(self.put_out, parsed(self.held)))

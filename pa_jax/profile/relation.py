@@ -214,12 +214,9 @@ class _Said:
         if self.bearer or self.adds:
             return False
         other = facts.OTHER in (fact.category, self.claim.slot.partition("/")[0])
-        near = changes.near(self.quote, new.named | new.scope) or [self.quote]
         wish = new.kind == statements.LIKE and new.verb in pairs.WISHES
         instead = " instead" in self.claim.statement
-        turned = (
-            any(map(changes.turns, near)) or (wish and self.said.objected(fact, old)) or instead
-        )
+        turned = self.said.turns or (wish and self.said.objected(fact, old)) or instead
         aims = pairs.aims(self.claim.statement, fact.statement)
         if (wish and pairs.like(new, old)) or aims:
             if self.said.put_out(old) or (
@@ -240,7 +237,7 @@ class _Said:
             return turned and pairs.like(new, old) and (just or new.core[-1] == old.core[-1])
         if new.kind == statements.LIKE and not wish:
             return other and pairs.parallel(new, old) and turned
-        newly = any(map(changes.is_new, near))
+        newly = any(map(changes.is_new, self.said.near))
         if wish and newly and pairs.parallel(new, old) and new.core[-1] == old.core[-1]:
             return True
         plain = not (other or slots.holds_one(fact.slot) or pairs.other_time(new, old))
